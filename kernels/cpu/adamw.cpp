@@ -1,0 +1,54 @@
+// AdamW (arXiv 1711.05101) in one pass over memory, and the sum of squares that its clip needs.
+#include <cmath>
+
+#include "kernels/cpu/parallel.h"
+#include "kernels/ops.h"
+
+namespace sluice {
+
+template <class B>
+double sum_of_squares(Stream, const typename B::T* x, int64_t count) {
+    constexpr int64_t kChunk = 65536;
+    const int64_t chunks = (count + kChunk - 1) / kChunk;
+    thread_local std::vector<double> storage;
+    if (int64_t(storage.size()) < chunks) storage.resize(size_t(chunks));
+    double* partials = storage.data();
+#pragma omp parallel for schedule(static) if (chunks > 1)
+    for (int64_t c = 0; c < chunks; c++) {
+        double sum = 0;
+#pragma omp simd reduction(+ : sum)
+        for (int64_t i = c * kChunk; i < std::min(count, (c + 1) * kChunk); i++) sum += double(x[i]) * double(x[i]);
+        partials[c] = sum;
+    }
+    double sum = 0;
+    for (int64_t c = 0; c < chunks; c++) sum += partials[c];
+    return sum;
+}
+
+template <class B>
+void adamw(Stream, typename B::T* w, typename B::T* m, typename B::T* v, const typename B::T* g, int64_t count,
+           const AdamW& n) {
+    using A = typename B::A;
+    const A b1 = A(n.beta1), b2 = A(n.beta2), keep1 = A(1 - n.beta1), keep2 = A(1 - n.beta2),
+            clip = A(n.gradient_scale);
+    const A rate = A(n.lr / n.correction1), root = A(1 / std::sqrt(n.correction2)), eps = A(n.eps);
+    const A decay = A(1 - n.lr * n.weight_decay);
+    parallel_chunks(count, 1, [&](int64_t begin, int64_t end) {
+#pragma omp simd
+        for (int64_t i = begin; i < end; i++) {
+            const A gi = A(g[i]) * clip;
+            const A mi = b1 * A(m[i]) + keep1 * gi, vi = b2 * A(v[i]) + keep2 * gi * gi;
+            m[i] = mi;
+            v[i] = vi;
+            w[i] = decay * A(w[i]) - rate * mi / (std::sqrt(vi) * root + eps);
+        }
+    });
+}
+
+#define INSTANTIATE(B)                                               \
+    template double sum_of_squares<B>(Stream, const B::T*, int64_t); \
+    template void adamw<B>(Stream, B::T*, B::T*, B::T*, const B::T*, int64_t, const AdamW&);
+INSTANTIATE(Cpu<float>)
+INSTANTIATE(Cpu<double>)
+
+}  // namespace sluice

@@ -1,0 +1,56 @@
+// Token embedding and rotary position embedding.
+#include "kernels/cpu/parallel.h"
+#include "kernels/ops.h"
+
+namespace sluice {
+
+template <class B>
+void embedding_forward(Stream, typename B::T* out, const int32_t* tokens, const typename B::T* table, int64_t rows,
+                       int64_t width) {
+    parallel_chunks(rows, width, [&](int64_t begin, int64_t end) {
+        for (int64_t r = begin; r < end; r++) std::copy_n(table + tokens[r] * width, width, out + r * width);
+    });
+}
+
+// Cores share the channels, not the rows: two rows may hold one token, and its sum has one order.
+template <class B>
+void embedding_backward(Stream, typename B::T* dtable, const typename B::T* dout, const int32_t* tokens, int64_t rows,
+                        int64_t width) {
+    constexpr int64_t kChannels = 64;
+#pragma omp parallel for schedule(static) if (width > kChannels)
+    for (int64_t begin = 0; begin < width; begin += kChannels) {
+        const int64_t end = std::min(width, begin + kChannels);
+        for (int64_t r = 0; r < rows; r++)
+#pragma omp simd
+            for (int64_t i = begin; i < end; i++) dtable[tokens[r] * width + i] += dout[r * width + i];
+    }
+}
+
+template <class B>
+void rope(Stream, typename B::T* x, const typename B::A* cos, const typename B::A* sin, int64_t sequences,
+          int64_t length, int64_t heads, int64_t dim, int direction) {
+    using A = typename B::A;
+    const int64_t half = dim / 2;
+    parallel_chunks(sequences * length, heads * dim, [&](int64_t begin, int64_t end) {
+        for (int64_t row = begin * heads; row < end * heads; row++) {
+            const int64_t t = row / heads % length;
+            const A *c = cos + t * half, *s = sin + t * half;
+            auto *first = x + row * dim, *second = first + half;
+#pragma omp simd
+            for (int64_t i = 0; i < half; i++) {
+                const A a = first[i], b = second[i], turn = A(direction) * s[i];
+                first[i] = a * c[i] - b * turn;
+                second[i] = b * c[i] + a * turn;
+            }
+        }
+    });
+}
+
+#define INSTANTIATE(B)                                                                                 \
+    template void embedding_forward<B>(Stream, B::T*, const int32_t*, const B::T*, int64_t, int64_t);  \
+    template void embedding_backward<B>(Stream, B::T*, const B::T*, const int32_t*, int64_t, int64_t); \
+    template void rope<B>(Stream, B::T*, const B::A*, const B::A*, int64_t, int64_t, int64_t, int64_t, int);
+INSTANTIATE(Cpu<float>)
+INSTANTIATE(Cpu<double>)
+
+}  // namespace sluice

@@ -1,0 +1,125 @@
+// Gates, plainly. A gate's score may be broadcast over rows, heads or channels (stride 0); backward sums over exactly
+// those.
+#include "kernels/cpu/parallel.h"
+#include "kernels/cpu/simd_math.h"
+#include "kernels/gate_math.h"
+#include "kernels/ops.h"
+
+namespace sluice {
+namespace {
+
+template <class A>
+A logistic(A x) {
+    return fast_logistic(x);
+}
+
+}  // namespace
+
+template <class B>
+void gate_forward(Stream, typename B::T* out, const typename B::T* y, const typename B::T* s, const GateShape& n,
+                  Activation act, Combine how) {
+    using A = typename B::A;
+    with_gate(act, how, [&](auto a, auto c) {
+        parallel_chunks(n.rows, n.heads * n.channels, [&](int64_t begin, int64_t end) {
+            for (int64_t row = begin * n.heads; row < end * n.heads; row++) {
+                const auto* score = s + row / n.heads * n.stride.row + row % n.heads * n.stride.head;
+                const int64_t at = row * n.channels;
+                if (n.stride.channel == 0) {
+                    const A g = a.value(A(*score), logistic<A>);
+#pragma omp simd
+                    for (int64_t k = 0; k < n.channels; k++) out[at + k] = c.value(A(y[at + k]), g);
+                } else {
+#pragma omp simd
+                    for (int64_t k = 0; k < n.channels; k++)
+                        out[at + k] = c.value(A(y[at + k]), a.value(A(score[k]), logistic<A>));
+                }
+            }
+        });
+    });
+}
+
+// One row's part: dy of every element, and ds (scores of one row) summed over the heads and channels that share a
+// score.
+template <class B, class Act, class How>
+static void gate_backward_row(typename B::T* dy, typename B::A* ds, const typename B::T* dout, const typename B::T* y,
+                              const typename B::T* s, const GateShape& n, Act a, How c) {
+    using A = typename B::A;
+    for (int64_t h = 0; h < n.heads; h++) {
+        const int64_t at = h * n.channels, score = h * n.stride.head;
+        if (n.stride.channel == 0) {
+            const A g = a.value(A(s[score]), logistic<A>);
+            A sum = 0;
+#pragma omp simd reduction(+ : sum)
+            for (int64_t k = 0; k < n.channels; k++) {
+                const A d = dout[at + k];
+                sum += c.dg(d, A(y[at + k]));
+                dy[at + k] = c.dy(d, g);
+            }
+            ds[score] += sum * a.slope(A(s[score]), logistic<A>);
+        } else {
+#pragma omp simd
+            for (int64_t k = 0; k < n.channels; k++) {
+                const A d = dout[at + k], x = s[score + k];
+                ds[score + k] += c.dg(d, A(y[at + k])) * a.slope(x, logistic<A>);
+                dy[at + k] = c.dy(d, a.value(x, logistic<A>));
+            }
+        }
+    }
+}
+
+template <class B>
+void gate_backward(Stream, typename B::T* dy, typename B::T* ds, const typename B::T* dout, const typename B::T* y,
+                   const typename B::T* s, const GateShape& n, Activation act, Combine how, Into into) {
+    using A = typename B::A;
+    using T = typename B::T;
+    const int64_t width = n.heads * n.channels, scores = n.score_heads() * n.score_channels();
+    if (into == Into::overwrite) std::fill(ds, ds + n.scores(), T(0));
+    with_gate(act, how, [&](auto a, auto c) {
+        const auto row = [&](int64_t r, A* sums) {
+            gate_backward_row<B>(dy + r * width, sums, dout + r * width, y + r * width, s + r * n.stride.row, n, a, c);
+        };
+        if (n.stride.row == 0) return sum_rows<T, A>(ds, n.rows, scores, row);
+        parallel_chunks(n.rows, width, [&](int64_t begin, int64_t end) {
+            for (int64_t r = begin; r < end; r++) row(r, ds + r * n.stride.row);
+        });
+    });
+}
+
+template <class B>
+void head_mean_forward(Stream, typename B::T* mean, const typename B::T* s, int64_t rows, int64_t heads,
+                       int64_t channels) {
+    using A = typename B::A;
+    parallel_chunks(rows, heads * channels, [&](int64_t begin, int64_t end) {
+        for (int64_t r = begin; r < end; r++)
+            for (int64_t k = 0; k < channels; k++) {
+                A sum = 0;
+                for (int64_t h = 0; h < heads; h++) sum += s[(r * heads + h) * channels + k];
+                mean[r * channels + k] = sum / A(heads);
+            }
+    });
+}
+
+template <class B>
+void head_mean_backward(Stream, typename B::T* ds, const typename B::T* dmean, int64_t rows, int64_t heads,
+                        int64_t channels, Into into) {
+    using A = typename B::A;
+    const A keep = into == Into::add ? A(1) : A(0);
+    parallel_chunks(rows, heads * channels, [&](int64_t begin, int64_t end) {
+        for (int64_t row = begin * heads; row < end * heads; row++)
+            for (int64_t k = 0; k < channels; k++) {
+                const A old = keep != 0 ? A(ds[row * channels + k]) : A(0);
+                ds[row * channels + k] = old + A(dmean[row / heads * channels + k]) / A(heads);
+            }
+    });
+}
+
+#define INSTANTIATE(B)                                                                                             \
+    template void gate_forward<B>(Stream, B::T*, const B::T*, const B::T*, const GateShape&, Activation, Combine); \
+    template void gate_backward<B>(Stream, B::T*, B::T*, const B::T*, const B::T*, const B::T*, const GateShape&,  \
+                                   Activation, Combine, Into);                                                     \
+    template void head_mean_forward<B>(Stream, B::T*, const B::T*, int64_t, int64_t, int64_t);                     \
+    template void head_mean_backward<B>(Stream, B::T*, const B::T*, int64_t, int64_t, int64_t, Into);
+INSTANTIATE(Cpu<float>)
+INSTANTIATE(Cpu<double>)
+
+}  // namespace sluice

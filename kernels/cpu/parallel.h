@@ -1,0 +1,40 @@
+// Loops over the cores of a rank. What a loop computes never depends on how many there are: outputs are disjoint, and
+// sums over rows go chunk by chunk, each chunk in order.
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+namespace sluice {
+
+constexpr int64_t kGrain = 16384;  // elements worth a thread
+
+// body(begin, end) over [0, count) in chunks; `work` is the cost of one item in elements.
+template <class F>
+void parallel_chunks(int64_t count, int64_t work, F body) {
+    const int64_t chunk = std::max<int64_t>(1, kGrain / std::max<int64_t>(1, work));
+    const int64_t chunks = (count + chunk - 1) / chunk;
+#pragma omp parallel for schedule(static) if (chunks > 1)
+    for (int64_t c = 0; c < chunks; c++) body(c * chunk, std::min(count, (c + 1) * chunk));
+}
+
+// total (width) += the sum over rows of what add(row, partial) adds to partial (width). Rows go in fixed chunks, so
+// that the order of summation is the same for any number of threads.
+template <class T, class A, class F>
+void sum_rows(T* total, int64_t rows, int64_t width, F add) {
+    constexpr int64_t kChunk = 64;
+    const int64_t chunks = (rows + kChunk - 1) / kChunk;
+    thread_local std::vector<A> storage;
+    if (int64_t(storage.size()) < chunks * width) storage.resize(size_t(chunks * width));
+    A* partials = storage.data();
+#pragma omp parallel for schedule(static) if (chunks > 1)
+    for (int64_t c = 0; c < chunks; c++) {
+        A* partial = partials + c * width;
+        std::fill(partial, partial + width, A(0));
+        for (int64_t r = c * kChunk; r < std::min(rows, (c + 1) * kChunk); r++) add(r, partial);
+    }
+    for (int64_t c = 0; c < chunks; c++)
+        for (int64_t i = 0; i < width; i++) total[i] = T(A(total[i]) + partials[c * width + i]);
+}
+
+}  // namespace sluice

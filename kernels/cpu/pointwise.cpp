@@ -1,0 +1,107 @@
+// Pointwise ops: one loop each.
+#include "kernels/cpu/parallel.h"
+#include "kernels/cpu/simd_math.h"
+#include "kernels/gate_math.h"
+#include "kernels/ops.h"
+
+namespace sluice {
+namespace {
+
+// f(i) for every element, on all cores.
+template <class F>
+void each(int64_t count, F f) {
+    parallel_chunks(count, 1, [&](int64_t begin, int64_t end) {
+#pragma omp simd
+        for (int64_t i = begin; i < end; i++) f(i);
+    });
+}
+
+template <class A>
+A logistic(A x) {
+    return fast_logistic(x);
+}
+
+}  // namespace
+
+template <class B>
+void activation_forward(Stream, typename B::T* y, const typename B::T* x, int64_t count, Activation act) {
+    using A = typename B::A;
+    with_activation(act, [&](auto a) { each(count, [&](int64_t i) { y[i] = a.value(A(x[i]), logistic<A>); }); });
+}
+
+template <class B>
+void activation_backward(Stream, typename B::T* dx, const typename B::T* dy, const typename B::T* x, int64_t count,
+                         Activation act) {
+    using A = typename B::A;
+    with_activation(act,
+                    [&](auto a) { each(count, [&](int64_t i) { dx[i] = dy[i] * a.slope(A(x[i]), logistic<A>); }); });
+}
+
+template <class B>
+void swiglu_forward(Stream, typename B::T* h, const typename B::T* gate, const typename B::T* up, int64_t count) {
+    using A = typename B::A;
+    each(count, [&](int64_t i) { h[i] = A(gate[i]) * logistic(A(gate[i])) * A(up[i]); });
+}
+
+template <class B>
+void swiglu_backward(Stream, typename B::T* dgate, typename B::T* dup, const typename B::T* dh,
+                     const typename B::T* gate, const typename B::T* up, int64_t count) {
+    using A = typename B::A;
+    each(count, [&](int64_t i) {
+        const A d = dh[i], s = gate[i], u = up[i], g = logistic(s);
+        dgate[i] = d * u * g * (A(1) + s * (A(1) - g));
+        dup[i] = d * s * g;
+    });
+}
+
+template <class B>
+void residual_forward(Stream, typename B::T* out, const typename B::T* x, const typename B::T* y, int64_t count,
+                      double clip) {
+    using T = typename B::T;
+    const T c = T(clip);
+    if (clip == 0)
+        each(count, [&](int64_t i) { out[i] = x[i] + y[i]; });
+    else
+        each(count, [&](int64_t i) { out[i] = x[i] + (y[i] > c ? c : y[i] < -c ? -c : y[i]); });
+}
+
+template <class B>
+void residual_backward(Stream, typename B::T* dy, const typename B::T* dout, const typename B::T* y, int64_t count,
+                       double clip) {
+    using T = typename B::T;
+    const T c = T(clip);
+    if (clip == 0)
+        each(count, [&](int64_t i) { dy[i] = dout[i]; });
+    else  // a NaN is not clipped away
+        each(count, [&](int64_t i) { dy[i] = y[i] >= c || y[i] <= -c ? T(0) : dout[i]; });
+}
+
+template <class B>
+void add(Stream, typename B::T* x, const typename B::T* y, int64_t count) {
+    each(count, [&](int64_t i) { x[i] += y[i]; });
+}
+
+template <class B>
+void fill(Stream, typename B::T* x, typename B::T value, int64_t count) {
+    each(count, [&](int64_t i) { x[i] = value; });
+}
+
+template <class B>
+void copy(Stream, typename B::T* out, const typename B::T* x, int64_t count) {
+    each(count, [&](int64_t i) { out[i] = x[i]; });
+}
+
+#define INSTANTIATE(B)                                                                                      \
+    template void activation_forward<B>(Stream, B::T*, const B::T*, int64_t, Activation);                   \
+    template void activation_backward<B>(Stream, B::T*, const B::T*, const B::T*, int64_t, Activation);     \
+    template void swiglu_forward<B>(Stream, B::T*, const B::T*, const B::T*, int64_t);                      \
+    template void swiglu_backward<B>(Stream, B::T*, B::T*, const B::T*, const B::T*, const B::T*, int64_t); \
+    template void residual_forward<B>(Stream, B::T*, const B::T*, const B::T*, int64_t, double);            \
+    template void residual_backward<B>(Stream, B::T*, const B::T*, const B::T*, int64_t, double);           \
+    template void add<B>(Stream, B::T*, const B::T*, int64_t);                                              \
+    template void fill<B>(Stream, B::T*, B::T, int64_t);                                                    \
+    template void copy<B>(Stream, B::T*, const B::T*, int64_t);
+INSTANTIATE(Cpu<float>)
+INSTANTIATE(Cpu<double>)
+
+}  // namespace sluice

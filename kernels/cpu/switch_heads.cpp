@@ -1,0 +1,73 @@
+// Switch Heads: out = sum over the top_k experts e of sigmoid(s_e) y_e, for each row and head.
+#include <cmath>
+
+#include "kernels/cpu/parallel.h"
+#include "kernels/ops.h"
+
+namespace sluice {
+namespace {
+
+template <class A>
+A logistic(A x) {
+    return A(1) / (A(1) + std::exp(-x));
+}
+
+// Whether expert e is among the top_k of s: fewer than top_k stand before it. The lower index wins a tie.
+template <class T>
+bool picked(const T* s, int64_t experts, int64_t top_k, int64_t e) {
+    int64_t before = 0;
+    for (int64_t i = 0; i < experts; i++) before += s[i] > s[e] || (s[i] == s[e] && i < e);
+    return before < top_k;
+}
+
+}  // namespace
+
+template <class B>
+void switch_forward(Stream, typename B::T* out, const typename B::T* y, const typename B::T* s, int64_t rows,
+                    int64_t heads, int64_t experts, int64_t dim, int64_t top_k) {
+    using A = typename B::A;
+    parallel_chunks(rows * heads, experts * dim, [&](int64_t begin, int64_t end) {
+        for (int64_t r = begin; r < end; r++) {
+            std::fill(out + r * dim, out + (r + 1) * dim, 0);
+            for (int64_t e = 0; e < experts; e++) {
+                if (!picked(s + r * experts, experts, top_k, e)) continue;
+                const A g = logistic(A(s[r * experts + e]));
+                const auto* expert = y + (r * experts + e) * dim;
+#pragma omp simd
+                for (int64_t k = 0; k < dim; k++) out[r * dim + k] += g * A(expert[k]);
+            }
+        }
+    });
+}
+
+template <class B>
+void switch_backward(Stream, typename B::T* dy, typename B::T* ds, const typename B::T* dout, const typename B::T* y,
+                     const typename B::T* s, int64_t rows, int64_t heads, int64_t experts, int64_t dim, int64_t top_k) {
+    using A = typename B::A;
+    parallel_chunks(rows * heads, experts * dim, [&](int64_t begin, int64_t end) {
+        for (int64_t r = begin; r < end; r++)
+            for (int64_t e = 0; e < experts; e++) {
+                const int64_t score = r * experts + e;
+                const bool on = picked(s + r * experts, experts, top_k, e);
+                const A g = on ? logistic(A(s[score])) : A(0);
+                A sum = 0;
+#pragma omp simd reduction(+ : sum)
+                for (int64_t k = 0; k < dim; k++) {
+                    const A d = dout[r * dim + k];
+                    sum += d * A(y[score * dim + k]);
+                    dy[score * dim + k] = g * d;
+                }
+                ds[score] = on ? sum * g * (A(1) - g) : A(0);
+            }
+    });
+}
+
+#define INSTANTIATE(B)                                                                                              \
+    template void switch_forward<B>(Stream, B::T*, const B::T*, const B::T*, int64_t, int64_t, int64_t, int64_t,    \
+                                    int64_t);                                                                       \
+    template void switch_backward<B>(Stream, B::T*, B::T*, const B::T*, const B::T*, const B::T*, int64_t, int64_t, \
+                                     int64_t, int64_t, int64_t);
+INSTANTIATE(Cpu<float>)
+INSTANTIATE(Cpu<double>)
+
+}  // namespace sluice

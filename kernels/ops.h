@@ -1,0 +1,175 @@
+// Every op, once: the whole interface between arithmetic and layers. Cpu<T> defines them in kernels/cpu/; an op that a
+// backend lacks is a link error.
+//
+// Order of arguments: stream, outputs, inputs, shape, options. Tensors are dense and row-major.
+// Backward overwrites gradients of activations (unless told to add: Into) and adds to gradients of parameters.
+// Outputs may alias inputs only where said. Sums are kept in B::A, in an order that does not depend on threads.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "base/activation.h"
+#include "base/backend.h"
+
+namespace sluice {
+
+enum class Into { overwrite, add };
+
+// ---------------------------------------------------------------- linear: y = x w^T
+// y (rows, out), x (rows, in), w (out, in).
+template <class B>
+void linear_forward(Stream, typename B::T* y, const typename B::T* x, const typename B::T* w, int64_t rows, int64_t in,
+                    int64_t out);
+// dx (rows, in) = or += dy w.
+template <class B>
+void linear_backward_input(Stream, typename B::T* dx, const typename B::T* dy, const typename B::T* w, int64_t rows,
+                           int64_t in, int64_t out, Into);
+// dw (out, in) += dy^T x.
+template <class B>
+void linear_backward_weight(Stream, typename B::T* dw, const typename B::T* dy, const typename B::T* x, int64_t rows,
+                            int64_t in, int64_t out);
+// y (rows, width) += bias (width), in place; and db += column sums of dy.
+template <class B>
+void bias_forward(Stream, typename B::T* y, const typename B::T* bias, int64_t rows, int64_t width);
+template <class B>
+void bias_backward(Stream, typename B::T* db, const typename B::T* dy, int64_t rows, int64_t width);
+
+// ---------------------------------------------------------------- embedding
+// out (rows, width) = table[tokens]; tokens are within the vocabulary (data readers see to it).
+template <class B>
+void embedding_forward(Stream, typename B::T* out, const int32_t* tokens, const typename B::T* table, int64_t rows,
+                       int64_t width);
+// dtable (vocab, width) += dout, in order of rows.
+template <class B>
+void embedding_backward(Stream, typename B::T* dtable, const typename B::T* dout, const int32_t* tokens, int64_t rows,
+                        int64_t width);
+
+// ---------------------------------------------------------------- RMSNorm: y = x / sqrt(mean(x^2) + eps) * w
+// x, y (rows, width), w (width), rstd (rows). y may be x when no backward follows.
+template <class B>
+void rmsnorm_forward(Stream, typename B::T* y, typename B::A* rstd, const typename B::T* x, const typename B::T* w,
+                     int64_t rows, int64_t width, double eps);
+// dx may be dy (with Into::overwrite). dw +=.
+template <class B>
+void rmsnorm_backward(Stream, typename B::T* dx, typename B::T* dw, const typename B::T* dy, const typename B::T* x,
+                      const typename B::T* w, const typename B::A* rstd, int64_t rows, int64_t width, Into);
+
+// ---------------------------------------------------------------- RoPE, rotating halves
+// x (sequences, length, heads, dim) in place: (x1, x2) -> (x1 cos - x2 sin, x2 cos + x1 sin), x1 = x[0:dim/2]. cos, sin
+// (length, dim / 2). Backward is the inverse rotation times the same scale: pass direction -1.
+template <class B>
+void rope(Stream, typename B::T* x, const typename B::A* cos, const typename B::A* sin, int64_t sequences,
+          int64_t length, int64_t heads, int64_t dim, int direction);
+
+// ---------------------------------------------------------------- causal attention, grouped queries
+struct AttentionShape {
+    int64_t sequences, length, heads, kv_heads, dim;
+    int64_t window;  // tokens seen, itself included; 0: all before
+    double scale;
+};
+// q, out (sequences, length, heads, dim); k, v (sequences, length, kv_heads, dim); lse (sequences, heads, length), the
+// log-sum-exp of each row's scaled scores. Token t sees tokens max(first[t], t - window + 1) .. t of its own sequence;
+// first (sequences, length) is where t's document begins, or null. Blockwise: nothing of size length^2 is kept.
+template <class B>
+void attention_forward(Stream, typename B::T* out, typename B::A* lse, const typename B::T* q, const typename B::T* k,
+                       const typename B::T* v, const int32_t* first, const AttentionShape&);
+// dq, dk, dv are overwritten. delta (sequences, heads, length) is scratch: rowsum(dout out).
+template <class B>
+void attention_backward(Stream, typename B::T* dq, typename B::T* dk, typename B::T* dv, typename B::A* delta,
+                        const typename B::T* dout, const typename B::T* out, const typename B::A* lse,
+                        const typename B::T* q, const typename B::T* k, const typename B::T* v, const int32_t* first,
+                        const AttentionShape&);
+
+// ---------------------------------------------------------------- gates: y' = y * act(s) or y + act(s)
+// y is (rows, heads, channels). A score is read at row * stride.row + head * stride.head + channel * stride.channel: a
+// stride of 0 broadcasts, and that is all that granularity, head sharing and constant scores are.
+struct GateShape {
+    int64_t rows, heads, channels;
+    struct {
+        int64_t row, head, channel;
+    } stride;
+    int64_t score_rows() const { return stride.row ? rows : 1; }
+    int64_t score_heads() const { return stride.head ? heads : 1; }
+    int64_t score_channels() const { return stride.channel ? channels : 1; }
+    int64_t scores() const { return score_rows() * score_heads() * score_channels(); }
+};
+// out may be y when no backward follows.
+template <class B>
+void gate_forward(Stream, typename B::T* out, const typename B::T* y, const typename B::T* s, const GateShape&,
+                  Activation, Combine);
+// dy may be dout. ds gets (or adds) the sum over whatever s was broadcast to.
+template <class B>
+void gate_backward(Stream, typename B::T* dy, typename B::T* ds, const typename B::T* dout, const typename B::T* y,
+                   const typename B::T* s, const GateShape&, Activation, Combine, Into ds_into);
+// mean (rows, channels) of s (rows, heads, channels) over heads, and back: ds = dmean / heads for every head.
+template <class B>
+void head_mean_forward(Stream, typename B::T* mean, const typename B::T* s, int64_t rows, int64_t heads,
+                       int64_t channels);
+template <class B>
+void head_mean_backward(Stream, typename B::T* ds, const typename B::T* dmean, int64_t rows, int64_t heads,
+                        int64_t channels, Into);
+
+// ---------------------------------------------------------------- Switch Heads
+// out (rows, heads, dim) = sum over the top_k experts e of each (row, head) of sigmoid(s_e) y_e; y (rows, heads,
+// experts, dim), s (rows, heads, experts) before the sigmoid. The lower index wins a tie; picks are found again in
+// backward.
+template <class B>
+void switch_forward(Stream, typename B::T* out, const typename B::T* y, const typename B::T* s, int64_t rows,
+                    int64_t heads, int64_t experts, int64_t dim, int64_t top_k);
+// dy, ds are overwritten, zero for experts not picked.
+template <class B>
+void switch_backward(Stream, typename B::T* dy, typename B::T* ds, const typename B::T* dout, const typename B::T* y,
+                     const typename B::T* s, int64_t rows, int64_t heads, int64_t experts, int64_t dim, int64_t top_k);
+
+// ---------------------------------------------------------------- pointwise
+// y = act(x); y may be x when no backward follows. dx = dy act'(x); dx may be dy.
+template <class B>
+void activation_forward(Stream, typename B::T* y, const typename B::T* x, int64_t count, Activation);
+template <class B>
+void activation_backward(Stream, typename B::T* dx, const typename B::T* dy, const typename B::T* x, int64_t count,
+                         Activation);
+// h = silu(gate) up. dgate may be gate and dup may be up.
+template <class B>
+void swiglu_forward(Stream, typename B::T* h, const typename B::T* gate, const typename B::T* up, int64_t count);
+template <class B>
+void swiglu_backward(Stream, typename B::T* dgate, typename B::T* dup, const typename B::T* dh,
+                     const typename B::T* gate, const typename B::T* up, int64_t count);
+// out = x + clamp(y, -clip, clip), clip 0: no clamp; out may be x. dy = dout where |y| < clip, else 0 (NaN passes); dy
+// may be dout.
+template <class B>
+void residual_forward(Stream, typename B::T* out, const typename B::T* x, const typename B::T* y, int64_t count,
+                      double clip);
+template <class B>
+void residual_backward(Stream, typename B::T* dy, const typename B::T* dout, const typename B::T* y, int64_t count,
+                       double clip);
+template <class B>
+void add(Stream, typename B::T* x, const typename B::T* y, int64_t count);  // x += y
+template <class B>
+void fill(Stream, typename B::T* x, typename B::T value, int64_t count);
+template <class B>
+void copy(Stream, typename B::T* out, const typename B::T* x, int64_t count);
+
+// ---------------------------------------------------------------- loss
+// losses (rows) = logsumexp(logits) - logits[target]; where dlogits is not null it gets scale * (softmax - onehot), and
+// may be logits. A target below 0 gives loss 0 and no gradient.
+template <class B>
+void cross_entropy(Stream, typename B::A* losses, typename B::T* dlogits, const typename B::T* logits,
+                   const int32_t* targets, int64_t rows, int64_t vocab, double scale);
+
+// ---------------------------------------------------------------- optimizer
+// Sum of squares, kept in double in a fixed order.
+template <class B>
+double sum_of_squares(Stream, const typename B::T* x, int64_t count);
+
+struct AdamW {
+    double lr, beta1, beta2, eps, weight_decay;
+    double gradient_scale;            // the clip's factor
+    double correction1, correction2;  // 1 - beta^t
+};
+// m = beta1 m + (1 - beta1) g; v likewise of g^2; w -= lr (m / correction1 / (sqrt(v / correction2) + eps) +
+// weight_decay w).
+template <class B>
+void adamw(Stream, typename B::T* w, typename B::T* m, typename B::T* v, const typename B::T* g, int64_t count,
+           const AdamW&);
+
+}  // namespace sluice

@@ -1,0 +1,32 @@
+// The subcommands. Each returns the program's exit code; errors are Failures.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "parallel/comm.h"
+
+namespace sluice {
+
+struct ConfigArgs {
+    std::string config;
+    std::vector<std::string> overrides;  // key=value
+};
+struct CheckpointArgs {
+    std::string checkpoint;  // a step folder or a run folder
+    std::vector<std::string> overrides;
+};
+struct SampleArgs {
+    CheckpointArgs from;
+    std::string prompt;
+    int64_t tokens = 200, top_k = 40, seed = 1;
+    double temperature = 0.8;
+};
+
+int train_command(Comm& comm, const ConfigArgs& args);
+int eval_command(Comm& comm, const CheckpointArgs& args, bool json);
+int sample_command(const SampleArgs& args);
+int plan_command(const ConfigArgs& args, int ranks, bool json);
+int bench_step_command(Comm& comm, const ConfigArgs& args, bool json);
+
+}  // namespace sluice

@@ -1,0 +1,48 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "apps/commands.h"
+#include "apps/load_model.h"
+#include "base/check.h"
+#include "train/collective.h"
+#include "train/evaluate.h"
+
+namespace sluice {
+
+int eval_command(Comm& comm, const CheckpointArgs& args, bool json) {
+    LoadedModel loaded;
+    int64_t delimiter = -1;
+    std::vector<std::unique_ptr<ValidationData>> sets;
+    const int failed = collectively(comm, [&] {
+        loaded = load_model(args.checkpoint, args.overrides, 0);
+        const DataSpec& data = loaded.config.data;
+        if (data.validation.empty())
+            fail(Exit::config, "nothing to evaluate on: give data.validation=[{name: NAME, path: SHARDS}]");
+        if (data.document_mask) delimiter = notes_of(data).delimiter.value_or(-1);
+        for (const auto& set : data.validation)
+            sets.push_back(std::make_unique<ValidationData>(set, loaded.config.model.vocab));
+    });
+    if (failed) return failed;
+
+    const Config& config = loaded.config;
+    const EvaluationSpec spec{config.data.sequence_length, std::max<int64_t>(1, config.train.micro_batch),
+                              config.eval.batches * config.train.batch, delimiter};
+    nlohmann::ordered_json result{{"step", loaded.checkpoint.info.step}, {"sets", nlohmann::ordered_json::object()}};
+    for (size_t i = 0; i < sets.size(); i++) {
+        const Evaluation e = evaluate(*loaded.model, *sets[i], spec, comm);
+        nlohmann::ordered_json set{
+            {"loss", e.loss}, {"perplexity", e.perplexity}, {"bits_per_byte", nullptr}, {"tokens", e.tokens}};
+        if (e.bits_per_byte) set["bits_per_byte"] = *e.bits_per_byte;
+        result["sets"][config.data.validation[i].name] = set;
+        if (comm.rank() == 0 && !json)
+            fmt::print("{:<16} loss {:.4f} | perplexity {:.3f} | bits per byte {} | {} tokens\n",
+                       config.data.validation[i].name, e.loss, e.perplexity,
+                       e.bits_per_byte ? fmt::format("{:.4f}", *e.bits_per_byte) : "unknown", e.tokens);
+    }
+    if (comm.rank() == 0 && json) fmt::print("{}\n", result.dump());
+    return 0;
+}
+
+}  // namespace sluice

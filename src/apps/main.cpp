@@ -1,0 +1,128 @@
+// sluice: the command line. Parses, runs one command, turns a Failure into one line and an exit code.
+#include <omp.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <new>
+#include <thread>
+
+#include "apps/commands.h"
+#include "apps/config.h"
+#include "base/check.h"
+
+namespace sluice {
+namespace {
+
+// The cores of this machine are shared by its ranks, unless OMP_NUM_THREADS says otherwise.
+void divide_cores() {
+    const int cores = int(std::thread::hardware_concurrency()), ranks = local_ranks();
+    if (ranks > 1) omp_set_num_threads(std::min(omp_get_max_threads(), std::max(1, cores / ranks)));
+}
+
+int report(const char* message, Exit code) {
+    std::fprintf(stderr, "error: %s\n", message);
+    return int(code);
+}
+
+// Runs a command and, when only this rank failed, ends the others too.
+int guarded(const std::function<int()>& command, Comm* comm) {
+    int code = 0;
+    try {
+        return command();
+    } catch (const Failure& f) { code = report(f.what(), f.code()); } catch (const std::bad_alloc&) {
+        code = report("out of memory: lower train.micro_batch or set train.recompute: block", Exit::out_of_memory);
+    } catch (const std::exception& e) { code = report(e.what(), Exit::other); }
+    std::fflush(stderr);
+    if (comm && comm->size() > 1) comm->abort(code);
+    return code;
+}
+
+int with_world(const std::function<int(Comm&)>& command) {
+    std::unique_ptr<Comm> comm;
+    if (const int code = guarded([&] { return comm = world_comm(), 0; }, nullptr)) return code;
+    divide_cores();
+    return guarded([&] { return command(*comm); }, comm.get());
+}
+
+void add_config(CLI::App* app, ConfigArgs& args) {
+    app->add_option("config", args.config, "YAML file")->required();
+    app->add_option("overrides", args.overrides, "key=value ...");
+}
+void add_checkpoint(CLI::App* app, CheckpointArgs& args) {
+    app->add_option("checkpoint", args.checkpoint, "a step folder, or a run folder for its newest")->required();
+    app->add_option("overrides", args.overrides, "key=value ...");
+}
+
+int run(int argc, char** argv) {
+    CLI::App app("Sluice pretrains language models with gated attention.", "sluice");
+    app.require_subcommand(1);
+    ConfigArgs config;
+    CheckpointArgs checkpoint;
+    SampleArgs sample;
+    bool json = false, reference = false;
+    int ranks = 1;
+    std::function<int()> command;
+
+    auto* train = app.add_subcommand("train", "train a model, or go on from its newest checkpoint");
+    add_config(train, config);
+    train->callback([&] { command = [&] { return with_world([&](Comm& c) { return train_command(c, config); }); }; });
+
+    auto* eval = app.add_subcommand("eval", "loss, perplexity and bits per byte on the validation sets");
+    add_checkpoint(eval, checkpoint);
+    eval->add_flag("--json", json, "one JSON object on stdout");
+    eval->callback(
+        [&] { command = [&] { return with_world([&](Comm& c) { return eval_command(c, checkpoint, json); }); }; });
+
+    auto* sampler = app.add_subcommand("sample", "go on from a prompt");
+    add_checkpoint(sampler, sample.from);
+    sampler->add_option("--prompt", sample.prompt, "text to go on from");
+    sampler->add_option("--tokens", sample.tokens, "tokens to add")->check(CLI::Range(int64_t{1}, int64_t{1} << 20));
+    sampler->add_option("--temperature", sample.temperature, "0: the likeliest token")->check(CLI::Range(0.0, 100.0));
+    sampler->add_option("--top-k", sample.top_k, "draw from the k likeliest; 0: from all")
+        ->check(CLI::NonNegativeNumber);
+    sampler->add_option("--seed", sample.seed, "seed of the draws");
+    sampler->callback([&] { command = [&] { return guarded([&] { return sample_command(sample); }, nullptr); }; });
+
+    auto* plan = app.add_subcommand("plan", "parameters, FLOPs and bytes per rank");
+    add_config(plan, config);
+    plan->add_option("--ranks", ranks, "ranks to plan for")->check(CLI::Range(1, 1 << 20));
+    plan->add_flag("--json", json, "one JSON object on stdout");
+    plan->callback(
+        [&] { command = [&] { return guarded([&] { return plan_command(config, ranks, json); }, nullptr); }; });
+
+    auto* show = app.add_subcommand("config", "the resolved config with each value's origin");
+    show->add_option("config", config.config, "YAML file");
+    show->add_option("overrides", config.overrides, "key=value ...");
+    show->add_flag("--json", json, "one JSON object on stdout");
+    show->add_flag("--reference", reference, "every key with its type and default");
+    show->callback([&] {
+        command = [&] {
+            return guarded([&] { return config_command(config.config, config.overrides, json, reference); }, nullptr);
+        };
+    });
+
+    auto* bench = app.add_subcommand("bench", "measure");
+    bench->require_subcommand(1);
+    auto* step = bench->add_subcommand("step", "tokens per second of whole training steps");
+    add_config(step, config);
+    step->add_flag("--json", json, "one JSON object on stdout");
+    step->callback(
+        [&] { command = [&] { return with_world([&](Comm& c) { return bench_step_command(c, config, json); }); }; });
+
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::CallForHelp& e) { return app.exit(e); } catch (const CLI::CallForAllHelp& e) {
+        return app.exit(e);
+    } catch (const CLI::ParseError& e) {
+        return report((std::string(e.what()) + " (see sluice --help)").c_str(), Exit::config);
+    }
+    return command();
+}
+
+}  // namespace
+}  // namespace sluice
+
+int main(int argc, char** argv) { return sluice::run(argc, argv); }

@@ -1,0 +1,15 @@
+// Text for models: the tokenizer that a config names or that is recorded beside its shards.
+#pragma once
+#include <memory>
+
+#include "config/specs.h"
+#include "data_tools/tokenizer.h"
+#include "train/run.h"
+
+namespace sluice {
+
+// Null when neither the config nor the shards name one.
+std::unique_ptr<Tokenizer> tokenizer_of(const DataSpec& data);
+Text text_of(const Tokenizer& tokenizer);
+
+}  // namespace sluice

@@ -1,0 +1,22 @@
+// What a gate does to its score and to its tensor: words shared by configs and kernels.
+#pragma once
+#include "base/words.h"
+
+namespace sluice {
+
+enum class Activation { sigmoid, silu, ns_sigmoid, identity };
+template <>
+struct Words<Activation> {
+    static constexpr std::pair<const char*, Activation> all[] = {{"sigmoid", Activation::sigmoid},
+                                                                 {"silu", Activation::silu},
+                                                                 {"ns_sigmoid", Activation::ns_sigmoid},
+                                                                 {"identity", Activation::identity}};
+};
+
+enum class Combine { multiply, add };
+template <>
+struct Words<Combine> {
+    static constexpr std::pair<const char*, Combine> all[] = {{"multiply", Combine::multiply}, {"add", Combine::add}};
+};
+
+}  // namespace sluice

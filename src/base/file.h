@@ -1,0 +1,49 @@
+// Files that survive a crash: written under another name, fsynced, renamed. Errors: Failure(Exit::disk) when writing,
+// with path and reason.
+#pragma once
+#include <cstddef>
+#include <filesystem>
+#include <string>
+
+namespace sluice {
+
+// A file being written from its start. close() fsyncs; without it the destructor only closes.
+class OutputFile {
+ public:
+    explicit OutputFile(const std::filesystem::path& path);  // replaces what is there
+    OutputFile(const OutputFile&) = delete;
+    OutputFile& operator=(const OutputFile&) = delete;
+    ~OutputFile();
+    void write(const void* data, size_t bytes);
+    void close();
+
+ private:
+    std::filesystem::path path_;
+    int fd_ = -1;
+};
+
+// A regular file (no link, pipe or folder) read by position. Errors: Failure(code).
+class InputFile {
+ public:
+    InputFile(const std::filesystem::path& path, int exit_code);
+    InputFile(const InputFile&) = delete;
+    InputFile& operator=(const InputFile&) = delete;
+    ~InputFile();
+    size_t size() const { return size_; }
+    const std::filesystem::path& path() const { return path_; }
+    void read(void* data, size_t bytes, size_t offset) const;
+
+ private:
+    std::filesystem::path path_;
+    int code_, fd_ = -1;
+    size_t size_ = 0;
+};
+
+std::string read_file(const std::filesystem::path& path, int exit_code, size_t most_bytes);
+void write_file(const std::filesystem::path& path, const std::string& text);  // atomically, through path.tmp
+void make_folders(const std::filesystem::path& path);
+void sync_folder(const std::filesystem::path& path);
+void rename_path(const std::filesystem::path& from, const std::filesystem::path& to);
+void remove_tree(const std::filesystem::path& path);  // what is not there is no error; links are removed, not followed
+
+}  // namespace sluice

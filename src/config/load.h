@@ -1,0 +1,41 @@
+// A Config from YAML files and key=value overrides, every value with its origin.
+// Errors: Failure(Exit::config), one line "file:line:column: path: what (did you mean ...?)".
+#pragma once
+#include <map>
+#include <string>
+#include <vector>
+
+#include "config/specs.h"
+
+namespace sluice {
+
+// What a command needs: `plan`, `config` and `bench` do without data.train, train.steps and optimizer.lr.
+enum class Purpose { train, plan };
+
+struct Loaded {
+    Config config;
+    // Dotted path of a leaf ("model.gates.0.position") -> "default", "FILE:LINE:COLUMN" or "command line".
+    std::map<std::string, std::string> origins;
+};
+
+// Reads `file` over its `base:` files, applies the overrides ("model.layers=4", "model.gates=[]"), fills in defaults
+// that depend on other keys (except train.micro_batch, 0 until the ranks are known) and refuses what cannot go
+// together.
+Loaded load_config(const std::string& file, const std::vector<std::string>& overrides, Purpose purpose);
+// The same from text; `name` stands for the file in messages and names the run.
+Loaded load_config_text(const std::string& text, const std::string& name, const std::vector<std::string>& overrides,
+                        Purpose purpose);
+
+// Checks that need the number of ranks, and micro_batch's default.
+void resolve_ranks(Config& config, int ranks);
+
+// The resolved config as YAML that loads back to the same Config; with_origins appends "# origin" to each leaf.
+std::string dump_yaml(const Config& config);
+std::string dump_yaml_with_origins(const Loaded& loaded);
+std::string dump_json(const Config& config);
+// Leaves as (dotted path, value text), in order of declaration: what resume compares.
+std::vector<std::pair<std::string, std::string>> flatten(const Config& config);
+// Every key with type, default and help: `sluice config --reference`.
+std::string reference();
+
+}  // namespace sluice

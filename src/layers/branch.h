@@ -1,0 +1,90 @@
+// One of a block's two branches around the residual: out = x + clip(post_norm(layer(norm(x)))). Layer is Attention or
+// Ffn; the post-norm is sandwich norm, the clip residual_clip; both may be absent. x and out are (tokens, hidden).
+#pragma once
+#include <string>
+
+#include "layers/attention.h"
+#include "layers/ffn.h"
+
+namespace sluice {
+
+template <class B, class Layer>
+class Branch {
+ public:
+    using T = typename B::T;
+    using A = typename B::A;
+
+    Branch(const ModelSpec& model, Layer layer) : n_(model), layer_(std::move(layer)) {}
+
+    struct Params {
+        T *norm = nullptr, *post_norm = nullptr;  // (hidden)
+        typename Layer::Params layer;
+    };
+    // Names: PREFIXattention_norm.weight, PREFIXattention.query.weight, ..., PREFIXattention_post_norm.weight.
+    template <class V>
+    void params(V&& v, Params& p, const std::string& prefix, const std::string& name) const {
+        v(prefix + name + "_norm.weight", p.norm, {n_.hidden}, Init{Init::one}, Decay::no);
+        layer_.params(v, p.layer, prefix + name + ".");
+        if (n_.sandwich_norm)
+            v(prefix + name + "_post_norm.weight", p.post_norm, {n_.hidden}, Init{Init::one}, Decay::no);
+    }
+
+    struct Acts {
+        T* normed = nullptr;  // (tokens, hidden)
+        A* rstd = nullptr;    // (tokens)
+        typename Layer::Acts layer;
+        T* post_normed = nullptr;
+        A* post_rstd = nullptr;
+        T *result = nullptr, *joined = nullptr;  // the layer's result, and what joins the residual
+    };
+    template <class V>
+    void acts(V&& v, Acts& a, int64_t tokens) const {
+        v("normed", a.normed, {tokens, n_.hidden});
+        v("rstd", a.rstd, {tokens});
+        layer_.acts(v, a.layer, tokens);
+        if (!n_.sandwich_norm) return;
+        v("post_normed", a.post_normed, {tokens, n_.hidden});
+        v("post_rstd", a.post_rstd, {tokens});
+    }
+
+    struct Scratch {
+        T *dresult = nullptr, *dnormed = nullptr;  // (tokens, hidden)
+        typename Layer::Scratch layer;
+    };
+    template <class V>
+    void scratch(V&& v, Scratch& s, int64_t tokens) const {
+        v("dresult", s.dresult, {tokens, n_.hidden});
+        v("dnormed", s.dnormed, {tokens, n_.hidden});
+        layer_.scratch(v, s.layer, tokens);
+    }
+
+    void forward(const Pass<B>& pass, const Params& w, Acts& a, T* out, const T* x) const {
+        const int64_t tokens = pass.batch.tokens();
+        rmsnorm_forward<B>(pass.stream, a.normed, a.rstd, x, w.norm, tokens, n_.hidden, n_.norm_eps);
+        a.joined = a.result = layer_.forward(pass, w.layer, a.layer, a.normed);
+        if (n_.sandwich_norm) {
+            rmsnorm_forward<B>(pass.stream, a.post_normed, a.post_rstd, a.result, w.post_norm, tokens, n_.hidden,
+                               n_.norm_eps);
+            a.joined = a.post_normed;
+        }
+        residual_forward<B>(pass.stream, out, x, a.joined, tokens * n_.hidden, n_.residual_clip);
+    }
+
+    // dx holds the gradient of out and becomes that of x.
+    void backward(const Pass<B>& pass, const Params& w, Params& dw, const Acts& a, const Scratch& s, T* dx,
+                  const T* x) const {
+        const int64_t tokens = pass.batch.tokens();
+        residual_backward<B>(pass.stream, s.dresult, dx, a.joined, tokens * n_.hidden, n_.residual_clip);
+        if (n_.sandwich_norm)
+            rmsnorm_backward<B>(pass.stream, s.dresult, dw.post_norm, s.dresult, a.result, w.post_norm, a.post_rstd,
+                                tokens, n_.hidden, Into::overwrite);
+        layer_.backward(pass, w.layer, dw.layer, a.layer, s.layer, s.dnormed, s.dresult, a.normed);
+        rmsnorm_backward<B>(pass.stream, dx, dw.norm, s.dnormed, x, w.norm, a.rstd, tokens, n_.hidden, Into::add);
+    }
+
+ private:
+    ModelSpec n_;
+    Layer layer_;
+};
+
+}  // namespace sluice

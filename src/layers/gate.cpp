@@ -1,0 +1,106 @@
+#include "layers/gate.h"
+
+namespace sluice {
+
+GatedShape gated_shape(Position position, const ModelSpec& model) {
+    switch (position) {
+        case Position::query:
+        case Position::sdpa:
+            return {model.heads, model.head_dim};
+        case Position::key:
+        case Position::value:
+            return {model.kv_heads, model.head_dim};
+        case Position::output:
+            break;
+    }
+    return {1, model.hidden};  // after W_O there are no heads left
+}
+
+template <class B>
+Gates<B>::Gates(const ModelSpec& model, int64_t layer) : hidden_(model.hidden) {
+    for (const GateSpec& spec : model.gates.at(layer)) gates_.push_back({spec, gated_shape(spec.position, model)});
+}
+
+template <class B>
+bool Gates<B>::any(Position position) const {
+    for (const Gate& g : gates_)
+        if (g.spec.position == position) return true;
+    return false;
+}
+
+template <class B>
+std::vector<int64_t> Gates<B>::Gate::constant_shape() const {
+    const bool by_head = spec.heads == HeadSharing::specific && spec.position != Position::output;
+    const bool by_channel = spec.granularity == Granularity::elementwise;
+    if (by_head && by_channel) return {n.heads, n.channels};
+    return {by_head ? n.heads : by_channel ? n.channels : 1};
+}
+
+// The whole difference between variants: what a score is broadcast over.
+template <class B>
+GateShape Gates<B>::Gate::shape(int64_t tokens) const {
+    const int64_t channels = score_channels();
+    const bool by_head = spec.heads == HeadSharing::specific;
+    GateShape s{tokens, n.heads, n.channels, {}};
+    s.stride.channel = spec.granularity == Granularity::elementwise ? 1 : 0;
+    s.stride.head = by_head ? channels : 0;
+    s.stride.row = spec.input == GateInput::none ? 0 : by_head ? n.heads * channels : channels;
+    return s;
+}
+
+template <class B>
+typename B::T* Gates<B>::forward(Position position, const Pass<B>& pass, const std::vector<Params>& w,
+                                 std::vector<Acts>& acts, T* y, const T* x) const {
+    const int64_t tokens = pass.batch.tokens();
+    for (size_t j = 0; j < gates_.size(); j++) {
+        const Gate& g = gates_[j];
+        if (g.spec.position != position) continue;
+        Acts& a = acts[j];
+        const T* score = w[j].constant;
+        if (g.spec.input == GateInput::hidden) {
+            linear_forward<B>(pass.stream, a.score, x, w[j].weight, tokens, hidden_, g.rows());
+            if (g.spec.bias) bias_forward<B>(pass.stream, a.score, w[j].bias, tokens, g.rows());
+            score = a.score;
+        }
+        if (g.spec.heads == HeadSharing::averaged) {
+            head_mean_forward<B>(pass.stream, a.mean, score, tokens, g.n.heads, g.score_channels());
+            score = a.mean;
+        }
+        gate_forward<B>(pass.stream, a.out, y, score, g.shape(tokens), g.spec.activation, g.spec.combine);
+        a.y = y;
+        y = a.out;
+    }
+    return y;
+}
+
+template <class B>
+void Gates<B>::backward(Position position, const Pass<B>& pass, const std::vector<Params>& w, std::vector<Params>& dw,
+                        const std::vector<Acts>& acts, const Scratch& s, T* dy, T* dx, const T* x) const {
+    const int64_t tokens = pass.batch.tokens();
+    for (size_t j = gates_.size(); j-- > 0;) {
+        const Gate& g = gates_[j];
+        if (g.spec.position != position) continue;
+        const Acts& a = acts[j];
+        const bool averaged = g.spec.heads == HeadSharing::averaged;
+        const auto apply = [&](T* ds, const T* score, Into into) {
+            gate_backward<B>(pass.stream, dy, ds, dy, a.y, score, g.shape(tokens), g.spec.activation, g.spec.combine,
+                             into);
+        };
+        if (g.spec.input == GateInput::none) {
+            apply(dw[j].constant, w[j].constant, Into::add);
+            continue;
+        }
+        apply(averaged ? s.dmean : s.dscore, averaged ? a.mean : a.score, Into::overwrite);
+        if (averaged)
+            head_mean_backward<B>(pass.stream, s.dscore, s.dmean, tokens, g.n.heads, g.score_channels(),
+                                  Into::overwrite);
+        if (g.spec.bias) bias_backward<B>(pass.stream, dw[j].bias, s.dscore, tokens, g.rows());
+        linear_backward_weight<B>(pass.stream, dw[j].weight, s.dscore, x, tokens, hidden_, g.rows());
+        linear_backward_input<B>(pass.stream, dx, s.dscore, w[j].weight, tokens, hidden_, g.rows(), Into::add);
+    }
+}
+
+template class Gates<Cpu<float>>;
+template class Gates<Cpu<double>>;
+
+}  // namespace sluice

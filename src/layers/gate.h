@@ -1,0 +1,101 @@
+// Gates: y' = y * act(s) or y + act(s), with scores s = x W (+ bias) or a learned constant (arXiv 2505.06708, section
+// 2). A layer holds a list; gates of one position act in list order. What tells variants apart is the score's strides
+// (granularity, sharing, constants) and a pair of scalar functions (activation, combination): there is one path.
+#pragma once
+#include <vector>
+
+#include "config/specs.h"
+#include "kernels/ops.h"
+#include "layers/params.h"
+#include "layers/shapes.h"
+#include "memory/arena.h"
+
+namespace sluice {
+
+// The tensor that a position gates: (tokens, heads, channels).
+struct GatedShape {
+    int64_t heads, channels;
+};
+GatedShape gated_shape(Position position, const ModelSpec& model);
+
+template <class B>
+class Gates {
+ public:
+    using T = typename B::T;
+
+    Gates(const ModelSpec& model, int64_t layer);
+
+    struct Params {
+        T *weight = nullptr, *bias = nullptr;  // (rows, hidden), (rows)
+        T* constant = nullptr;                 // instead of both: as the score without its row
+    };
+    template <class V>
+    void params(V&& v, std::vector<Params>& p, const std::string& prefix, double init_std) const {
+        p.resize(gates_.size());
+        for (size_t j = 0; j < gates_.size(); j++) {
+            const Gate& g = gates_[j];
+            const std::string name = prefix + "gates." + std::to_string(j) + ".";
+            if (g.spec.input == GateInput::none) {
+                v(name + "constant", p[j].constant, g.constant_shape(), Init{Init::zero}, Decay::no);
+                continue;
+            }
+            v(name + "weight", p[j].weight, {g.rows(), hidden_}, Init{Init::normal, g.spec.init_std.value_or(init_std)},
+              Decay::yes);
+            if (g.spec.bias) v(name + "bias", p[j].bias, {g.rows()}, Init{Init::zero}, Decay::no);
+        }
+    }
+
+    struct Acts {
+        T* score = nullptr;    // (tokens, rows)
+        T* mean = nullptr;     // (tokens, channels): averaged only
+        T* out = nullptr;      // (tokens, heads, channels)
+        const T* y = nullptr;  // what came in
+    };
+    template <class V>
+    void acts(V&& v, std::vector<Acts>& a, int64_t tokens) const {
+        a.resize(gates_.size());
+        for (size_t j = 0; j < gates_.size(); j++) {
+            const Gate& g = gates_[j];
+            if (g.spec.input == GateInput::hidden) v("gate.score", a[j].score, {tokens, g.rows()});
+            if (g.spec.heads == HeadSharing::averaged) v("gate.mean", a[j].mean, {tokens, g.score_channels()});
+            v("gate.out", a[j].out, {tokens, g.n.heads, g.n.channels});
+        }
+    }
+
+    struct Scratch {
+        T *dscore = nullptr, *dmean = nullptr;
+    };
+    template <class V>
+    void scratch(V&& v, Scratch& s, int64_t tokens) const {
+        int64_t rows = 0, channels = 0;
+        for (const Gate& g : gates_) {
+            if (g.spec.input == GateInput::hidden) rows = std::max(rows, g.rows());
+            if (g.spec.heads == HeadSharing::averaged) channels = std::max(channels, g.score_channels());
+        }
+        v("gate.dscore", s.dscore, {tokens, rows});
+        v("gate.dmean", s.dmean, {tokens, channels});
+    }
+
+    // The gated y: another buffer when there is a gate at this position, else y itself. x (tokens, hidden).
+    T* forward(Position, const Pass<B>&, const std::vector<Params>&, std::vector<Acts>&, T* y, const T* x) const;
+    // dy in place, from the gradient of what forward returned to that of its y. dx += what passes through the scores.
+    void backward(Position, const Pass<B>&, const std::vector<Params>& w, std::vector<Params>& dw,
+                  const std::vector<Acts>&, const Scratch&, T* dy, T* dx, const T* x) const;
+
+    bool any(Position position) const;
+
+ private:
+    struct Gate {
+        GateSpec spec;
+        GatedShape n;
+        int64_t score_channels() const { return spec.granularity == Granularity::headwise ? 1 : n.channels; }
+        int64_t score_heads() const { return spec.heads == HeadSharing::shared ? 1 : n.heads; }
+        int64_t rows() const { return score_heads() * score_channels(); }
+        std::vector<int64_t> constant_shape() const;
+        GateShape shape(int64_t tokens) const;
+    };
+    int64_t hidden_;
+    std::vector<Gate> gates_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,67 @@
+// The map from hidden state to the heads of a key or value: one matrix, or, with Switch Heads (arXiv 2312.07987), for
+// each head the sum over its top-k experts of sigmoid(router score) x expert(x). All experts are computed in one GEMM
+// and then picked: the paper's variants pick all or most of them.
+#pragma once
+#include <string>
+
+#include "config/specs.h"
+#include "kernels/ops.h"
+#include "layers/params.h"
+#include "layers/shapes.h"
+#include "memory/arena.h"
+
+namespace sluice {
+
+template <class B>
+class Projection {
+ public:
+    using T = typename B::T;
+
+    // experts 0: one matrix.
+    Projection(int64_t hidden, int64_t heads, int64_t dim, int64_t experts, int64_t top_k)
+        : hidden_(hidden), heads_(heads), dim_(dim), experts_(experts), top_k_(top_k) {}
+
+    struct Params {
+        T* weight = nullptr;  // (heads dim, hidden), or (heads, experts, dim, hidden)
+        T* router = nullptr;  // (heads, experts, hidden)
+    };
+    template <class V>
+    void params(V&& v, Params& p, const std::string& prefix, double init_std) const {
+        const Init init{Init::normal, init_std};
+        if (experts_ == 0) return v(prefix + "weight", p.weight, {heads_ * dim_, hidden_}, init, Decay::yes);
+        v(prefix + "experts.weight", p.weight, {heads_, experts_, dim_, hidden_}, init, Decay::yes);
+        v(prefix + "router.weight", p.router, {heads_, experts_, hidden_}, init, Decay::yes);
+    }
+
+    struct Acts {
+        T* out = nullptr;                       // (tokens, heads, dim)
+        T *expert = nullptr, *score = nullptr;  // (tokens, heads, experts, dim), (tokens, heads, experts)
+    };
+    template <class V>
+    void acts(V&& v, Acts& a, int64_t tokens) const {
+        v("out", a.out, {tokens, heads_, dim_});
+        if (experts_ == 0) return;
+        v("expert", a.expert, {tokens, heads_, experts_, dim_});
+        v("score", a.score, {tokens, heads_, experts_});
+    }
+
+    struct Scratch {
+        T *dexpert = nullptr, *dscore = nullptr;
+    };
+    template <class V>
+    void scratch(V&& v, Scratch& s, int64_t tokens) const {
+        if (experts_ == 0) return;
+        v("dexpert", s.dexpert, {tokens, heads_, experts_, dim_});
+        v("dscore", s.dscore, {tokens, heads_, experts_});
+    }
+
+    void forward(const Pass<B>&, const Params&, Acts&, const T* x) const;
+    // dx = or += the gradient of x.
+    void backward(const Pass<B>&, const Params& w, Params& dw, const Acts&, const Scratch&, T* dx, const T* dout,
+                  const T* x, Into) const;
+
+ private:
+    int64_t hidden_, heads_, dim_, experts_, top_k_;
+};
+
+}  // namespace sluice

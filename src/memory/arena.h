@@ -1,0 +1,63 @@
+// Memory: one visitor assigns offsets (a dry run) and pointers (the real one), so that what is planned is what is
+// allocated. A set of activations lists its tensors in fields(v, ...): v("name", pointer, {shape}). Nothing is
+// allocated inside a step.
+#pragma once
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace sluice {
+
+constexpr size_t kAlignment = 64;  // bytes: a cache line, and the widest vector
+
+// One allocation. Errors: Failure(Exit::out_of_memory), naming what and how much.
+class Arena {
+ public:
+    Arena() = default;
+    Arena(const char* what, size_t bytes);
+    std::byte* data() const { return data_.get(); }
+    size_t bytes() const { return bytes_; }
+
+ private:
+    struct Free {
+        void operator()(std::byte* p) const;
+    };
+    std::unique_ptr<std::byte[], Free> data_;
+    size_t bytes_ = 0;
+};
+
+// Binds pointers one after another from `base`; with a null base it only counts. rewind() gives room back to what does
+// not live at the same time; peak() is what the region must hold.
+class Binder {
+ public:
+    explicit Binder(std::byte* base = nullptr) : base_(base) {}
+
+    template <class T>
+    void operator()(const char* /*name*/, T*& pointer, std::initializer_list<int64_t> shape) {
+        size_t bytes = sizeof(T);
+        for (int64_t extent : shape) bytes *= static_cast<size_t>(extent);
+        pointer = base_ ? reinterpret_cast<T*>(base_ + used_) : nullptr;
+        used_ += (bytes + kAlignment - 1) / kAlignment * kAlignment;
+        peak_ = std::max(peak_, used_);
+    }
+
+    size_t used() const { return used_; }
+    size_t peak() const { return peak_; }
+    void rewind(size_t used) { used_ = used; }
+
+ private:
+    std::byte* base_;
+    size_t used_ = 0, peak_ = 0;
+};
+
+// Where the tensors of a layer go: `kept` lives from forward to backward, `again` is shared by all layers and computed
+// again before backward, `scratch` lives within one call.
+struct Regions {
+    Binder kept, again, scratch;
+};
+
+}  // namespace sluice

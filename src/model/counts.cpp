@@ -1,0 +1,30 @@
+#include "model/counts.h"
+
+#include <algorithm>
+
+#include "model/model.h"
+
+namespace sluice {
+
+ParameterCounts count_parameters(const ModelSpec& spec) {
+    ParameterCounts n;
+    for (const TensorInfo& t : Model<Cpu<float>>::tensors(spec)) {
+        n.total += t.count;
+        if (t.name.find(".gates.") != std::string::npos) n.gates += t.count;
+    }
+    n.active = n.total;
+    return n;
+}
+
+double flops_per_token(const ModelSpec& spec, int64_t length) {
+    double matrix_weights = spec.tie_embeddings ? double(spec.vocab) * double(spec.hidden) : 0;
+    for (const TensorInfo& t : Model<Cpu<float>>::tensors(spec))
+        if (t.decay == Decay::yes) matrix_weights += double(t.count);
+    // Keys seen by a token, on average over the sequence.
+    const double T = double(length);
+    const double w = spec.attention.window > 0 ? std::min(double(spec.attention.window), T) : T;
+    const double seen = (w * T - w * w / 2) / T;
+    return 6 * matrix_weights + 12 * double(spec.layers * spec.heads * spec.head_dim) * seen;
+}
+
+}  // namespace sluice

@@ -1,0 +1,19 @@
+// What a model costs, from its spec alone: parameters, and FLOPs a token (PaLM's model FLOPs: no recomputation).
+#pragma once
+#include <cstdint>
+
+#include "config/specs.h"
+
+namespace sluice {
+
+struct ParameterCounts {
+    int64_t total = 0, active = 0;  // active: all but experts not picked
+    int64_t gates = 0;              // of total, what the gates added
+};
+ParameterCounts count_parameters(const ModelSpec& spec);
+
+// Forward and backward of one token in sequences of `length`: 6 per matrix weight (the embedding look-up not), and
+// causal attention at half the square (less with a window).
+double flops_per_token(const ModelSpec& spec, int64_t length);
+
+}  // namespace sluice

@@ -1,0 +1,133 @@
+// The model: embedding, blocks, final norm, head. One page of contract: parameters, activations, forward, backward.
+//
+//     x0 = embedding[tokens];  x_mid = x + attention(x);  x' = x_mid + ffn(x_mid);  loss =
+//     cross_entropy(head(norm(x_L)))
+//
+// Memory comes from the caller's arenas through visitors; nothing is allocated after construction.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "config/specs.h"
+#include "layers/branch.h"
+#include "layers/head.h"
+#include "memory/arena.h"
+
+namespace sluice {
+
+template <class B>
+struct Block {
+    using AttentionBranch = Branch<B, Attention<B>>;
+    using FfnBranch = Branch<B, Ffn<B>>;
+    AttentionBranch attention;
+    FfnBranch ffn;
+
+    Block(const ModelSpec& model, int64_t layer)
+        : attention(model, Attention<B>(model, layer)), ffn(model, Ffn<B>(model)) {}
+
+    struct Params {
+        typename AttentionBranch::Params attention;
+        typename FfnBranch::Params ffn;
+    };
+    struct Acts {
+        typename AttentionBranch::Acts attention;
+        typename FfnBranch::Acts ffn;
+        typename B::T *mid = nullptr, *out = nullptr;  // (tokens, hidden)
+    };
+    struct Scratch {
+        typename AttentionBranch::Scratch attention;
+        typename FfnBranch::Scratch ffn;
+    };
+};
+
+template <class B>
+struct Params {
+    typename B::T *embedding = nullptr, *final_norm = nullptr, *head = nullptr;  // head is the embedding when tied
+    std::vector<typename Block<B>::Params> blocks;
+};
+
+// Bytes by kind, planned without memory; a Model allocates exactly these.
+struct ModelBytes {
+    size_t weights = 0, gradients = 0, activations = 0, scratch = 0;
+    size_t total() const { return weights + gradients + activations + scratch; }
+};
+
+enum class Mode { training, inference };  // inference keeps nothing for backward and has no gradients
+
+template <class B>
+class Model {
+ public:
+    using T = typename B::T;
+    using A = typename B::A;
+
+    // Room for batches up to `largest`; shorter or fewer sequences run in the same memory.
+    Model(const ModelSpec& spec, Batch largest, Recompute recompute, Mode mode);
+
+    static std::vector<TensorInfo> tensors(const ModelSpec& spec);  // every parameter, in order of the flat arrays
+    static ModelBytes plan(const ModelSpec& spec, Batch largest, Recompute recompute, Mode mode);
+
+    const ModelSpec& spec() const { return spec_; }
+    const std::vector<TensorInfo>& tensors() const { return tensors_; }
+    // All weights and all gradients as flat arrays, laid out as tensors() says; padding is zero.
+    T* weights() { return reinterpret_cast<T*>(weight_arena_.data()); }
+    T* gradients() { return reinterpret_cast<T*>(gradient_arena_.data()); }
+    int64_t parameters() const { return parameters_; }  // elements of the flat arrays, padding included
+    ModelBytes bytes() const;
+
+    // Normal values that depend on (seed, name, index) only; see TensorInfo::init.
+    void initialise(int64_t seed);
+
+    // The pass up to the final norm, for logits().
+    void encode(Batch batch, const int32_t* tokens, const int32_t* first);
+    // tokens, targets (sequences, length); first as in attention_forward, or null. Returns the sum of the losses; each
+    // token's is in losses() until the next pass.
+    double forward(Batch batch, const int32_t* tokens, const int32_t* targets, const int32_t* first);
+    // The same, and adds to the gradients those of scale * sum.
+    double forward_backward(Batch batch, const int32_t* tokens, const int32_t* targets, const int32_t* first,
+                            double scale);
+    const A* losses() const { return acts_.losses; }
+
+    // logits (vocab) of the token at `row` of the last pass.
+    void logits(T* logits, int64_t row);
+
+ private:
+    struct Acts {
+        A *cos = nullptr, *sin = nullptr;  // (length, head_dim / 2)
+        T* embedded = nullptr;             // (tokens, hidden)
+        std::vector<typename Block<B>::Acts> blocks;
+        T* final_normed = nullptr;
+        A *final_rstd = nullptr, *losses = nullptr;
+    };
+    struct Scratch {
+        T *dx = nullptr, *dfinal = nullptr;              // (tokens, hidden)
+        std::vector<typename Block<B>::Scratch> blocks;  // all in one place: one runs at a time
+        typename Head<B>::Scratch head;
+    };
+
+    template <class V>
+    static void params(V&& v, const ModelSpec& spec, const std::vector<Block<B>>& blocks, Params<B>& p);
+    static void bind(Regions& regions, const ModelSpec& spec, const std::vector<Block<B>>& blocks, Batch largest,
+                     Recompute recompute, Mode mode, Acts& acts, Scratch& scratch);
+    static std::vector<Block<B>> make_blocks(const ModelSpec& spec);
+
+    Pass<B> pass(Batch batch, const int32_t* first) const;
+    void run_blocks(const Pass<B>& pass, const int32_t* tokens);
+    void backward_blocks(const Pass<B>& pass, const int32_t* tokens);
+    void recompute(const Pass<B>& pass, size_t layer, const T* x);
+    double sum_of_losses(int64_t count) const;
+
+    ModelSpec spec_;
+    Batch largest_;
+    Recompute recompute_;
+    std::vector<Block<B>> blocks_;
+    Head<B> head_;
+    std::vector<TensorInfo> tensors_;
+    int64_t parameters_ = 0;
+    Arena weight_arena_, gradient_arena_, kept_arena_, again_arena_, scratch_arena_;
+    Params<B> weights_, gradients_;
+    Acts acts_;
+    Scratch scratch_;
+};
+
+}  // namespace sluice

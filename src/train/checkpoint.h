@@ -1,0 +1,68 @@
+// Checkpoints: a folder of safetensors files and a manifest, written under a temporary name and renamed once when
+// whole. Any number of ranks loads what any number wrote. DESIGN.md tells the format.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace sluice {
+
+// One tensor of the state, as this process holds it: the whole of it, in row-major order.
+struct StateTensor {
+    std::string name;            // "layers.0.ffn.up.weight", "adam.m/..."
+    std::string dtype;           // "F32" or "F64"
+    std::vector<int64_t> shape;  // [out, in] for matrices
+    void* data;
+    size_t bytes;
+};
+
+// What else a run needs to go on: all of it is in the manifest.
+struct CheckpointInfo {
+    int64_t step = 0, tokens = 0, samples = 0;  // consumed so far, over all ranks
+    int64_t updates = 0;                        // Adam's t: steps not skipped
+    int64_t skipped = 0, skipped_in_a_row = 0;
+    int64_t seed = 0;
+    std::string config_yaml;              // resolved
+    std::map<std::string, int64_t> mesh;  // {"data": 2, "tensor": 1, ...}
+    std::string digest;                   // of the state, whatever the mesh
+};
+
+// Where a part of a tensor stands: under the tensor's name in a file.
+struct Piece {
+    std::string file;
+    std::vector<int64_t> start, shape;
+};
+struct StoredTensor {
+    std::string dtype;
+    std::vector<int64_t> shape;
+    std::vector<Piece> pieces;
+};
+
+// A checkpoint that was opened and verified: format version, sizes and hashes of its files, no link and no stranger
+// among them.
+struct Checkpoint {
+    std::filesystem::path path;
+    CheckpointInfo info;
+    std::map<std::string, StoredTensor> tensors;
+};
+
+// One step folder. Errors: Failure(Exit::checkpoint), naming file and tensor.
+Checkpoint open_checkpoint(const std::filesystem::path& step_folder);
+
+// A step folder, or a run's folder or its checkpoints/ for the newest valid step; `skipped` tells what was passed over,
+// and why. Errors: Failure(Exit::checkpoint) when there is none.
+Checkpoint find_checkpoint(const std::filesystem::path& path, std::vector<std::string>& skipped);
+
+// Step folders within checkpoints/, newest first, valid or not.
+std::vector<std::filesystem::path> list_checkpoints(const std::filesystem::path& folder);
+std::string step_name(int64_t step);  // "step-00001200"
+
+// Fills in the state. It must be in the checkpoint name by name with shape and dtype, and nothing else beside. With
+// allow_missing moments are not asked for, and the names of weights that the checkpoint lacks are returned. Errors:
+// Failure(Exit::checkpoint).
+std::vector<std::string> load_checkpoint(const Checkpoint& checkpoint, const std::vector<StateTensor>& state,
+                                         bool allow_missing);
+
+}  // namespace sluice

@@ -1,0 +1,211 @@
+#include "train/checkpoint_writer.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+
+#include "base/check.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "train/manifest.h"
+#include "train/safetensors.h"
+
+namespace sluice {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Every rank's text, on every rank.
+std::vector<std::string> gather_text(Comm& comm, const std::string& mine) {
+    const size_t ranks = size_t(comm.size());
+    std::vector<int64_t> lengths(ranks);
+    const int64_t length = int64_t(mine.size());
+    comm.all_gather(lengths.data(), &length, sizeof length);
+    const size_t width = size_t(*std::max_element(lengths.begin(), lengths.end()));
+    std::string padded = mine, all(ranks * width, '\0');
+    padded.resize(width);
+    comm.all_gather(all.data(), padded.data(), width);
+    std::vector<std::string> texts;
+    for (size_t r = 0; r < ranks; r++) texts.push_back(all.substr(r * width, size_t(lengths[r])));
+    return texts;
+}
+
+// Runs body on rank 0; when it fails, every rank throws its line.
+template <class F>
+void on_rank_zero(Comm& comm, F body) {
+    std::string error;
+    if (comm.rank() == 0) {
+        try {
+            body();
+        } catch (const Failure& f) { error = f.what(); }
+    }
+    const std::string told = gather_text(comm, error)[0];
+    if (!told.empty()) fail(Exit::disk, told);
+}
+
+// Each tensor, in order, to the rank with the fewest bytes so far.
+std::vector<int> assign(const std::vector<StateTensor>& state, int ranks) {
+    std::vector<size_t> load(size_t(ranks), 0);
+    std::vector<int> owner;
+    for (const StateTensor& t : state) {
+        const auto least = std::min_element(load.begin(), load.end());
+        owner.push_back(int(least - load.begin()));
+        *least += t.bytes;
+    }
+    return owner;
+}
+
+std::string tensor_hash(const StateTensor& t) {
+    Hash hash;
+    hash.add(t.name);
+    hash.add(t.dtype);
+    hash.add(t.shape.data(), t.shape.size() * sizeof(int64_t));
+    hash.add(t.data, t.bytes);
+    return hash.hex();
+}
+
+std::string file_name(int rank) {
+    char text[40];
+    std::snprintf(text, sizeof text, "rank-%05d.safetensors", rank);
+    return text;
+}
+
+// Unfinished or discarded folders of a run that crashed.
+void sweep(const fs::path& folder) {
+    std::vector<fs::path> leftovers;
+    for (const auto& entry : fs::directory_iterator(folder)) {
+        const std::string extension = entry.path().extension().string();
+        if (extension == ".tmp" || extension == ".trash") leftovers.push_back(entry.path());
+    }
+    for (const auto& path : leftovers) remove_tree(path);
+}
+
+void discard(const fs::path& path) {
+    const fs::path trash = path.string() + ".trash";
+    rename_path(path, trash);  // at once: a crash in the middle of a removal leaves no half checkpoint
+    remove_tree(trash);
+}
+
+// The newest `keep` that can be opened stay; damaged ones count for nothing but are left to be looked at until they are
+// older than those.
+void prune(const fs::path& folder, const fs::path& just_written, int64_t keep) {
+    if (keep <= 0) return;
+    int64_t kept = 0;
+    for (const auto& step : list_checkpoints(folder)) {
+        if (kept >= keep && step != just_written) {
+            discard(step);
+            continue;
+        }
+        try {
+            if (step != just_written) open_checkpoint(step);
+            kept++;
+        } catch (const Failure&) {}
+    }
+}
+
+}  // namespace
+
+CheckpointWriter::~CheckpointWriter() {
+    if (thread_.joinable()) thread_.join();
+}
+
+void CheckpointWriter::begin(Comm& comm, const CheckpointInfo& info, const std::vector<StateTensor>& state) {
+    check(!pending_, "a checkpoint begins before the last is finished");
+    info_ = info;
+    state_ = state;
+    owner_ = assign(state, comm.size());
+    file_ = file_name(comm.rank());
+    temporary_ = folder_ / (step_name(info.step) + ".tmp");
+    on_rank_zero(comm, [&] {
+        make_folders(folder_);
+        sweep(folder_);
+        make_folders(temporary_);
+    });
+    share_.clear();
+    size_t bytes = 0;
+    for (size_t i = 0; i < state.size(); i++)
+        if (owner_[i] == comm.rank()) {
+            share_.push_back(state[i]);
+            bytes += state[i].bytes;
+        }
+    pending_ = true;
+    written_ = false;
+    if (!async_) return write_share();
+    snapshot_.resize(bytes);
+    size_t at = 0;
+    for (StateTensor& t : share_) {
+        std::memcpy(snapshot_.data() + at, t.data, t.bytes);
+        t.data = snapshot_.data() + at;
+        at += t.bytes;
+    }
+    thread_ = std::thread([this] { write_share(); });
+}
+
+void CheckpointWriter::write_share() {
+    Json report;
+    try {
+        std::vector<TensorData> tensors;
+        for (const StateTensor& t : share_) {
+            tensors.push_back({t.name, t.dtype, t.shape, t.data, t.bytes});
+            report["tensors"][t.name] = tensor_hash(t);
+        }
+        const FileSummary summary = write_safetensors(temporary_ / file_, tensors);
+        report["size"] = summary.size;
+        report["hash"] = summary.hash;
+    } catch (const std::exception& e) { report["error"] = e.what(); }
+    report_ = report.dump();
+    written_ = true;
+}
+
+int64_t CheckpointWriter::finish(Comm& comm) {
+    check(pending_, "no checkpoint to finish");
+    if (thread_.joinable()) thread_.join();
+    pending_ = false;
+    const auto reports = gather_text(comm, report_);
+    int64_t bytes = 0;
+    on_rank_zero(comm, [&] { commit(reports, bytes); });
+    comm.broadcast(&bytes, sizeof bytes, 0);
+    return bytes;
+}
+
+void CheckpointWriter::commit(const std::vector<std::string>& reports, int64_t& bytes) {
+    try {
+        Manifest manifest;
+        manifest.info = info_;
+        std::map<std::string, std::string> hashes;
+        for (size_t r = 0; r < reports.size(); r++) {
+            const Json report = Json::parse(reports[r]);
+            if (report.contains("error")) fail(Exit::disk, report["error"].get<std::string>());
+            manifest.files[file_name(int(r))] = {report["size"].get<int64_t>(), report["hash"].get<std::string>()};
+            bytes += report["size"].get<int64_t>();
+            if (report.contains("tensors"))
+                for (const auto& [name, hash] : report["tensors"].items()) hashes[name] = hash.get<std::string>();
+        }
+        for (size_t i = 0; i < state_.size(); i++) {
+            const StateTensor& t = state_[i];
+            const Piece piece{file_name(owner_[i]), std::vector<int64_t>(t.shape.size(), 0), t.shape};
+            manifest.tensors[t.name] = {t.dtype, t.shape, {piece}};
+        }
+        Hash digest;
+        for (const auto& [name, hash] : hashes) digest.add(hash);
+        manifest.info.digest = digest.hex();
+
+        const fs::path final_path = folder_ / step_name(info_.step);
+        OutputFile file(temporary_ / "manifest.json");
+        const std::string text = manifest_text(manifest);
+        file.write(text.data(), text.size());
+        file.close();
+        sync_folder(temporary_);
+        if (fs::exists(fs::symlink_status(final_path))) discard(final_path);  // a mangled one of the same step
+        rename_path(temporary_, final_path);
+        sync_folder(folder_);
+        write_file(folder_ / "LATEST", step_name(info_.step) + "\n");
+        prune(folder_, final_path, keep_);
+    } catch (const Failure&) {
+        std::error_code ignored;
+        fs::remove_all(temporary_, ignored);
+        throw;
+    }
+}
+
+}  // namespace sluice

@@ -1,0 +1,22 @@
+// Text from a model, a token at a time.
+#pragma once
+#include <vector>
+
+#include "model/model.h"
+
+namespace sluice {
+
+struct Sampling {
+    int64_t tokens = 64;
+    double temperature = 0.8;  // 0: the likeliest token
+    int64_t top_k = 40;        // 0: all
+    uint64_t seed = 1;
+};
+
+// The tokens that follow `prompt` (not empty). The model sees the last `window` tokens; `banned` is never drawn (below
+// 0: none).
+template <class B>
+std::vector<int32_t> generate(Model<B>& model, std::vector<int32_t> prompt, int64_t window, int32_t banned,
+                              const Sampling& sampling);
+
+}  // namespace sluice

@@ -1,0 +1,23 @@
+// manifest.json: what a checkpoint holds, written last.
+#pragma once
+#include <map>
+#include <string>
+
+#include "train/checkpoint.h"
+#include "train/safetensors.h"
+
+namespace sluice {
+
+constexpr int64_t kFormatVersion = 1;
+
+struct Manifest {
+    CheckpointInfo info;
+    std::map<std::string, FileSummary> files;
+    std::map<std::string, StoredTensor> tensors;
+};
+
+std::string manifest_text(const Manifest& manifest);
+// Errors: JsonError.
+Manifest parse_manifest(const std::string& text);
+
+}  // namespace sluice

@@ -1,0 +1,58 @@
+// What every numeric test shares: inputs, derivatives by differences, and the one tolerance a type has.
+#pragma once
+#include <cmath>
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+namespace sluice {
+
+// Smooth, sign-changing, not periodic in any shape used here.
+inline std::vector<double> noise(size_t count, int seed) {
+    std::vector<double> v(count);
+    for (size_t i = 0; i < count; i++) v[i] = std::sin(0.7 * i + seed) + 0.3 * std::cos(2.3 * i * (seed + 1));
+    return v;
+}
+
+template <class To, class From>
+std::vector<To> cast(const std::vector<From>& v) {
+    return std::vector<To>(v.begin(), v.end());
+}
+
+// Norm of the difference over norm of the reference (of the difference alone where the reference is zero).
+template <class X, class Y>
+double relative_error(const std::vector<X>& x, const std::vector<Y>& reference) {
+    if (x.size() != reference.size()) return INFINITY;
+    double diff = 0, norm = 0;
+    for (size_t i = 0; i < x.size(); i++) {
+        diff += (double(x[i]) - double(reference[i])) * (double(x[i]) - double(reference[i]));
+        norm += double(reference[i]) * double(reference[i]);
+    }
+    return norm > 0 ? std::sqrt(diff / norm) : std::sqrt(diff);
+}
+
+// d loss / d x by a fourth-order central difference, moving each of x in turn.
+inline std::vector<double> central_difference(const std::function<double()>& loss, double* x, size_t count,
+                                              double h = 1e-3) {
+    std::vector<double> slope(count);
+    for (size_t i = 0; i < count; i++) {
+        const double x0 = x[i];
+        auto at = [&](double step) { return x[i] = x0 + step, loss(); };
+        slope[i] = (8 * (at(h) - at(-h)) - (at(2 * h) - at(-2 * h))) / (12 * h);
+        x[i] = x0;
+    }
+    return slope;
+}
+
+template <class T>
+constexpr double tolerance();
+template <>
+constexpr double tolerance<double>() {
+    return 1e-8;
+}
+template <>
+constexpr double tolerance<float>() {
+    return 5e-6;
+}
+
+}  // namespace sluice
