@@ -20,7 +20,7 @@ struct SampleArgs {
     CheckpointArgs from;
     std::string prompt;
     int64_t tokens = 200, top_k = 40, seed = 1;
-    double temperature = 0.8;
+    double temperature = 0.7;
 };
 
 int train_command(Comm& comm, const ConfigArgs& args);

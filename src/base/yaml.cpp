@@ -17,7 +17,11 @@ bool valid_utf8(const std::string& text) {
     for (size_t i = 0; i < text.size();) {
         const auto byte = [&](size_t at) { return static_cast<unsigned char>(text[at]); };
         const unsigned char c = byte(i);
-        const size_t more = c < 0x80 ? 0 : c >= 0xC2 && c < 0xE0 ? 1 : c >= 0xE0 && c < 0xF0 ? 2 : c >= 0xF0 && c < 0xF5 ? 3 : 4;
+        const size_t more = c < 0x80                ? 0
+                            : c >= 0xC2 && c < 0xE0 ? 1
+                            : c >= 0xE0 && c < 0xF0 ? 2
+                            : c >= 0xF0 && c < 0xF5 ? 3
+                                                    : 4;
         if (more == 4 || text.size() - i <= more) return false;
         for (size_t j = 1; j <= more; j++)
             if ((byte(i + j) & 0xC0) != 0x80) return false;
@@ -151,8 +155,8 @@ YamlNode parse_yaml(const std::string& text, const std::string& file) {
         Builder second(file);
         if (parser.HandleNextDocument(second)) fail(Exit::config, file + ": holds more than one document");
     } catch (const YAML::Exception& e) {
-        fail(Exit::config, file + ":" + std::to_string(e.mark.line + 1) + ":" + std::to_string(e.mark.column + 1) +
-                               ": " + e.msg);
+        fail(Exit::config,
+             file + ":" + std::to_string(e.mark.line + 1) + ":" + std::to_string(e.mark.column + 1) + ": " + e.msg);
     }
     return builder.root;
 }

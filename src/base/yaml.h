@@ -1,6 +1,6 @@
-// YAML as configs need it: maps, lists and scalars with their place in the file. Everything that could surprise is refused: duplicate
-// keys, anchors and aliases, tags, merge keys, several documents, tabs in indentation, bytes that are not UTF-8.
-// Errors: Failure(Exit::config), "FILE:LINE:COLUMN: what".
+// YAML as configs need it: maps, lists and scalars with their place in the file. Everything that could surprise is
+// refused: duplicate keys, anchors and aliases, tags, merge keys, several documents, tabs in indentation, bytes that
+// are not UTF-8. Errors: Failure(Exit::config), "FILE:LINE:COLUMN: what".
 #pragma once
 #include <string>
 #include <utility>

@@ -8,7 +8,7 @@ namespace sluice {
 
 struct Sampling {
     int64_t tokens = 64;
-    double temperature = 0.8;  // 0: the likeliest token
+    double temperature = 0.7;  // 0: the likeliest token
     int64_t top_k = 40;        // 0: all
     uint64_t seed = 1;
 };

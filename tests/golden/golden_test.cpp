@@ -1,4 +1,5 @@
-// Loss and every gradient against PyTorch's, for models that together use every feature. The files are made by scripts/make_golden.py.
+// Loss and every gradient against PyTorch's, for models that together use every feature. The files are made by
+// scripts/make_golden.py.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -73,10 +74,12 @@ TEST(GoldenCoverage, EveryWord) {
     std::set<std::string> used;
     for (const auto& path : golden_files())
         for (const auto& [key, value] :
-             flatten(load_config_text(SafetensorsFile(path).metadata().at("config"), path.string(), {}, Purpose::plan).config))
+             flatten(load_config_text(SafetensorsFile(path).metadata().at("config"), path.string(), {}, Purpose::plan)
+                         .config))
             used.insert(key.substr(key.rfind('.') + 1) + "=" + value);
     const auto expect = [&](const char* key, const auto& words) {
-        for (const auto& [word, e] : words) EXPECT_TRUE(used.count(std::string(key) + "=" + word)) << key << "=" << word;
+        for (const auto& [word, e] : words)
+            EXPECT_TRUE(used.count(std::string(key) + "=" + word)) << key << "=" << word;
     };
     expect("position", Words<Position>::all);
     expect("granularity", Words<Granularity>::all);
