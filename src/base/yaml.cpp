@@ -1,164 +1,285 @@
+// yaml-cpp's event stream into Nodes. Its own node graph is not used: it forgets duplicate keys, and resolves aliases.
 #include "base/yaml.h"
 
 #include <yaml-cpp/eventhandler.h>
-#include <yaml-cpp/yaml.h>
+#include <yaml-cpp/exceptions.h>
+#include <yaml-cpp/parser.h>
 
-#include <optional>
+#include <algorithm>
+#include <cctype>
+#include <cstdint>
+#include <fstream>
 #include <sstream>
+#include <unordered_set>
+#include <utility>
 
 #include "base/check.h"
 
 namespace sluice {
 namespace {
 
-constexpr size_t kLargest = size_t{1} << 20, kDeepest = 32;
+using Source = std::shared_ptr<const std::string>;
 
-bool valid_utf8(const std::string& text) {
-    for (size_t i = 0; i < text.size();) {
-        const auto byte = [&](size_t at) { return static_cast<unsigned char>(text[at]); };
-        const unsigned char c = byte(i);
-        const size_t more = c < 0x80                ? 0
-                            : c >= 0xC2 && c < 0xE0 ? 1
-                            : c >= 0xE0 && c < 0xF0 ? 2
-                            : c >= 0xF0 && c < 0xF5 ? 3
-                                                    : 4;
-        if (more == 4 || text.size() - i <= more) return false;
-        for (size_t j = 1; j <= more; j++)
-            if ((byte(i + j) & 0xC0) != 0x80) return false;
-        i += more + 1;
-    }
-    return true;
-}
-
-// Builds the tree from the parser's events: unlike its own tree, they still show duplicate keys, aliases and tags.
+// Builds the tree; text is what the parser reads, whose positions are byte offsets.
 class Builder : public YAML::EventHandler {
  public:
-    explicit Builder(std::string file) : file_(std::move(file)) {}
+    Builder(const std::string& text, Source source, bool lines)
+        : text_(text), source_(std::move(source)), lines_(lines) {}
+
+    Mark mark(const YAML::Mark& m) const {
+        return lines_ && !m.is_null() ? Mark{source_, m.line + 1, m.column + 1} : Mark{source_, 0, 0};
+    }
+    [[noreturn]] void refuse(const YAML::Mark& m, const std::string& what) const {
+        fail(Exit::config, where(mark(m)) + ": " + what);
+    }
+    Node take() { return std::move(root_); }
 
     void OnDocumentStart(const YAML::Mark&) override {}
     void OnDocumentEnd() override {}
-    void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override { put(mark, anchor, "", {}); }
-    void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override { refuse(mark, "aliases are not supported"); }
-    void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
-                  const std::string& value) override {
-        YamlNode node;
-        node.kind = YamlNode::scalar;
-        node.text = value;
-        node.quoted = tag == "!";
-        if (!node.quoted && (value.empty() || value == "~" || value == "null")) node.kind = YamlNode::null;
-        const std::string told = node.quoted ? "" : tag;
-        put(mark, anchor, told, std::move(node));
+    void OnAlias(const YAML::Mark& m, YAML::anchor_t) override {
+        refuse(m, "aliases (*name) are not read here: write the value out");
     }
-    void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+    void OnAnchor(const YAML::Mark& m, const std::string& name) override {
+        refuse(m, "anchors are not read here: remove '&" + printable(name) + "'");
+    }
+    void OnNull(const YAML::Mark& m, YAML::anchor_t) override { add(node(m, Node::Kind::null)); }
+    void OnScalar(const YAML::Mark& m, const std::string& tag, YAML::anchor_t, const std::string& value) override {
+        refuse_tag(m, tag == "?" || tag == "!" ? "" : tag);
+        if (value.find('\0') != std::string::npos) refuse(m, "text holds a NUL character");
+        Node n = node(m, Node::Kind::scalar);
+        n.quoted = tag == "!";
+        n.text = value;
+        add(std::move(n));
+    }
+    void OnSequenceStart(const YAML::Mark& m, const std::string& tag, YAML::anchor_t,
                          YAML::EmitterStyle::value) override {
-        open(mark, tag, anchor, YamlNode::list);
+        open(m, tag, Node::Kind::list);
     }
     void OnSequenceEnd() override { close(); }
-    void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
-                    YAML::EmitterStyle::value) override {
-        open(mark, tag, anchor, YamlNode::map);
+    void OnMapStart(const YAML::Mark& m, const std::string& tag, YAML::anchor_t, YAML::EmitterStyle::value) override {
+        open(m, tag, Node::Kind::map);
     }
     void OnMapEnd() override { close(); }
 
-    YamlNode root;
-
  private:
-    struct Level {
-        YamlNode node;
-        std::optional<std::string> key;  // read, its value not yet
+    struct Open {
+        Node node;
+        YAML::Mark mark;
+        std::unordered_set<std::string> keys;
+        bool has_key = false;
+        std::string key;
+        Mark key_mark;
     };
 
-    std::string place(const YAML::Mark& mark) const {
-        return file_ + ":" + std::to_string(mark.line + 1) + ":" + std::to_string(mark.column + 1);
+    Node node(const YAML::Mark& m, Node::Kind kind) const {
+        Node n;
+        n.kind = kind;
+        n.mark = mark(m);
+        return n;
     }
-    [[noreturn]] void refuse(const YAML::Mark& mark, const std::string& why) const {
-        fail(Exit::config, place(mark) + ": " + why);
+    // yaml-cpp tells `! text` from "text" by nothing but the character that stands there.
+    void refuse_tag(const YAML::Mark& m, const std::string& tag) const {
+        const bool marked = m.pos >= 0 && size_t(m.pos) < text_.size() && text_[m.pos] == '!';
+        if (marked || !(tag.empty() || tag == "?")) refuse(m, "tags (!name) are not read here: remove it");
     }
-    void check_plain(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor) const {
-        if (anchor != 0) refuse(mark, "anchors are not supported");
-        if (!tag.empty() && tag != "?") refuse(mark, "tags are not supported");
-    }
-    void put(const YAML::Mark& mark, YAML::anchor_t anchor, const std::string& tag, YamlNode node) {
-        check_plain(mark, tag, anchor);
-        node.origin = place(mark);
-        add(mark, std::move(node));
-    }
-    void open(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, YamlNode::Kind kind) {
-        check_plain(mark, tag, anchor);
-        if (levels_.size() >= kDeepest) refuse(mark, "nested too deeply");
-        const bool at_key = !levels_.empty() && levels_.back().node.kind == YamlNode::map && !levels_.back().key;
-        if (at_key) refuse(mark, "a key must be a word");
-        levels_.push_back({YamlNode::empty(kind, place(mark)), {}});
+    void open(const YAML::Mark& m, const std::string& tag, Node::Kind kind) {
+        refuse_tag(m, tag);
+        if (int(stack_.size()) >= kMaxYamlDepth)
+            refuse(m, "nested deeper than " + std::to_string(kMaxYamlDepth) + " levels");
+        stack_.push_back(Open{node(m, kind), m, {}, false, {}, {}});
     }
     void close() {
-        YamlNode node = std::move(levels_.back().node);
-        levels_.pop_back();
-        add({}, std::move(node));
+        check(!stack_.empty(), "yaml-cpp closed what it did not open");
+        Node done = std::move(stack_.back().node);
+        const YAML::Mark at = stack_.back().mark;
+        stack_.pop_back();
+        add(std::move(done), at);
     }
-    void add(const YAML::Mark& mark, YamlNode node) {
-        if (levels_.empty()) {
-            root = std::move(node);
+    void add(Node n, const YAML::Mark& at) {
+        if (!stack_.empty() && stack_.back().node.kind == Node::Kind::map && !stack_.back().has_key)
+            refuse(at, "a key must be a word");
+        add(std::move(n));
+    }
+    void add(Node n) {
+        if (stack_.empty()) {
+            root_ = std::move(n);
             return;
         }
-        Level& level = levels_.back();
-        if (level.node.kind == YamlNode::list) {
-            level.node.items.push_back(std::move(node));
-        } else if (!level.key) {
-            if (node.kind != YamlNode::scalar) refuse(mark, "a key must be a word");
-            if (node.text == "<<") refuse(mark, "merge keys are not supported; use base: FILE");
-            if (level.node.find(node.text)) refuse(mark, "key '" + node.text + "' stands twice");
-            level.key = node.text;
-        } else {
-            level.node.fields.emplace_back(*level.key, std::move(node));
-            level.key.reset();
+        Open& top = stack_.back();
+        if (top.node.kind == Node::Kind::map && !top.has_key) return add_key(top, n);
+        if (top.node.kind == Node::Kind::map) {
+            n.key = top.key;
+            n.key_mark = top.key_mark;
+            top.has_key = false;
         }
+        top.node.children.push_back(std::move(n));
+    }
+    void add_key(Open& top, const Node& n) {
+        const std::string at = where(n.mark) + ": ";
+        if (n.kind != Node::Kind::scalar) fail(Exit::config, at + "a key must be a word");
+        if (n.text == "<<") fail(Exit::config, at + "merge keys (<<) are not read here: use 'base: other.yaml'");
+        if (!top.keys.insert(n.text).second)
+            fail(Exit::config, at + "key " + in_quotes(n.text) + " stands twice in the same map");
+        top.has_key = true;
+        top.key = n.text;
+        top.key_mark = n.mark;
     }
 
-    std::string file_;
-    std::vector<Level> levels_;
+    const std::string& text_;
+    Source source_;
+    bool lines_;
+    Node root_;
+    std::vector<Open> stack_;
 };
 
-void check_text(const std::string& text, const std::string& file) {
-    if (text.size() > kLargest) fail(Exit::config, file + ": larger than 1 MiB");
-    if (text.find('\0') != std::string::npos) fail(Exit::config, file + ": holds a NUL byte");
-    if (!valid_utf8(text)) fail(Exit::config, file + ": is not UTF-8");
-    std::istringstream lines(text);
-    std::string line;
-    for (int number = 1; std::getline(lines, line); number++)
-        if (const size_t at = line.find_first_not_of(' '); at != std::string::npos && line[at] == '\t')
-            fail(Exit::config, file + ":" + std::to_string(number) + ":" + std::to_string(at + 1) +
-                                   ": a tab in the indentation; use spaces");
+// What is wrong with the bytes themselves, before any parser sees them.
+void refuse_bytes(const std::string& text, const Source& source, bool lines) {
+    auto refuse = [&](int line, size_t column, const std::string& what) {
+        fail(Exit::config, where(lines ? Mark{source, line, int(column)} : Mark{source, 0, 0}) + ": " + what);
+    };
+    if (text.size() > kMaxYamlBytes) refuse(1, 1, "larger than 1 MiB, which no config is");
+    if (!valid_utf8(text)) refuse(1, 1, "not valid UTF-8");
+    int line = 1;
+    size_t start = 0;
+    bool indentation = true;
+    for (size_t i = 0; i < text.size(); i++) {
+        const auto c = static_cast<unsigned char>(text[i]);
+        const size_t column = i - start + 1;
+        if (c == '\t' && indentation) refuse(line, column, "a tab in the indentation: use spaces");
+        if (c == '\0') refuse(line, column, "a NUL character");
+        if ((c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7f) refuse(line, column, "a control character");
+        if (c == '%' && column == 1) refuse(line, column, "directives (%NAME) are not read here");
+        if (c == '\n') line++, start = i + 1;
+        indentation = c == '\n' || (indentation && c == ' ');
+    }
+}
+
+Node parse(std::string text, const std::string& name, bool lines) {
+    const auto source = std::make_shared<const std::string>(name);
+    if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);
+    refuse_bytes(text, source, lines);
+    Builder builder(text, source, lines);
+    std::istringstream in(text);
+    Node root;
+    root.mark = Mark{source, lines ? 1 : 0, lines ? 1 : 0};
+    try {
+        YAML::Parser parser(in);
+        if (!parser.HandleNextDocument(builder)) return root;
+        root = builder.take();
+        Builder second(text, source, lines);
+        if (parser.HandleNextDocument(second))
+            fail(Exit::config, where(second.take().mark) + ": a second document: a file holds one");
+    } catch (const YAML::Exception& e) { builder.refuse(e.mark, e.msg); }
+    return root;
+}
+
+int continuation_bytes(unsigned char lead) {
+    return lead < 0x80                   ? 0
+           : lead >= 0xC2 && lead < 0xE0 ? 1
+           : lead >= 0xE0 && lead < 0xF0 ? 2
+           : lead >= 0xF0 && lead < 0xF5 ? 3
+                                         : -1;
+}
+
+// Characters that can stand in a plain scalar anywhere but first.
+bool plain_character(char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-' || c == '.' || c == '/';
+}
+
+bool plain_is_safe(const std::string& text) {
+    if (text.empty() || !(std::isalpha(static_cast<unsigned char>(text[0])) || text[0] == '_' || text[0] == '/'))
+        return false;
+    if (!std::all_of(text.begin(), text.end(), plain_character)) return false;
+    std::string low = text;
+    std::transform(low.begin(), low.end(), low.begin(), [](unsigned char c) { return std::tolower(c); });
+    for (auto word : {"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
+        if (low == word) return false;
+    return true;
 }
 
 }  // namespace
 
-YamlNode* YamlNode::find(const std::string& key) {
-    for (auto& [name, node] : fields)
-        if (name == key) return &node;
+std::string where(const Mark& mark) {
+    const std::string source = mark.source ? *mark.source : "?";
+    if (mark.line == 0) return source;
+    return source + ":" + std::to_string(mark.line) + ":" + std::to_string(mark.column);
+}
+
+const Node* Node::find(const std::string& name) const {
+    for (auto& child : children)
+        if (kind == Kind::map && child.key == name) return &child;
     return nullptr;
 }
+Node* Node::find(const std::string& name) { return const_cast<Node*>(std::as_const(*this).find(name)); }
 
-YamlNode YamlNode::empty(Kind kind, std::string origin) {
-    YamlNode node;
-    node.kind = kind;
-    node.origin = std::move(origin);
-    return node;
+Node parse_yaml(const std::string& text, const std::string& name) { return parse(text, printable(name, 4096), true); }
+
+Node parse_yaml_value(const std::string& text, const std::string& source) { return parse(text, source, false); }
+
+Node read_yaml(const std::filesystem::path& file) {
+    const std::string name = printable(file.string(), 4096);
+    std::error_code error;
+    if (!std::filesystem::exists(file, error)) fail(Exit::config, name + ": no such file");
+    if (std::filesystem::is_directory(file, error)) fail(Exit::config, name + ": is a folder, not a file");
+    std::ifstream in(file, std::ios::binary);
+    std::string text(kMaxYamlBytes + 1, '\0');
+    if (in) in.read(text.data(), std::streamsize(text.size()));
+    if (!in.is_open() || in.bad()) fail(Exit::config, name + ": cannot be read: check its permissions");
+    text.resize(size_t(in.gcount()));
+    return parse_yaml(text, file.string());
 }
 
-YamlNode parse_yaml(const std::string& text, const std::string& file) {
-    check_text(text, file);
-    Builder builder(file);
-    try {
-        std::istringstream in(text);
-        YAML::Parser parser(in);
-        if (!parser.HandleNextDocument(builder)) return builder.root;
-        Builder second(file);
-        if (parser.HandleNextDocument(second)) fail(Exit::config, file + ": holds more than one document");
-    } catch (const YAML::Exception& e) {
-        fail(Exit::config,
-             file + ":" + std::to_string(e.mark.line + 1) + ":" + std::to_string(e.mark.column + 1) + ": " + e.msg);
+std::string yaml_string(const std::string& text) {
+    if (plain_is_safe(text)) return text;
+    static const char* kHex = "0123456789ABCDEF";
+    std::string out = "\"";
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (c == '"' || c == '\\')
+            out += std::string("\\") + c;
+        else if (c == '\n')
+            out += "\\n";
+        else if (c == '\t')
+            out += "\\t";
+        else if (byte < 0x20 || byte == 0x7f)
+            out += std::string("\\x") + kHex[byte >> 4] + kHex[byte & 15];
+        else
+            out += c;
     }
-    return builder.root;
+    return out + "\"";
+}
+
+std::string printable(const std::string& text, size_t longest) {
+    std::string out;
+    for (const char c : text) out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : c;
+    if (out.size() <= longest) return out;
+    size_t cut = longest;
+    while (cut > 0 && (static_cast<unsigned char>(out[cut]) & 0xC0) == 0x80) cut--;
+    return out.substr(0, cut) + "...";
+}
+
+std::string in_quotes(const std::string& text) {
+    std::string out = "'";
+    out += printable(text);
+    return out += "'";
+}
+
+bool valid_utf8(const std::string& text) {
+    for (size_t i = 0; i < text.size();) {
+        const auto lead = static_cast<unsigned char>(text[i]);
+        const int more = continuation_bytes(lead);
+        if (more < 0 || i + more >= text.size() + (more == 0)) return false;
+        uint32_t code = more == 0 ? lead : lead & (0x3F >> more);
+        for (int k = 1; k <= more; k++) {
+            const auto byte = static_cast<unsigned char>(text[i + k]);
+            if ((byte & 0xC0) != 0x80) return false;
+            code = code << 6 | (byte & 0x3F);
+        }
+        const bool overlong = (more == 2 && code < 0x800) || (more == 3 && code < 0x10000);
+        if (overlong || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000)) return false;
+        i += more + 1;
+    }
+    return true;
 }
 
 }  // namespace sluice

@@ -1,25 +1,50 @@
-// YAML as configs need it: maps, lists and scalars with their place in the file. Everything that could surprise is
-// refused: duplicate keys, anchors and aliases, tags, merge keys, several documents, tabs in indentation, bytes that
-// are not UTF-8. Errors: Failure(Exit::config), "FILE:LINE:COLUMN: what".
+// A strict subset of YAML as a tree of nodes that know where they stand. Read with yaml-cpp's events; refused on top:
+// more than 1 MiB, invalid UTF-8, NUL, tabs in indentation, anchors, aliases, tags, `<<`, directives, several
+// documents, duplicate keys, keys that are no word, nesting deeper than 32. Errors: Failure(Exit::config),
+// "FILE:LINE:COLUMN: what".
 #pragma once
+#include <cstddef>
+#include <filesystem>
+#include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace sluice {
 
-struct YamlNode {
-    enum Kind { null, scalar, list, map } kind = null;
-    std::string text;  // of a scalar
-    bool quoted = false;
-    std::vector<YamlNode> items;                           // of a list
-    std::vector<std::pair<std::string, YamlNode>> fields;  // of a map, in order
-    std::string origin;                                    // "FILE:LINE:COLUMN", from 1
+constexpr size_t kMaxYamlBytes = 1 << 20;
+constexpr int kMaxYamlDepth = 32;
 
-    YamlNode* find(const std::string& key);
-    static YamlNode empty(Kind kind, std::string origin);
+// Lines and columns count from 1, columns in bytes. Line 0: the source is a single value, as on a command line.
+struct Mark {
+    std::shared_ptr<const std::string> source;
+    int line = 0, column = 0;
+};
+std::string where(const Mark& mark);  // "FILE:LINE:COLUMN", or the source alone for line 0
+
+struct Node {
+    enum class Kind { null, scalar, list, map };
+    Kind kind = Kind::null;
+    bool quoted = false;  // a scalar in quotes, or a block of text: never a number, a truth value or null
+    std::string text;     // of a scalar
+    std::string key;      // in a map
+    Mark mark, key_mark;
+    std::vector<Node> children;  // of a list or a map, in order
+
+    const Node* find(const std::string& name) const;
+    Node* find(const std::string& name);
 };
 
-YamlNode parse_yaml(const std::string& text, const std::string& file);
+// An empty text is a null node.
+Node parse_yaml(const std::string& text, const std::string& name);
+// One value, whose marks and errors name `source` without line and column.
+Node parse_yaml_value(const std::string& text, const std::string& source);
+Node read_yaml(const std::filesystem::path& file);
+
+// Text as a YAML scalar that reads back as the same string: plain where that is safe, else in double quotes.
+std::string yaml_string(const std::string& text);
+// Text on one line and of bearable length, for messages.
+std::string printable(const std::string& text, size_t longest = 120);
+std::string in_quotes(const std::string& text);  // the same in single quotes
+bool valid_utf8(const std::string& text);
 
 }  // namespace sluice

@@ -33,9 +33,11 @@ void resolve_ranks(Config& config, int ranks);
 std::string dump_yaml(const Config& config);
 std::string dump_yaml_with_origins(const Loaded& loaded);
 std::string dump_json(const Config& config);
+std::string dump_json_with_origins(const Loaded& loaded);  // and "origins": {PATH: origin}
 // Leaves as (dotted path, value text), in order of declaration: what resume compares.
 std::vector<std::pair<std::string, std::string>> flatten(const Config& config);
 // Every key with type, default and help: `sluice config --reference`.
 std::string reference();
+std::string reference_json();
 
 }  // namespace sluice

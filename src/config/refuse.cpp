@@ -1,221 +1,282 @@
 #include "config/refuse.h"
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
-#include "base/check.h"
+#include "config/scalar.h"
+#include "config/visit.h"
 
 namespace sluice {
 namespace {
 
-class Judge {
- public:
-    Judge(const Loaded& loaded, const std::string& file) : c_(loaded.config), origins_(loaded.origins), file_(file) {}
+// Far above any model, far below where products of three dimensions overflow 64 bits.
+constexpr int64_t kMaxWidth = 1 << 20, kMaxLayers = 10000, kMaxVocab = INT32_MAX, kMaxCount = int64_t{1} << 40;
 
-    void run(Purpose purpose) {
-        model();
-        attention();
-        for (const auto& range : c_.model.gates.ranges) ranges(range);
-        switch_heads();
-        moe();
+class Refusal {
+ public:
+    Refusal(const Config& config, const Marks& marks) : c_(config), marks_(marks) {}
+
+    void values() const {
+        run();
+        sizes();
+        norms_and_rope();
         data();
         training();
-        schedule();
-        not_built(purpose);
+        schedules();
+        parallel();
+        every();
     }
+    void combinations() const {
+        heads();
+        gates();
+        switch_heads();
+        moe();
+    }
+    void not_built(Purpose purpose) const;
 
  private:
-    // Refuses unless good.
-    void need(bool good, const std::string& path, const std::string& why) const {
-        if (good) return;
-        const auto it = origins_.find(path);
-        const bool known = it != origins_.end() && it->second != "default";
-        fail(Exit::config, (known ? it->second : file_) + ": " + path + ": " + why);
+    void need(bool ok, const std::string& path, const std::string& what) const {
+        if (!ok) marks_.refuse(path, what);
     }
-    void at_least(double value, double least, const std::string& path) const {
-        need(value >= least, path,
-             "must be at least " + (least == 0 ? std::string("0") : std::to_string(int64_t(least))));
+    template <class T>
+    void within(const std::string& path, T value, T low, T high) const {
+        need(value >= low, path, text(value) + " is less than " + text(low));
+        need(value <= high, path, text(value) + " is more than " + text(high));
     }
-    void fraction(double value, const std::string& path) const {
-        need(value >= 0 && value < 1, path, "must be within [0, 1)");
+    template <class T>
+    static std::string text(T value) {
+        return write_scalar(value).text;
     }
+    void at_least_zero(const std::string& path, double value) const {
+        need(value >= 0, path, text(value) + " is negative");
+    }
+    void above_zero(const std::string& path, double value) const {
+        need(value > 0, path, text(value) + " is not above 0");
+    }
+    void count(const std::string& path, int64_t value, int64_t low = 0) const { within(path, value, low, kMaxCount); }
 
-    void model() const {
-        const ModelSpec& m = c_.model;
-        at_least(double(m.layers), 1, "model.layers");
-        at_least(double(m.hidden), 1, "model.hidden");
-        at_least(double(m.heads), 1, "model.heads");
-        at_least(double(m.kv_heads), 1, "model.kv_heads");
-        at_least(double(m.head_dim), 1, "model.head_dim");
-        at_least(double(m.vocab), 2, "model.vocab");
-        for (const auto& [value, path] : {std::pair{m.layers, "model.layers"},
-                                          {m.hidden, "model.hidden"},
-                                          {m.heads, "model.heads"},
-                                          {m.head_dim, "model.head_dim"},
-                                          {m.vocab, "model.vocab"},
-                                          {m.ffn.hidden, "model.ffn.hidden"}})
-            need(value <= (int64_t{1} << 31), path, "is too large");
-        need(m.heads % m.kv_heads == 0, "model.kv_heads",
-             "heads " + std::to_string(m.heads) + " is not divisible by kv_heads " + std::to_string(m.kv_heads));
-        need(m.head_dim % 2 == 0, "model.head_dim", "RoPE rotates halves: head_dim must be even");
-        if (m.moe.experts == 0) at_least(double(m.ffn.hidden), 1, "model.ffn.hidden");
-        need(m.norm_eps > 0, "model.norm_eps", "must be above 0");
-        at_least(m.init_std, 0, "model.init_std");
-        at_least(m.residual_clip, 0, "model.residual_clip");
-    }
-
-    void attention() const {
-        const RopeSpec& r = c_.model.rope;
-        need(r.theta > 1, "model.rope.theta", "must be above 1");
-        at_least(double(c_.model.attention.window), 0, "model.attention.window");
-        if (r.scaling == Scaling::none) return;
-        need(r.factor >= 1, "model.rope.factor", "must be at least 1");
-        if (r.scaling == Scaling::yarn)
-            need(r.original_length >= 1, "model.rope.original_length", "yarn needs the trained length");
-    }
-
-    void ranges(const GateMap::Range& range) const {
-        const GateMap& gates = c_.model.gates;
-        std::string path = "model.gates";
-        if (gates.per_layer) {
-            path +=
-                "." + std::to_string(range.first) + (range.last == range.first ? "" : "-" + std::to_string(range.last));
-            if (!origins_.count(path))
-                path = "model.gates." + std::to_string(range.first) + "-" + std::to_string(range.last);
-            need(range.last < c_.model.layers, path,
-                 "the model has layers 0 to " + std::to_string(c_.model.layers - 1));
-            for (const auto& other : gates.ranges)
-                need(&other == &range || other.last < range.first || range.last < other.first, path,
-                     "overlaps another range");
-        }
-        for (size_t j = 0; j < range.gates.size(); j++) gate(range.gates[j], path + "." + std::to_string(j));
-    }
-
-    void gate(const GateSpec& g, const std::string& path) const {
-        if (g.position == Position::output) {
-            need(g.granularity == Granularity::elementwise, path + ".granularity",
-                 "the output position has no heads left: use elementwise");
-            need(g.heads == HeadSharing::specific, path + ".heads",
-                 "the output position has no heads left to share: use specific");
-        }
-        if (g.input == GateInput::none) {
-            need(!g.bias, path + ".bias", "a constant score needs no bias: it is one (input: none)");
-            need(!g.init_std, path + ".init_std", "constants start at 0 (input: none)");
-            need(g.heads != HeadSharing::averaged, path + ".heads",
-                 "the mean of constants is one constant: use shared (input: none)");
-        }
-        if (g.init_std) need(*g.init_std >= 0, path + ".init_std", "must be at least 0");
-        const bool before_norm = c_.model.qk_norm && (g.position == Position::query || g.position == Position::key);
-        const bool positive = g.activation == Activation::sigmoid || g.activation == Activation::ns_sigmoid;
-        need(!(before_norm && positive && g.granularity == Granularity::headwise && g.combine == Combine::multiply),
-             path, "a positive factor on a whole head has no effect where qk_norm follows: the norm cancels it");
-    }
-
-    void switch_heads() const {
-        const SwitchHeadsSpec& s = c_.model.switch_heads;
-        if (s.target == SwitchTarget::none) {
-            need(s.experts == 0 && s.top_k == 0, "model.switch_heads.target",
-                 "experts and top_k need a target: v or kv");
-            return;
-        }
-        at_least(double(s.experts), 1, "model.switch_heads.experts");
-        need(s.top_k >= 1 && s.top_k <= s.experts, "model.switch_heads.top_k",
-             "must be within 1 and experts (" + std::to_string(s.experts) + ")");
-    }
-
-    void moe() const {
-        const MoeSpec& m = c_.model.moe;
-        at_least(double(m.experts), 0, "model.moe.experts");
-        if (m.experts == 0) return;
-        need(m.top_k >= 1 && m.top_k <= m.experts, "model.moe.top_k",
-             "must be within 1 and experts (" + std::to_string(m.experts) + ")");
-        at_least(double(m.hidden), 1, "model.moe.hidden");
-        at_least(double(m.shared_hidden), 0, "model.moe.shared_hidden");
-        for (const auto& [value, path] : {std::pair{m.balance_coef, "model.moe.balance_coef"},
-                                          {m.z_coef, "model.moe.z_coef"},
-                                          {m.bias_rate, "model.moe.bias_rate"}})
-            at_least(value, 0, path);
-    }
-
-    void data() const {
-        const DataSpec& d = c_.data;
-        at_least(double(d.sequence_length), 1, "data.sequence_length");
-        for (size_t i = 0; i < d.train.size(); i++) {
-            const std::string path = "data.train." + std::to_string(i);
-            need(!d.train[i].path.empty(), path + ".path", "is required");
-            need(d.train[i].weight > 0, path + ".weight", "must be above 0");
-        }
-        std::set<std::string> names;
-        for (size_t i = 0; i < d.validation.size(); i++) {
-            const std::string path = "data.validation." + std::to_string(i), &name = d.validation[i].name;
-            need(!d.validation[i].path.empty(), path + ".path", "is required");
-            const bool plain = !name.empty() && std::all_of(name.begin(), name.end(), [](unsigned char c) {
-                return std::isalnum(c) || c == '_' || c == '-' || c == '.';
-            });
-            need(plain, path + ".name", "a name of letters, digits, '_', '-' and '.' is required");
-            need(names.insert(name).second, path + ".name", "'" + name + "' stands twice");
-        }
-        if (d.delimiter)
-            need(*d.delimiter >= 0 && *d.delimiter < c_.model.vocab, "data.delimiter",
-                 "is not an id of the vocabulary");
-    }
-
-    void training() const {
-        const OptimizerSpec& o = c_.optimizer;
-        const std::string& name = c_.run.name;
-        need(!name.empty() && name[0] != '.' && name.find('/') == std::string::npos, "run.name",
-             "must be a plain folder name");
-        need(c_.run.seed >= 0, "run.seed", "must be at least 0");
-        at_least(double(c_.train.steps), 0, "train.steps");
-        at_least(double(c_.train.batch), 1, "train.batch");
-        at_least(double(c_.train.micro_batch), origins_.at("train.micro_batch") == "default" ? 0 : 1,
-                 "train.micro_batch");
-        at_least(o.lr, 0, "optimizer.lr");
-        fraction(o.beta1, "optimizer.beta1");
-        fraction(o.beta2, "optimizer.beta2");
-        need(o.eps > 0, "optimizer.eps", "must be above 0");
-        at_least(o.weight_decay, 0, "optimizer.weight_decay");
-        at_least(o.grad_clip, 0, "optimizer.grad_clip");
-        for (const auto& [value, path] : {std::pair{c_.checkpoint.every, "checkpoint.every"},
-                                          {c_.checkpoint.keep, "checkpoint.keep"},
-                                          {c_.eval.every, "eval.every"},
-                                          {c_.eval.batches, "eval.batches"},
-                                          {c_.probes.every, "probes.every"},
-                                          {c_.sample.every, "sample.every"},
-                                          {c_.log.every, "log.every"}})
-            at_least(double(value), 0, path);
-        at_least(double(c_.sample.tokens), 1, "sample.tokens");
-        need(c_.parallel.timeout > 0, "parallel.timeout", "must be above 0");
-        need(!c_.checkpoint.resume.empty(), "checkpoint.resume", "auto, never, or a checkpoint's path");
-    }
-
-    void schedule() const {
-        const ScheduleSpec& s = c_.schedule;
-        at_least(double(s.warmup_steps), 0, "schedule.warmup_steps");
-        at_least(double(s.decay_steps), 0, "schedule.decay_steps");
-        at_least(s.final_lr, 0, "schedule.final_lr");
-    }
-
-    void not_built(Purpose purpose) const {
-        if (purpose == Purpose::train)
-            need(c_.model.moe.experts == 0, "model.moe.experts", "training mixtures of experts is not built yet");
-        need(c_.parallel.tensor == 1, "parallel.tensor", "tensor parallelism is not built yet: use 1");
-        need(c_.parallel.expert == 1, "parallel.expert", "expert parallelism is not built yet: use 1");
-        need(!c_.parallel.sequence, "parallel.sequence", "sequence parallelism is not built yet: use false");
-        need(c_.parallel.zero == 0, "parallel.zero", "ZeRO is not built yet: use 0");
-        need(c_.device != Device::cuda, "device", "this build has no CUDA backend: use cpu");
-        need(c_.train.precision == Precision::fp32, "train.precision",
-             "the CPU backend computes in fp32: bf16 is not built yet");
-        need(c_.probes.every == 0, "probes.every", "probes are not built yet: use 0");
-    }
+    void run() const;
+    void sizes() const;
+    void norms_and_rope() const;
+    void data() const;
+    void training() const;
+    void schedules() const;
+    void parallel() const;
+    void every() const;
+    void heads() const;
+    void gates() const;
+    void gate(const GateSpec& gate, const std::string& path) const;
+    void switch_heads() const;
+    void moe() const;
 
     const Config& c_;
-    const std::map<std::string, std::string>& origins_;
-    std::string file_;
+    const Marks& marks_;
 };
+
+void Refusal::run() const {
+    const std::string& name = c_.run.name;
+    const bool plain =
+        !name.empty() && name[0] != '.' && name.size() <= 200 && valid_utf8(name) &&
+        std::none_of(name.begin(), name.end(), [](char c) { return c == '/' || (c >= 0 && c < 0x20) || c == 0x7f; });
+    need(plain, "run.name", in_quotes(name) + " cannot name a folder: no '/', no leading '.', 1 to 200 bytes");
+    need(!c_.run.dir.empty(), "run.dir", "empty: give a folder, '.' for this one");
+    count("run.seed", c_.run.seed);
+}
+
+void Refusal::sizes() const {
+    const ModelSpec& m = c_.model;
+    within<int64_t>("model.layers", m.layers, 1, kMaxLayers);
+    within<int64_t>("model.hidden", m.hidden, 1, kMaxWidth);
+    within<int64_t>("model.heads", m.heads, 1, kMaxWidth);
+    within<int64_t>("model.kv_heads", m.kv_heads, 1, kMaxWidth);
+    need(m.head_dim != 0 || marks_.given("model.head_dim"), "model.head_dim",
+         "hidden (" + text(m.hidden) + ") is not divisible by heads (" + text(m.heads) + "): give head_dim");
+    within<int64_t>("model.head_dim", m.head_dim, 1, kMaxWidth);
+    need(m.heads * m.head_dim <= kMaxWidth, "model.head_dim", "heads x head_dim is more than " + text(kMaxWidth));
+    within<int64_t>("model.vocab", m.vocab, 2, kMaxVocab);
+    if (m.moe.experts == 0 || marks_.given("model.ffn.hidden"))
+        within<int64_t>("model.ffn.hidden", m.ffn.hidden, m.moe.experts == 0, kMaxWidth);
+}
+
+void Refusal::norms_and_rope() const {
+    const ModelSpec& m = c_.model;
+    const RopeSpec& r = m.rope;
+    above_zero("model.norm_eps", m.norm_eps);
+    above_zero("model.init_std", m.init_std);
+    at_least_zero("model.residual_clip", m.residual_clip);
+    count("model.attention.window", m.attention.window);
+    need(r.theta > 1, "model.rope.theta", text(r.theta) + " is not above 1");
+    above_zero("model.rope.factor", r.factor);
+    count("model.rope.original_length", r.original_length);
+    need(m.head_dim % 2 == 0, "model.head_dim",
+         text(m.head_dim) + " is odd: RoPE rotates pairs of channels, so it must be even");
+    if (r.scaling == Scaling::none) return;
+    const std::string word = to_word(r.scaling);
+    need(r.factor > 1, "model.rope.factor", word + " scaling needs a factor above 1, not " + text(r.factor));
+    if (r.scaling == Scaling::yarn)
+        need(r.original_length >= 1, "model.rope.original_length", "yarn scaling needs the length trained before");
+}
+
+void Refusal::data() const {
+    const DataSpec& d = c_.data;
+    within<int64_t>("data.sequence_length", d.sequence_length, 1, 1 << 30);
+    for (size_t i = 0; i < d.train.size(); i++) {
+        const std::string path = join("data.train", i);
+        need(!d.train[i].path.empty(), path + ".path", "required: a file, a folder or a glob");
+        above_zero(path + ".weight", d.train[i].weight);
+    }
+    std::set<std::string> names;
+    for (size_t i = 0; i < d.validation.size(); i++) {
+        const std::string path = join("data.validation", i), &name = d.validation[i].name;
+        const bool safe = !name.empty() && std::all_of(name.begin(), name.end(), [](unsigned char c) {
+            return (c < 0x80 && std::isalnum(c)) || c == '_' || c == '-' || c == '.';
+        });
+        need(safe, path + ".name", in_quotes(name) + " cannot name a metric: use letters, digits, '_', '-', '.'");
+        need(names.insert(name).second, path + ".name", in_quotes(name) + " names two sets");
+        need(!d.validation[i].path.empty(), path + ".path", "required: a file, a folder or a glob");
+    }
+    if (d.delimiter)
+        need(*d.delimiter >= 0 && *d.delimiter < c_.model.vocab, "data.delimiter",
+             text(*d.delimiter) + " is no id of a vocabulary of " + text(c_.model.vocab));
+}
+
+void Refusal::training() const {
+    const TrainSpec& t = c_.train;
+    const OptimizerSpec& o = c_.optimizer;
+    count("train.steps", t.steps);
+    within<int64_t>("train.batch", t.batch, 1, 1 << 30);
+    within<int64_t>("train.micro_batch", t.micro_batch, 0, 1 << 30);
+    if (t.micro_batch > 0)
+        need(t.batch % t.micro_batch == 0, "train.micro_batch",
+             "batch (" + text(t.batch) + ") is not a multiple of micro_batch (" + text(t.micro_batch) + ")");
+    at_least_zero("optimizer.lr", o.lr);
+    for (auto [key, beta] : {std::pair{"beta1", o.beta1}, {"beta2", o.beta2}})
+        need(beta >= 0 && beta < 1, join("optimizer", key), text(beta) + " is not in [0, 1)");
+    above_zero("optimizer.eps", o.eps);
+    at_least_zero("optimizer.weight_decay", o.weight_decay);
+    at_least_zero("optimizer.grad_clip", o.grad_clip);
+}
+
+void Refusal::schedules() const {
+    const ScheduleSpec& s = c_.schedule;
+    count("schedule.warmup_steps", s.warmup_steps);
+    count("schedule.decay_steps", s.decay_steps);
+    at_least_zero("schedule.final_lr", s.final_lr);
+}
+
+void Refusal::parallel() const {
+    const ParallelSpec& p = c_.parallel;
+    count("parallel.tensor", p.tensor, 1);
+    count("parallel.expert", p.expert, 1);
+    within<int64_t>("parallel.zero", p.zero, 0, 1);
+    above_zero("parallel.timeout", p.timeout);
+}
+
+void Refusal::every() const {
+    count("checkpoint.every", c_.checkpoint.every);
+    count("checkpoint.keep", c_.checkpoint.keep);
+    need(!c_.checkpoint.resume.empty(), "checkpoint.resume", "empty: give auto, never or a checkpoint's path");
+    count("eval.every", c_.eval.every);
+    count("eval.batches", c_.eval.batches);
+    count("probes.every", c_.probes.every);
+    count("sample.every", c_.sample.every);
+    count("sample.tokens", c_.sample.tokens, 1);
+    count("log.every", c_.log.every, 1);
+}
+
+void Refusal::heads() const {
+    const ModelSpec& m = c_.model;
+    need(m.heads % m.kv_heads == 0, "model.kv_heads",
+         "heads (" + text(m.heads) + ") is not divisible by kv_heads (" + text(m.kv_heads) + ")");
+}
+
+void Refusal::gates() const {
+    const GateMap& map = c_.model.gates;
+    for (size_t i = 0; i < map.ranges.size(); i++) {
+        const GateMap::Range& range = map.ranges[i];
+        const std::string path = map.per_layer ? join("model.gates", range_key(range)) : "model.gates";
+        if (map.per_layer) {
+            need(range.last < c_.model.layers, path,
+                 "the model's layers are 0 to " + text(c_.model.layers - 1) + ", counted from 0");
+            need(i == 0 || map.ranges[i - 1].last < range.first, path,
+                 "overlaps " + range_key(map.ranges[i ? i - 1 : 0]) + ": a layer has one list of gates");
+        }
+        for (size_t j = 0; j < range.gates.size(); j++) gate(range.gates[j], join(path, j));
+    }
+}
+
+void Refusal::gate(const GateSpec& g, const std::string& path) const {
+    if (g.init_std) at_least_zero(path + ".init_std", *g.init_std);
+    if (g.position == Position::output) {
+        need(g.granularity == Granularity::elementwise, path + ".granularity",
+             "there are no heads at the output position: headwise cannot be, use elementwise");
+        need(
+            g.heads == HeadSharing::specific, path + ".heads",
+            std::string("there are no heads at the output position: ") + to_word(g.heads) + " cannot be, use specific");
+    }
+    if (g.input == GateInput::none) {
+        need(!g.bias, path + ".bias", "a gate with input none is a learned constant: a bias would be a second one");
+        need(!g.init_std, path + ".init_std", "a gate with input none is a constant that starts at 0: no init_std");
+        need(g.heads != HeadSharing::averaged, path + ".heads",
+             "the average of constants is one constant: with input none use shared");
+    }
+    const bool normed = c_.model.qk_norm && (g.position == Position::query || g.position == Position::key);
+    const bool positive = g.activation == Activation::sigmoid || g.activation == Activation::ns_sigmoid;
+    need(!(normed && positive && g.combine == Combine::multiply && g.granularity == Granularity::headwise), path,
+         std::string("a headwise ") + to_word(g.activation) + " gate scales a whole " + to_word(g.position) +
+             " head by a positive number, which the QK norm after it cancels: use elementwise, or qk_norm false");
+}
+
+void Refusal::switch_heads() const {
+    const SwitchHeadsSpec& s = c_.model.switch_heads;
+    within<int64_t>("model.switch_heads.experts", s.experts, 0, 4096);
+    within<int64_t>("model.switch_heads.top_k", s.top_k, 0, 4096);
+    if (s.target == SwitchTarget::none) return;
+    need(s.experts >= 1, "model.switch_heads.experts", "switch heads need experts, 1 or more");
+    need(s.top_k >= 1, "model.switch_heads.top_k", "switch heads need top_k, 1 or more");
+    need(s.top_k <= s.experts, "model.switch_heads.top_k",
+         text(s.top_k) + " is more than experts (" + text(s.experts) + ")");
+}
+
+void Refusal::moe() const {
+    const MoeSpec& m = c_.model.moe;
+    within<int64_t>("model.moe.experts", m.experts, 0, 65536);
+    within<int64_t>("model.moe.shared_hidden", m.shared_hidden, 0, kMaxWidth);
+    at_least_zero("model.moe.balance_coef", m.balance_coef);
+    at_least_zero("model.moe.z_coef", m.z_coef);
+    at_least_zero("model.moe.bias_rate", m.bias_rate);
+    const int64_t least = m.experts > 0;
+    within<int64_t>("model.moe.hidden", m.hidden, least, kMaxWidth);
+    count("model.moe.top_k", m.top_k, least);
+    if (m.experts > 0)
+        need(m.top_k <= m.experts, "model.moe.top_k",
+             text(m.top_k) + " is more than experts (" + text(m.experts) + ")");
+}
+
+// `plan` counts what training cannot do yet, where it can.
+void Refusal::not_built(Purpose purpose) const {
+    const ParallelSpec& p = c_.parallel;
+    need(p.tensor == 1, "parallel.tensor", "tensor parallelism is not built yet: use 1");
+    need(p.expert == 1, "parallel.expert", "expert parallelism is not built yet: use 1");
+    need(!p.sequence, "parallel.sequence", "sequence parallelism is not built yet: use false");
+    need(p.zero == 0, "parallel.zero", "sharding of the optimizer's state is not built yet: use 0");
+    if (purpose == Purpose::plan) return;
+    need(!c_.data.train.empty(), "data.train", "empty: name at least one source of tokens");
+    need(c_.model.moe.experts == 0, "model.moe.experts", "training with experts is not built yet: use 0");
+    need(c_.device != Device::cuda, "device", "this build has no CUDA backend: use cpu or auto");
+    need(c_.train.precision != Precision::bf16, "train.precision",
+         "the CPU backend computes in fp32, not bf16: use fp32");
+    need(c_.probes.every == 0, "probes.every", "probes during training are not built yet: use 0");
+}
 
 }  // namespace
 
-void refuse(const Loaded& loaded, const std::string& file, Purpose purpose) { Judge(loaded, file).run(purpose); }
+void refuse_config(const Config& config, const Marks& marks, Purpose purpose) {
+    const Refusal refusal(config, marks);
+    refusal.values();
+    refusal.combinations();
+    refusal.not_built(purpose);
+}
 
 }  // namespace sluice

@@ -1,98 +1,186 @@
-// Loss and every gradient against PyTorch's, for models that together use every feature. The files are made by
-// scripts/make_golden.py.
+// The model against PyTorch: the loss and every gradient of the files beside this one (README.md), which together use
+// every word of a model's config.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <set>
+#include <string>
+#include <vector>
 
 #include "config/load.h"
 #include "model/model.h"
 #include "support/oracle.h"
-#include "train/data.h"
 #include "train/safetensors.h"
 
 namespace sluice {
 namespace {
 
-std::vector<std::filesystem::path> golden_files() {
-    std::vector<std::filesystem::path> files;
-    for (const auto& entry : std::filesystem::directory_iterator(SLUICE_SOURCE_DIR "/tests/golden"))
+namespace fs = std::filesystem;
+
+std::vector<fs::path> golden_files() {
+    std::vector<fs::path> files;
+    for (const auto& entry : fs::directory_iterator(SLUICE_SOURCE_DIR "/tests/golden"))
         if (entry.path().extension() == ".safetensors") files.push_back(entry.path());
     std::sort(files.begin(), files.end());
     return files;
 }
 
+Config config_of(const SafetensorsFile& file, const fs::path& path) {
+    return load_config_text(file.metadata().at("config"), path.stem().string(), {}, Purpose::plan).config;
+}
+
 template <class T>
-std::vector<T> read(const SafetensorsFile& file, const std::string& name) {
+std::vector<T> read(const SafetensorsFile& file, const std::string& name, const std::string& dtype) {
     const auto& entry = file.at(name);
+    EXPECT_EQ(entry.dtype, dtype) << name;
     std::vector<T> values(entry.bytes / sizeof(T));
     file.read(entry, values.data(), entry.bytes);
     return values;
 }
 
-template <class T>
-void compare(const std::filesystem::path& path) {
-    const SafetensorsFile file(path);
-    const Config config = load_config_text(file.metadata().at("config"), path.string(), {}, Purpose::plan).config;
-    const Batch batch{config.train.batch, config.data.sequence_length};
-    Model<Cpu<T>> model(config.model, batch, Recompute::none, Mode::training);
-    for (const TensorInfo& t : model.tensors()) {
-        ASSERT_EQ(file.at(t.name).shape, t.shape) << t.name;
-        const auto values = read<double>(file, t.name);
-        std::copy(values.begin(), values.end(), model.weights() + t.offset);
-    }
-    ASSERT_EQ(file.tensors().size(), 2 * model.tensors().size() + 2) << "a tensor that the model does not know";
+// The pass of one file's sequences as the model wants it.
+struct Sample {
+    Batch batch;
+    std::vector<int32_t> tokens, targets, first;
 
-    const auto raw = read<int64_t>(file, "tokens");
-    std::vector<int32_t> tokens, targets, first(size_t(batch.tokens()));
-    for (int64_t s = 0; s < batch.sequences; s++) {
-        const auto row = raw.begin() + s * (batch.length + 1);
-        tokens.insert(tokens.end(), row, row + batch.length);
-        targets.insert(targets.end(), row + 1, row + batch.length + 1);
-        document_starts(first.data() + s * batch.length, tokens.data() + s * batch.length, batch.length,
-                        config.data.delimiter.value_or(-1));
+    Sample(const SafetensorsFile& file, const Config& config) {
+        batch = {config.train.batch, config.data.sequence_length};
+        EXPECT_EQ(file.at("tokens").shape, (std::vector<int64_t>{batch.sequences, batch.length + 1}));
+        const auto all = read<int64_t>(file, "tokens", "I64");
+        for (int64_t s = 0; s < batch.sequences; s++)
+            for (int64_t t = 0, document = 0; t < batch.length; t++) {
+                const int64_t* token = &all[size_t(s * (batch.length + 1) + t)];
+                if (config.data.document_mask && token[0] == *config.data.delimiter) document = t;
+                tokens.push_back(int32_t(token[0]));
+                targets.push_back(int32_t(token[1]));
+                first.push_back(int32_t(document));
+            }
+        if (!config.data.document_mask) first.clear();
     }
-    const double scale = 1 / double(batch.tokens());
-    const double loss = scale * model.forward_backward(batch, tokens.data(), targets.data(),
-                                                       config.data.document_mask ? first.data() : nullptr, scale);
-    const double expected = read<double>(file, "loss")[0];
-    EXPECT_LT(std::abs(loss - expected) / expected, tolerance<T>());
+};
+
+template <class T>
+void set_weights(Model<Cpu<T>>& model, const SafetensorsFile& file) {
+    ASSERT_EQ(file.tensors().size(), 2 * model.tensors().size() + 2);  // each with its gradient; loss; tokens
     for (const TensorInfo& t : model.tensors()) {
-        const std::vector<T> gradient(model.gradients() + t.offset, model.gradients() + t.offset + t.count);
-        EXPECT_LT(relative_error(gradient, read<double>(file, "grad/" + t.name)), tolerance<T>()) << t.name;
+        ASSERT_EQ(file.tensors().count(t.name), 1u) << t.name << " is no tensor of the golden model";
+        ASSERT_EQ(file.at(t.name).shape, t.shape) << t.name;
+        const auto values = read<double>(file, t.name, "F64");
+        std::copy(values.begin(), values.end(), model.weights() + t.offset);
     }
 }
 
-class Golden : public testing::TestWithParam<std::filesystem::path> {};
-TEST_P(Golden, Double) { compare<double>(GetParam()); }
-TEST_P(Golden, Float) { compare<float>(GetParam()); }
-INSTANTIATE_TEST_SUITE_P(Files, Golden, testing::ValuesIn(golden_files()),
-                         [](const auto& info) { return info.param.stem().string(); });
+template <class T>
+void compare(const fs::path& path, Recompute recompute) {
+    SCOPED_TRACE(std::string("recompute: ") + to_word(recompute));
+    const SafetensorsFile file(path);
+    const Config config = config_of(file, path);
+    const Sample sample(file, config);
+    Model<Cpu<T>> model(config.model, sample.batch, recompute, Mode::training);
+    ASSERT_NO_FATAL_FAILURE(set_weights(model, file));
 
-// The files together use every word that a model can be made of.
-TEST(GoldenCoverage, EveryWord) {
-    std::set<std::string> used;
-    for (const auto& path : golden_files())
-        for (const auto& [key, value] :
-             flatten(load_config_text(SafetensorsFile(path).metadata().at("config"), path.string(), {}, Purpose::plan)
-                         .config))
-            used.insert(key.substr(key.rfind('.') + 1) + "=" + value);
-    const auto expect = [&](const char* key, const auto& words) {
-        for (const auto& [word, e] : words)
-            EXPECT_TRUE(used.count(std::string(key) + "=" + word)) << key << "=" << word;
-    };
-    expect("position", Words<Position>::all);
-    expect("granularity", Words<Granularity>::all);
-    expect("heads", Words<HeadSharing>::all);
-    expect("combine", Words<Combine>::all);
-    expect("activation", Words<Activation>::all);
-    expect("input", Words<GateInput>::all);
-    expect("target", Words<SwitchTarget>::all);
-    expect("scaling", Words<Scaling>::all);
-    expect("sdpa_norm", Words<SdpaNorm>::all);
-    expect("sdpa_activation", Words<SdpaActivation>::all);
-    for (const char* flag : {"bias", "tie_embeddings", "qk_norm", "sandwich_norm", "document_mask"})
-        for (const char* value : {"true", "false"}) EXPECT_TRUE(used.count(std::string(flag) + "=" + value)) << flag;
+    const double scale = 1 / double(sample.batch.tokens());
+    const double loss = scale * model.forward_backward(sample.batch, sample.tokens.data(), sample.targets.data(),
+                                                       sample.first.empty() ? nullptr : sample.first.data(), scale);
+    EXPECT_LT(relative_error(std::vector{loss}, read<double>(file, "loss", "F64")), tolerance<T>()) << "loss";
+    for (const TensorInfo& t : model.tensors()) {
+        const T* gradient = model.gradients() + t.offset;
+        const auto expected = read<double>(file, "grad/" + t.name, "F64");
+        EXPECT_LT(relative_error(std::vector<T>(gradient, gradient + t.count), expected), tolerance<T>()) << t.name;
+    }
+}
+
+class Golden : public testing::TestWithParam<fs::path> {};
+
+TEST_P(Golden, LossAndGradientsInDouble) {
+    for (const auto& [word, recompute] : Words<Recompute>::all) compare<double>(GetParam(), recompute);
+}
+
+TEST_P(Golden, LossAndGradientsInFloat) { compare<float>(GetParam(), Recompute::none); }
+
+INSTANTIATE_TEST_SUITE_P(Files, Golden, testing::ValuesIn(golden_files()),
+                         [](const auto& file) { return file.param.stem().string(); });
+
+// ---------------------------------------------------------------- what the files cover
+// Words met so far, those of a gate also beside its position.
+class Coverage {
+ public:
+    Coverage() {
+        for (const auto& path : golden_files()) add(config_of(SafetensorsFile(path), path).model);
+    }
+
+    template <Worded E>
+    void expect_all(const std::string& key, const std::string& place = "") const {
+        for (const auto& [word, value] : Words<E>::all)
+            EXPECT_TRUE(met_.count(place + key + ": " + word))
+                << "no golden model has " << place << key << ": " << word;
+    }
+    void expect_both(const std::string& key) const {
+        for (const char* word : {"false", "true"})
+            EXPECT_TRUE(met_.count(key + ": " + word)) << "no golden model has " << key << ": " << word;
+    }
+
+ private:
+    template <Worded E>
+    void meet(const std::string& key, E value) {
+        met_.insert(key + ": " + to_word(value));
+    }
+    void meet(const std::string& key, bool value) { met_.insert(key + (value ? ": true" : ": false")); }
+
+    void add(const ModelSpec& m) {
+        meet("scaling", m.rope.scaling);
+        meet("sdpa_norm", m.attention.sdpa_norm);
+        meet("sdpa_activation", m.attention.sdpa_activation);
+        meet("target", m.switch_heads.target);
+        meet("tied", m.tie_embeddings);
+        meet("qk_norm", m.qk_norm);
+        meet("sandwich_norm", m.sandwich_norm);
+        meet("residual_clip", m.residual_clip > 0);
+        meet("window", m.attention.window > 0);
+        meet("gates per layer", m.gates.per_layer);
+        for (const auto& range : m.gates.ranges)
+            for (const GateSpec& g : range.gates) add(g);
+    }
+    void add(const GateSpec& g) {
+        const std::string place = to_word(g.position) + std::string(" gate, ");
+        meet("position", g.position);
+        meet(place + "granularity", g.granularity);
+        meet(place + "heads", g.heads);
+        meet(place + "combine", g.combine);
+        meet(place + "activation", g.activation);
+        meet(place + "input", g.input);
+        meet(place + "bias", g.bias);
+        meet("init_std", g.init_std.has_value());
+    }
+
+    std::set<std::string> met_;
+};
+
+TEST(GoldenCoverage, EveryWordOfAModel) {
+    const Coverage coverage;
+    coverage.expect_all<Scaling>("scaling");
+    coverage.expect_all<SdpaNorm>("sdpa_norm");
+    coverage.expect_all<SdpaActivation>("sdpa_activation");
+    coverage.expect_all<SwitchTarget>("target");
+    for (const char* key : {"tied", "qk_norm", "sandwich_norm", "residual_clip", "window", "gates per layer"})
+        coverage.expect_both(key);
+}
+
+TEST(GoldenCoverage, EveryWordOfAGateAtEveryPosition) {
+    const Coverage coverage;
+    coverage.expect_all<Position>("position");
+    coverage.expect_both("init_std");
+    for (const auto& [word, position] : Words<Position>::all) {
+        const std::string place = word + std::string(" gate, ");
+        coverage.expect_all<Combine>("combine", place);
+        coverage.expect_all<Activation>("activation", place);
+        coverage.expect_all<GateInput>("input", place);
+        coverage.expect_both(place + "bias");
+        if (position == Position::output) continue;  // no heads left
+        coverage.expect_all<Granularity>("granularity", place);
+        coverage.expect_all<HeadSharing>("heads", place);
+    }
 }
 
 }  // namespace

@@ -19,7 +19,8 @@ std::vector<To> cast(const std::vector<From>& v) {
     return std::vector<To>(v.begin(), v.end());
 }
 
-// Norm of the difference over norm of the reference (of the difference alone where the reference is zero).
+// Norm of the difference over norm of the reference (of the difference alone where the reference is
+// zero but for rounding).
 template <class X, class Y>
 double relative_error(const std::vector<X>& x, const std::vector<Y>& reference) {
     if (x.size() != reference.size()) return INFINITY;
@@ -28,7 +29,7 @@ double relative_error(const std::vector<X>& x, const std::vector<Y>& reference) 
         diff += (double(x[i]) - double(reference[i])) * (double(x[i]) - double(reference[i]));
         norm += double(reference[i]) * double(reference[i]);
     }
-    return norm > 0 ? std::sqrt(diff / norm) : std::sqrt(diff);
+    return norm > 1e-24 ? std::sqrt(diff / norm) : std::sqrt(diff);
 }
 
 // d loss / d x by a fourth-order central difference, moving each of x in turn.

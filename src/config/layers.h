@@ -1,0 +1,15 @@
+// The tree of a config file over its `base:` files, with key=value overrides on top.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "base/yaml.h"
+
+namespace sluice {
+
+// `root` has been read from `file`: its base, read relative to it, goes underneath (8 deep at most, no circles).
+Node over_base(Node root, const std::string& file);
+// "model.layers=4": the dotted path of a key, the index of a list's element where there is a list, a value in YAML.
+void apply_override(Node& root, const std::string& text);
+
+}  // namespace sluice

@@ -1,0 +1,131 @@
+#include "config/read.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "base/check.h"
+#include "config/scalar.h"
+#include "config/visit.h"
+
+namespace sluice {
+namespace {
+
+// Every dotted path of a section and its keys, to find where a key belongs that stands in the wrong place.
+struct PathLister {
+    std::vector<std::string>& paths;
+    std::string path;
+    template <class T>
+    void operator()(const char* key, T& field, const char*) {
+        paths.push_back(join(path, key));
+        if constexpr (Spec<T>) field.fields(PathLister{paths, join(path, key)});
+    }
+};
+
+// The key that was meant: the nearest beside it, unless the very word stands elsewhere and nothing here is close.
+std::string suggestion(const std::string& key, const std::vector<std::string>& known) {
+    const std::string near = nearest(key, known);
+    if (near.find(key) != std::string::npos || key.find(near) != std::string::npos) return near;
+    Config config;
+    std::vector<std::string> paths;
+    config.fields(PathLister{paths, ""});
+    for (auto& path : paths)
+        if (path.ends_with("." + key)) return path;
+    return near;
+}
+
+class Reader {
+ public:
+    explicit Reader(Marks& marks) : marks_(marks) {}
+
+    template <Spec S>
+    void read(const Node& node, const std::string& path, S& spec) {
+        note(node, path);
+        if (node.kind == Node::Kind::null) return;  // a section with nothing in it
+        if (node.kind != Node::Kind::map) refuse(node, path, mismatch(node, "a map of keys"));
+        const std::vector<std::string> known = keys_of(spec);
+        for (auto& child : node.children)
+            if (std::find(known.begin(), known.end(), child.key) == known.end())
+                fail(Exit::config, located(child.key_mark, join(path, printable(child.key))) +
+                                       "unknown key (did you mean '" + suggestion(child.key, known) + "'?)");
+        spec.fields([&](const char* key, auto& field, const char*) {
+            if (const Node* child = node.find(key)) read(*child, join(path, key), field);
+        });
+    }
+
+    template <class T>
+    void read(const Node& node, const std::string& path, T& value) requires(!Spec<T>) {
+        note(node, path);
+        const std::string why = read_scalar(node, value);
+        if (!why.empty()) refuse(node, path, why);
+    }
+
+    template <class T>
+    void read(const Node& node, const std::string& path, std::optional<T>& value) {
+        value.reset();
+        note(node, path);
+        if (node.kind != Node::Kind::null) read(node, path, value.emplace());
+    }
+
+    template <class T>
+    void read(const Node& node, const std::string& path, std::vector<T>& list) {
+        note(node, path);
+        if (node.kind != Node::Kind::list) refuse(node, path, mismatch(node, "a list"));
+        list.assign(node.children.size(), T{});
+        for (size_t i = 0; i < list.size(); i++) {
+            if (node.children[i].kind == Node::Kind::null) refuse(node.children[i], join(path, i), "has no value");
+            read(node.children[i], join(path, i), list[i]);
+        }
+    }
+
+    void read(const Node& node, const std::string& path, GateMap& gates) {
+        note(node, path);
+        gates = GateMap{};
+        if (node.kind == Node::Kind::list) {
+            gates.ranges.emplace_back();
+            read(node, path, gates.ranges[0].gates);
+            if (gates.ranges[0].gates.empty()) gates.ranges.clear();
+            return;
+        }
+        if (node.kind != Node::Kind::map)
+            refuse(node, path, mismatch(node, "a list of gates, or a map of layer ranges to lists"));
+        gates.per_layer = !node.children.empty();
+        for (auto& child : node.children) {
+            GateMap::Range range;
+            if (!read_range(child.key, range))
+                fail(Exit::config, located(child.key_mark, join(path, printable(child.key))) +
+                                       "not a range of layers: write 0-11 or 12");
+            read(child, join(path, range_key(range)), range.gates);
+            gates.ranges.push_back(std::move(range));
+        }
+        std::stable_sort(gates.ranges.begin(), gates.ranges.end(), [](auto& a, auto& b) { return a.first < b.first; });
+    }
+
+ private:
+    void note(const Node& node, const std::string& path) { marks_.at[path] = node.mark; }
+    [[noreturn]] void refuse(const Node& node, const std::string& path, const std::string& why) const {
+        fail(Exit::config, located(node.mark, path) + why);
+    }
+    // "FIRST-LAST" or "LAYER", both from 0.
+    static bool read_range(const std::string& key, GateMap::Range& range) {
+        const size_t dash = std::min(key.find('-'), key.size());
+        auto whole = [](const std::string& text, int64_t& value) {
+            if (text.empty() || text[0] == '-' || (text[0] == '0' && text.size() > 1)) return false;
+            const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+            return error == std::errc() && stop == text.data() + text.size();
+        };
+        if (!whole(key.substr(0, dash), range.first)) return false;
+        range.last = range.first;
+        return dash == key.size() || (whole(key.substr(dash + 1), range.last) && range.first <= range.last);
+    }
+
+    Marks& marks_;
+};
+
+}  // namespace
+
+void read_config(const Node& root, Config& config, Marks& marks) {
+    Reader(marks).read(root, "", config);
+    marks.at.erase("");
+}
+
+}  // namespace sluice

@@ -1,0 +1,10 @@
+// A Config from a tree of YAML nodes, by the visitors of its fields; the values' marks by path.
+#pragma once
+#include "config/marks.h"
+#include "config/specs.h"
+
+namespace sluice {
+
+void read_config(const Node& root, Config& config, Marks& marks);
+
+}  // namespace sluice

@@ -1,0 +1,44 @@
+// Scalars of a config: how each type is called, read from YAML and written as text. Reading returns why not, or "".
+//     integers  -?(0|[1-9][0-9]*)      numbers  decimal, finite      booleans  true, false      words  as in specs.h
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "base/words.h"
+#include "base/yaml.h"
+
+namespace sluice {
+
+inline std::string type_name(bool) { return "true or false"; }
+inline std::string type_name(int64_t) { return "an integer"; }
+inline std::string type_name(double) { return "a number"; }
+inline std::string type_name(const std::string&) { return "text"; }
+template <Worded E>
+std::string type_name(E) {
+    return "one of " + all_words<E>();
+}
+
+std::string read_scalar(const Node& node, bool& value);
+std::string read_scalar(const Node& node, int64_t& value);
+std::string read_scalar(const Node& node, double& value);
+std::string read_scalar(const Node& node, std::string& value);
+// "'x' is not KIND", by what stands there.
+std::string mismatch(const Node& node, const std::string& kind);
+template <Worded E>
+std::string read_scalar(const Node& node, E& value) {
+    if (node.kind == Node::Kind::scalar && from_word(node.text, value)) return "";
+    return mismatch(node, type_name(value));
+}
+
+// Numbers are written with the fewest digits that read back to the same bits.
+Node write_scalar(bool value);
+Node write_scalar(int64_t value);
+Node write_scalar(double value);
+Node write_scalar(const std::string& value);
+template <Worded E>
+Node write_scalar(E value) {
+    return write_scalar(std::string(to_word(value)));
+}
+std::string scalar_text(const Node& node);  // as YAML
+
+}  // namespace sluice

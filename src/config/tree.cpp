@@ -1,0 +1,58 @@
+#include "config/tree.h"
+
+#include "config/scalar.h"
+#include "config/visit.h"
+
+namespace sluice {
+namespace {
+
+Node container(Node::Kind kind) {
+    Node node;
+    node.kind = kind;
+    return node;
+}
+
+// Declared ahead: a spec holds lists of specs.
+template <class T>
+Node tree(T& value);
+template <class T>
+Node tree(std::optional<T>& value) {
+    return value ? tree(*value) : Node{};
+}
+template <class T>
+Node tree(std::vector<T>& list) {
+    Node node = container(Node::Kind::list);
+    for (auto& element : list) node.children.push_back(tree(element));
+    return node;
+}
+Node tree(GateMap& gates) {
+    if (!gates.per_layer) return gates.ranges.empty() ? container(Node::Kind::list) : tree(gates.ranges[0].gates);
+    Node node = container(Node::Kind::map);
+    for (auto& range : gates.ranges) {
+        node.children.push_back(tree(range.gates));
+        node.children.back().key = range_key(range);
+    }
+    return node;
+}
+template <class T>
+Node tree(T& value) {
+    if constexpr (Spec<T>) {
+        Node node = container(Node::Kind::map);
+        value.fields([&](const char* key, auto& field, const char*) {
+            node.children.push_back(tree(field));
+            node.children.back().key = key;
+        });
+        return node;
+    } else {
+        return write_scalar(value);
+    }
+}
+
+}  // namespace
+
+Node to_tree(const Config& config) {
+    Config copy = config;  // fields() is not const, so that one list serves reading and writing
+    return tree(copy);
+}
+
+}  // namespace sluice

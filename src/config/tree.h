@@ -1,0 +1,10 @@
+// A Config as a tree of YAML nodes, in order of declaration: what dumps and comparisons walk.
+#pragma once
+#include "base/yaml.h"
+#include "config/specs.h"
+
+namespace sluice {
+
+Node to_tree(const Config& config);
+
+}  // namespace sluice

@@ -1,0 +1,309 @@
+// The program as its users run it: a launch, a resume, a signal, a killed rank, bad input.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <numeric>
+#include <sstream>
+#include <thread>
+
+#include "base/json.h"
+#include "base/token_shard.h"
+#include "support/folder.h"
+
+namespace sluice {
+namespace {
+
+namespace fs = std::filesystem;
+
+const char* kConfig = R"(
+run: {name: a, seed: 3}
+model:
+  layers: 2
+  hidden: 32
+  heads: 2
+  vocab: 97
+  ffn: {hidden: 48}
+  gates: [{position: sdpa}, {position: value, granularity: headwise, bias: true}]
+data:
+  train: [{path: train.bin}]
+  validation: [{name: held, path: train.bin}]
+  sequence_length: 16
+train: {steps: 12, batch: 4, micro_batch: 1}
+optimizer: {lr: 0.01}
+schedule: {warmup_steps: 8}
+checkpoint: {every: 4, keep: 0}
+log: {every: 1}
+)";
+
+class Program : public testing::Test {
+ protected:
+    void SetUp() override {
+        std::ofstream(folder_ / "c.yaml") << kConfig;
+        std::vector<int32_t> tokens(16 * 25 + 1);  // 25 samples: 12 steps of 4 cross the epoch
+        for (size_t i = 0; i < tokens.size(); i++) tokens[i] = int32_t((i * i + 3 * i) % 97);
+        write_shard(folder_ / "train.bin", tokens, 97);
+    }
+    struct Ended {
+        int code;
+        std::string out, err;
+    };
+    Ended run(const std::string& arguments, int ranks = 1) {
+        const std::string launch = ranks > 1 ? "mpirun -n " + std::to_string(ranks) + " " : "";
+        const std::string command =
+            "cd '" + folder_.path().string() + "' && " + launch + "'" SLUICE_PROGRAM "' " + arguments + " >out 2>err";
+        const int status = std::system(command.c_str());
+        return {WEXITSTATUS(status), text("out"), text("err")};
+    }
+    std::string text(const std::string& name) {
+        std::ostringstream text;
+        text << std::ifstream(folder_ / name).rdbuf();
+        return text.str();
+    }
+    // The last row of each step: loss, gradient norm and lr, as written.
+    std::vector<std::string> course(const std::string& name) {
+        std::map<int64_t, std::string> rows;
+        std::istringstream lines(text("runs/" + name + "/metrics.jsonl"));
+        for (std::string line; std::getline(lines, line);) {
+            const Json row = Json::parse(line);
+            if (row.contains("loss"))
+                rows[row["step"].get<int64_t>()] =
+                    row["loss"].dump() + " " + row["grad_norm"].dump() + " " + row["lr"].dump();
+        }
+        std::vector<std::string> course;
+        for (const auto& [step, row] : rows) course.push_back(row);
+        return course;
+    }
+    std::string digest(const std::string& name, int64_t step) {
+        char path[80];
+        std::snprintf(path, sizeof path, "runs/%s/checkpoints/step-%08lld/manifest.json", name.c_str(),
+                      (long long)step);
+        return Json::parse(text(path))["digest"].get<std::string>();
+    }
+    Folder folder_;
+};
+
+TEST_F(Program, ResumesBitForBitFromEveryCheckpoint) {
+    ASSERT_EQ(run("train c.yaml", 2).code, 0);
+    ASSERT_EQ(course("a").size(), 12u);
+    for (const int step : {4, 8}) {  // in the warm-up; and before the epoch ends
+        const std::string name = "b" + std::to_string(step);
+        fs::create_directories(folder_ / "runs" / name / "checkpoints");
+        const std::string from = "step-0000000" + std::to_string(step);
+        fs::copy(folder_ / "runs/a/checkpoints" / from, folder_ / "runs" / name / "checkpoints" / from,
+                 fs::copy_options::recursive);
+        const Ended resumed = run("train c.yaml run.name=" + name, 2);
+        ASSERT_EQ(resumed.code, 0) << resumed.err;
+        const auto all = course("a"), rest = course(name);
+        EXPECT_EQ(rest, std::vector<std::string>(all.begin() + step, all.end()));
+        EXPECT_EQ(digest(name, 12), digest("a", 12));
+    }
+}
+
+TEST_F(Program, ResumesOnAnotherNumberOfRanks) {
+    ASSERT_EQ(run("train c.yaml").code, 0);
+    fs::create_directories(folder_ / "runs/b/checkpoints");
+    fs::copy(folder_ / "runs/a/checkpoints/step-00000004", folder_ / "runs/b/checkpoints/step-00000004",
+             fs::copy_options::recursive);
+    const Ended resumed = run("train c.yaml run.name=b", 4);
+    ASSERT_EQ(resumed.code, 0) << resumed.err;
+    const auto one = course("a"), four = course("b");
+    for (size_t s = 0; s < four.size(); s++) EXPECT_NEAR(std::stod(four[s]) / std::stod(one[s + 4]), 1, 1e-5);
+}
+
+TEST_F(Program, SkipsADamagedCheckpointAndSaysSo) {
+    ASSERT_EQ(run("train c.yaml").code, 0);
+    const auto all = course("a");
+    fs::resize_file(folder_ / "runs/a/checkpoints/step-00000012/rank-00000.safetensors", 1000);
+    const Ended resumed = run("train c.yaml");
+    EXPECT_EQ(resumed.code, 0);
+    EXPECT_NE(resumed.err.find("step-00000012"), std::string::npos);
+    EXPECT_NE(resumed.err.find("1000 bytes"), std::string::npos) << resumed.err;
+    EXPECT_EQ(course("a"), all);
+}
+
+TEST_F(Program, AFinishedRunSaysSo) {
+    ASSERT_EQ(run("train c.yaml", 2).code, 0);
+    const std::string metrics = text("runs/a/metrics.jsonl");
+    const Ended again = run("train c.yaml", 2);
+    EXPECT_EQ(again.code, 0);
+    EXPECT_NE(again.out.find("finished"), std::string::npos);
+    EXPECT_EQ(text("runs/a/metrics.jsonl"), metrics);
+    EXPECT_EQ(run("train c.yaml checkpoint.resume=never").code, 4);
+    EXPECT_EQ(run("train c.yaml train.steps=20").code, 4);
+    EXPECT_EQ(run("train c.yaml model.hidden=64 checkpoint.allow_change=true").code, 4);
+    const Ended longer = run("train c.yaml train.steps=14 checkpoint.allow_change=true");
+    EXPECT_EQ(longer.code, 0);
+    EXPECT_NE(longer.err.find("train.steps: 12 -> 14"), std::string::npos) << longer.err;
+    EXPECT_EQ(course("a").size(), 14u);
+}
+
+// A run under mpirun as a process of its own.
+class Launched : public Program {
+ protected:
+    void launch(const std::string& arguments, int ranks) {
+        fs::remove(folder_ / "out");  // of an earlier run
+        mpirun_ = fork();
+        if (mpirun_ == 0) {
+            fs::current_path(folder_.path());
+            if (!freopen("out", "w", stdout) || !freopen("err", "w", stderr)) _exit(127);
+            const std::string n = std::to_string(ranks);
+            execlp("bash", "bash", "-c", ("exec mpirun -n " + n + " '" SLUICE_PROGRAM "' " + arguments).c_str(),
+                   nullptr);
+            _exit(127);
+        }
+        for (int i = 0; i < 3000 && text("out").find("step 3/") == std::string::npos; i++)
+            std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        ranks_ = children(mpirun_);
+        if (ranks_.size() != size_t(ranks)) throw std::runtime_error("mpirun did not start: " + text("err"));
+    }
+    static std::vector<pid_t> children(pid_t parent) {
+        std::vector<pid_t> found;
+        for (const auto& entry : fs::directory_iterator("/proc")) {
+            std::ifstream in(entry.path() / "stat");
+            std::string pid, name, state;
+            pid_t above = 0;
+            if (in >> pid >> name >> state >> above && above == parent) found.push_back(std::stoi(pid));
+        }
+        std::sort(found.begin(), found.end());
+        return found;
+    }
+    // The exit code, and that nothing of it goes on living.
+    int ended() {
+        int status = 0;
+        for (int i = 0; i < 1500; i++) {
+            if (waitpid(mpirun_, &status, WNOHANG) == mpirun_) {
+                for (int j = 0; j < 200 && alive(); j++) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+                EXPECT_FALSE(alive());
+                return WEXITSTATUS(status);
+            }
+            std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        }
+        kill(mpirun_, SIGKILL);
+        waitpid(mpirun_, &status, 0);
+        ADD_FAILURE() << "hangs";
+        return -1;
+    }
+    bool alive() const {
+        for (pid_t pid : ranks_)
+            if (kill(pid, 0) == 0) return true;
+        return false;
+    }
+    pid_t mpirun_ = 0;
+    std::vector<pid_t> ranks_;
+};
+
+TEST_F(Launched, ASignalToOneRankChecksPointsAndEndsWith75) {
+    ASSERT_EQ(run("train c.yaml run.name=whole checkpoint.every=0 optimizer.lr=0.001 "
+                  "train.steps=4000",
+                  2)
+                  .code,
+              0);
+    for (const int signal : {SIGUSR1, SIGTERM}) {
+        const std::string name = "s" + std::to_string(signal),
+                          arguments = "train c.yaml run.name=" + name +
+                                      " checkpoint.every=0 optimizer.lr=0.001 train.steps=4000";
+        launch(arguments, 2);
+        kill(ranks_[1], signal);
+        EXPECT_EQ(ended(), 75) << text("err");
+        EXPECT_NE(text("out").find("stopped at step"), std::string::npos);
+        ASSERT_EQ(run(arguments, 2).code, 0);
+        EXPECT_EQ(course(name), course("whole"));
+        EXPECT_EQ(digest(name, 4000), digest("whole", 4000));
+        ranks_.clear();
+    }
+}
+
+TEST_F(Launched, AKilledRankEndsAll) {
+    launch("train c.yaml train.steps=1000000", 4);
+    kill(ranks_[1], SIGKILL);
+    EXPECT_NE(ended(), 0);
+}
+
+TEST_F(Launched, AStoppedRankEndsAllWith7) {
+    launch("train c.yaml train.steps=1000000 parallel.timeout=2", 2);
+    kill(ranks_[1], SIGSTOP);
+    const int code = ended();
+    EXPECT_EQ(code, 7);
+    EXPECT_NE(text("err").find("no answer from a peer"), std::string::npos);
+    for (pid_t pid : ranks_) kill(pid, SIGKILL);
+}
+
+TEST_F(Program, TenStepsNotFiniteEndWith6) {
+    const Ended ended =
+        run("train c.yaml optimizer.lr=1e38 schedule.warmup_steps=0 optimizer.weight_decay=0 train.steps=40", 2);
+    EXPECT_EQ(ended.code, 6) << ended.err;
+    EXPECT_NE(ended.err.find("10 steps in a row"), std::string::npos);
+    EXPECT_NE(text("runs/a/metrics.jsonl").find("\"loss\": null"), std::string::npos);
+}
+
+TEST_F(Program, BadInputGetsOneLineAndItsCode) {
+    write_shard(folder_ / "big.bin", std::vector<int32_t>(100, 999), 1000);
+    std::ofstream(folder_ / "bad.bin") << "not tokens";
+    const struct {
+        const char* arguments;
+        int code;
+        const char* word;
+    } cases[] = {{"train c.yaml model.hiden=3", 2, "did you mean 'hidden'"},
+                 {"train nowhere.yaml", 2, "nowhere.yaml"},
+                 {"train c.yaml model.layers=two", 2, "model.layers"},
+                 {"train c.yaml train.batch=3 train.micro_batch=2", 2, "micro_batch"},
+                 {"train c.yaml 'data.train=[{path: big.bin}]'", 3, "999"},
+                 {"train c.yaml 'data.train=[{path: bad.bin}]'", 3, "bad.bin"},
+                 {"train c.yaml data.sequence_length=4000", 3, "4001 tokens"},
+                 {"train c.yaml data.document_mask=true", 3, "data.delimiter"},
+                 {"train c.yaml checkpoint.resume=elsewhere", 4, "elsewhere"},
+                 {"train c.yaml run.dir=c.yaml/x", 5, "c.yaml"},
+                 {"eval runs", 4, "runs"},
+                 {"sample c.yaml --tokens 0", 2, "tokens"},
+                 {"nonsense", 2, "subcommand"}};
+    for (const auto& c : cases)
+        for (const int ranks : {1, 2}) {
+            if (ranks == 2 && std::string(c.arguments).rfind("train", 0) != 0) continue;
+            const Ended ended = run(c.arguments, ranks);
+            EXPECT_EQ(ended.code, c.code) << c.arguments << "\n" << ended.err;
+            const size_t at = ended.err.find("error: ");
+            ASSERT_NE(at, std::string::npos) << c.arguments;
+            EXPECT_EQ(ended.err.find("error: ", at + 1), std::string::npos) << "told twice: " << ended.err;
+            EXPECT_NE(ended.err.find(c.word), std::string::npos) << c.arguments << "\n" << ended.err;
+        }
+}
+
+TEST_F(Program, InitFromTakesWeightsAndListsWhatIsNew) {
+    ASSERT_EQ(run("train c.yaml").code, 0);
+    const Ended ended =
+        run("train c.yaml run.name=b checkpoint.init_from=runs/a 'model.gates=[{position: sdpa}, {position: value, "
+            "granularity: headwise, bias: true}, {position: output}]'");
+    EXPECT_EQ(ended.code, 0) << ended.err;
+    EXPECT_NE(ended.err.find("layers.0.attention.gates.2.weight"), std::string::npos);
+    EXPECT_EQ(course("b").size(), 12u);
+}
+
+TEST_F(Program, EvaluatesEveryTokenButTheFirst) {
+    ASSERT_EQ(run("train c.yaml eval.every=12 train.micro_batch=4").code, 0);
+    const Json one = Json::parse(run("eval runs/a --json").out),
+               short_windows = Json::parse(run("eval runs/a --json train.micro_batch=2").out);
+    EXPECT_EQ(one["sets"]["held"]["tokens"], 400);
+    EXPECT_TRUE(one["sets"]["held"]["bits_per_byte"].is_null());
+    EXPECT_NEAR(one["sets"]["held"]["loss"].get<double>(), short_windows["sets"]["held"]["loss"].get<double>(), 1e-6);
+    std::istringstream lines(text("runs/a/metrics.jsonl"));
+    std::string last;
+    for (std::string line; std::getline(lines, line);) last = line;
+    EXPECT_NEAR(Json::parse(last)["eval/held/loss"].get<double>(), one["sets"]["held"]["loss"].get<double>(), 1e-6);
+}
+
+TEST_F(Program, ABadDiskKeepsTheLastCheckpoint) {
+    ASSERT_EQ(run("train c.yaml").code, 0);
+    const Ended ended = run("train c.yaml train.steps=16 checkpoint.allow_change=true; exit $?");
+    ASSERT_EQ(ended.code, 0);
+    fs::remove(folder_ / "runs/a/metrics.jsonl");
+    fs::create_directory(folder_ / "runs/a/metrics.jsonl");
+    EXPECT_EQ(run("train c.yaml train.steps=20 checkpoint.allow_change=true").code, 5);
+    EXPECT_TRUE(fs::exists(folder_ / "runs/a/checkpoints/step-00000016/manifest.json"));
+}
+
+}  // namespace
+}  // namespace sluice

@@ -1,0 +1,226 @@
+#include "base/yaml.h"
+
+#include <gtest/gtest.h>
+
+#include "base/check.h"
+
+namespace sluice {
+namespace {
+
+// The error of a text, or "" when it is read.
+std::string error_of(const std::string& text) {
+    try {
+        parse_yaml(text, "f.yaml");
+    } catch (const Failure& e) {
+        EXPECT_EQ(e.code(), Exit::config);
+        EXPECT_EQ(std::string(e.what()).find('\n'), std::string::npos) << e.what();
+        return e.what();
+    }
+    return "";
+}
+
+// at: "LINE:COLUMN", or "LINE:" where the column is the parser's own choice.
+void expect_refused(const std::string& text, const std::string& at, const std::string& why) {
+    const std::string error = error_of(text);
+    EXPECT_TRUE(error.starts_with("f.yaml:" + at + (at.ends_with(':') ? "" : ": ")))
+        << printable(text) << " -> " << error;
+    EXPECT_NE(error.find(why), std::string::npos) << printable(text) << " -> " << error;
+}
+
+TEST(Yaml, KeepsOrderKindsAndPlaces) {
+    const Node root = parse_yaml("b: 1\na:\n  - x\n  - {k: 'v'}\nz:\n", "f.yaml");
+    ASSERT_EQ(root.kind, Node::Kind::map);
+    ASSERT_EQ(root.children.size(), 3u);
+    EXPECT_EQ(root.children[0].key, "b");
+    EXPECT_EQ(where(root.children[0].mark), "f.yaml:1:4");
+    const Node* a = root.find("a");
+    ASSERT_TRUE(a && a->kind == Node::Kind::list);
+    EXPECT_EQ(where(a->key_mark), "f.yaml:2:1");
+    EXPECT_EQ(where(a->children[0].mark), "f.yaml:3:5");
+    EXPECT_FALSE(a->children[0].quoted);
+    const Node* k = a->children[1].find("k");
+    ASSERT_TRUE(k);
+    EXPECT_TRUE(k->quoted);
+    EXPECT_EQ(where(k->mark), "f.yaml:4:9");
+    EXPECT_EQ(root.find("z")->kind, Node::Kind::null);
+    EXPECT_EQ(root.find("y"), nullptr);
+}
+
+TEST(Yaml, QuotesMakeText) {
+    const Node root = parse_yaml("[12, '12', \"12\", null, 'null', ~, true]", "f.yaml");
+    const std::vector<bool> quoted{false, true, true, false, true, false, false};
+    for (size_t i = 0; i < quoted.size(); i++) EXPECT_EQ(root.children[i].quoted, quoted[i]) << i;
+    EXPECT_EQ(root.children[3].kind, Node::Kind::null);
+    EXPECT_EQ(root.children[4].kind, Node::Kind::scalar);
+    EXPECT_EQ(root.children[5].kind, Node::Kind::null);
+    EXPECT_TRUE(parse_yaml("t: |\n  a\n  b\n", "f.yaml").find("t")->quoted);
+}
+
+TEST(Yaml, EmptyTextIsNull) {
+    for (auto text : {"", "\n\n", "# only a comment\n", "---\n", "\xEF\xBB\xBF"})
+        EXPECT_EQ(parse_yaml(text, "f.yaml").kind, Node::Kind::null) << text;
+    EXPECT_EQ(where(parse_yaml("\xEF\xBB\xBF"
+                               "a: 1",
+                               "f.yaml")
+                        .find("a")
+                        ->mark),
+              "f.yaml:1:4");
+}
+
+TEST(Yaml, RefusesWhatSurprises) {
+    expect_refused("a: &x 1", "1:", "anchor");
+    expect_refused("a: &x 1\nb: *x\n", "1:", "anchor");
+    expect_refused("&x a: 1", "1:1", "anchor");
+    expect_refused("a: *x", "1:", "");
+    expect_refused("a: !!str 1", "1:4", "tag");
+    expect_refused("a: ! 1", "1:4", "tag");
+    expect_refused("a: ! '1'", "1:4", "tag");
+    expect_refused("a: !t [1]", "1:4", "tag");
+    expect_refused("a: !t {b: 1}", "1:4", "tag");
+    expect_refused("a: 1\n<<: {b: 1}", "2:1", "merge");
+    expect_refused("%YAML 1.2\n---\na: 1", "1:1", "directive");
+    expect_refused("a: 1\n---\nb: 1", "3:1", "second document");
+    expect_refused("[1]\n[2]", "2:", "");
+    expect_refused("a: 1\na: 2", "2:1", "twice");
+    expect_refused("{a: 1, 'a': 2}", "1:8", "twice");
+    expect_refused("a:\n\tb: 1", "2:1", "tab");
+    expect_refused("a:\n  \tb: 1", "2:3", "tab");
+    expect_refused("[a]: 1", "1:", "key");
+    expect_refused("? {a: 1}\n: 1", "1:", "key");
+    expect_refused("null: 1", "1:1", "key");
+    expect_refused("a: \x01", "1:4", "control");
+    expect_refused(std::string("a: \0b", 5), "1:4", "NUL");
+    expect_refused("a: \"x\\0y\"", "1:4", "NUL");
+    expect_refused("a: [1, 2", "1:", "");
+    expect_refused("a: 'open", "1:", "");
+    expect_refused("a: 1\n b: 2\n", "2:", "");
+    expect_refused("a: 1 : 2", "1:", "");
+}
+
+TEST(Yaml, RefusesWhatIsNotUtf8) {
+    for (auto bytes : {"\x80", "\xC3", "\xC0\xAF", "\xED\xA0\x80", "\xE0\x80\xAF", "\xF5\x80\x80\x80",
+                       "\xF0\x80\x80\xAF", "\xF4\x90\x80\x80", "\xFF\xFE", "\xE2\x82"}) {
+        EXPECT_FALSE(valid_utf8(bytes));
+        expect_refused(std::string("a: ") + bytes, "1:1", "UTF-8");
+    }
+    for (auto bytes : {"", "a", "\xC3\xA9", "\xE2\x82\xAC", "\xF0\x9F\x98\x80", "\xF4\x8F\xBF\xBF", "\xED\x9F\xBF"})
+        EXPECT_TRUE(valid_utf8(bytes)) << bytes;
+}
+
+TEST(Yaml, BoundsSizeAndDepth) {
+    EXPECT_EQ(error_of("a: " + std::string(kMaxYamlBytes - 3, 'x')), "");
+    expect_refused("a: " + std::string(kMaxYamlBytes - 2, 'x'), "1:1", "1 MiB");
+    const auto nested = [](size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); };
+    EXPECT_EQ(error_of(nested(kMaxYamlDepth)), "");
+    expect_refused(nested(kMaxYamlDepth + 1), "1:33", "deeper");
+    expect_refused(std::string(300000, '['), "1:", "");
+    expect_refused("a: " + std::string(300000, '{'), "1:", "");
+    std::string dashes;
+    for (int i = 0; i < 40; i++) dashes += "- ";
+    expect_refused(dashes + "a", "1:", "deeper");
+}
+
+TEST(Yaml, ValuesOfACommandLineNameNoPlace) {
+    EXPECT_EQ(where(parse_yaml_value("[a]", "command line: k=[a]").children[0].mark), "command line: k=[a]");
+    try {
+        parse_yaml_value("[a", "command line: k=[a");
+        FAIL();
+    } catch (const Failure& e) { EXPECT_TRUE(std::string(e.what()).starts_with("command line: k=[a: ")) << e.what(); }
+}
+
+TEST(Yaml, FilesThatCannotBeRead) {
+    for (auto [file, why] : {std::pair{"/nonexistent/none.yaml", "no such file"}, {"/", "folder"}}) try {
+            read_yaml(file);
+            FAIL() << file;
+        } catch (const Failure& e) {
+            EXPECT_EQ(e.code(), Exit::config);
+            EXPECT_NE(std::string(e.what()).find(file), std::string::npos);
+            EXPECT_NE(std::string(e.what()).find(why), std::string::npos) << e.what();
+        }
+}
+
+TEST(Yaml, StringsReadBackAsThemselves) {
+    for (const std::string text : {"",
+                                   "a",
+                                   "true",
+                                   "Null",
+                                   "~",
+                                   "12",
+                                   "1e3",
+                                   "-",
+                                   "- a",
+                                   "a: b",
+                                   "a #b",
+                                   "#",
+                                   "'",
+                                   "\"",
+                                   "\\",
+                                   "\\n",
+                                   "a\nb\n",
+                                   "\t",
+                                   "\r\n",
+                                   " lead",
+                                   "trail ",
+                                   "*x",
+                                   "&x",
+                                   "!t",
+                                   "%d",
+                                   "@",
+                                   "`",
+                                   "[",
+                                   "{",
+                                   "?",
+                                   "|",
+                                   ">",
+                                   ",",
+                                   "...",
+                                   "---",
+                                   "<<",
+                                   "=",
+                                   ".inf",
+                                   "0x1f",
+                                   "é€😀",
+                                   "\x01\x7f\x1b",
+                                   "runs/a-b_c.yaml",
+                                   "/abs/path",
+                                   "a  b",
+                                   "y",
+                                   "No",
+                                   "on"}) {
+        const Node n = parse_yaml("k: " + yaml_string(text) + "\n", "f.yaml");
+        EXPECT_EQ(n.find("k")->kind, Node::Kind::scalar) << text;
+        EXPECT_EQ(n.find("k")->text, text);
+        EXPECT_EQ(parse_yaml("[" + yaml_string(text) + "]", "f.yaml").children[0].text, text);
+    }
+    EXPECT_EQ(yaml_string("runs/a"), "runs/a");
+}
+
+TEST(Yaml, PrintableIsOneShortLine) {
+    EXPECT_EQ(printable("a\nb\tc"), "a b c");
+    EXPECT_EQ(printable("abcdef", 3), "abc...");
+    EXPECT_EQ(printable("ab\xC3\xA9", 3), "ab...");  // no half character
+}
+
+// Whatever the bytes: a tree or one line of refusal.
+TEST(Yaml, SurvivesMangledText) {
+    const std::string seed =
+        "a: {b: [1, 'x', \"y\\n\"], c: ~}\nd:\n  - e: |\n      t\n    f: >-\n      u\n  - ? k\n    : v\n#z\n";
+    const std::string bytes = "{}[]:,-?&*!|>'\"%@`#\n\t \\x~<.\x80\xC3";
+    uint32_t state = 1;
+    auto next = [&](size_t n) { return (state = state * 1664525u + 1013904223u, (state >> 8) % n); };
+    for (int i = 0; i < 20000; i++) {
+        std::string text = seed;
+        for (size_t k = next(6) + 1; k > 0; k--) {
+            const size_t at = next(text.size());
+            if (next(3) == 0)
+                text.erase(at, next(8));
+            else
+                text.insert(at, 1, bytes[next(bytes.size())]);
+            if (text.empty()) text = "a";
+        }
+        error_of(text);
+    }
+}
+
+}  // namespace
+}  // namespace sluice

@@ -1,0 +1,78 @@
+// The configs of the repository load, and say what the paper's table says.
+#include <filesystem>
+#include <fstream>
+
+#include "config/text.h"
+
+namespace sluice {
+namespace {
+
+namespace fs = std::filesystem;
+const fs::path kConfigs = fs::path(SLUICE_SOURCE_DIR) / "configs";
+
+Config load(const std::string& name) { return load_config((kConfigs / name).string(), {}, Purpose::plan).config; }
+
+// Leaves that differ from the 28-layer model, but the run's name.
+std::map<std::string, std::string> changes(const std::string& name) {
+    std::map<std::string, std::string> changed;
+    for (auto& [path, text] : flatten(load("gates/" + name + ".yaml"))) changed[path] = text;
+    for (auto& [path, text] : flatten(load("models/dense_1p7b_28.yaml")))
+        if (changed.count(path) && changed[path] == text) changed.erase(path);
+    changed.erase("run.name");
+    return changed;
+}
+
+TEST(Configs, ModelsOfTable7) {
+    const Config a = load("models/dense_1p7b_28.yaml"), b = load("models/dense_1p7b_48.yaml");
+    EXPECT_EQ(a.model.layers, 28);
+    EXPECT_EQ(a.model.ffn.hidden, 6144);
+    EXPECT_EQ(b.model.layers, 48);
+    EXPECT_EQ(b.model.hidden, 1536);
+    for (auto& c : {a, b}) {
+        EXPECT_EQ(c.model.heads, 16);
+        EXPECT_EQ(c.model.kv_heads, 8);
+        EXPECT_EQ(c.model.head_dim, 128);
+        EXPECT_EQ(c.model.vocab, 151936);
+        EXPECT_TRUE(c.model.tie_embeddings && c.model.qk_norm);
+        EXPECT_EQ(c.data.sequence_length, 4096);
+        EXPECT_EQ(c.optimizer.lr, 4e-3);
+    }
+    const Config m = load("models/moe_15a2b.yaml");
+    EXPECT_EQ(m.model.moe.experts, 128);
+    EXPECT_EQ(m.model.moe.top_k, 8);
+    EXPECT_EQ(m.model.kv_heads, 4);
+    EXPECT_FALSE(m.model.tie_embeddings);
+    EXPECT_EQ(m.schedule.final_lr, 3e-5);
+}
+
+TEST(Configs, EveryGateFileLoadsAndNamesItsRow) {
+    int files = 0;
+    for (auto& entry : fs::directory_iterator(kConfigs / "gates")) {
+        files++;
+        const std::string name = entry.path().stem().string();
+        EXPECT_FALSE(changes(name).empty()) << name;
+        std::ifstream in(entry.path());
+        std::string head;
+        std::getline(in, head);
+        EXPECT_TRUE(head.starts_with("# Table ")) << name << ": " << head;
+        EXPECT_EQ(load("gates/" + entry.path().filename().string()).run.name, name);
+    }
+    EXPECT_EQ(files, 24);
+}
+
+TEST(Configs, GateFilesChangeOnlyTheirRow) {
+    const auto gate = changes("sdpa_additive_silu");
+    EXPECT_EQ(gate.at("model.gates.0.combine"), "add");
+    EXPECT_EQ(gate.at("model.gates.0.activation"), "silu");
+    for (auto& [path, text] : gate) EXPECT_TRUE(path.starts_with("model.gates.0.")) << path;
+    using Changes = std::map<std::string, std::string>;
+    EXPECT_EQ(changes("sdpa_norm"), (Changes{{"model.attention.sdpa_norm", "rmsnorm"}}));
+    EXPECT_EQ(changes("sandwich_norm"), (Changes{{"model.sandwich_norm", "true"}}));
+    EXPECT_EQ(changes("residual_clip_300"), (Changes{{"model.residual_clip", "300"}}));
+    EXPECT_EQ(changes("switch_v_8_top_2"), (Changes{{"model.switch_heads.target", "v"},
+                                                    {"model.switch_heads.experts", "8"},
+                                                    {"model.switch_heads.top_k", "2"}}));
+}
+
+}  // namespace
+}  // namespace sluice

@@ -1,0 +1,197 @@
+#include "config/text.h"
+
+namespace sluice {
+namespace {
+
+void expect_gate_refused(const std::string& gate, const std::string& why, const Overrides& more = {}) {
+    Overrides overrides = more;
+    overrides.push_back("model.gates=[" + gate + "]");
+    expect_refused(overrides, "model.gates.0", why);
+}
+
+TEST(Refuse, ValuesOutOfRange) {
+    const std::vector<std::pair<std::string, std::vector<std::string>>> bad{
+        {"model.layers", {"0", "-1", "1000000"}},
+        {"model.hidden", {"0", "-32", "99999999"}},
+        {"model.heads", {"0", "-1", "9999999"}},
+        {"model.kv_heads", {"0", "-1"}},
+        {"model.head_dim", {"0", "-2", "1048576"}},
+        {"model.vocab", {"0", "1", "2147483648"}},
+        {"model.ffn.hidden", {"0", "-1"}},
+        {"model.norm_eps", {"0", "-1e-6"}},
+        {"model.init_std", {"0", "-1"}},
+        {"model.residual_clip", {"-1"}},
+        {"model.rope.theta", {"1", "0", "-5"}},
+        {"model.rope.factor", {"0"}},
+        {"model.attention.window", {"-1"}},
+        {"data.sequence_length", {"0", "-1", "9999999999"}},
+        {"data.delimiter", {"-1", "256"}},
+        {"train.steps", {"-1"}},
+        {"train.batch", {"0", "-1"}},
+        {"train.micro_batch", {"-1", "3", "16"}},
+        {"optimizer.lr", {"-1e-3"}},
+        {"optimizer.beta1", {"1", "-0.1"}},
+        {"optimizer.beta2", {"1", "2"}},
+        {"optimizer.eps", {"0"}},
+        {"optimizer.weight_decay", {"-1"}},
+        {"optimizer.grad_clip", {"-1"}},
+        {"schedule.warmup_steps", {"-1"}},
+        {"schedule.final_lr", {"-1"}},
+        {"schedule.decay_steps", {"-1"}},
+        {"parallel.tensor", {"0"}},
+        {"parallel.expert", {"0"}},
+        {"parallel.zero", {"2", "-1"}},
+        {"parallel.timeout", {"0"}},
+        {"checkpoint.every", {"-1"}},
+        {"checkpoint.keep", {"-1"}},
+        {"checkpoint.resume", {"''"}},
+        {"eval.every", {"-1"}},
+        {"eval.batches", {"-1"}},
+        {"sample.tokens", {"0"}},
+        {"log.every", {"0"}},
+        {"run.seed", {"-1"}},
+        {"run.dir", {"''"}},
+        {"run.name", {"''", "a/b", ".a", "..", "'a\x7f'", "\"a\\nb\""}},
+        {"model.moe.experts", {"-1"}}};
+    for (auto& [path, values] : bad)
+        for (auto& value : values) expect_refused({path + "=" + value}, path, ": ");
+}
+
+TEST(Refuse, ValuesAtTheEdgeLoad) {
+    for (auto text : {"model.layers=1",
+                      "train.steps=0",
+                      "optimizer.lr=0",
+                      "optimizer.beta1=0",
+                      "optimizer.grad_clip=0",
+                      "model.residual_clip=0",
+                      "data.delimiter=255",
+                      "data.delimiter=0",
+                      "data.delimiter=~",
+                      "data.sequence_length=1",
+                      "schedule.warmup_steps=1000",
+                      "schedule={kind: wsd, decay_steps: 1000}",
+                      "schedule.kind=wsd",
+                      "checkpoint.every=0",
+                      "checkpoint.keep=0",
+                      "model.attention.window=1",
+                      "train.micro_batch=0",
+                      "train.micro_batch=8",
+                      "model.kv_heads=1",
+                      "model.head_dim=2",
+                      "model.moe={top_k: 2, hidden: 8}",
+                      "device=cpu"})
+        expect_loads({text});
+}
+
+TEST(Refuse, HeadsThatDoNotFit) {
+    EXPECT_EQ(error_of(kSmall, {"model.kv_heads=3"}),
+              "command line: model.kv_heads=3: heads (4) is not divisible by kv_heads (3)");
+    expect_refused({"model.head_dim=7"}, "model.head_dim", "odd");
+    expect_refused({"model.hidden=28"}, "model.head_dim", "odd");  // by default 28 / 4
+    expect_refused({"model.hidden=33"}, "model.head_dim", "not divisible by heads");
+    expect_loads({"model.hidden=33", "model.head_dim=8"});
+}
+
+TEST(Refuse, Rope) {
+    expect_refused({"model.rope={scaling: linear}"}, "model.rope.factor", "above 1");
+    expect_refused({"model.rope={scaling: yarn, original_length: 64}"}, "model.rope.factor", "above 1");
+    expect_refused({"model.rope={scaling: yarn, factor: 4}"}, "model.rope.original_length", "yarn");
+    expect_loads({"model.rope={scaling: linear, factor: 2}"});
+    expect_loads({"model.rope={scaling: yarn, factor: 4, original_length: 64}"});
+}
+
+TEST(Refuse, GatesAtTheOutput) {
+    expect_gate_refused("{position: output, granularity: headwise}", "output");
+    expect_gate_refused("{position: output, heads: shared}", "output");
+    expect_gate_refused("{position: output, heads: averaged}", "output");
+    expect_loads({"model.gates=[{position: output}]"});
+    expect_loads({"model.gates=[{position: output, input: none, combine: add, activation: silu}]"});
+}
+
+TEST(Refuse, ConstantGates) {
+    expect_gate_refused("{input: none, bias: true}", "bias");
+    expect_gate_refused("{input: none, init_std: 0.1}", "init_std");
+    expect_gate_refused("{input: none, heads: averaged}", "average");
+    expect_gate_refused("{init_std: -0.1}", "negative");
+    expect_loads({"model.gates=[{input: none, heads: shared, granularity: headwise}]"});
+    expect_loads({"model.gates=[{input: none, init_std: ~}]"});
+    expect_loads({"model.gates=[{bias: true, init_std: 0}]"});
+}
+
+TEST(Refuse, GatesThatTheNormCancels) {
+    for (const std::string position : {"query", "key"})
+        for (const std::string activation : {"sigmoid", "ns_sigmoid"}) {
+            const std::string gate = "position: " + position + ", granularity: headwise, activation: " + activation;
+            for (auto heads : {"specific", "shared", "averaged"})
+                expect_gate_refused("{" + gate + ", heads: " + heads + "}", "cancels");
+            expect_gate_refused("{" + gate + ", input: none}", "cancels");
+            expect_loads({"model.gates=[{" + gate + ", combine: add}]"});
+            expect_loads({"model.qk_norm=false", "model.gates=[{" + gate + "}]"});
+        }
+    for (auto gate : {"{position: query, granularity: headwise, activation: silu}",
+                      "{position: key, granularity: headwise, activation: identity}", "{position: key}",
+                      "{position: value, granularity: headwise}", "{position: sdpa, granularity: headwise}"})
+        expect_loads({std::string("model.gates=[") + gate + "]"});
+}
+
+// Every other combination of a gate's parts loads.
+TEST(Refuse, NothingElseOfAGate) {
+    int loaded = 0;
+    for (const std::string position : {"query", "key", "value", "sdpa", "output"})
+        for (const std::string granularity : {"elementwise", "headwise"})
+            for (const std::string heads : {"specific", "shared", "averaged"})
+                for (const std::string combine : {"multiply", "add"})
+                    for (const std::string activation : {"sigmoid", "silu", "ns_sigmoid", "identity"})
+                        for (const std::string input : {"hidden", "none"})
+                            loaded += error_of(kSmall, {"model.gates=[{position: " + position + ", granularity: " +
+                                                        granularity + ", heads: " + heads + ", combine: " + combine +
+                                                        ", activation: " + activation + ", input: " + input + "}]"})
+                                          .empty();
+    // four positions with heads: 2 x 2 x 4 x (3 + 2), less 2 x 2 x (3 + 2) cancelled; at the output 2 x 4 x 2
+    EXPECT_EQ(loaded, 4 * 80 - 20 + 16);
+}
+
+TEST(Refuse, SwitchHeadsAndExperts) {
+    expect_refused({"model.switch_heads={target: v}"}, "model.switch_heads.experts", "need experts");
+    expect_refused({"model.switch_heads={target: kv, experts: 4}"}, "model.switch_heads.top_k", "need top_k");
+    expect_refused({"model.switch_heads={target: v, experts: 4, top_k: 5}"}, "model.switch_heads.top_k", "more than");
+    expect_loads({"model.switch_heads={target: v, experts: 1, top_k: 1}"});
+    const std::string moe = "model.moe={experts: 4, hidden: 8, top_k: ";
+    expect_refused({moe + "5}"}, "model.moe.top_k", "more than", Purpose::plan);
+    expect_refused({moe + "0}"}, "model.moe.top_k", "less than 1", Purpose::plan);
+    expect_refused({moe + "2}", "model.moe.hidden=0"}, "model.moe.hidden", "less than 1", Purpose::plan);
+    expect_refused({moe + "2}", "model.moe.z_coef=-1"}, "model.moe.z_coef", "negative", Purpose::plan);
+    expect_loads({moe + "4}"}, Purpose::plan);
+}
+
+TEST(Refuse, Data) {
+    expect_refused({"data.train=[]"}, "data.train", "empty");
+    expect_refused({"data.train=[{weight: 1}]"}, "data.train.0.path", "required");
+    expect_refused({"data.train=[{path: x, weight: 0}]"}, "data.train.0.weight", "above 0");
+    expect_refused({"data.validation=[{path: x}]"}, "data.validation.0.name", "metric");
+    expect_refused({"data.validation=[{name: a}]"}, "data.validation.0.path", "required");
+    expect_refused({"data.validation=[{name: a/b, path: x}]"}, "data.validation.0.name", "metric");
+    expect_refused({"data.validation=[{name: a, path: x}, {name: a, path: y}]"}, "data.validation.1.name", "two sets");
+}
+
+TEST(Refuse, WhatIsNotBuiltYet) {
+    const Overrides moe{"model.moe={experts: 4, top_k: 2, hidden: 8}"};
+    expect_refused(moe, "model.moe.experts", "not built");
+    expect_loads(moe, Purpose::plan);
+    expect_refused({"device=cuda"}, "device", "this build has no CUDA backend");
+    expect_loads({"device=cuda"}, Purpose::plan);
+    expect_refused({"train.precision=bf16"}, "train.precision", "fp32");
+    expect_loads({"train.precision=bf16"}, Purpose::plan);
+    expect_refused({"probes.every=1"}, "probes.every", "not built");
+    for (auto purpose : {Purpose::train, Purpose::plan})
+        for (auto text : {"parallel.tensor=2", "parallel.expert=2", "parallel.sequence=true", "parallel.zero=1"})
+            expect_refused({text}, "parallel.", "not built", purpose);
+}
+
+TEST(Refuse, SaysWhereTheValueStands) {
+    EXPECT_EQ(error_of(kSmall + "schedule:\n  final_lr: -1\n"), "c.yaml:7:13: schedule.final_lr: -1 is negative");
+    EXPECT_TRUE(error_of(kSmall, {"model.heads=5"}).starts_with("c.yaml:2:8: model.head_dim: "));
+}
+
+}  // namespace
+}  // namespace sluice

@@ -1,0 +1,92 @@
+// Blockwise attention against the plain formula and central differences.
+#include <optional>
+
+#include "kernels/ops.h"
+#include "support/hold.h"
+
+namespace sluice {
+namespace {
+
+struct Case {
+    int64_t sequences, length, heads, kv_heads, dim, window;
+    int document = 0;  // tokens a document; 0: one
+};
+const Case kCases[] = {{1, 1, 1, 1, 2, 0},     {2, 5, 2, 1, 4, 0},        {1, 7, 3, 3, 6, 1},  {1, 9, 4, 2, 10, 3},
+                       {1, 65, 2, 1, 2, 0},    {1, 70, 2, 2, 4, 66},      {1, 66, 1, 1, 2, 2}, {2, 10, 2, 2, 4, 100},
+                       {2, 12, 2, 1, 4, 0, 5}, {1, 130, 1, 1, 2, 40, 33}, {1, 64, 1, 1, 34, 0}};
+
+std::string text(const Case& c) {
+    return std::to_string(c.sequences) + "x" + std::to_string(c.length) + " heads " + std::to_string(c.heads) + "/" +
+           std::to_string(c.kv_heads) + " dim " + std::to_string(c.dim) + " window " + std::to_string(c.window) +
+           " document " + std::to_string(c.document);
+}
+std::vector<int32_t> starts(const Case& c) {
+    std::vector<int32_t> first;
+    for (int64_t i = 0; c.document && i < c.sequences * c.length; i++)
+        first.push_back(int32_t(i % c.length / c.document * c.document));
+    return first;
+}
+AttentionShape shape(const Case& c) { return {c.sequences, c.length, c.heads, c.kv_heads, c.dim, c.window, 0.6}; }
+
+TEST(Attention, EqualsThePlainFormula) {
+    for (const Case& c : kCases) {
+        SCOPED_TRACE(text(c));
+        const auto q = noise(size_t(c.sequences * c.length * c.heads * c.dim), 1),
+                   k = noise(size_t(c.sequences * c.length * c.kv_heads * c.dim), 2), v = noise(k.size(), 3);
+        const auto first = starts(c);
+        std::vector<double> out(q.size()), lse(size_t(c.sequences * c.heads * c.length)), expected(q.size());
+        attention_forward<Cpu<double>>({}, out.data(), lse.data(), q.data(), k.data(), v.data(),
+                                       first.empty() ? nullptr : first.data(), shape(c));
+        for (int64_t s = 0; s < c.sequences; s++)
+            for (int64_t h = 0; h < c.heads; h++)
+                for (int64_t t = 0; t < c.length; t++) {
+                    int64_t from = first.empty() ? 0 : first[size_t(s * c.length + t)];
+                    if (c.window) from = std::max(from, t - c.window + 1);
+                    const int64_t kv = h / (c.heads / c.kv_heads), at = ((s * c.length + t) * c.heads + h) * c.dim;
+                    double total = 0;
+                    for (int64_t u = from; u <= t; u++) {
+                        const int64_t key = ((s * c.length + u) * c.kv_heads + kv) * c.dim;
+                        double score = 0;
+                        for (int64_t d = 0; d < c.dim; d++) score += q[size_t(at + d)] * k[size_t(key + d)];
+                        const double p = std::exp(0.6 * score);
+                        total += p;
+                        for (int64_t d = 0; d < c.dim; d++) expected[size_t(at + d)] += p * v[size_t(key + d)];
+                    }
+                    for (int64_t d = 0; d < c.dim; d++) expected[size_t(at + d)] /= total;
+                    EXPECT_NEAR(lse[size_t((s * c.heads + h) * c.length + t)], std::log(total), 1e-12);
+                }
+        EXPECT_LT(relative_error(out, expected), 1e-13);
+    }
+}
+
+TEST(Attention, Gradients) {
+    for (const Case& c : kCases) {
+        const size_t nq = size_t(c.sequences * c.length * c.heads * c.dim),
+                     nk = size_t(c.sequences * c.length * c.kv_heads * c.dim);
+        const auto first = starts(c);
+        hold(text(c), {noise(nq, 1), noise(nk, 2), noise(nk, 3)}, nq,
+             [&]<class T>(const Tensors<T>& x, const std::vector<T>& dout, std::vector<T>& y) {
+                 std::vector<T> lse(size_t(c.sequences * c.heads * c.length)), delta(lse.size());
+                 Tensors<T> g{std::vector<T>(nq, T(9)), std::vector<T>(nk, T(9)), std::vector<T>(nk, T(9))};
+                 const int32_t* mask = first.empty() ? nullptr : first.data();
+                 attention_forward<Cpu<T>>({}, y.data(), lse.data(), x[0].data(), x[1].data(), x[2].data(), mask,
+                                           shape(c));
+                 attention_backward<Cpu<T>>({}, g[0].data(), g[1].data(), g[2].data(), delta.data(), dout.data(),
+                                            y.data(), lse.data(), x[0].data(), x[1].data(), x[2].data(), mask,
+                                            shape(c));
+                 return g;
+             });
+    }
+}
+
+TEST(Attention, ShowsNaN) {
+    std::vector<float> q(8, 1.0f), k(8, 1.0f), v(8, 1.0f), out(8), lse(4);
+    k[2] = std::numeric_limits<float>::quiet_NaN();
+    attention_forward<Cpu<float>>({}, out.data(), lse.data(), q.data(), k.data(), v.data(), nullptr,
+                                  {1, 4, 1, 1, 2, 0, 1.0});
+    EXPECT_TRUE(std::isnan(out[2]));
+    EXPECT_TRUE(std::isnan(out[7]));
+}
+
+}  // namespace
+}  // namespace sluice

@@ -1,0 +1,199 @@
+// Every op but attention and gates, over shapes that break assumptions.
+#include "kernels/ops.h"
+
+#include <limits>
+
+#include "support/hold.h"
+
+namespace sluice {
+namespace {
+
+TEST(Linear, Gradients) {
+    for (const auto [rows, in, out] : {std::array{1, 1, 1}, {3, 5, 7}, {65, 33, 9}, {2, 8, 40}})
+        hold("linear", {noise(size_t(rows * in), 1), noise(size_t(out * in), 2)}, size_t(rows * out),
+             [=]<class T>(const Tensors<T>& x, const std::vector<T>& dout, std::vector<T>& y) {
+                 using B = Cpu<T>;
+                 Tensors<T> g{std::vector<T>(x[0].size(), T(1)), std::vector<T>(x[1].size(), T(0))};
+                 linear_forward<B>({}, y.data(), x[0].data(), x[1].data(), rows, in, out);
+                 linear_backward_input<B>({}, g[0].data(), dout.data(), x[1].data(), rows, in, out, Into::overwrite);
+                 linear_backward_weight<B>({}, g[1].data(), dout.data(), x[0].data(), rows, in, out);
+                 return g;
+             });
+}
+
+TEST(Linear, AddsAndTakesNoRows) {
+    const auto run = []<class T>(T) {
+        std::vector<T> x{1, 2, 3}, w{1, 0, 1, 0, 1, 0}, dy{1, 2}, dx{10, 10, 10}, dw(6, T(1));
+        linear_backward_input<Cpu<T>>({}, dx.data(), dy.data(), w.data(), 1, 3, 2, Into::add);
+        EXPECT_EQ(dx, (std::vector<T>{11, 12, 11}));
+        linear_backward_weight<Cpu<T>>({}, dw.data(), dy.data(), x.data(), 1, 3, 2);
+        EXPECT_EQ(dw, (std::vector<T>{2, 3, 4, 3, 5, 7}));
+        linear_forward<Cpu<T>>({}, dx.data(), x.data(), w.data(), 0, 3, 2);
+        linear_backward_weight<Cpu<T>>({}, dw.data(), dy.data(), x.data(), 0, 3, 2);
+        EXPECT_EQ(dw, (std::vector<T>{2, 3, 4, 3, 5, 7}));
+    };
+    run(float());
+    run(double());
+}
+
+TEST(Bias, Gradients) {
+    for (const auto [rows, width] : {std::array{1, 1}, {130, 5}})
+        hold("bias", {noise(size_t(rows * width), 1), noise(size_t(width), 2)}, size_t(rows * width),
+             [=]<class T>(const Tensors<T>& x, const std::vector<T>& dout, std::vector<T>& y) {
+                 y = x[0];
+                 bias_forward<Cpu<T>>({}, y.data(), x[1].data(), rows, width);
+                 Tensors<T> g{dout, std::vector<T>(size_t(width))};
+                 bias_backward<Cpu<T>>({}, g[1].data(), dout.data(), rows, width);
+                 return g;
+             });
+}
+
+TEST(Embedding, Gradients) {
+    const std::vector<int32_t> tokens{2, 0, 2, 2, 4};
+    for (const int width : {1, 7, 130})
+        hold("embedding", {noise(size_t(5 * width), 1)}, size_t(5 * width),
+             [&]<class T>(const Tensors<T>& x, const std::vector<T>& dout, std::vector<T>& y) {
+                 embedding_forward<Cpu<T>>({}, y.data(), tokens.data(), x[0].data(), 5, width);
+                 Tensors<T> g{std::vector<T>(x[0].size())};
+                 embedding_backward<Cpu<T>>({}, g[0].data(), dout.data(), tokens.data(), 5, width);
+                 return g;
+             });
+}
+
+TEST(RmsNorm, Gradients) {
+    for (const auto [rows, width] : {std::array{1, 1}, {1, 9}, {70, 6}, {3, 33}})
+        for (const Into into : {Into::overwrite, Into::add})
+            hold("rmsnorm", {noise(size_t(rows * width), 1), noise(size_t(width), 2)}, size_t(rows * width),
+                 [=]<class T>(const Tensors<T>& x, const std::vector<T>& dout, std::vector<T>& y) {
+                     std::vector<T> rstd(static_cast<size_t>(rows));
+                     rmsnorm_forward<Cpu<T>>({}, y.data(), rstd.data(), x[0].data(), x[1].data(), rows, width, 0.5);
+                     // Adding begins at zero; overwriting happens in dy's own place.
+                     Tensors<T> g{into == Into::add ? std::vector<T>(dout.size()) : dout, std::vector<T>(x[1].size())};
+                     const T* dy = into == Into::add ? dout.data() : g[0].data();
+                     rmsnorm_backward<Cpu<T>>({}, g[0].data(), g[1].data(), dy, x[0].data(), x[1].data(), rstd.data(),
+                                              rows, width, into);
+                     return g;
+                 });
+}
+
+TEST(Rope, TurnsBackAndGradients) {
+    const int sequences = 2, length = 3, heads = 2, dim = 6;
+    const auto angle = noise(size_t(length * dim / 2), 5);
+    hold("rope", {noise(size_t(sequences * length * heads * dim), 1)}, size_t(sequences * length * heads * dim),
+         [&]<class T>(const Tensors<T>& x, const std::vector<T>& dout, std::vector<T>& y) {
+             std::vector<T> cos, sin;
+             for (double a : angle) cos.push_back(T(std::cos(a))), sin.push_back(T(std::sin(a)));
+             y = x[0];
+             rope<Cpu<T>>({}, y.data(), cos.data(), sin.data(), sequences, length, heads, dim, +1);
+             Tensors<T> g{dout};
+             rope<Cpu<T>>({}, g[0].data(), cos.data(), sin.data(), sequences, length, heads, dim, -1);
+             return g;
+         });
+}
+
+TEST(SwitchHeads, Gradients) {
+    for (const auto [rows, heads, experts, dim, top_k] :
+         {std::array{1, 1, 1, 1, 1}, {5, 2, 4, 3, 2}, {2, 1, 3, 7, 3}, {3, 2, 5, 2, 1}})
+        hold("switch", {noise(size_t(rows * heads * experts * dim), 1), noise(size_t(rows * heads * experts), 2)},
+             size_t(rows * heads * dim),
+             [=]<class T>(const Tensors<T>& x, const std::vector<T>& dout, std::vector<T>& y) {
+                 switch_forward<Cpu<T>>({}, y.data(), x[0].data(), x[1].data(), rows, heads, experts, dim, top_k);
+                 Tensors<T> g{std::vector<T>(x[0].size()), std::vector<T>(x[1].size())};
+                 switch_backward<Cpu<T>>({}, g[0].data(), g[1].data(), dout.data(), x[0].data(), x[1].data(), rows,
+                                         heads, experts, dim, top_k);
+                 return g;
+             });
+}
+
+TEST(SwitchHeads, LowerIndexWinsATie) {
+    const std::vector<double> y{1, 10, 100}, s{0, 0, 0};
+    double out = 0;
+    switch_forward<Cpu<double>>({}, &out, y.data(), s.data(), 1, 1, 3, 1, 2);
+    EXPECT_DOUBLE_EQ(out, 5.5);
+}
+
+TEST(Pointwise, Gradients) {
+    for (const size_t n : {1, 17, 40})
+        for (const auto& [word, act] : Words<Activation>::all)
+            hold(word, {noise(n, 1)}, n,
+                 [=, act = act]<class T>(const Tensors<T>& x, const std::vector<T>& dout, std::vector<T>& y) {
+                     activation_forward<Cpu<T>>({}, y.data(), x[0].data(), int64_t(n), act);
+                     Tensors<T> g{dout};
+                     activation_backward<Cpu<T>>({}, g[0].data(), g[0].data(), x[0].data(), int64_t(n), act);
+                     return g;
+                 });
+    hold("swiglu", {noise(33, 1), noise(33, 2)}, 33,
+         []<class T>(const Tensors<T>& x, const std::vector<T>& dout, std::vector<T>& y) {
+             swiglu_forward<Cpu<T>>({}, y.data(), x[0].data(), x[1].data(), 33);
+             Tensors<T> g{x[0], x[1]};  // in place
+             swiglu_backward<Cpu<T>>({}, g[0].data(), g[1].data(), dout.data(), g[0].data(), g[1].data(), 33);
+             return g;
+         });
+    for (const double clip : {0.0, 0.5})
+        hold("residual", {noise(33, 1), noise(33, 2)}, 33,
+             [=]<class T>(const Tensors<T>& x, const std::vector<T>& dout, std::vector<T>& y) {
+                 residual_forward<Cpu<T>>({}, y.data(), x[0].data(), x[1].data(), 33, clip);
+                 Tensors<T> g{dout, dout};
+                 residual_backward<Cpu<T>>({}, g[1].data(), dout.data(), x[1].data(), 33, clip);
+                 return g;
+             });
+}
+
+TEST(Residual, ClipsAndPassesNoGradient) {
+    const std::vector<double> x{0, 0, 0, 0}, y{2, -2, 0.5, 1}, dout{1, 1, 1, 1};
+    std::vector<double> out(4), dy(4);
+    residual_forward<Cpu<double>>({}, out.data(), x.data(), y.data(), 4, 1.0);
+    residual_backward<Cpu<double>>({}, dy.data(), dout.data(), y.data(), 4, 1.0);
+    EXPECT_EQ(out, (std::vector<double>{1, -1, 0.5, 1}));
+    EXPECT_EQ(dy, (std::vector<double>{0, 0, 1, 0}));
+}
+
+TEST(CrossEntropy, Gradients) {
+    for (const auto [rows, vocab] : {std::array{1, 2}, {5, 37}, {3, 300}}) {
+        std::vector<int32_t> targets;
+        for (int r = 0; r < rows; r++) targets.push_back(r == 1 ? -1 : (7 * r) % vocab);
+        hold("cross entropy", {noise(size_t(rows * vocab), 1)}, size_t(rows),
+             [&, vocab = vocab]<class T>(const Tensors<T>& x, const std::vector<T>& dout, std::vector<T>& y) {
+                 Tensors<T> g{x[0]};
+                 for (size_t r = 0; r < y.size(); r++)  // a row at a time: each has its own dout
+                     cross_entropy<Cpu<T>>({}, &y[r], &g[0][r * size_t(vocab)], &x[0][r * size_t(vocab)], &targets[r],
+                                           1, vocab, double(dout[r]));
+                 return g;
+             });
+    }
+}
+
+TEST(CrossEntropy, SurvivesLargeLogitsAndShowsNaN) {
+    std::vector<float> logits{1e30f, -1e30f, 0}, loss(1);
+    const int32_t target = 0;
+    cross_entropy<Cpu<float>>({}, loss.data(), nullptr, logits.data(), &target, 1, 3, 1);
+    EXPECT_EQ(loss[0], 0);
+    logits[1] = std::numeric_limits<float>::quiet_NaN();
+    cross_entropy<Cpu<float>>({}, loss.data(), logits.data(), logits.data(), &target, 1, 3, 1);
+    EXPECT_TRUE(std::isnan(loss[0]));
+    EXPECT_TRUE(std::isnan(logits[2]));
+}
+
+TEST(AdamW, FollowsTheFormula) {
+    const auto run = []<class T>(T) {
+        const AdamW n{0.1, 0.9, 0.95, 1e-8, 0.2, 0.5, 1 - 0.9, 1 - 0.95};
+        std::vector<T> w{1, -2}, m{0, 0}, v{0, 0}, g{4, -0.5};
+        adamw<Cpu<T>>({}, w.data(), m.data(), v.data(), g.data(), 2, n);
+        EXPECT_LT(relative_error(w, std::vector<double>{1 * 0.98 - 0.1, -2 * 0.98 + 0.1}), tolerance<float>());
+        EXPECT_LT(relative_error(m, std::vector<double>{0.2, -0.025}), tolerance<float>());
+        EXPECT_LT(relative_error(v, std::vector<double>{0.05 * 4, 0.05 * 0.0625}), tolerance<float>());
+    };
+    run(float());
+    run(double());
+}
+
+TEST(SumOfSquares, InAFixedOrder) {
+    std::vector<float> x(200'000);
+    double sum = 0;
+    for (size_t i = 0; i < x.size(); i++) sum += double(x[i] = float(i % 13) - 6) * x[i];
+    EXPECT_DOUBLE_EQ(sum_of_squares<Cpu<float>>({}, x.data(), int64_t(x.size())), sum);
+    EXPECT_EQ(sum_of_squares<Cpu<float>>({}, x.data(), 0), 0);
+}
+
+}  // namespace
+}  // namespace sluice

@@ -1,0 +1,185 @@
+// The whole model: every gate variant and option against central differences, float against double, recompute bit for
+// bit, memory as planned.
+#include <gtest/gtest.h>
+
+#include "base/check.h"
+#include "model/counts.h"
+#include "support/models.h"
+
+namespace sluice {
+namespace {
+
+// Gradients against differences at several steps: a small one stays clear of kinks (clip, top-k), a large one of
+// rounding. A wrong gradient agrees with none. `only`: part of the names of the tensors to hold. Float is held to the
+// same models' PyTorch in golden_test.cpp.
+void hold_model(const std::string& keys, Batch batch, const std::string& only = "") {
+    SCOPED_TRACE(keys);
+    const ModelSpec spec = small_model(keys);
+    const TokenBatch b(batch, spec.vocab);
+    Model<Cpu<double>> model(spec, batch, Recompute::none, Mode::training);
+    set_weights(model);
+    loss_and_gradients(model, b);
+    const double scale = 1 / double(batch.tokens());
+    const auto loss = [&] { return scale * model.forward(batch, b.tokens.data(), b.targets.data(), nullptr); };
+    for (const TensorInfo& t : model.tensors()) {
+        if (t.name.find(only) == std::string::npos) continue;
+        double error = INFINITY;
+        for (const double h : {1e-3, 3e-4, 1e-4, 2e-3}) {
+            std::vector<double> slopes, gradient;
+            for (int64_t i = t.offset; i<t.offset + t.count; i += t.count> 40 ? 5 : 1) {  // a sample of large ones
+                slopes.push_back(central_difference(loss, model.weights() + i, 1, h)[0]);
+                gradient.push_back(model.gradients()[i]);
+            }
+            error = std::min(error, relative_error(gradient, slopes));
+            if (error < tolerance<double>()) break;
+        }
+        EXPECT_LT(error, tolerance<double>()) << t.name;
+    }
+}
+
+// The gate's own gradients; float is held to double a gate at a time in kernels/gate_test.cpp, and to PyTorch in
+// golden_test.cpp.
+TEST(Model, EveryGateVariant) {
+    for (const auto& [position, p] : Words<Position>::all)
+        for (const auto& [granularity, g] : Words<Granularity>::all)
+            for (const auto& [heads, h] : Words<HeadSharing>::all)
+                for (const auto& [combine, c] : Words<Combine>::all)
+                    for (const auto& [activation, a] : Words<Activation>::all)
+                        for (const char* input : {"input: hidden", "input: hidden, bias: true", "input: none"}) {
+                            if (p == Position::output && (g == Granularity::headwise || h != HeadSharing::specific))
+                                continue;
+                            if (std::string(input) == "input: none" && h == HeadSharing::averaged) continue;
+                            hold_model("layers=1;qk_norm=false;gates=[{position: " + std::string(position) +
+                                           ", granularity: " + granularity + ", heads: " + heads + ", combine: " +
+                                           combine + ", activation: " + activation + ", " + input + "}]",
+                                       {1, 4}, ".gates.");
+                        }
+}
+
+TEST(Model, EveryOption) {
+    for (const char* keys :
+         {"tie_embeddings=true", "qk_norm=false;kv_heads=1", "sandwich_norm=true", "residual_clip=0.05",
+          "attention={window: 1}", "attention={window: 2, sdpa_norm: rmsnorm}", "attention={sdpa_activation: silu}",
+          "attention={sdpa_norm: rmsnorm, sdpa_activation: silu};gates=[{position: sdpa}, {position: sdpa, "
+          "granularity: headwise}]",
+          "rope={scaling: linear, factor: 3}", "rope={theta: 50, scaling: yarn, factor: 4, original_length: 16}",
+          "switch_heads={target: v, experts: 3, top_k: 2}",
+          "switch_heads={target: kv, experts: 2, top_k: 2};kv_heads=1",
+          "heads=1;head_dim=6;hidden=5;ffn.hidden=3;vocab=7",
+          "layers=3;gates={0-1: [{position: sdpa}], 2: [{position: value, bias: true}]}",
+          "gates=[{position: query, activation: silu}, {position: key}, {position: value}, {position: sdpa}, "
+          "{position: output}]"})
+        for (const Batch batch : {Batch{1, 3}, Batch{2, 5}}) { hold_model(keys, batch); }
+}
+
+TEST(Model, RecomputeGivesTheSameBitsInLessMemory) {
+    for (const char* keys :
+         {"layers=3;gates=[{position: sdpa}, {position: value, granularity: headwise}, {position: output}]",
+          "layers=3;sandwich_norm=true;residual_clip=0.2;switch_heads={target: kv, experts: 2, top_k: 1}"}) {
+        const ModelSpec spec = small_model(keys);
+        const TokenBatch b({2, 70}, spec.vocab);
+        Model<Cpu<float>> reference(spec, b.shape, Recompute::none, Mode::training);
+        set_weights(reference);
+        const double loss = loss_and_gradients(reference, b);
+        for (const Recompute policy : {Recompute::ffn, Recompute::attention, Recompute::block}) {
+            Model<Cpu<float>> model(spec, b.shape, policy, Mode::training);
+            set_weights(model);
+            EXPECT_EQ(loss_and_gradients(model, b), loss);
+            EXPECT_TRUE(std::equal(model.gradients(), model.gradients() + model.parameters(), reference.gradients()));
+            EXPECT_LT(model.bytes().activations, reference.bytes().activations);
+        }
+    }
+}
+
+TEST(Model, MemoryIsAsPlannedAndLinearInLength) {
+    const ModelSpec spec = small_model("gates=[{position: sdpa}]");
+    for (const Recompute policy : {Recompute::none, Recompute::ffn, Recompute::attention, Recompute::block})
+        for (const Mode mode : {Mode::training, Mode::inference}) {
+            const Model<Cpu<float>> model(spec, {2, 64}, policy, mode);
+            const ModelBytes planned = Model<Cpu<float>>::plan(spec, {2, 64}, policy, mode), real = model.bytes();
+            EXPECT_EQ(planned.weights, real.weights);
+            EXPECT_EQ(planned.gradients, real.gradients);
+            EXPECT_EQ(planned.activations, real.activations);
+            EXPECT_EQ(planned.scratch, real.scratch);
+        }
+    const auto bytes = [&](int64_t length) {
+        return double(Model<Cpu<float>>::plan(spec, {1, length}, Recompute::none, Mode::training).activations);
+    };
+    EXPECT_NEAR((bytes(4096) - bytes(2048)) / (bytes(2048) - bytes(1024)), 2, 0.01);
+}
+
+TEST(Model, InferenceAndShorterBatchesAgreeWithTraining) {
+    const ModelSpec spec = small_model("sandwich_norm=true;gates=[{position: sdpa}, {position: output}]");
+    const TokenBatch b({1, 7}, spec.vocab);
+    Model<Cpu<double>> training(spec, {3, 20}, Recompute::none, Mode::training),
+        inference(spec, {1, 7}, Recompute::none, Mode::inference);
+    set_weights(training);
+    set_weights(inference);
+    const double loss = training.forward(b.shape, b.tokens.data(), b.targets.data(), nullptr);
+    EXPECT_EQ(inference.forward(b.shape, b.tokens.data(), b.targets.data(), nullptr), loss);
+    EXPECT_THROW(inference.forward({1, 8}, b.tokens.data(), b.targets.data(), nullptr), Failure);
+}
+
+TEST(Model, InitialWeightsDependOnSeedNameAndIndexOnly) {
+    const ModelSpec plain = small_model("vocab=500"),
+                    gated = small_model("vocab=500;gates=[{position: sdpa, init_std: 0.5}]");
+    Model<Cpu<double>> a(plain, {1, 2}, Recompute::none, Mode::inference),
+        b(gated, {1, 2}, Recompute::none, Mode::inference);
+    a.initialise(7);
+    b.initialise(7);
+    for (const TensorInfo& t : a.tensors())
+        for (const TensorInfo& u : b.tensors()) {
+            if (t.name != u.name) continue;
+            EXPECT_TRUE(std::equal(a.weights() + t.offset, a.weights() + t.offset + t.count, b.weights() + u.offset))
+                << t.name;
+        }
+    const auto deviation = [](Model<Cpu<double>>& m, const std::string& name) {
+        double squares = 0;
+        int64_t count = 0;
+        for (const TensorInfo& t : m.tensors())
+            for (int64_t i = 0; t.name == name && i < t.count; i++, count++)
+                squares += m.weights()[t.offset + i] * m.weights()[t.offset + i];
+        return std::sqrt(squares / double(count));
+    };
+    EXPECT_NEAR(deviation(a, "embedding.weight"), 0.02, 0.001);
+    EXPECT_NEAR(deviation(a, "layers.0.attention.output.weight"), 0.01, 0.003);  // over sqrt(2 layers)
+    EXPECT_NEAR(deviation(b, "layers.1.attention.gates.0.weight"), 0.5, 0.15);
+    EXPECT_EQ(deviation(a, "final_norm.weight"), 1);
+}
+
+TEST(Model, OneSwitchHeadIsAHeadwiseValueGate) {
+    const ModelSpec one = small_model("switch_heads={target: v, experts: 1, top_k: 1}"),
+                    gated = small_model("gates=[{position: value, granularity: headwise}]");
+    const TokenBatch b({2, 5}, one.vocab);
+    Model<Cpu<double>> x(one, b.shape, Recompute::none, Mode::training),
+        y(gated, b.shape, Recompute::none, Mode::training);
+    x.initialise(3);
+    const auto renamed = [](std::string name) {
+        for (const auto& [from, to] : {std::pair<std::string, std::string>{"value.experts.weight", "value.weight"},
+                                       {"value.router.weight", "gates.0.weight"}})
+            if (const size_t at = name.find(from); at != std::string::npos) name.replace(at, from.size(), to);
+        return name;
+    };
+    for (const TensorInfo& t : x.tensors())
+        for (const TensorInfo& u : y.tensors())
+            if (renamed(t.name) == u.name) std::copy_n(x.weights() + t.offset, t.count, y.weights() + u.offset);
+    EXPECT_DOUBLE_EQ(loss_and_gradients(x, b), loss_and_gradients(y, b));
+}
+
+TEST(Counts, ThePapersModels) {
+    const auto count = [](const std::string& model, const std::string& gates) {
+        return count_parameters(
+            load_config(SLUICE_SOURCE_DIR "/configs/models/" + model, {"model.gates=" + gates}, Purpose::plan)
+                .config.model);
+    };
+    const std::string elementwise = "[{position: sdpa}]", headwise = "[{position: sdpa, granularity: headwise}]";
+    EXPECT_EQ(count("dense_1p7b_28.yaml", "[]").total, 1'720'574'976);
+    EXPECT_EQ(count("dense_1p7b_28.yaml", elementwise).gates, 117'440'512);
+    EXPECT_EQ(count("dense_1p7b_28.yaml", headwise).gates, 917'504);
+    EXPECT_EQ(count("dense_1p7b_48.yaml", "[]").total, 1'705'735'680);
+    EXPECT_EQ(count("dense_1p7b_48.yaml", elementwise).gates, 150'994'944);
+    EXPECT_EQ(count("dense_1p7b_48.yaml", headwise).gates, 1'179'648);
+}
+
+}  // namespace
+}  // namespace sluice

@@ -1,0 +1,159 @@
+// Steps: the schedule, ranks against one rank, the same bits every time, and values that are not finite.
+#include "train/step.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "base/check.h"
+#include "base/rng.h"
+#include "config/load.h"
+#include "train/data.h"
+#include "train/schedule.h"
+
+namespace sluice {
+namespace {
+
+Config config(std::vector<std::string> more = {}) {
+    std::vector<std::string> keys{"model.layers=2",         "model.hidden=16",     "model.heads=2",
+                                  "model.vocab=19",         "model.ffn.hidden=24", "model.gates=[{position: sdpa}]",
+                                  "data.sequence_length=8", "train.batch=8",       "train.micro_batch=1",
+                                  "train.steps=50",         "optimizer.lr=0.01",   "schedule.warmup_steps=5"};
+    keys.insert(keys.end(), more.begin(), more.end());
+    return load_config_text("", "test", keys, Purpose::plan).config;
+}
+
+void samples(int64_t n, int32_t* tokens) {
+    for (int t = 0; t <= 8; t++) tokens[t] = int32_t((mix(uint64_t(n), 5) % 19 + uint64_t(t * t)) % 19);
+}
+
+struct Course {
+    std::vector<double> losses, norms;
+    std::vector<float> weights;
+};
+Course run(int ranks, int steps, const Config& c) {
+    Course course;
+    run_threads(ranks, [&](Comm& comm) {
+        Trainer<Cpu<float>> trainer(c, comm, 0);
+        for (int s = 0; s < steps; s++) {
+            const StepResult r = trainer.step(samples);
+            if (comm.rank() > 0) continue;
+            course.losses.push_back(r.loss);
+            course.norms.push_back(r.grad_norm);
+        }
+        if (comm.rank() == 0)
+            course.weights.assign(trainer.model().weights(), trainer.model().weights() + trainer.model().parameters());
+    });
+    return course;
+}
+
+TEST(Schedule, FollowsTheFormulas) {
+    Config c = config({"train.steps=100", "schedule.warmup_steps=10", "optimizer.lr=1", "schedule.final_lr=0.1"});
+    EXPECT_DOUBLE_EQ(learning_rate(c, 1), 0.1);
+    EXPECT_DOUBLE_EQ(learning_rate(c, 10), 1);
+    EXPECT_DOUBLE_EQ(learning_rate(c, 55), 0.55);
+    EXPECT_DOUBLE_EQ(learning_rate(c, 100), 0.1);
+    c.schedule.kind = ScheduleKind::wsd;
+    c.schedule.decay_steps = 20;
+    EXPECT_DOUBLE_EQ(learning_rate(c, 80), 1);
+    EXPECT_DOUBLE_EQ(learning_rate(c, 90), 0.55);
+    EXPECT_DOUBLE_EQ(learning_rate(c, 100), 0.1);
+    c.schedule.kind = ScheduleKind::constant;
+    EXPECT_DOUBLE_EQ(learning_rate(c, 100), 1);
+    c.schedule.warmup_steps = 1000;  // may exceed the run
+    EXPECT_DOUBLE_EQ(learning_rate(c, 100), 0.1);
+}
+
+TEST(Step, RanksAgreeWithOneRank) {
+    const Course one = run(1, 50, config());
+    EXPECT_LT(one.losses.back(), 0.8 * one.losses.front()) << "nothing is learned";
+    EXPECT_NEAR(one.losses.front(), std::log(19), 0.1);
+    for (const int ranks : {2, 4}) {
+        const Course many = run(ranks, 50, config());
+        for (size_t s = 0; s < 50; s++)
+            EXPECT_LT(std::abs(many.losses[s] - one.losses[s]) / one.losses[s], 1e-5)
+                << ranks << " ranks, step " << s + 1;
+    }
+}
+
+TEST(Step, OneMeshGivesTheSameBits) {
+    for (const int ranks : {1, 3}) {
+        const Config c = config({"train.batch=6"});
+        const Course a = run(ranks, 10, c), b = run(ranks, 10, c);
+        EXPECT_EQ(a.losses, b.losses);
+        EXPECT_EQ(a.weights, b.weights);
+    }
+}
+
+TEST(Step, RecomputeGivesTheSameBits) {
+    const Course a = run(2, 5, config());
+    for (const char* policy : {"ffn", "attention", "block"})
+        EXPECT_EQ(run(2, 5, config({"train.recompute=" + std::string(policy)})).weights, a.weights) << policy;
+}
+
+TEST(Step, AccumulationAgreesWithOneMicroBatch) {
+    const Course a = run(1, 5, config()), b = run(1, 5, config({"train.micro_batch=8"}));
+    for (size_t s = 0; s < 5; s++) EXPECT_NEAR(a.losses[s], b.losses[s], 1e-5);
+}
+
+TEST(Step, NotFiniteOnOneRankIsAppliedByNone) {
+    run_threads(2, [&](Comm& comm) {
+        Trainer<Cpu<float>> trainer(config(), comm, 0);
+        auto& model = trainer.model();
+        trainer.step(samples);
+        const int64_t other = model.tensors()[1].offset;  // past the embedding
+        float& weight = model.weights()[other];
+        const float before = weight;
+        if (comm.rank() == 1) weight = std::numeric_limits<float>::quiet_NaN();
+        const std::vector<float> weights(model.weights(), model.weights() + other);
+        const StepResult r = trainer.step(samples);
+        EXPECT_FALSE(r.applied);
+        EXPECT_TRUE(std::isnan(r.loss));
+        EXPECT_EQ(weights, std::vector<float>(model.weights(), model.weights() + other));
+        EXPECT_EQ(trainer.progress().step, 2);
+        EXPECT_EQ(trainer.progress().updates, 1);
+        EXPECT_EQ(trainer.progress().skipped_in_a_row, 1);
+        weight = before;
+        EXPECT_TRUE(trainer.step(samples).applied);
+        EXPECT_EQ(trainer.progress().skipped, 1);
+        EXPECT_EQ(trainer.progress().skipped_in_a_row, 0);
+    });
+}
+
+TEST(Step, VotesAreSummed) {
+    run_threads(3, [&](Comm& comm) {
+        Trainer<Cpu<float>> trainer(config({"train.batch=6"}), comm, 0);
+        EXPECT_EQ(trainer.step(samples, {comm.rank() == 1, true}).stop_votes, 1);
+        EXPECT_EQ(trainer.step(samples, {false, true}).saved_votes, 3);
+    });
+}
+
+// Clip and decay by hand for one step of one weight.
+TEST(Step, ClipsTheNormAndDecaysMatricesOnly) {
+    const auto comm = solo_comm();
+    const Config c = config({"optimizer.grad_clip=0.01", "optimizer.weight_decay=0.5", "schedule.warmup_steps=0",
+                             "schedule.kind=constant"});
+    Trainer<Cpu<double>> trainer(c, *comm, 0);
+    auto& model = trainer.model();
+    const std::vector<double> before(model.weights(), model.weights() + model.parameters());
+    const StepResult r = trainer.step(samples);
+    ASSERT_GT(r.grad_norm, 0.01);
+    for (const TensorInfo& t : model.tensors()) {
+        const size_t i = size_t(t.offset);
+        const double g = model.gradients()[i] * 0.01 / r.grad_norm, decay = t.decay == Decay::yes ? 0.5 : 0;
+        EXPECT_NEAR(model.weights()[i], before[i] - 0.01 * (g / (std::abs(g) + 1e-8) + decay * before[i]), 1e-12)
+            << t.name;
+        EXPECT_EQ(t.decay == Decay::yes, t.shape.size() > 1 && t.name != "embedding.weight") << t.name;
+    }
+}
+
+TEST(Documents, BeginAtDelimiters) {
+    const std::vector<int32_t> tokens{5, 5, 0, 1, 0, 0, 2};
+    std::vector<int32_t> first(7);
+    document_starts(first.data(), tokens.data(), 7, 0);
+    EXPECT_EQ(first, (std::vector<int32_t>{0, 0, 2, 2, 4, 5, 5}));
+}
+
+}  // namespace
+}  // namespace sluice
