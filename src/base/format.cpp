@@ -17,7 +17,7 @@ std::string scaled(double n, double base) {
     const char* unit = "KMGTPE";
     if (std::fabs(n) < base) return print("%.0f", n);
     double x = n / base;
-    for (; std::fabs(x) >= base && unit[1]; x /= base) unit++;
+    for (; std::fabs(x) >= base - 0.5 && unit[1]; x /= base) unit++;
     return print(std::fabs(x) < 10 ? "%.2f" : std::fabs(x) < 100 ? "%.1f" : "%.0f", x) + *unit;
 }
 
