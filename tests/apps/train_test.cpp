@@ -198,21 +198,21 @@ class Launched : public Program {
 
 TEST_F(Launched, ASignalToOneRankChecksPointsAndEndsWith75) {
     ASSERT_EQ(run("train c.yaml run.name=whole checkpoint.every=0 optimizer.lr=0.001 "
-                  "train.steps=4000",
+                  "train.steps=1500",
                   2)
                   .code,
               0);
     for (const int signal : {SIGUSR1, SIGTERM}) {
         const std::string name = "s" + std::to_string(signal),
                           arguments = "train c.yaml run.name=" + name +
-                                      " checkpoint.every=0 optimizer.lr=0.001 train.steps=4000";
+                                      " checkpoint.every=0 optimizer.lr=0.001 train.steps=1500";
         launch(arguments, 2);
         kill(ranks_[1], signal);
         EXPECT_EQ(ended(), 75) << text("err");
         EXPECT_NE(text("out").find("stopped at step"), std::string::npos);
         ASSERT_EQ(run(arguments, 2).code, 0);
         EXPECT_EQ(course(name), course("whole"));
-        EXPECT_EQ(digest(name, 4000), digest("whole", 4000));
+        EXPECT_EQ(digest(name, 1500), digest("whole", 1500));
         ranks_.clear();
     }
 }
