@@ -27,7 +27,7 @@ inline float fast_exp(float x) {
     const int32_t whole = int32_t(n == n ? n : 0.0f), half = whole >> 1;
     const float a = std::bit_cast<float>((half + 127) << 23), b = std::bit_cast<float>((whole - half + 127) << 23);
     const float y = p * a * b;
-    return x != x ? x : y;
+    return x != x ? x : x < -103.9f ? 0.0f : y;
 }
 
 template <class A>

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "base/check.h"
+#include "train/resume.h"
 
 namespace sluice {
 
@@ -16,6 +17,7 @@ LoadedModel load_model(const std::string& checkpoint, const std::vector<std::str
     for (const auto& o : overrides)
         if (o.rfind("model.", 0) == 0)
             fail(Exit::config, "command line: " + o + ": a checkpoint's model cannot be changed");
+    config_of(loaded.checkpoint);  // what is wrong from here on is an override
     const CheckpointInfo& info = loaded.checkpoint.info;
     loaded.config =
         load_config_text(info.config_yaml, loaded.checkpoint.path.string() + "/manifest.json", overrides, Purpose::plan)

@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -27,17 +28,25 @@ int report(const char* message, Exit code) {
     return int(code);
 }
 
-// Runs a command and, when only this rank failed, ends the others too.
+// Runs a command; what fails ends every rank. Ranks often fail together (a full disk, a diverged model): rank 0 tells
+// and ends the others, who wait for that before they speak up themselves.
 int guarded(const std::function<int()>& command, Comm* comm) {
-    int code = 0;
+    std::string message;
+    Exit code = Exit::other;
     try {
         return command();
-    } catch (const Failure& f) { code = report(f.what(), f.code()); } catch (const std::bad_alloc&) {
-        code = report("out of memory: lower train.micro_batch or set train.recompute: block", Exit::out_of_memory);
-    } catch (const std::exception& e) { code = report(e.what(), Exit::other); }
+    } catch (const Failure& f) {
+        message = f.what();
+        code = f.code();
+    } catch (const std::bad_alloc&) {
+        message = "out of memory: lower train.micro_batch or set train.recompute: block";
+        code = Exit::out_of_memory;
+    } catch (const std::exception& e) { message = e.what(); }
+    if (comm && comm->rank() > 0) std::this_thread::sleep_for(std::chrono::seconds(3));
+    report(message.c_str(), code);
     std::fflush(stderr);
-    if (comm && comm->size() > 1) comm->abort(code);
-    return code;
+    if (comm && comm->size() > 1) comm->abort(int(code));
+    return int(code);
 }
 
 int with_world(const std::function<int(Comm&)>& command) {

@@ -86,23 +86,6 @@ void discard(const fs::path& path) {
     remove_tree(trash);
 }
 
-// The newest `keep` that can be opened stay; damaged ones count for nothing but are left to be looked at until they are
-// older than those.
-void prune(const fs::path& folder, const fs::path& just_written, int64_t keep) {
-    if (keep <= 0) return;
-    int64_t kept = 0;
-    for (const auto& step : list_checkpoints(folder)) {
-        if (kept >= keep && step != just_written) {
-            discard(step);
-            continue;
-        }
-        try {
-            if (step != just_written) open_checkpoint(step);
-            kept++;
-        } catch (const Failure&) {}
-    }
-}
-
 }  // namespace
 
 CheckpointWriter::~CheckpointWriter() {
@@ -168,6 +151,23 @@ int64_t CheckpointWriter::finish(Comm& comm) {
     return bytes;
 }
 
+// The newest `keep` that are valid stay; damaged ones count for nothing, and go when they are older than those.
+void CheckpointWriter::prune(const fs::path& just_written) {
+    whole_.insert(just_written);
+    int64_t kept = 0;
+    for (const auto& step : list_checkpoints(folder_)) {
+        if (kept >= keep_ && step != just_written) {
+            discard(step);
+            continue;
+        }
+        try {
+            if (!whole_.count(step)) open_checkpoint(step);
+            whole_.insert(step);
+            kept++;
+        } catch (const Failure&) {}
+    }
+}
+
 void CheckpointWriter::commit(const std::vector<std::string>& reports, int64_t& bytes) {
     try {
         Manifest manifest;
@@ -200,7 +200,7 @@ void CheckpointWriter::commit(const std::vector<std::string>& reports, int64_t& 
         rename_path(temporary_, final_path);
         sync_folder(folder_);
         write_file(folder_ / "LATEST", step_name(info_.step) + "\n");
-        prune(folder_, final_path, keep_);
+        if (keep_ > 0) prune(final_path);
     } catch (const Failure&) {
         std::error_code ignored;
         fs::remove_all(temporary_, ignored);

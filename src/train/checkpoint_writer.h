@@ -8,6 +8,7 @@
 // are.
 #pragma once
 #include <atomic>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -46,6 +47,8 @@ class CheckpointWriter {
     std::thread thread_;
     std::atomic<bool> written_{false};
     bool pending_ = false;
+    std::set<std::filesystem::path> whole_;  // steps that this writer has written: known to be valid
+    void prune(const std::filesystem::path& just_written);
 };
 
 }  // namespace sluice

@@ -17,8 +17,7 @@ bool changes_course(const std::string& key) {
 }
 
 void refuse_changes(const Config& config, const Checkpoint& from, Origin& origin) {
-    const Config before = load_config_text(from.info.config_yaml, from.path.string(), {}, Purpose::plan).config;
-    const ConfigChanges changes = compare_configs(before, config);
+    const ConfigChanges changes = compare_configs(config_of(from), config);
     if (!changes.model.empty())
         fail(Exit::checkpoint, from.path.string() + ": cannot resume with another model: " + changes.model[0] +
                                    " (start a new run with checkpoint.init_from to keep its weights)");
@@ -29,6 +28,14 @@ void refuse_changes(const Config& config, const Checkpoint& from, Origin& origin
 }
 
 }  // namespace
+
+Config config_of(const Checkpoint& checkpoint) {
+    try {
+        return load_config_text(checkpoint.info.config_yaml, (checkpoint.path / "manifest.json").string(), {},
+                                Purpose::plan)
+            .config;
+    } catch (const Failure& f) { fail(Exit::checkpoint, f.what()); }
+}
 
 ConfigChanges compare_configs(const Config& before, const Config& now) {
     std::map<std::string, std::pair<std::string, std::string>> values;

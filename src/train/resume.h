@@ -20,6 +20,9 @@ struct Origin {
 // no valid one where one is needed, a model that differs, a course that differs without allow_change.
 Origin find_origin(const Config& config, const std::filesystem::path& checkpoints);
 
+// The config that a checkpoint was made with. Errors: Failure(Exit::checkpoint).
+Config config_of(const Checkpoint& checkpoint);
+
 // Keys that differ between a checkpoint's config and this one, as "key: OLD -> NEW"; those under `model.`, those that
 // change the course of training (optimizer, schedule, data, train.steps, train.batch, seed), and the harmless rest.
 struct ConfigChanges {

@@ -102,10 +102,7 @@ void Run::restore() {
         write_file(folder_ / "config.yaml", dump_yaml(config_));
     }
     log_ = std::make_unique<Log>(master() ? folder_ / "log.txt" : std::filesystem::path(), master());
-    if (master()) {
-        metrics_.emplace(folder_ / "metrics.jsonl");
-        if (config_.log.tensorboard) tensorboard_.emplace(folder_);
-    }
+    if (master()) metrics_.emplace(folder_ / "metrics.jsonl");
     writer_.emplace(folder_ / "checkpoints", config_.checkpoint.async, config_.checkpoint.keep);
 }
 
@@ -121,6 +118,7 @@ void Run::load(const Checkpoint& from, bool weights_only) {
 }
 
 void Run::greet() {
+    if (master() && config_.log.tensorboard) tensorboard_.emplace(folder_);
     const ParameterCounts n = count_parameters(config_.model);
     flops_ = flops_per_token(config_.model, config_.data.sequence_length);
     peak_ = measure_gemm_rate() * comm_.size();
