@@ -35,14 +35,14 @@ template <class B>
 void bias_backward(Stream, typename B::T* db, const typename B::T* dy, int64_t rows, int64_t width);
 
 // ---------------------------------------------------------------- embedding
-// out (rows, width) = table[tokens]; tokens are within the vocabulary (data readers see to it).
+// out (rows, width) = table[tokens - first] where that is within table (vocab, width), else 0: a vocabulary may be cut.
 template <class B>
 void embedding_forward(Stream, typename B::T* out, const int32_t* tokens, const typename B::T* table, int64_t rows,
-                       int64_t width);
+                       int64_t width, int64_t first, int64_t vocab);
 // dtable (vocab, width) += dout, in order of rows.
 template <class B>
 void embedding_backward(Stream, typename B::T* dtable, const typename B::T* dout, const int32_t* tokens, int64_t rows,
-                        int64_t width);
+                        int64_t width, int64_t first, int64_t vocab);
 
 // ---------------------------------------------------------------- RMSNorm: y = x / sqrt(mean(x^2) + eps) * w
 // x, y (rows, width), w (width), rstd (rows). y may be x when no backward follows.
@@ -101,13 +101,14 @@ void gate_forward(Stream, typename B::T* out, const typename B::T* y, const type
 template <class B>
 void gate_backward(Stream, typename B::T* dy, typename B::T* ds, const typename B::T* dout, const typename B::T* y,
                    const typename B::T* s, const GateShape&, Activation, Combine, Into ds_into);
-// mean (rows, channels) of s (rows, heads, channels) over heads, and back: ds = dmean / heads for every head.
+// mean (rows, channels) = the sum of s (rows, heads, channels) over heads / of, and back: ds = dmean / of for every
+// head. `of` counts the heads of all ranks that share the mean.
 template <class B>
 void head_mean_forward(Stream, typename B::T* mean, const typename B::T* s, int64_t rows, int64_t heads,
-                       int64_t channels);
+                       int64_t channels, int64_t of);
 template <class B>
 void head_mean_backward(Stream, typename B::T* ds, const typename B::T* dmean, int64_t rows, int64_t heads,
-                        int64_t channels, Into);
+                        int64_t channels, int64_t of, Into);
 
 // ---------------------------------------------------------------- Switch Heads
 // out (rows, heads, dim) = sum over the top_k experts e of each (row, head) of sigmoid(s_e) y_e; y (rows, heads,
@@ -120,6 +121,65 @@ void switch_forward(Stream, typename B::T* out, const typename B::T* y, const ty
 template <class B>
 void switch_backward(Stream, typename B::T* dy, typename B::T* ds, const typename B::T* dout, const typename B::T* y,
                      const typename B::T* s, int64_t rows, int64_t heads, int64_t experts, int64_t dim, int64_t top_k);
+
+// ---------------------------------------------------------------- mixture of experts
+struct RouterShape {
+    int64_t rows, experts, top_k;
+    bool normalise;  // divide the picked weights by their sum
+};
+// probs (rows, experts) = softmax(logits), lse (rows) the log-sum-exp of logits; picks (rows, top_k), the experts with
+// the largest probs + bias, largest first, the lower index where equal; weights (rows, top_k), the picks' probs; counts
+// (experts), picks of each. bias (experts) may be null.
+template <class B>
+void router_forward(Stream, typename B::A* probs, typename B::A* lse, int32_t* picks, typename B::A* weights,
+                    int64_t* counts, const typename B::T* logits, const typename B::T* bias, const RouterShape&);
+// dlogits of sum(dweights weights) + sum_t sum_e balance_e probs_te + z sum_t lse_t^2. balance (experts).
+template <class B>
+void router_backward(Stream, typename B::T* dlogits, const typename B::A* dweights, const typename B::A* probs,
+                     const typename B::A* lse, const int32_t* picks, const typename B::A* weights,
+                     const typename B::A* balance, double z, const RouterShape&);
+struct RouterSums {
+    double balance = 0, z = 0, entropy = 0;
+};
+// Sums over rows, times scale, added: of sum_e share_e probs_e, of lse^2, of the entropy of probs. share (experts).
+template <class B>
+void router_sums(Stream, RouterSums* sums, const typename B::T* logits, const typename B::A* probs,
+                 const typename B::A* lse, const typename B::A* share, double scale, const RouterShape&);
+// The picks (count) sorted by expert, in order of picks within an expert: slots (count) where each went, origins
+// (count) which pick stands in each slot. counts (experts) as from router_forward.
+void sort_by_expert(Stream, int32_t* slots, int32_t* origins, const int32_t* picks, const int64_t* counts,
+                    int64_t count, int64_t experts);
+// out (count, width): out[i] = x[index[i] / per]; and out[index[i]] = x[i].
+template <class T>
+void gather_rows(Stream, T* out, const T* x, const int32_t* index, int64_t count, int64_t width, int64_t per);
+template <class T>
+void scatter_rows(Stream, T* out, const T* x, const int32_t* index, int64_t count, int64_t width);
+// out (rows, width) = or += the sum over j < per of x[index[row * per + j]].
+template <class B>
+void sum_rows_at(Stream, typename B::T* out, const typename B::T* x, const int32_t* index, int64_t rows, int64_t per,
+                 int64_t width, Into);
+// Linear maps of ragged groups: rows offsets[e] to offsets[e + 1] of x and y belong to w[e] of w (experts, out, in).
+struct GroupedShape {
+    const int64_t* offsets;  // (experts + 1), from 0
+    int64_t experts, in, out;
+};
+template <class B>
+void grouped_linear_forward(Stream, typename B::T* y, const typename B::T* x, const typename B::T* w,
+                            const GroupedShape&);
+template <class B>
+void grouped_linear_backward_input(Stream, typename B::T* dx, const typename B::T* dy, const typename B::T* w,
+                                   const GroupedShape&, Into);
+template <class B>
+void grouped_linear_backward_weight(Stream, typename B::T* dw, const typename B::T* dy, const typename B::T* x,
+                                    const GroupedShape&);
+// h (rows, width) = weight (rows) silu(gate) up. dgate may be gate and dup may be up.
+template <class B>
+void weighted_swiglu_forward(Stream, typename B::T* h, const typename B::T* gate, const typename B::T* up,
+                             const typename B::A* weight, int64_t rows, int64_t width);
+template <class B>
+void weighted_swiglu_backward(Stream, typename B::T* dgate, typename B::T* dup, typename B::A* dweight,
+                              const typename B::T* dh, const typename B::T* gate, const typename B::T* up,
+                              const typename B::A* weight, int64_t rows, int64_t width);
 
 // ---------------------------------------------------------------- pointwise
 // y = act(x); y may be x when no backward follows. dx = dy act'(x); dx may be dy.
@@ -150,11 +210,20 @@ template <class B>
 void copy(Stream, typename B::T* out, const typename B::T* x, int64_t count);
 
 // ---------------------------------------------------------------- loss
-// losses (rows) = logsumexp(logits) - logits[target]; where dlogits is not null it gets scale * (softmax - onehot), and
-// may be logits. A target below 0 gives loss 0 and no gradient.
+// A vocabulary may be cut: here are logits (rows, vocab) of the ids from `first` on. Of each row, stats (rows, 3): the
+// largest logit, the sum of exp(logit - largest), and the target's logit (0 where it is not among these ids).
 template <class B>
-void cross_entropy(Stream, typename B::A* losses, typename B::T* dlogits, const typename B::T* logits,
-                   const int32_t* targets, int64_t rows, int64_t vocab, double scale);
+void cross_entropy_stats(Stream, typename B::A* stats, const typename B::T* logits, const int32_t* targets,
+                         int64_t rows, int64_t first, int64_t vocab);
+// From the stats of all parts (parts, rows, 3): losses (rows) = logsumexp(logits) - logits[target], and lse (rows). A
+// target below 0 gives loss 0.
+template <class B>
+void cross_entropy_join(Stream, typename B::A* losses, typename B::A* lse, const typename B::A* stats,
+                        const int32_t* targets, int64_t rows, int64_t parts);
+// dlogits = scale * (softmax - onehot), in place of the logits; 0 where the target is below 0.
+template <class B>
+void cross_entropy_backward(Stream, typename B::T* dlogits, const typename B::A* lse, const int32_t* targets,
+                            int64_t rows, int64_t first, int64_t vocab, double scale);
 
 // ---------------------------------------------------------------- optimizer
 // Sum of squares, kept in double in a fixed order.

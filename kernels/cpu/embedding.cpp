@@ -6,23 +6,32 @@ namespace sluice {
 
 template <class B>
 void embedding_forward(Stream, typename B::T* out, const int32_t* tokens, const typename B::T* table, int64_t rows,
-                       int64_t width) {
+                       int64_t width, int64_t first, int64_t vocab) {
     parallel_chunks(rows, width, [&](int64_t begin, int64_t end) {
-        for (int64_t r = begin; r < end; r++) std::copy_n(table + tokens[r] * width, width, out + r * width);
+        for (int64_t r = begin; r < end; r++) {
+            const int64_t id = tokens[r] - first;
+            if (id >= 0 && id < vocab)
+                std::copy_n(table + id * width, width, out + r * width);
+            else
+                std::fill_n(out + r * width, width, typename B::T(0));
+        }
     });
 }
 
 // Cores share the channels, not the rows: two rows may hold one token, and its sum has one order.
 template <class B>
 void embedding_backward(Stream, typename B::T* dtable, const typename B::T* dout, const int32_t* tokens, int64_t rows,
-                        int64_t width) {
+                        int64_t width, int64_t first, int64_t vocab) {
     constexpr int64_t kChannels = 64;
 #pragma omp parallel for schedule(static) if (width > kChannels)
     for (int64_t begin = 0; begin < width; begin += kChannels) {
         const int64_t end = std::min(width, begin + kChannels);
-        for (int64_t r = 0; r < rows; r++)
+        for (int64_t r = 0; r < rows; r++) {
+            const int64_t id = tokens[r] - first;
+            if (id < 0 || id >= vocab) continue;
 #pragma omp simd
-            for (int64_t i = begin; i < end; i++) dtable[tokens[r] * width + i] += dout[r * width + i];
+            for (int64_t i = begin; i < end; i++) dtable[id * width + i] += dout[r * width + i];
+        }
     }
 }
 
@@ -46,9 +55,11 @@ void rope(Stream, typename B::T* x, const typename B::A* cos, const typename B::
     });
 }
 
-#define INSTANTIATE(B)                                                                                 \
-    template void embedding_forward<B>(Stream, B::T*, const int32_t*, const B::T*, int64_t, int64_t);  \
-    template void embedding_backward<B>(Stream, B::T*, const B::T*, const int32_t*, int64_t, int64_t); \
+#define INSTANTIATE(B)                                                                                         \
+    template void embedding_forward<B>(Stream, B::T*, const int32_t*, const B::T*, int64_t, int64_t, int64_t,  \
+                                       int64_t);                                                               \
+    template void embedding_backward<B>(Stream, B::T*, const B::T*, const int32_t*, int64_t, int64_t, int64_t, \
+                                        int64_t);                                                              \
     template void rope<B>(Stream, B::T*, const B::A*, const B::A*, int64_t, int64_t, int64_t, int64_t, int);
 INSTANTIATE(Cpu<float>)
 INSTANTIATE(Cpu<double>)

@@ -87,28 +87,28 @@ void gate_backward(Stream, typename B::T* dy, typename B::T* ds, const typename 
 
 template <class B>
 void head_mean_forward(Stream, typename B::T* mean, const typename B::T* s, int64_t rows, int64_t heads,
-                       int64_t channels) {
+                       int64_t channels, int64_t of) {
     using A = typename B::A;
     parallel_chunks(rows, heads * channels, [&](int64_t begin, int64_t end) {
         for (int64_t r = begin; r < end; r++)
             for (int64_t k = 0; k < channels; k++) {
                 A sum = 0;
                 for (int64_t h = 0; h < heads; h++) sum += s[(r * heads + h) * channels + k];
-                mean[r * channels + k] = sum / A(heads);
+                mean[r * channels + k] = sum / A(of);
             }
     });
 }
 
 template <class B>
 void head_mean_backward(Stream, typename B::T* ds, const typename B::T* dmean, int64_t rows, int64_t heads,
-                        int64_t channels, Into into) {
+                        int64_t channels, int64_t of, Into into) {
     using A = typename B::A;
     const A keep = into == Into::add ? A(1) : A(0);
     parallel_chunks(rows, heads * channels, [&](int64_t begin, int64_t end) {
         for (int64_t row = begin * heads; row < end * heads; row++)
             for (int64_t k = 0; k < channels; k++) {
                 const A old = keep != 0 ? A(ds[row * channels + k]) : A(0);
-                ds[row * channels + k] = old + A(dmean[row / heads * channels + k]) / A(heads);
+                ds[row * channels + k] = old + A(dmean[row / heads * channels + k]) / A(of);
             }
     });
 }
@@ -117,8 +117,8 @@ void head_mean_backward(Stream, typename B::T* ds, const typename B::T* dmean, i
     template void gate_forward<B>(Stream, B::T*, const B::T*, const B::T*, const GateShape&, Activation, Combine); \
     template void gate_backward<B>(Stream, B::T*, B::T*, const B::T*, const B::T*, const B::T*, const GateShape&,  \
                                    Activation, Combine, Into);                                                     \
-    template void head_mean_forward<B>(Stream, B::T*, const B::T*, int64_t, int64_t, int64_t);                     \
-    template void head_mean_backward<B>(Stream, B::T*, const B::T*, int64_t, int64_t, int64_t, Into);
+    template void head_mean_forward<B>(Stream, B::T*, const B::T*, int64_t, int64_t, int64_t, int64_t);            \
+    template void head_mean_backward<B>(Stream, B::T*, const B::T*, int64_t, int64_t, int64_t, int64_t, Into);
 INSTANTIATE(Cpu<float>)
 INSTANTIATE(Cpu<double>)
 

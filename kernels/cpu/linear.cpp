@@ -4,6 +4,7 @@
 #include <map>
 #include <oneapi/dnnl/dnnl.hpp>
 
+#include "base/check.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/ops.h"
 
@@ -87,25 +88,67 @@ void gemm(float* c, const float* a, const float* b, const Gemm& g) {
     stream.wait();
 }
 
+// Ragged products have another shape every time: no primitive is made for them.
+void ragged_gemm(double* c, const double* a, const double* b, const Gemm& g) { gemm(c, a, b, g); }
+void ragged_gemm(float* c, const float* a, const float* b, const Gemm& g) {
+    const float beta = g.into == Into::add ? 1 : 0;
+    const auto status = dnnl_sgemm(g.transpose_a ? 'T' : 'N', g.transpose_b ? 'T' : 'N', g.m, g.n, g.k, 1.0f, a,
+                                   g.transpose_a ? g.m : g.k, b, g.transpose_b ? g.k : g.n, beta, c, g.n);
+    check(status == dnnl_success, "dnnl_sgemm");
+}
+
 }  // namespace
 
 // ---------------------------------------------------------------- ops
 template <class B>
 void linear_forward(Stream, typename B::T* y, const typename B::T* x, const typename B::T* w, int64_t rows, int64_t in,
                     int64_t out) {
-    if (rows > 0) gemm(y, x, w, {rows, out, in, false, true, Into::overwrite});
+    if (rows > 0 && out > 0) gemm(y, x, w, {rows, out, in, false, true, Into::overwrite});
 }
 
 template <class B>
 void linear_backward_input(Stream, typename B::T* dx, const typename B::T* dy, const typename B::T* w, int64_t rows,
                            int64_t in, int64_t out, Into into) {
-    if (rows > 0) gemm(dx, dy, w, {rows, in, out, false, false, into});
+    if (out == 0 && into == Into::overwrite) std::fill(dx, dx + rows * in, typename B::T(0));
+    if (rows > 0 && out > 0) gemm(dx, dy, w, {rows, in, out, false, false, into});
 }
 
 template <class B>
 void linear_backward_weight(Stream, typename B::T* dw, const typename B::T* dy, const typename B::T* x, int64_t rows,
                             int64_t in, int64_t out) {
-    if (rows > 0) gemm(dw, dy, x, {out, in, rows, true, false, Into::add});
+    if (rows > 0 && out > 0) gemm(dw, dy, x, {out, in, rows, true, false, Into::add});
+}
+
+template <class B>
+void grouped_linear_forward(Stream, typename B::T* y, const typename B::T* x, const typename B::T* w,
+                            const GroupedShape& n) {
+    for (int64_t e = 0; e < n.experts; e++) {
+        const int64_t at = n.offsets[e], rows = n.offsets[e + 1] - at;
+        if (rows > 0)
+            ragged_gemm(y + at * n.out, x + at * n.in, w + e * n.out * n.in,
+                        {rows, n.out, n.in, false, true, Into::overwrite});
+    }
+}
+
+template <class B>
+void grouped_linear_backward_input(Stream, typename B::T* dx, const typename B::T* dy, const typename B::T* w,
+                                   const GroupedShape& n, Into into) {
+    for (int64_t e = 0; e < n.experts; e++) {
+        const int64_t at = n.offsets[e], rows = n.offsets[e + 1] - at;
+        if (rows > 0)
+            ragged_gemm(dx + at * n.in, dy + at * n.out, w + e * n.out * n.in, {rows, n.in, n.out, false, false, into});
+    }
+}
+
+template <class B>
+void grouped_linear_backward_weight(Stream, typename B::T* dw, const typename B::T* dy, const typename B::T* x,
+                                    const GroupedShape& n) {
+    for (int64_t e = 0; e < n.experts; e++) {
+        const int64_t at = n.offsets[e], rows = n.offsets[e + 1] - at;
+        if (rows > 0)
+            ragged_gemm(dw + e * n.out * n.in, dy + at * n.out, x + at * n.in,
+                        {n.out, n.in, rows, true, false, Into::add});
+    }
 }
 
 template <class B>
@@ -129,6 +172,10 @@ void bias_backward(Stream, typename B::T* db, const typename B::T* dy, int64_t r
 #define INSTANTIATE(B)                                                                                                \
     template void linear_forward<B>(Stream, B::T*, const B::T*, const B::T*, int64_t, int64_t, int64_t);              \
     template void linear_backward_input<B>(Stream, B::T*, const B::T*, const B::T*, int64_t, int64_t, int64_t, Into); \
+    template void grouped_linear_forward<B>(Stream, B::T*, const B::T*, const B::T*, const GroupedShape&);            \
+    template void grouped_linear_backward_input<B>(Stream, B::T*, const B::T*, const B::T*, const GroupedShape&,      \
+                                                   Into);                                                             \
+    template void grouped_linear_backward_weight<B>(Stream, B::T*, const B::T*, const B::T*, const GroupedShape&);    \
     template void linear_backward_weight<B>(Stream, B::T*, const B::T*, const B::T*, int64_t, int64_t, int64_t);      \
     template void bias_forward<B>(Stream, B::T*, const B::T*, int64_t, int64_t);                                      \
     template void bias_backward<B>(Stream, B::T*, const B::T*, int64_t, int64_t);

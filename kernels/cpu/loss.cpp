@@ -1,4 +1,5 @@
-// Cross-entropy of logits against one target a row: logsumexp(z) - z[target]; slope softmax(z) - onehot(target).
+// Cross-entropy of logits against one target a row: logsumexp(z) - z[target]; slope softmax(z) - onehot(target). Parts
+// of a vocabulary meet in three numbers a row.
 #include <cmath>
 #include <limits>
 
@@ -9,33 +10,65 @@
 namespace sluice {
 
 template <class B>
-void cross_entropy(Stream, typename B::A* losses, typename B::T* dlogits, const typename B::T* logits,
-                   const int32_t* targets, int64_t rows, int64_t vocab, double scale) {
+void cross_entropy_stats(Stream, typename B::A* stats, const typename B::T* logits, const int32_t* targets,
+                         int64_t rows, int64_t first, int64_t vocab) {
     using A = typename B::A;
-    using T = typename B::T;
     parallel_chunks(rows, vocab, [&](int64_t begin, int64_t end) {
         for (int64_t r = begin; r < end; r++) {
-            const T* z = logits + r * vocab;
-            const int32_t target = targets[r];
+            const auto* z = logits + r * vocab;
             A largest = -std::numeric_limits<A>::infinity(), sum = 0;
 #pragma omp simd reduction(max : largest)
             for (int64_t i = 0; i < vocab; i++) largest = A(z[i]) > largest ? A(z[i]) : largest;
 #pragma omp simd reduction(+ : sum)
             for (int64_t i = 0; i < vocab; i++) sum += fast_exp(A(z[i]) - largest);
-            const A at_target = target < 0 ? A(0) : A(z[target]);
-            losses[r] = target < 0 ? A(0) : largest + std::log(sum) - at_target;
-            if (!dlogits) continue;
-            T* d = dlogits + r * vocab;
-            const A factor = target < 0 ? A(0) : A(scale) / sum;
-#pragma omp simd
-            for (int64_t i = 0; i < vocab; i++) d[i] = factor * fast_exp(A(z[i]) - largest);
-            if (target >= 0) d[target] -= T(scale);
+            const int64_t target = targets[r] - first;
+            stats[3 * r] = largest;
+            stats[3 * r + 1] = sum;
+            stats[3 * r + 2] = targets[r] >= 0 && target >= 0 && target < vocab ? A(z[target]) : A(0);
         }
     });
 }
 
-template void cross_entropy<Cpu<float>>(Stream, float*, float*, const float*, const int32_t*, int64_t, int64_t, double);
-template void cross_entropy<Cpu<double>>(Stream, double*, double*, const double*, const int32_t*, int64_t, int64_t,
-                                         double);
+template <class B>
+void cross_entropy_join(Stream, typename B::A* losses, typename B::A* lse, const typename B::A* stats,
+                        const int32_t* targets, int64_t rows, int64_t parts) {
+    using A = typename B::A;
+    for (int64_t r = 0; r < rows; r++) {
+        A largest = -std::numeric_limits<A>::infinity(), sum = 0, at_target = 0;
+        for (int64_t p = 0; p < parts; p++) largest = std::max(largest, stats[3 * (p * rows + r)]);
+        for (int64_t p = 0; p < parts; p++) {
+            const A* part = stats + 3 * (p * rows + r);
+            if (part[1] != 0) sum += part[1] * (parts > 1 ? std::exp(part[0] - largest) : A(1));
+            at_target += part[2];
+        }
+        lse[r] = largest + std::log(sum);
+        losses[r] = targets[r] < 0 ? A(0) : lse[r] - at_target;
+    }
+}
+
+template <class B>
+void cross_entropy_backward(Stream, typename B::T* dlogits, const typename B::A* lse, const int32_t* targets,
+                            int64_t rows, int64_t first, int64_t vocab, double scale) {
+    using A = typename B::A;
+    using T = typename B::T;
+    parallel_chunks(rows, vocab, [&](int64_t begin, int64_t end) {
+        for (int64_t r = begin; r < end; r++) {
+            T* d = dlogits + r * vocab;
+            const A factor = targets[r] < 0 ? A(0) : A(scale), log_sum = lse[r];
+#pragma omp simd
+            for (int64_t i = 0; i < vocab; i++) d[i] = factor * fast_exp(A(d[i]) - log_sum);
+            const int64_t target = targets[r] - first;
+            if (targets[r] >= 0 && target >= 0 && target < vocab) d[target] -= T(scale);
+        }
+    });
+}
+
+#define INSTANTIATE(B)                                                                                             \
+    template void cross_entropy_stats<B>(Stream, B::A*, const B::T*, const int32_t*, int64_t, int64_t, int64_t);   \
+    template void cross_entropy_join<B>(Stream, B::A*, B::A*, const B::A*, const int32_t*, int64_t, int64_t);      \
+    template void cross_entropy_backward<B>(Stream, B::T*, const B::A*, const int32_t*, int64_t, int64_t, int64_t, \
+                                            double);
+INSTANTIATE(Cpu<float>)
+INSTANTIATE(Cpu<double>)
 
 }  // namespace sluice

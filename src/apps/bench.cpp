@@ -35,7 +35,8 @@ int bench_step_command(Comm& comm, const ConfigArgs& args, bool json) {
         }))
         return failed;
     std::vector<double> rates, seconds;
-    Trainer<Cpu<float>> trainer(config, comm, -1);
+    Mesh mesh(comm, mesh_shape(config.model, config.parallel));
+    Trainer<Cpu<float>> trainer(config, mesh, -1);
     const auto random_tokens = [&](int64_t sample, int32_t* tokens) {
         for (int64_t t = 0; t <= config.data.sequence_length; t++)
             tokens[t] = int32_t(mix(uint64_t(sample), uint64_t(t)) % uint64_t(config.model.vocab));

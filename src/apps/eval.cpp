@@ -12,26 +12,30 @@
 namespace sluice {
 
 int eval_command(Comm& comm, const CheckpointArgs& args, bool json) {
-    LoadedModel loaded;
+    Opened opened;
     int64_t delimiter = -1;
     std::vector<std::unique_ptr<ValidationData>> sets;
     const int failed = collectively(comm, [&] {
-        loaded = load_model(args.checkpoint, args.overrides, 0);
-        const DataSpec& data = loaded.config.data;
+        opened = open_for_inference(args.checkpoint, args.overrides, comm.size());
+        const DataSpec& data = opened.config.data;
         if (data.validation.empty())
             fail(Exit::config, "nothing to evaluate on: give data.validation=[{name: NAME, path: SHARDS}]");
         if (data.document_mask) delimiter = notes_of(data).delimiter.value_or(-1);
         for (const auto& set : data.validation)
-            sets.push_back(std::make_unique<ValidationData>(set, loaded.config.model.vocab));
+            sets.push_back(std::make_unique<ValidationData>(set, opened.config.model.vocab));
     });
     if (failed) return failed;
 
-    const Config& config = loaded.config;
-    const EvaluationSpec spec{config.data.sequence_length, std::max<int64_t>(1, config.train.micro_batch),
-                              config.eval.batches * config.train.batch, delimiter};
-    nlohmann::ordered_json result{{"step", loaded.checkpoint.info.step}, {"sets", nlohmann::ordered_json::object()}};
+    const Config& config = opened.config;
+    const int64_t sequences = std::max<int64_t>(1, config.train.micro_batch);
+    Mesh mesh(comm, mesh_shape(config.model, config.parallel));
+    std::unique_ptr<Model<Cpu<float>>> model;
+    if (const int unloaded = collectively(comm, [&] { model = load_model(opened, sequences, mesh); })) return unloaded;
+    const EvaluationSpec spec{config.data.sequence_length, sequences, config.eval.batches * config.train.batch,
+                              delimiter};
+    nlohmann::ordered_json result{{"step", opened.checkpoint.info.step}, {"sets", nlohmann::ordered_json::object()}};
     for (size_t i = 0; i < sets.size(); i++) {
-        const Evaluation e = evaluate(*loaded.model, *sets[i], spec, comm);
+        const Evaluation e = evaluate(*model, *sets[i], spec);
         nlohmann::ordered_json set{
             {"loss", e.loss}, {"perplexity", e.perplexity}, {"bits_per_byte", nullptr}, {"tokens", e.tokens}};
         if (e.bits_per_byte) set["bits_per_byte"] = *e.bits_per_byte;

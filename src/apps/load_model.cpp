@@ -8,32 +8,38 @@
 
 namespace sluice {
 
-LoadedModel load_model(const std::string& checkpoint, const std::vector<std::string>& overrides, int64_t sequences) {
-    LoadedModel loaded;
-    std::vector<std::string> skipped;
-    loaded.checkpoint = find_checkpoint(checkpoint, skipped);
+Opened open_for_inference(const std::string& checkpoint, const std::vector<std::string>& overrides, int ranks) {
+    Opened opened;
+    std::vector<std::string> skipped, all;
+    opened.checkpoint = find_checkpoint(checkpoint, skipped);
     for (const auto& why : skipped) std::fprintf(stderr, "warning: skipped %s\n", why.c_str());
 
-    for (const auto& o : overrides)
+    // Trained on any mesh, used on this one.
+    all = {"parallel.tensor=1", "parallel.expert=1", "parallel.sequence=false"};
+    for (const auto& o : overrides) {
         if (o.rfind("model.", 0) == 0)
             fail(Exit::config, "command line: " + o + ": a checkpoint's model cannot be changed");
-    config_of(loaded.checkpoint);  // what is wrong from here on is an override
-    const CheckpointInfo& info = loaded.checkpoint.info;
-    loaded.config =
-        load_config_text(info.config_yaml, loaded.checkpoint.path.string() + "/manifest.json", overrides, Purpose::plan)
-            .config;
-    if (sequences == 0) sequences = std::max<int64_t>(1, loaded.config.train.micro_batch);
-    loaded.model = std::make_unique<Model<Cpu<float>>>(
-        loaded.config.model, Batch{sequences, loaded.config.data.sequence_length}, Recompute::none, Mode::inference);
+        all.push_back(o);
+    }
+    config_of(opened.checkpoint);  // what is wrong from here on is an override
+    opened.config = load_config_text(opened.checkpoint.info.config_yaml,
+                                     opened.checkpoint.path.string() + "/manifest.json", all, Purpose::plan)
+                        .config;
+    data_ranks_of(opened.config, ranks);
+    return opened;
+}
 
-    auto& model = *loaded.model;
+std::unique_ptr<Model<Cpu<float>>> load_model(const Opened& opened, int64_t sequences, Mesh& mesh) {
+    auto model =
+        std::make_unique<Model<Cpu<float>>>(opened.config.model, Batch{sequences, opened.config.data.sequence_length},
+                                            Recompute::none, Mode::inference, mesh);
     std::vector<StateTensor> state;
-    for (const TensorInfo& t : model.tensors())
-        state.push_back({t.name, "F32", t.shape, model.weights() + t.offset, size_t(t.count) * sizeof(float)});
-    const auto missing = load_checkpoint(loaded.checkpoint, state, true);
+    for (const TensorInfo& t : model->tensors())
+        state.push_back({t.name, "F32", t.shape, t.box, model->weights() + t.offset, t.box});
+    const auto missing = load_checkpoint(opened.checkpoint, state, true);
     if (!missing.empty())
-        fail(Exit::checkpoint, loaded.checkpoint.path.string() + ": tensor '" + missing[0] + "' is missing");
-    return loaded;
+        fail(Exit::checkpoint, opened.checkpoint.path.string() + ": tensor '" + missing[0] + "' is missing");
+    return model;
 }
 
 }  // namespace sluice

@@ -10,14 +10,16 @@
 
 namespace sluice {
 
-struct LoadedModel {
+struct Opened {
     Checkpoint checkpoint;
     Config config;
-    std::unique_ptr<Model<Cpu<float>>> model;
 };
 
-// Room for `sequences` sequences of data.sequence_length (a micro-batch when 0). Newer checkpoints that had to be
-// skipped are named on stderr. Errors: Failure(Exit::checkpoint), Failure(Exit::config).
-LoadedModel load_model(const std::string& checkpoint, const std::vector<std::string>& overrides, int64_t sequences);
+// The checkpoint and its config with overrides; its mesh is that of the overrides, else data parallel alone. Newer
+// checkpoints that had to be skipped are named on stderr. Errors: Failure(Exit::checkpoint), Failure(Exit::config).
+Opened open_for_inference(const std::string& checkpoint, const std::vector<std::string>& overrides, int ranks);
+
+// Room for `sequences` sequences of data.sequence_length. Errors: Failure(Exit::checkpoint).
+std::unique_ptr<Model<Cpu<float>>> load_model(const Opened& opened, int64_t sequences, Mesh& mesh = solo_mesh());
 
 }  // namespace sluice

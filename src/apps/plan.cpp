@@ -14,16 +14,14 @@ namespace sluice {
 int plan_command(const ConfigArgs& args, int ranks, bool json) {
     Config config = load_config(args.config, args.overrides, Purpose::plan).config;
     resolve_ranks(config, ranks);
-    if (config.model.moe.experts > 0)
-        fail(Exit::config, args.config + ": model.moe.experts: plans of mixtures of experts are not built yet");
     const ParameterCounts parameters = count_parameters(config.model);
     const double flops = flops_per_token(config.model, config.data.sequence_length);
     const ModelBytes bytes = Model<Cpu<float>>::plan(
         config.model, {config.train.micro_batch, config.data.sequence_length}, config.train.recompute, Mode::training);
     const size_t moments = 2 * bytes.weights, total = bytes.total() + moments;
-    const std::pair<const char*, size_t> categories[] = {{"weights", bytes.weights}, {"gradients", bytes.gradients},
-                                                         {"moments", moments},       {"activations", bytes.activations},
-                                                         {"buffers", bytes.scratch}, {"total", total}};
+    const std::pair<const char*, size_t> categories[] = {
+        {"weights", bytes.weights},           {"gradients", bytes.gradients}, {"moments", moments},
+        {"activations", bytes.activations()}, {"buffers", bytes.scratch},     {"total", total}};
     if (json) {
         nlohmann::ordered_json out;
         out["parameters"] = {{"total", parameters.total}, {"active", parameters.active}, {"gates", parameters.gates}};

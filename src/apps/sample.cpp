@@ -9,20 +9,20 @@
 namespace sluice {
 
 int sample_command(const SampleArgs& args) {
-    LoadedModel loaded = load_model(args.from.checkpoint, args.from.overrides, 1);
-    const auto tokenizer = tokenizer_of(loaded.config.data);
+    const Opened opened = open_for_inference(args.from.checkpoint, args.from.overrides, 1);
+    const auto tokenizer = tokenizer_of(opened.config.data);
     if (!tokenizer)
         fail(Exit::data,
              "no tokenizer is recorded beside the shards: give data.tokenizer=bytes or data.tokenizer=FILE.model");
-    if (tokenizer->vocab() > loaded.config.model.vocab)
+    if (tokenizer->vocab() > opened.config.model.vocab)
         fail(Exit::data, "the tokenizer has " + std::to_string(tokenizer->vocab()) + " ids, the model only " +
-                             std::to_string(loaded.config.model.vocab) +
+                             std::to_string(opened.config.model.vocab) +
                              ": give the one it was trained with (data.tokenizer)");
     std::vector<int32_t> prompt{tokenizer->delimiter()};
     for (int32_t id : tokenizer->encode(args.prompt)) prompt.push_back(id);
     const Sampling sampling{args.tokens, args.temperature, args.top_k, uint64_t(args.seed)};
     const auto ids =
-        generate(*loaded.model, prompt, loaded.config.data.sequence_length, tokenizer->delimiter(), sampling);
+        generate(*load_model(opened, 1), prompt, opened.config.data.sequence_length, tokenizer->delimiter(), sampling);
     std::vector<int32_t> text(prompt.begin() + 1, prompt.end());
     text.insert(text.end(), ids.begin(), ids.end());
     std::printf("%s\n", tokenizer->decode(text).c_str());

@@ -26,6 +26,8 @@ Loaded load_config(const std::string& file, const std::vector<std::string>& over
 Loaded load_config_text(const std::string& text, const std::string& name, const std::vector<std::string>& overrides,
                         Purpose purpose);
 
+// How many data-parallel ranks there are. Errors: Failure(Exit::config) where the mesh does not fit the ranks.
+int64_t data_ranks_of(const Config& config, int ranks);
 // Checks that need the number of ranks, and micro_batch's default.
 void resolve_ranks(Config& config, int ranks);
 

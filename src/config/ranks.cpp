@@ -15,13 +15,21 @@ std::string nearest_multiples(int64_t batch, int64_t unit) {
 
 }  // namespace
 
-void resolve_ranks(Config& config, int ranks) {
+int64_t data_ranks_of(const Config& config, int ranks) {
     check(ranks > 0, "a run without ranks");
-    const int64_t tensor = config.parallel.tensor, batch = config.train.batch;
+    const int64_t tensor = config.parallel.tensor, expert = config.parallel.expert;
     if (ranks % tensor != 0)
         fail(Exit::config, "parallel.tensor: " + text(ranks) + " ranks are not divisible by " + text(tensor) +
                                ": start " + nearest_multiples(ranks, tensor) + " ranks");
     const int64_t data_ranks = ranks / tensor;
+    if (data_ranks % expert != 0)
+        fail(Exit::config, "parallel.expert: " + text(data_ranks) + " data-parallel ranks are not divisible by " +
+                               text(expert) + ": start " + nearest_multiples(ranks, tensor * expert) + " ranks");
+    return data_ranks;
+}
+
+void resolve_ranks(Config& config, int ranks) {
+    const int64_t data_ranks = data_ranks_of(config, ranks), batch = config.train.batch;
     if (batch % data_ranks != 0)
         fail(Exit::config, "train.batch: " + text(batch) + " sequences cannot be shared by " + text(data_ranks) +
                                " data-parallel ranks: use " + nearest_multiples(batch, data_ranks));

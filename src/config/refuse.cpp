@@ -32,6 +32,7 @@ class Refusal {
         gates();
         switch_heads();
         moe();
+        sharding();
     }
     void not_built(Purpose purpose) const;
 
@@ -69,6 +70,7 @@ class Refusal {
     void gate(const GateSpec& gate, const std::string& path) const;
     void switch_heads() const;
     void moe() const;
+    void sharding() const;
 
     const Config& c_;
     const Marks& marks_;
@@ -167,8 +169,8 @@ void Refusal::schedules() const {
 
 void Refusal::parallel() const {
     const ParallelSpec& p = c_.parallel;
-    count("parallel.tensor", p.tensor, 1);
-    count("parallel.expert", p.expert, 1);
+    within<int64_t>("parallel.tensor", p.tensor, 1, 1 << 20);
+    within<int64_t>("parallel.expert", p.expert, 1, 1 << 20);
     within<int64_t>("parallel.zero", p.zero, 0, 1);
     above_zero("parallel.timeout", p.timeout);
 }
@@ -254,16 +256,33 @@ void Refusal::moe() const {
              text(m.top_k) + " is more than experts (" + text(m.experts) + ")");
 }
 
-// `plan` counts what training cannot do yet, where it can.
+// What a tensor group cuts, it cuts into equal parts (but the vocabulary).
+void Refusal::sharding() const {
+    const ModelSpec& m = c_.model;
+    const int64_t tensor = c_.parallel.tensor, expert = c_.parallel.expert;
+    const auto divides = [&](const char* what, int64_t value) {
+        need(value % tensor == 0, "parallel.tensor",
+             text(tensor) + " ranks cannot share " + what + " (" + text(value) + ") evenly: use a divisor of it");
+    };
+    divides("model.heads", m.heads);
+    need(m.kv_heads % tensor == 0 || tensor % m.kv_heads == 0, "parallel.tensor",
+         text(tensor) + " ranks cannot share model.kv_heads (" + text(m.kv_heads) +
+             ") evenly, nor each of these a number of ranks: use a divisor or a multiple of it");
+    if (m.moe.experts == 0) {
+        divides("model.ffn.hidden", m.ffn.hidden);
+        need(expert == 1, "parallel.expert", "the model has no experts to share: use 1");
+        return;
+    }
+    divides("model.moe.hidden", m.moe.hidden);
+    divides("model.moe.shared_hidden", m.moe.shared_hidden);
+    need(m.moe.experts % expert == 0, "parallel.expert",
+         text(expert) + " ranks cannot share model.moe.experts (" + text(m.moe.experts) +
+             ") evenly: use a divisor of it");
+}
+
 void Refusal::not_built(Purpose purpose) const {
-    const ParallelSpec& p = c_.parallel;
-    need(p.tensor == 1, "parallel.tensor", "tensor parallelism is not built yet: use 1");
-    need(p.expert == 1, "parallel.expert", "expert parallelism is not built yet: use 1");
-    need(!p.sequence, "parallel.sequence", "sequence parallelism is not built yet: use false");
-    need(p.zero == 0, "parallel.zero", "sharding of the optimizer's state is not built yet: use 0");
     if (purpose == Purpose::plan) return;
     need(!c_.data.train.empty(), "data.train", "empty: name at least one source of tokens");
-    need(c_.model.moe.experts == 0, "model.moe.experts", "training with experts is not built yet: use 0");
     need(c_.device != Device::cuda, "device", "this build has no CUDA backend: use cpu or auto");
     need(c_.train.precision != Precision::bf16, "train.precision",
          "the CPU backend computes in fp32, not bf16: use fp32");

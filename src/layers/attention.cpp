@@ -13,27 +13,32 @@ int64_t value_experts(const ModelSpec& n) {
 }  // namespace
 
 template <class B>
-Attention<B>::Attention(const ModelSpec& model, int64_t layer)
+Attention<B>::Attention(const ModelSpec& model, int64_t layer, const Place& place)
     : n_(model),
-      key_(model.hidden, model.kv_heads, model.head_dim, key_experts(model), model.switch_heads.top_k),
-      value_(model.hidden, model.kv_heads, model.head_dim, value_experts(model), model.switch_heads.top_k),
-      gates_(model, layer) {}
+      place_(place),
+      heads_(model.heads / place.tensor),
+      kv_heads_(model.kv_heads / cut_by_head(model.kv_heads, place).parts),
+      key_(model.hidden, model.kv_heads, model.head_dim, key_experts(model), model.switch_heads.top_k, place),
+      value_(model.hidden, model.kv_heads, model.head_dim, value_experts(model), model.switch_heads.top_k, place),
+      gates_(model, layer, place) {}
 
 template <class B>
 AttentionShape Attention<B>::shape(const Batch& batch) const {
     return {batch.sequences,
             batch.length,
-            n_.heads,
-            n_.kv_heads,
+            heads_,
+            kv_heads_,
             n_.head_dim,
             n_.attention.window,
             1 / std::sqrt(double(n_.head_dim))};
 }
 
 template <class B>
-typename B::T* Attention<B>::forward(const Pass<B>& pass, const Params& w, Acts& a, const T* x) const {
+typename B::T* Attention<B>::forward(const Pass<B>& pass, const Params& w, Acts& a, const Scratch&,
+                                     const T* rows_x) const {
     const auto [sequences, length] = pass.batch;
-    const int64_t tokens = pass.batch.tokens(), H = n_.heads, K = n_.kv_heads, D = n_.head_dim;
+    const int64_t tokens = pass.tokens(), H = heads_, K = kv_heads_, D = n_.head_dim;
+    const T* x = pass.enter(pass.entered, rows_x, n_.hidden);  // partner: leave(dx)
     const auto gate = [&](Position position, T* y) { return gates_.forward(position, pass, w.gates, a.gates, y, x); };
 
     linear_forward<B>(pass.stream, a.q, x, w.query, tokens, n_.hidden, q_width());
@@ -66,21 +71,31 @@ typename B::T* Attention<B>::forward(const Pass<B>& pass, const Params& w, Acts&
     }
     a.mixed = gate(Position::sdpa, a.mixed);
 
-    linear_forward<B>(pass.stream, a.out, a.mixed, w.output, tokens, q_width(), n_.hidden);
-    return gate(Position::output, a.out);
+    T* partial = pass.before_leave(pass.partial, a.out);
+    linear_forward<B>(pass.stream, partial, a.mixed, w.output, tokens, q_width(), n_.hidden);
+    pass.leave(a.out, partial, n_.hidden);  // partner: enter(dout)
+    return gates_.forward(Position::output, pass, w.gates, a.gates, a.out, rows_x);
 }
 
 template <class B>
-void Attention<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, const Acts& a, const Scratch& s, T* dx,
-                            T* dout, const T* x) const {
+void Attention<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, const Acts& a, const Scratch& s,
+                            T* rows_dx, T* rows_dout, const T* rows_x) const {
     const auto [sequences, length] = pass.batch;
-    const int64_t tokens = pass.batch.tokens(), H = n_.heads, K = n_.kv_heads, D = n_.head_dim;
+    const int64_t tokens = pass.tokens(), H = heads_, K = kv_heads_, D = n_.head_dim;
+    const bool output_gates = gates_.any(Position::output);
+    if (output_gates) {
+        fill<B>(pass.stream, s.doutput_gates, T(0), pass.rows * n_.hidden);
+        gates_.backward(Position::output, pass, w.gates, dw.gates, a.gates, s.gates, rows_dout, s.doutput_gates,
+                        rows_x);
+    }
+    const T* x = pass.enter(pass.entered, rows_x, n_.hidden);
+    const T* dout = pass.enter(pass.partial, rows_dout, n_.hidden);
+    T* dx = pass.before_leave(pass.dpartial, rows_dx);
     const auto gate = [&](Position position, T* dy) {
         gates_.backward(position, pass, w.gates, dw.gates, a.gates, s.gates, dy, dx, x);
     };
     fill<B>(pass.stream, dx, T(0), tokens * n_.hidden);
 
-    gate(Position::output, dout);
     linear_backward_weight<B>(pass.stream, dw.output, dout, a.mixed, tokens, q_width(), n_.hidden);
     linear_backward_input<B>(pass.stream, s.dmixed, dout, w.output, tokens, q_width(), n_.hidden, Into::overwrite);
 
@@ -111,6 +126,9 @@ void Attention<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, co
     key_.backward(pass, w.key, dw.key, a.k, s.key, dx, s.dk, x, Into::add);
     linear_backward_weight<B>(pass.stream, dw.query, s.dq, x, tokens, n_.hidden, q_width());
     linear_backward_input<B>(pass.stream, dx, s.dq, w.query, tokens, n_.hidden, q_width(), Into::add);
+
+    pass.leave(rows_dx, dx, n_.hidden);
+    if (output_gates) add<B>(pass.stream, rows_dx, s.doutput_gates, pass.rows * n_.hidden);
 }
 
 template class Attention<Cpu<float>>;

@@ -1,5 +1,5 @@
 // One of a block's two branches around the residual: out = x + clip(post_norm(layer(norm(x)))). Layer is Attention or
-// Ffn; the post-norm is sandwich norm, the clip residual_clip; both may be absent. x and out are (tokens, hidden).
+// Ffn; the post-norm is sandwich norm, the clip residual_clip; both may be absent. x and out are (rows, hidden).
 #pragma once
 #include <string>
 
@@ -14,77 +14,80 @@ class Branch {
     using T = typename B::T;
     using A = typename B::A;
 
-    Branch(const ModelSpec& model, Layer layer) : n_(model), layer_(std::move(layer)) {}
+    Branch(const ModelSpec& model, Layer layer, const Place& place) : n_(model), layer_(std::move(layer)) {
+        norm_cut_.gradient = place.sequence ? Cut::over_tensor : Cut::whole;  // of the rows held here
+    }
 
     struct Params {
         T *norm = nullptr, *post_norm = nullptr;  // (hidden)
         typename Layer::Params layer;
     };
-    // Names: PREFIXattention_norm.weight, PREFIXattention.query.weight, ..., PREFIXattention_post_norm.weight.
+    // Names: PREFIXattention_norm.weight, the layer's, PREFIXattention_post_norm.weight.
     template <class V>
     void params(V&& v, Params& p, const std::string& prefix, const std::string& name) const {
-        v(prefix + name + "_norm.weight", p.norm, {n_.hidden}, Init{Init::one}, Decay::no);
-        layer_.params(v, p.layer, prefix + name + ".");
+        v(prefix + name + "_norm.weight", p.norm, {n_.hidden}, Init{Init::one}, Decay::no, norm_cut_);
+        layer_.params(v, p.layer, prefix);
         if (n_.sandwich_norm)
-            v(prefix + name + "_post_norm.weight", p.post_norm, {n_.hidden}, Init{Init::one}, Decay::no);
+            v(prefix + name + "_post_norm.weight", p.post_norm, {n_.hidden}, Init{Init::one}, Decay::no, norm_cut_);
     }
 
     struct Acts {
-        T* normed = nullptr;  // (tokens, hidden)
-        A* rstd = nullptr;    // (tokens)
+        T* normed = nullptr;  // (rows, hidden)
+        A* rstd = nullptr;    // (rows)
         typename Layer::Acts layer;
         T* post_normed = nullptr;
         A* post_rstd = nullptr;
         T *result = nullptr, *joined = nullptr;  // the layer's result, and what joins the residual
     };
     template <class V>
-    void acts(V&& v, Acts& a, int64_t tokens) const {
-        v("normed", a.normed, {tokens, n_.hidden});
-        v("rstd", a.rstd, {tokens});
-        layer_.acts(v, a.layer, tokens);
+    void acts(V&& v, Acts& a, int64_t tokens, int64_t rows) const {
+        v("normed", a.normed, {rows, n_.hidden});
+        v("rstd", a.rstd, {rows});
+        layer_.acts(v, a.layer, tokens, rows);
         if (!n_.sandwich_norm) return;
-        v("post_normed", a.post_normed, {tokens, n_.hidden});
-        v("post_rstd", a.post_rstd, {tokens});
+        v("post_normed", a.post_normed, {rows, n_.hidden});
+        v("post_rstd", a.post_rstd, {rows});
     }
 
     struct Scratch {
-        T *dresult = nullptr, *dnormed = nullptr;  // (tokens, hidden)
+        T *dresult = nullptr, *dnormed = nullptr;  // (rows, hidden)
         typename Layer::Scratch layer;
     };
     template <class V>
-    void scratch(V&& v, Scratch& s, int64_t tokens) const {
-        v("dresult", s.dresult, {tokens, n_.hidden});
-        v("dnormed", s.dnormed, {tokens, n_.hidden});
-        layer_.scratch(v, s.layer, tokens);
+    void scratch(V&& v, Scratch& s, int64_t tokens, int64_t rows, bool backward) const {
+        if (backward) v("dresult", s.dresult, {rows, n_.hidden});
+        if (backward) v("dnormed", s.dnormed, {rows, n_.hidden});
+        layer_.scratch(v, s.layer, tokens, rows, backward);
     }
 
-    void forward(const Pass<B>& pass, const Params& w, Acts& a, T* out, const T* x) const {
-        const int64_t tokens = pass.batch.tokens();
-        rmsnorm_forward<B>(pass.stream, a.normed, a.rstd, x, w.norm, tokens, n_.hidden, n_.norm_eps);
-        a.joined = a.result = layer_.forward(pass, w.layer, a.layer, a.normed);
+    void forward(const Pass<B>& pass, const Params& w, Acts& a, const Scratch& s, T* out, const T* x) const {
+        const int64_t rows = pass.rows;
+        rmsnorm_forward<B>(pass.stream, a.normed, a.rstd, x, w.norm, rows, n_.hidden, n_.norm_eps);
+        a.joined = a.result = layer_.forward(pass, w.layer, a.layer, s.layer, a.normed);
         if (n_.sandwich_norm) {
-            rmsnorm_forward<B>(pass.stream, a.post_normed, a.post_rstd, a.result, w.post_norm, tokens, n_.hidden,
+            rmsnorm_forward<B>(pass.stream, a.post_normed, a.post_rstd, a.result, w.post_norm, rows, n_.hidden,
                                n_.norm_eps);
             a.joined = a.post_normed;
         }
-        residual_forward<B>(pass.stream, out, x, a.joined, tokens * n_.hidden, n_.residual_clip);
+        residual_forward<B>(pass.stream, out, x, a.joined, rows * n_.hidden, n_.residual_clip);
     }
 
     // dx holds the gradient of out and becomes that of x.
     void backward(const Pass<B>& pass, const Params& w, Params& dw, const Acts& a, const Scratch& s, T* dx,
                   const T* x) const {
-        const int64_t tokens = pass.batch.tokens();
-        residual_backward<B>(pass.stream, s.dresult, dx, a.joined, tokens * n_.hidden, n_.residual_clip);
+        const int64_t rows = pass.rows;
+        residual_backward<B>(pass.stream, s.dresult, dx, a.joined, rows * n_.hidden, n_.residual_clip);
         if (n_.sandwich_norm)
             rmsnorm_backward<B>(pass.stream, s.dresult, dw.post_norm, s.dresult, a.result, w.post_norm, a.post_rstd,
-                                tokens, n_.hidden, Into::overwrite);
+                                rows, n_.hidden, Into::overwrite);
         layer_.backward(pass, w.layer, dw.layer, a.layer, s.layer, s.dnormed, s.dresult, a.normed);
-        rmsnorm_backward<B>(pass.stream, dx, dw.norm, s.dnormed, x, w.norm, a.rstd, tokens, n_.hidden, Into::add);
+        rmsnorm_backward<B>(pass.stream, dx, dw.norm, s.dnormed, x, w.norm, a.rstd, rows, n_.hidden, Into::add);
     }
 
  private:
     ModelSpec n_;
     Layer layer_;
+    Cut norm_cut_;
 };
 
 }  // namespace sluice

@@ -3,27 +3,27 @@
 namespace sluice {
 
 template <class B>
-typename B::T* Ffn<B>::forward(const Pass<B>& pass, const Params& w, Acts& a, const T* x) const {
-    const int64_t tokens = pass.batch.tokens();
-    linear_forward<B>(pass.stream, a.gate, x, w.gate, tokens, n_.hidden, width_);
-    linear_forward<B>(pass.stream, a.up, x, w.up, tokens, n_.hidden, width_);
-    swiglu_forward<B>(pass.stream, a.product, a.gate, a.up, tokens * width_);
-    linear_forward<B>(pass.stream, a.out, a.product, w.down, tokens, width_, n_.hidden);
+typename B::T* Ffn<B>::forward(const Pass<B>& pass, const Params& w, Acts& a, const Scratch& s, const T* rows_x) const {
+    const T* x = pass.enter(pass.entered, rows_x, hidden_);  // partner: leave(dx)
+    T* partial = pass.before_leave(pass.partial, a.out);
+    if (dense_) dense_->forward(pass, w.dense, a.dense, partial, x);
+    if (experts_)
+        experts_->forward(pass, w.experts, a.experts, s.experts, partial, x, dense_ ? Into::add : Into::overwrite);
+    pass.leave(a.out, partial, hidden_);  // partner: enter(dout)
     return a.out;
 }
 
 template <class B>
-void Ffn<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, const Acts& a, const Scratch& s, T* dx,
-                      const T* dout, const T* x) const {
-    const int64_t tokens = pass.batch.tokens();
-    linear_backward_weight<B>(pass.stream, dw.down, dout, a.product, tokens, width_, n_.hidden);
-    linear_backward_input<B>(pass.stream, s.dproduct, dout, w.down, tokens, width_, n_.hidden, Into::overwrite);
-    T *dgate = a.gate, *dup = a.up;  // in place: nothing reads them again
-    swiglu_backward<B>(pass.stream, dgate, dup, s.dproduct, a.gate, a.up, tokens * width_);
-    linear_backward_weight<B>(pass.stream, dw.up, dup, x, tokens, n_.hidden, width_);
-    linear_backward_input<B>(pass.stream, dx, dup, w.up, tokens, n_.hidden, width_, Into::overwrite);
-    linear_backward_weight<B>(pass.stream, dw.gate, dgate, x, tokens, n_.hidden, width_);
-    linear_backward_input<B>(pass.stream, dx, dgate, w.gate, tokens, n_.hidden, width_, Into::add);
+void Ffn<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, const Acts& a, const Scratch& s, T* rows_dx,
+                      const T* rows_dout, const T* rows_x) const {
+    const T* x = pass.enter(pass.entered, rows_x, hidden_);
+    const T* dout = pass.enter(pass.partial, rows_dout, hidden_);
+    T* dx = pass.before_leave(pass.dpartial, rows_dx);
+    if (dense_) dense_->backward(pass, w.dense, dw.dense, a.dense, s.dense, dx, dout, x);
+    if (experts_)
+        experts_->backward(pass, w.experts, dw.experts, a.experts, s.experts, dx, dout, x,
+                           dense_ ? Into::add : Into::overwrite);
+    pass.leave(rows_dx, dx, hidden_);
 }
 
 template class Ffn<Cpu<float>>;

@@ -1,12 +1,11 @@
-// SwiGLU feed-forward: down(silu(gate x) * up x). x and the result are (tokens, hidden).
+// The feed-forward of a block: a SwiGLU, or routed experts, with a shared one where moe.shared_hidden says so.
+// x and the result are (rows, hidden), as the residual's.
 #pragma once
-#include <cmath>
+#include <optional>
 #include <string>
 
-#include "config/specs.h"
-#include "kernels/ops.h"
-#include "layers/params.h"
-#include "layers/shapes.h"
+#include "layers/experts.h"
+#include "layers/swiglu.h"
 
 namespace sluice {
 
@@ -15,48 +14,57 @@ class Ffn {
  public:
     using T = typename B::T;
 
-    explicit Ffn(const ModelSpec& model) : n_(model), width_(model.ffn.hidden) {}
+    Ffn(const ModelSpec& model, int64_t layer, const Place& place) : hidden_(model.hidden) {
+        const bool mixture = model.moe.experts > 0;
+        const int64_t width = mixture ? model.moe.shared_hidden : model.ffn.hidden;
+        prefix_ = mixture ? "moe." : "ffn.";
+        dense_prefix_ = mixture ? "moe.shared." : "ffn.";
+        if (width > 0) dense_.emplace(model, width, place);
+        if (mixture) experts_.emplace(model, layer, place);
+    }
 
     struct Params {
-        T *gate = nullptr, *up = nullptr, *down = nullptr;  // (ffn, hidden) twice, (hidden, ffn)
+        typename SwiGlu<B>::Params dense;
+        typename Experts<B>::Params experts;
     };
     template <class V>
-    void params(V&& v, Params& p, const std::string& prefix) const {
-        const Init init{Init::normal, n_.init_std};
-        v(prefix + "gate.weight", p.gate, {width_, n_.hidden}, init, Decay::yes);
-        v(prefix + "up.weight", p.up, {width_, n_.hidden}, init, Decay::yes);
-        const Init residual{Init::normal, n_.init_std / std::sqrt(2.0 * double(n_.layers))};
-        v(prefix + "down.weight", p.down, {n_.hidden, width_}, residual, Decay::yes);
+    void params(V&& v, Params& p, const std::string& block) const {
+        if (dense_) dense_->params(v, p.dense, block + dense_prefix_);
+        if (experts_) experts_->params(v, p.experts, block + prefix_);
     }
 
     struct Acts {
-        T *gate = nullptr, *up = nullptr, *product = nullptr;  // (tokens, ffn)
-        T* out = nullptr;                                      // (tokens, hidden)
+        typename SwiGlu<B>::Acts dense;
+        typename Experts<B>::Acts experts;
+        T* out = nullptr;  // (rows, hidden)
     };
     template <class V>
-    void acts(V&& v, Acts& a, int64_t tokens) const {
-        v("gate", a.gate, {tokens, width_});
-        v("up", a.up, {tokens, width_});
-        v("product", a.product, {tokens, width_});
-        v("out", a.out, {tokens, n_.hidden});
+    void acts(V&& v, Acts& a, int64_t tokens, int64_t rows) const {
+        if (dense_) dense_->acts(v, a.dense, tokens);
+        if (experts_) experts_->acts(v, a.experts, tokens);
+        v("out", a.out, {rows, hidden_});
     }
 
     struct Scratch {
-        T* dproduct = nullptr;
+        typename SwiGlu<B>::Scratch dense;
+        typename Experts<B>::Scratch experts;
     };
     template <class V>
-    void scratch(V&& v, Scratch& s, int64_t tokens) const {
-        v("dproduct", s.dproduct, {tokens, width_});
+    void scratch(V&& v, Scratch& s, int64_t tokens, int64_t /*rows*/, bool backward) const {
+        if (dense_ && backward) dense_->scratch(v, s.dense, tokens);
+        if (experts_) experts_->scratch(v, s.experts, tokens, backward);
     }
 
-    T* forward(const Pass<B>&, const Params&, Acts&, const T* x) const;
+    T* forward(const Pass<B>&, const Params&, Acts&, const Scratch&, const T* x) const;
     // dx is overwritten, and so are the acts.
     void backward(const Pass<B>&, const Params& w, Params& dw, const Acts&, const Scratch&, T* dx, const T* dout,
                   const T* x) const;
 
  private:
-    ModelSpec n_;
-    int64_t width_;
+    int64_t hidden_;
+    std::string prefix_, dense_prefix_;
+    std::optional<SwiGlu<B>> dense_;  // all of it, or the shared expert
+    std::optional<Experts<B>> experts_;
 };
 
 }  // namespace sluice

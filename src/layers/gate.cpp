@@ -16,9 +16,27 @@ GatedShape gated_shape(Position position, const ModelSpec& model) {
     return {1, model.hidden};  // after W_O there are no heads left
 }
 
+Cut cut_by_head(int64_t heads, const Place& place) {
+    const int64_t parts = std::min(heads, place.tensor);
+    return {0, parts, false, parts < place.tensor ? Cut::over_replicas : Cut::whole};
+}
+
 template <class B>
-Gates<B>::Gates(const ModelSpec& model, int64_t layer) : hidden_(model.hidden) {
-    for (const GateSpec& spec : model.gates.at(layer)) gates_.push_back({spec, gated_shape(spec.position, model)});
+Gates<B>::Gates(const ModelSpec& model, int64_t layer, const Place& place)
+    : hidden_(model.hidden), tensor_(place.tensor) {
+    for (const GateSpec& spec : model.gates.at(layer)) {
+        const GatedShape whole = gated_shape(spec.position, model);
+        Gate gate{spec, whole, whole, {}};
+        if (spec.position == Position::output) {  // on the rows held here
+            gate.cut.gradient = place.sequence ? Cut::over_tensor : Cut::whole;
+        } else {
+            const Cut heads = cut_by_head(whole.heads, place);
+            gate.n.heads = whole.heads / heads.parts;
+            gate.cut = heads;
+            if (spec.heads == HeadSharing::shared) gate.cut = {-1, 1, false, Cut::over_tensor};
+        }
+        gates_.push_back(gate);
+    }
 }
 
 template <class B>
@@ -32,8 +50,8 @@ template <class B>
 std::vector<int64_t> Gates<B>::Gate::constant_shape() const {
     const bool by_head = spec.heads == HeadSharing::specific && spec.position != Position::output;
     const bool by_channel = spec.granularity == Granularity::elementwise;
-    if (by_head && by_channel) return {n.heads, n.channels};
-    return {by_head ? n.heads : by_channel ? n.channels : 1};
+    if (by_head && by_channel) return {whole.heads, whole.channels};
+    return {by_head ? whole.heads : by_channel ? whole.channels : 1};
 }
 
 // The whole difference between variants: what a score is broadcast over.
@@ -51,7 +69,7 @@ GateShape Gates<B>::Gate::shape(int64_t tokens) const {
 template <class B>
 typename B::T* Gates<B>::forward(Position position, const Pass<B>& pass, const std::vector<Params>& w,
                                  std::vector<Acts>& acts, T* y, const T* x) const {
-    const int64_t tokens = pass.batch.tokens();
+    const int64_t tokens = this->tokens(position, pass);
     for (size_t j = 0; j < gates_.size(); j++) {
         const Gate& g = gates_[j];
         if (g.spec.position != position) continue;
@@ -63,7 +81,9 @@ typename B::T* Gates<B>::forward(Position position, const Pass<B>& pass, const s
             score = a.score;
         }
         if (g.spec.heads == HeadSharing::averaged) {
-            head_mean_forward<B>(pass.stream, a.mean, score, tokens, g.n.heads, g.score_channels());
+            head_mean_forward<B>(pass.stream, a.mean, score, tokens, g.n.heads, g.score_channels(),
+                                 g.n.heads * tensor_);
+            pass.mesh->tensor->all_reduce(a.mean, tokens * g.score_channels());  // partner: that of dmean
             score = a.mean;
         }
         gate_forward<B>(pass.stream, a.out, y, score, g.shape(tokens), g.spec.activation, g.spec.combine);
@@ -76,7 +96,7 @@ typename B::T* Gates<B>::forward(Position position, const Pass<B>& pass, const s
 template <class B>
 void Gates<B>::backward(Position position, const Pass<B>& pass, const std::vector<Params>& w, std::vector<Params>& dw,
                         const std::vector<Acts>& acts, const Scratch& s, T* dy, T* dx, const T* x) const {
-    const int64_t tokens = pass.batch.tokens();
+    const int64_t tokens = this->tokens(position, pass);
     for (size_t j = gates_.size(); j-- > 0;) {
         const Gate& g = gates_[j];
         if (g.spec.position != position) continue;
@@ -91,9 +111,11 @@ void Gates<B>::backward(Position position, const Pass<B>& pass, const std::vecto
             continue;
         }
         apply(averaged ? s.dmean : s.dscore, averaged ? a.mean : a.score, Into::overwrite);
-        if (averaged)
+        if (averaged) {
+            pass.mesh->tensor->all_reduce(s.dmean, tokens * g.score_channels());
             head_mean_backward<B>(pass.stream, s.dscore, s.dmean, tokens, g.n.heads, g.score_channels(),
-                                  Into::overwrite);
+                                  g.n.heads * tensor_, Into::overwrite);
+        }
         if (g.spec.bias) bias_backward<B>(pass.stream, dw[j].bias, s.dscore, tokens, g.rows());
         linear_backward_weight<B>(pass.stream, dw[j].weight, s.dscore, x, tokens, hidden_, g.rows());
         linear_backward_input<B>(pass.stream, dx, s.dscore, w[j].weight, tokens, hidden_, g.rows(), Into::add);

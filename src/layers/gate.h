@@ -12,18 +12,21 @@
 
 namespace sluice {
 
-// The tensor that a position gates: (tokens, heads, channels).
+// The tensor that a position gates: (tokens, heads, channels), of all ranks.
 struct GatedShape {
     int64_t heads, channels;
 };
 GatedShape gated_shape(Position position, const ModelSpec& model);
+// `heads` heads cut over the tensor group, along dimension 0. With fewer heads than ranks neighbours hold the same one,
+// and each has a part of its gradient.
+Cut cut_by_head(int64_t heads, const Place& place);
 
 template <class B>
 class Gates {
  public:
     using T = typename B::T;
 
-    Gates(const ModelSpec& model, int64_t layer);
+    Gates(const ModelSpec& model, int64_t layer, const Place& place);
 
     struct Params {
         T *weight = nullptr, *bias = nullptr;  // (rows, hidden), (rows)
@@ -36,12 +39,13 @@ class Gates {
             const Gate& g = gates_[j];
             const std::string name = prefix + "gates." + std::to_string(j) + ".";
             if (g.spec.input == GateInput::none) {
-                v(name + "constant", p[j].constant, g.constant_shape(), Init{Init::zero}, Decay::no);
+                v(name + "constant", p[j].constant, g.constant_shape(), Init{Init::zero}, Decay::no, g.cut);
                 continue;
             }
-            v(name + "weight", p[j].weight, {g.rows(), hidden_}, Init{Init::normal, g.spec.init_std.value_or(init_std)},
-              Decay::yes);
-            if (g.spec.bias) v(name + "bias", p[j].bias, {g.rows()}, Init{Init::zero}, Decay::no);
+            const int64_t rows = g.whole_score_heads() * g.score_channels();
+            v(name + "weight", p[j].weight, {rows, hidden_}, Init{Init::normal, g.spec.init_std.value_or(init_std)},
+              Decay::yes, g.cut);
+            if (g.spec.bias) v(name + "bias", p[j].bias, {rows}, Init{Init::zero}, Decay::no, g.cut);
         }
     }
 
@@ -51,11 +55,13 @@ class Gates {
         T* out = nullptr;      // (tokens, heads, channels)
         const T* y = nullptr;  // what came in
     };
+    // Gates act on all tokens of a pass, those of the output on the rows held here.
     template <class V>
-    void acts(V&& v, std::vector<Acts>& a, int64_t tokens) const {
+    void acts(V&& v, std::vector<Acts>& a, int64_t all_tokens, int64_t rows) const {
         a.resize(gates_.size());
         for (size_t j = 0; j < gates_.size(); j++) {
             const Gate& g = gates_[j];
+            const int64_t tokens = g.spec.position == Position::output ? rows : all_tokens;
             if (g.spec.input == GateInput::hidden) v("gate.score", a[j].score, {tokens, g.rows()});
             if (g.spec.heads == HeadSharing::averaged) v("gate.mean", a[j].mean, {tokens, g.score_channels()});
             v("gate.out", a[j].out, {tokens, g.n.heads, g.n.channels});
@@ -76,7 +82,8 @@ class Gates {
         v("gate.dmean", s.dmean, {tokens, channels});
     }
 
-    // The gated y: another buffer when there is a gate at this position, else y itself. x (tokens, hidden).
+    // The gated y: another buffer when there is a gate at this position, else y itself. x (tokens, hidden), or (rows,
+    // hidden) at the output, as y.
     T* forward(Position, const Pass<B>&, const std::vector<Params>&, std::vector<Acts>&, T* y, const T* x) const;
     // dy in place, from the gradient of what forward returned to that of its y. dx += what passes through the scores.
     void backward(Position, const Pass<B>&, const std::vector<Params>& w, std::vector<Params>& dw,
@@ -87,14 +94,20 @@ class Gates {
  private:
     struct Gate {
         GateSpec spec;
-        GatedShape n;
+        GatedShape whole, n;  // of all ranks, of this one
+        Cut cut;              // of weight, bias or constant
         int64_t score_channels() const { return spec.granularity == Granularity::headwise ? 1 : n.channels; }
         int64_t score_heads() const { return spec.heads == HeadSharing::shared ? 1 : n.heads; }
+        int64_t whole_score_heads() const { return spec.heads == HeadSharing::shared ? 1 : whole.heads; }
         int64_t rows() const { return score_heads() * score_channels(); }
         std::vector<int64_t> constant_shape() const;
         GateShape shape(int64_t tokens) const;
     };
-    int64_t hidden_;
+    int64_t tokens(Position position, const Pass<B>& pass) const {
+        return position == Position::output ? pass.rows : pass.tokens();
+    }
+
+    int64_t hidden_, tensor_;  // tensor_: ranks
     std::vector<Gate> gates_;
 };
 

@@ -1,5 +1,6 @@
 // The language-model head and its loss, in chunks of tokens so that all logits never exist at once: logits = x W^T,
-// cross-entropy, and, when training, the gradients of x and W while the chunk's logits are at hand.
+// cross-entropy, and, when training, the gradients of x and W while the chunk's logits are at hand. A tensor group cuts
+// the vocabulary: ranks exchange three numbers a token, never logits.
 #pragma once
 #include <algorithm>
 
@@ -15,27 +16,41 @@ class Head {
     using T = typename B::T;
     using A = typename B::A;
 
-    explicit Head(const ModelSpec& model) : hidden_(model.hidden), vocab_(model.vocab) {}
+    Head(const ModelSpec& model, const Place& place)
+        : hidden_(model.hidden),
+          room_(largest_part(model.vocab, place.tensor)),
+          parts_(place.tensor),
+          ids_(part_of(model.vocab, place.tensor, place.tensor_rank)) {}
 
     struct Scratch {
-        T* logits = nullptr;  // (chunk, vocab)
+        T* logits = nullptr;                                       // (chunk, ids here)
+        A *stats = nullptr, *all_stats = nullptr, *lse = nullptr;  // (chunk, 3), (parts, chunk, 3), (chunk)
     };
     template <class V>
     void scratch(V&& v, Scratch& s, int64_t tokens) const {
-        v("logits", s.logits, {chunk(tokens), vocab_});
+        const int64_t rows = chunk(tokens);
+        v("logits", s.logits, {rows, room_});
+        v("stats", s.stats, {rows, 3});
+        v("all_stats", s.all_stats, {parts_, rows, 3});
+        v("lse", s.lse, {rows});
     }
+    const Part& ids() const { return ids_; }  // of the vocabulary, here
 
-    // losses (tokens).
+    // losses (tokens); x (rows, hidden).
     void forward(const Pass<B>&, const T* w, const Scratch&, A* losses, const T* x, const int32_t* targets) const;
-    // The same, and dx = gradient of scale * sum(losses), dw +=.
+    // The same, and dx = gradient of pass.scale * sum(losses), dw +=.
     void forward_backward(const Pass<B>&, const T* w, T* dw, const Scratch&, A* losses, T* dx, const T* x,
-                          const int32_t* targets, double scale) const;
+                          const int32_t* targets) const;
 
  private:
     // Enough rows to keep the GEMMs busy, and at most 16 MiB of logits in float (but 64 rows).
-    int64_t chunk(int64_t tokens) const { return std::min(tokens, std::max<int64_t>(64, (int64_t{1} << 22) / vocab_)); }
+    int64_t chunk(int64_t tokens) const { return std::min(tokens, std::max<int64_t>(64, (int64_t{1} << 22) / room_)); }
+    // The logits, losses and lse of some tokens.
+    void chunk_forward(const Pass<B>&, const T* w, const Scratch&, A* losses, const T* x, const int32_t* targets,
+                       int64_t rows) const;
 
-    int64_t hidden_, vocab_;
+    int64_t hidden_, room_, parts_;
+    Part ids_;
 };
 
 }  // namespace sluice

@@ -4,7 +4,7 @@ namespace sluice {
 
 template <class B>
 void Projection<B>::forward(const Pass<B>& pass, const Params& w, Acts& a, const T* x) const {
-    const int64_t tokens = pass.batch.tokens();
+    const int64_t tokens = pass.tokens();
     if (experts_ == 0) return linear_forward<B>(pass.stream, a.out, x, w.weight, tokens, hidden_, heads_ * dim_);
     linear_forward<B>(pass.stream, a.expert, x, w.weight, tokens, hidden_, heads_ * experts_ * dim_);
     linear_forward<B>(pass.stream, a.score, x, w.router, tokens, hidden_, heads_ * experts_);
@@ -14,7 +14,7 @@ void Projection<B>::forward(const Pass<B>& pass, const Params& w, Acts& a, const
 template <class B>
 void Projection<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, const Acts& a, const Scratch& s, T* dx,
                              const T* dout, const T* x, Into into) const {
-    const int64_t tokens = pass.batch.tokens();
+    const int64_t tokens = pass.tokens();
     const auto through = [&](T* dweight, const T* weight, const T* dy, int64_t rows, Into where) {
         linear_backward_weight<B>(pass.stream, dweight, dy, x, tokens, hidden_, rows);
         linear_backward_input<B>(pass.stream, dx, dy, weight, tokens, hidden_, rows, where);

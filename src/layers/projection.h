@@ -6,6 +6,7 @@
 
 #include "config/specs.h"
 #include "kernels/ops.h"
+#include "layers/gate.h"
 #include "layers/params.h"
 #include "layers/shapes.h"
 #include "memory/arena.h"
@@ -17,9 +18,15 @@ class Projection {
  public:
     using T = typename B::T;
 
-    // experts 0: one matrix.
-    Projection(int64_t hidden, int64_t heads, int64_t dim, int64_t experts, int64_t top_k)
-        : hidden_(hidden), heads_(heads), dim_(dim), experts_(experts), top_k_(top_k) {}
+    // heads: of all ranks. experts 0: one matrix.
+    Projection(int64_t hidden, int64_t heads, int64_t dim, int64_t experts, int64_t top_k, const Place& place)
+        : hidden_(hidden),
+          whole_heads_(heads),
+          heads_(heads / cut_by_head(heads, place).parts),
+          dim_(dim),
+          experts_(experts),
+          top_k_(top_k),
+          cut_(cut_by_head(heads, place)) {}
 
     struct Params {
         T* weight = nullptr;  // (heads dim, hidden), or (heads, experts, dim, hidden)
@@ -28,9 +35,10 @@ class Projection {
     template <class V>
     void params(V&& v, Params& p, const std::string& prefix, double init_std) const {
         const Init init{Init::normal, init_std};
-        if (experts_ == 0) return v(prefix + "weight", p.weight, {heads_ * dim_, hidden_}, init, Decay::yes);
-        v(prefix + "experts.weight", p.weight, {heads_, experts_, dim_, hidden_}, init, Decay::yes);
-        v(prefix + "router.weight", p.router, {heads_, experts_, hidden_}, init, Decay::yes);
+        if (experts_ == 0)
+            return v(prefix + "weight", p.weight, {whole_heads_ * dim_, hidden_}, init, Decay::yes, cut_);
+        v(prefix + "experts.weight", p.weight, {whole_heads_, experts_, dim_, hidden_}, init, Decay::yes, cut_);
+        v(prefix + "router.weight", p.router, {whole_heads_, experts_, hidden_}, init, Decay::yes, cut_);
     }
 
     struct Acts {
@@ -61,7 +69,8 @@ class Projection {
                   const T* x, Into) const;
 
  private:
-    int64_t hidden_, heads_, dim_, experts_, top_k_;
+    int64_t hidden_, whole_heads_, heads_, dim_, experts_, top_k_;  // heads_: of this rank
+    Cut cut_;
 };
 
 }  // namespace sluice

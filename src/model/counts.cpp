@@ -5,21 +5,30 @@
 #include "model/model.h"
 
 namespace sluice {
+namespace {
+
+// The share of a tensor that one token uses.
+double used(const ModelSpec& spec, const TensorInfo& t) {
+    return t.cut.experts ? double(spec.moe.top_k) / double(spec.moe.experts) : 1;
+}
+
+}  // namespace
 
 ParameterCounts count_parameters(const ModelSpec& spec) {
     ParameterCounts n;
     for (const TensorInfo& t : Model<Cpu<float>>::tensors(spec)) {
+        if (!t.trained()) continue;
         n.total += t.count;
+        n.active += t.cut.experts ? t.count / spec.moe.experts * spec.moe.top_k : t.count;
         if (t.name.find(".gates.") != std::string::npos) n.gates += t.count;
     }
-    n.active = n.total;
     return n;
 }
 
 double flops_per_token(const ModelSpec& spec, int64_t length) {
     double matrix_weights = spec.tie_embeddings ? double(spec.vocab) * double(spec.hidden) : 0;
     for (const TensorInfo& t : Model<Cpu<float>>::tensors(spec))
-        if (t.decay == Decay::yes) matrix_weights += double(t.count);
+        if (t.decay == Decay::yes) matrix_weights += double(t.count) * used(spec, t);
     // Keys seen by a token, on average over the sequence.
     const double T = double(length);
     const double w = spec.attention.window > 0 ? std::min(double(spec.attention.window), T) : T;

@@ -3,8 +3,11 @@
 //     x0 = embedding[tokens];  x_mid = x + attention(x);  x' = x_mid + ffn(x_mid);  loss =
 //     cross_entropy(head(norm(x_L)))
 //
-// Memory comes from the caller's arenas through visitors; nothing is allocated after construction.
+// On a mesh every rank has a model of its own, with its part of each tensor; forward and backward are collective over
+// the tensor and expert groups, and logits too. Memory comes from arenas through visitors; nothing is allocated after
+// construction.
 #pragma once
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,6 +16,7 @@
 #include "layers/branch.h"
 #include "layers/head.h"
 #include "memory/arena.h"
+#include "parallel/mesh.h"
 
 namespace sluice {
 
@@ -23,8 +27,8 @@ struct Block {
     AttentionBranch attention;
     FfnBranch ffn;
 
-    Block(const ModelSpec& model, int64_t layer)
-        : attention(model, Attention<B>(model, layer)), ffn(model, Ffn<B>(model)) {}
+    Block(const ModelSpec& model, int64_t layer, const Place& place)
+        : attention(model, Attention<B>(model, layer, place), place), ffn(model, Ffn<B>(model, layer, place), place) {}
 
     struct Params {
         typename AttentionBranch::Params attention;
@@ -33,7 +37,7 @@ struct Block {
     struct Acts {
         typename AttentionBranch::Acts attention;
         typename FfnBranch::Acts ffn;
-        typename B::T *mid = nullptr, *out = nullptr;  // (tokens, hidden)
+        typename B::T *mid = nullptr, *out = nullptr;  // (rows, hidden)
     };
     struct Scratch {
         typename AttentionBranch::Scratch attention;
@@ -49,11 +53,20 @@ struct Params {
 
 // Bytes by kind, planned without memory; a Model allocates exactly these.
 struct ModelBytes {
-    size_t weights = 0, gradients = 0, activations = 0, scratch = 0;
-    size_t total() const { return weights + gradients + activations + scratch; }
+    size_t weights = 0, gradients = 0;
+    size_t attention = 0, ffn = 0, residual = 0;  // activations, kept or computed again
+    size_t scratch = 0;
+    size_t activations() const { return attention + ffn + residual; }
+    size_t total() const { return weights + gradients + activations() + scratch; }
 };
 
 enum class Mode { training, inference };  // inference keeps nothing for backward and has no gradients
+
+// Told during backward that the gradients of tensors [begin, end) of tensors() are complete on this rank.
+using GradientsReady = std::function<void(size_t begin, size_t end)>;
+
+// The sizes that a config's mesh has for a model; `tensor` ranks may hold the same key and value heads.
+MeshShape mesh_shape(const ModelSpec& spec, const ParallelSpec& parallel);
 
 template <class B>
 class Model {
@@ -62,20 +75,23 @@ class Model {
     using A = typename B::A;
 
     // Room for batches up to `largest`; shorter or fewer sequences run in the same memory.
-    Model(const ModelSpec& spec, Batch largest, Recompute recompute, Mode mode);
+    Model(const ModelSpec& spec, Batch largest, Recompute recompute, Mode mode, Mesh& mesh = solo_mesh());
 
-    static std::vector<TensorInfo> tensors(const ModelSpec& spec);  // every parameter, in order of the flat arrays
-    static ModelBytes plan(const ModelSpec& spec, Batch largest, Recompute recompute, Mode mode);
+    // Every parameter, in order of the flat arrays, as a place holds it.
+    static std::vector<TensorInfo> tensors(const ModelSpec& spec, const Place& place = {});
+    static ModelBytes plan(const ModelSpec& spec, Batch largest, Recompute recompute, Mode mode,
+                           const Place& place = {});
 
     const ModelSpec& spec() const { return spec_; }
+    Mesh& mesh() const { return mesh_; }
     const std::vector<TensorInfo>& tensors() const { return tensors_; }
     // All weights and all gradients as flat arrays, laid out as tensors() says; padding is zero.
-    T* weights() { return reinterpret_cast<T*>(weight_arena_.data()); }
-    T* gradients() { return reinterpret_cast<T*>(gradient_arena_.data()); }
+    T* weights() const { return reinterpret_cast<T*>(weight_arena_.data()); }
+    T* gradients() const { return reinterpret_cast<T*>(gradient_arena_.data()); }
     int64_t parameters() const { return parameters_; }  // elements of the flat arrays, padding included
     ModelBytes bytes() const;
 
-    // Normal values that depend on (seed, name, index) only; see TensorInfo::init.
+    // Normal values that depend on (seed, name, index in the whole) only; see TensorInfo::init.
     void initialise(int64_t seed);
 
     // The pass up to the final norm, for logits().
@@ -83,51 +99,67 @@ class Model {
     // tokens, targets (sequences, length); first as in attention_forward, or null. Returns the sum of the losses; each
     // token's is in losses() until the next pass.
     double forward(Batch batch, const int32_t* tokens, const int32_t* targets, const int32_t* first);
-    // The same, and adds to the gradients those of scale * sum.
+    // The same, and adds to the gradients those of scale * sum, and of the routers' losses of these tokens. What Cut
+    // says is still partial sums over ranks.
     double forward_backward(Batch batch, const int32_t* tokens, const int32_t* targets, const int32_t* first,
-                            double scale);
+                            double scale, const GradientsReady& ready = {});
     const A* losses() const { return acts_.losses; }
 
     // logits (vocab) of the token at `row` of the last pass.
     void logits(T* logits, int64_t row);
 
+    // What routers saw since begin_routing(), a layer each; empty without experts. Picks lie one after another.
+    const std::vector<Routing>& routing() const { return routing_; }
+    void begin_routing();
+    // Moves the selection biases by `rate` towards balance, from the picks of all ranks (layers, experts).
+    void move_biases(const int64_t* picks, double rate);
+
  private:
     struct Acts {
         A *cos = nullptr, *sin = nullptr;  // (length, head_dim / 2)
-        T* embedded = nullptr;             // (tokens, hidden)
+        T* embedded = nullptr;             // (rows, hidden)
         std::vector<typename Block<B>::Acts> blocks;
         T* final_normed = nullptr;
         A *final_rstd = nullptr, *losses = nullptr;
+        int64_t *picks = nullptr, *seen = nullptr;  // (layers, experts)
     };
     struct Scratch {
-        T *dx = nullptr, *dfinal = nullptr;              // (tokens, hidden)
-        std::vector<typename Block<B>::Scratch> blocks;  // all in one place: one runs at a time
+        T *entered = nullptr, *partial = nullptr, *dpartial = nullptr;  // (tokens, hidden) where tokens are shared out
+        T *dx = nullptr, *dfinal = nullptr;                             // (rows, hidden)
+        std::vector<typename Block<B>::Scratch> blocks;                 // all in one place: one runs at a time
         typename Head<B>::Scratch head;
     };
 
     template <class V>
-    static void params(V&& v, const ModelSpec& spec, const std::vector<Block<B>>& blocks, Params<B>& p);
-    static void bind(Regions& regions, const ModelSpec& spec, const std::vector<Block<B>>& blocks, Batch largest,
-                     Recompute recompute, Mode mode, Acts& acts, Scratch& scratch);
-    static std::vector<Block<B>> make_blocks(const ModelSpec& spec);
+    static void params(V&& v, const ModelSpec& spec, const Place& place, const std::vector<Block<B>>& blocks,
+                       Params<B>& p);
+    static void bind(Regions& regions, ModelBytes& bytes, const ModelSpec& spec, const Place& place,
+                     const std::vector<Block<B>>& blocks, Batch largest, Recompute recompute, Mode mode, Acts& acts,
+                     Scratch& scratch);
+    static std::vector<Block<B>> make_blocks(const ModelSpec& spec, const Place& place);
 
-    Pass<B> pass(Batch batch, const int32_t* first) const;
+    Pass<B> pass(Batch batch, const int32_t* first, double scale);
     void run_blocks(const Pass<B>& pass, const int32_t* tokens);
-    void backward_blocks(const Pass<B>& pass, const int32_t* tokens);
+    void backward_blocks(const Pass<B>& pass, const int32_t* tokens, const GradientsReady& ready);
     void recompute(const Pass<B>& pass, size_t layer, const T* x);
     double sum_of_losses(int64_t count) const;
 
     ModelSpec spec_;
-    Batch largest_;
+    Mesh& mesh_;
+    Batch largest_, last_;
     Recompute recompute_;
     std::vector<Block<B>> blocks_;
     Head<B> head_;
     std::vector<TensorInfo> tensors_;
+    std::vector<size_t> first_tensor_;  // of each block, and one past the last block's
     int64_t parameters_ = 0;
     Arena weight_arena_, gradient_arena_, kept_arena_, again_arena_, scratch_arena_;
+    ModelBytes bytes_;
     Params<B> weights_, gradients_;
     Acts acts_;
     Scratch scratch_;
+    std::vector<Routing> routing_;
+    std::vector<int64_t> row_counts_;  // of the last pass, by rank of mesh.sequence
 };
 
 }  // namespace sluice

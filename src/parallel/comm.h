@@ -10,28 +10,107 @@
 
 namespace sluice {
 
+// Numbers that can be summed over ranks: float, double, int64_t.
+enum class Number { f32, f64, i64 };
+template <class T>
+constexpr Number number_of();
+template <>
+constexpr Number number_of<float>() {
+    return Number::f32;
+}
+template <>
+constexpr Number number_of<double>() {
+    return Number::f64;
+}
+template <>
+constexpr Number number_of<int64_t>() {
+    return Number::i64;
+}
+constexpr size_t bytes_of(Number type) { return type == Number::f32 ? 4 : 8; }
+
 class Comm {
  public:
     virtual ~Comm() = default;
     virtual int rank() const = 0;
     virtual int size() const = 0;
 
+    // Groups of the ranks that give the same color, ordered by their ranks here.
+    virtual std::unique_ptr<Comm> split(int color) = 0;
+
     // x (count) becomes the sum over ranks, on every rank.
-    virtual void all_reduce(float* x, int64_t count) = 0;
-    virtual void all_reduce(double* x, int64_t count) = 0;
-    virtual void all_reduce(int64_t* x, int64_t count) = 0;
-    // out (size() * bytes) receives each rank's in (bytes), in rank order.
-    virtual void all_gather(void* out, const void* in, size_t bytes) = 0;
+    template <class T>
+    void all_reduce(T* x, int64_t count) {
+        count_bytes(count, sizeof(T));
+        reduce(x, count, number_of<T>());
+    }
+    // in (sum of counts) is summed over ranks; out (counts[rank()]) receives this rank's part. Not in place.
+    template <class T>
+    void reduce_scatter(T* out, const T* in, const int64_t* counts) {
+        count_bytes(sum(counts), sizeof(T));
+        scatter(out, in, counts, number_of<T>());
+    }
+    // out (sum of counts) receives each rank's in (counts[rank()]), in rank order; in may be its place in out. T is any
+    // type of 1, 4 or 8 bytes.
+    template <class T>
+    void all_gather(T* out, const T* in, const int64_t* counts) {
+        count_bytes(counts[rank()], sizeof(T));
+        gather(out, in, counts, sizeof(T));
+    }
+    // The same with `count` of every rank.
+    template <class T>
+    void all_gather(T* out, const T* in, int64_t count) {
+        count_bytes(count, sizeof(T));
+        gather(out, in, count, sizeof(T));
+    }
+    // in holds in_counts[r] for each rank r, out receives out_counts[r] from each, both in rank order.
+    template <class T>
+    void all_to_all(T* out, const int64_t* out_counts, const T* in, const int64_t* in_counts) {
+        count_bytes(sum(in_counts), sizeof(T));
+        exchange(out, out_counts, in, in_counts, sizeof(T));
+    }
     virtual void broadcast(void* x, size_t bytes, int root) = 0;
     virtual void barrier() = 0;
 
-    // Ends every rank of the group with the exit code, from any thread; for errors that only this rank knows of.
+    // all_reduce and reduce_scatter that may go on while this rank computes: neither `in` nor `out` may be touched
+    // before finish(), which completes all that were started.
+    template <class T>
+    void start_all_reduce(T* x, int64_t count) {
+        count_bytes(count, sizeof(T));
+        start_reduce(x, count, number_of<T>());
+    }
+    template <class T>
+    void start_reduce_scatter(T* out, const T* in, const int64_t* counts) {
+        count_bytes(sum(counts), sizeof(T));
+        start_scatter(out, in, counts, number_of<T>());
+    }
+    virtual void finish() {}
+
+    // Ends every rank of the launch with the exit code, from any thread; for errors that only this rank knows of.
     [[noreturn]] virtual void abort(int code) = 0;
 
-    // Bytes this rank has handed to collectives so far.
+    // Bytes this rank has handed to collectives so far, what it sends to itself
+    // included. A group of one hands over nothing.
     int64_t bytes() const { return bytes_; }
 
  protected:
+    virtual void reduce(void* x, int64_t count, Number) = 0;
+    virtual void scatter(void* out, const void* in, const int64_t* counts, Number) = 0;
+    virtual void gather(void* out, const void* in, const int64_t* counts, size_t item) = 0;
+    virtual void gather(void* out, const void* in, int64_t count, size_t item) = 0;
+    virtual void exchange(void* out, const int64_t* out_counts, const void* in, const int64_t* in_counts,
+                          size_t item) = 0;
+    virtual void start_reduce(void* x, int64_t count, Number type) { reduce(x, count, type); }
+    virtual void start_scatter(void* out, const void* in, const int64_t* counts, Number type) {
+        scatter(out, in, counts, type);
+    }
+    void count_bytes(int64_t count, size_t item) {
+        if (size() > 1) bytes_ += count * int64_t(item);
+    }
+    int64_t sum(const int64_t* counts) const {
+        int64_t total = 0;
+        for (int r = 0; r < size(); r++) total += counts[r];
+        return total;
+    }
     int64_t bytes_ = 0;
 };
 

@@ -5,12 +5,14 @@
 
 #include <atomic>
 #include <chrono>
+#include <climits>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "base/check.h"
 #include "parallel/comm.h"
@@ -70,57 +72,75 @@ class Watchdog {
     std::thread thread_;
 };
 
-template <class T>
-MPI_Datatype type_of();
-template <>
-MPI_Datatype type_of<float>() {
-    return MPI_FLOAT;
+MPI_Datatype type_of(Number type) {
+    return type == Number::f32 ? MPI_FLOAT : type == Number::f64 ? MPI_DOUBLE : MPI_INT64_T;
 }
-template <>
-MPI_Datatype type_of<double>() {
-    return MPI_DOUBLE;
-}
-template <>
-MPI_Datatype type_of<int64_t>() {
-    return MPI_INT64_T;
+MPI_Datatype type_of(size_t item) {  // for moving, not for sums
+    check(item == 1 || item == 4 || item == 8, "items of 1, 4 or 8 bytes");
+    return item == 1 ? MPI_BYTE : item == 4 ? MPI_FLOAT : MPI_DOUBLE;
 }
 
-int world_rank() {
-    int rank;
-    mpi_check(MPI_Comm_rank(MPI_COMM_WORLD, &rank), "MPI_Comm_rank");
-    return rank;
+// MPI counts and displacements are ints.
+int to_int(int64_t count) {
+    check(count <= INT_MAX, "a collective of more than 2^31 - 1 items");
+    return int(count);
 }
+struct Counts {
+    std::vector<int> counts, starts;
+    void set(const int64_t* given, int ranks) {
+        counts.resize(size_t(ranks));
+        starts.resize(size_t(ranks));
+        int64_t at = 0;
+        for (int r = 0; r < ranks; at += given[r++]) {
+            counts[size_t(r)] = to_int(given[r]);
+            starts[size_t(r)] = to_int(at);
+        }
+    }
+};
+
+// The process's part in MPI: begun by world_comm(), ended with the last communicator.
+struct Session {
+    explicit Session(int rank) : watchdog(rank) {}
+    ~Session() {
+        watchdog.enter("MPI_Finalize");
+        MPI_Finalize();
+        watchdog.leave();
+    }
+    Watchdog watchdog;
+};
 
 class Mpi : public Comm {
  public:
-    Mpi() : rank_(world_rank()), watchdog_(rank_) {
-        mpi_check(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
-        mpi_check(MPI_Comm_size(MPI_COMM_WORLD, &size_), "MPI_Comm_size");
+    Mpi(std::shared_ptr<Session> session, MPI_Comm comm) : session_(std::move(session)), comm_(comm) {
+        mpi_check(MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+        mpi_check(MPI_Comm_rank(comm_, &rank_), "MPI_Comm_rank");
+        mpi_check(MPI_Comm_size(comm_, &size_), "MPI_Comm_size");
     }
     ~Mpi() override {
-        watchdog_.enter("MPI_Finalize");
-        MPI_Finalize();
-        watchdog_.leave();
+        if (comm_ != MPI_COMM_WORLD) MPI_Comm_free(&comm_);
     }
     int rank() const override { return rank_; }
     int size() const override { return size_; }
-    void all_reduce(float* x, int64_t count) override { sum(x, count); }
-    void all_reduce(double* x, int64_t count) override { sum(x, count); }
-    void all_reduce(int64_t* x, int64_t count) override { sum(x, count); }
-    void all_gather(void* out, const void* in, size_t bytes) override {
-        check(bytes <= kMost, "an all_gather of more than 1 GiB a rank");
-        watched("all_gather", bytes,
-                [&] { return MPI_Allgather(in, int(bytes), MPI_BYTE, out, int(bytes), MPI_BYTE, MPI_COMM_WORLD); });
+    std::unique_ptr<Comm> split(int color) override {
+        MPI_Comm part;
+        watched("split", [&] { return MPI_Comm_split(comm_, color, rank_, &part); });
+        return std::make_unique<Mpi>(session_, part);
     }
     void broadcast(void* x, size_t bytes, int root) override {
+        count_bytes(int64_t(bytes), 1);
         for (size_t at = 0; at < bytes; at += kMost)
-            watched("broadcast", std::min(kMost, bytes - at), [&] {
-                return MPI_Bcast(static_cast<char*>(x) + at, int(std::min(kMost, bytes - at)), MPI_BYTE, root,
-                                 MPI_COMM_WORLD);
+            watched("broadcast", [&] {
+                return MPI_Bcast(static_cast<char*>(x) + at, int(std::min(kMost, bytes - at)), MPI_BYTE, root, comm_);
             });
     }
     void barrier() override {
-        watched("barrier", 0, [] { return MPI_Barrier(MPI_COMM_WORLD); });
+        watched("barrier", [&] { return MPI_Barrier(comm_); });
+    }
+    void finish() override {
+        if (pending_.empty()) return;
+        watched("finish", [&] { return MPI_Waitall(int(pending_.size()), pending_.data(), MPI_STATUSES_IGNORE); });
+        pending_.clear();
+        in_flight_ = 0;
     }
     void abort(int code) override {
         std::fflush(nullptr);
@@ -129,28 +149,80 @@ class Mpi : public Comm {
     }
 
  private:
-    static constexpr size_t kMost = size_t{1} << 30;  // MPI counts are ints
+    static constexpr size_t kMost = size_t{1} << 30;
 
     template <class F>
-    void watched(const char* what, size_t bytes, F call) {
-        bytes_ += int64_t(bytes);
-        watchdog_.enter(what);
+    void watched(const char* what, F call) {
+        session_->watchdog.enter(what);
         const int result = call();
-        watchdog_.leave();
+        session_->watchdog.leave();
         mpi_check(result, what);
     }
-    template <class T>
-    void sum(T* x, int64_t count) {
-        const int64_t most = int64_t(kMost / sizeof(T));
-        for (int64_t at = 0; at < count; at += most) {
-            const int64_t n = std::min(most, count - at);
-            watched("all_reduce", size_t(n) * sizeof(T),
-                    [&] { return MPI_Allreduce(MPI_IN_PLACE, x + at, int(n), type_of<T>(), MPI_SUM, MPI_COMM_WORLD); });
-        }
+    // call(x, count) for slices that MPI can count.
+    template <class F>
+    void sliced(void* x, int64_t count, Number type, F call) {
+        const int64_t most = int64_t(kMost / bytes_of(type));
+        for (int64_t at = 0; at < count; at += most)
+            watched("all_reduce", [&] {
+                return call(static_cast<char*>(x) + size_t(at) * bytes_of(type), int(std::min(most, count - at)));
+            });
     }
 
+    void reduce(void* x, int64_t count, Number type) override {
+        sliced(x, count, type, [&](void* slice, int n) {
+            return MPI_Allreduce(MPI_IN_PLACE, slice, n, type_of(type), MPI_SUM, comm_);
+        });
+    }
+    void start_reduce(void* x, int64_t count, Number type) override {
+        sliced(x, count, type, [&](void* slice, int n) {
+            return MPI_Iallreduce(MPI_IN_PLACE, slice, n, type_of(type), MPI_SUM, comm_,
+                                  &pending_.emplace_back(MPI_REQUEST_NULL));
+        });
+    }
+    void scatter(void* out, const void* in, const int64_t* counts, Number type) override {
+        in_counts_.set(counts, size_);
+        watched("reduce_scatter",
+                [&] { return MPI_Reduce_scatter(in, out, in_counts_.counts.data(), type_of(type), MPI_SUM, comm_); });
+    }
+    void start_scatter(void* out, const void* in, const int64_t* counts, Number type) override {
+        if (in_flight_ == started_.size()) started_.emplace_back(std::make_unique<Counts>());
+        Counts& kept = *started_[in_flight_++];  // MPI reads them until it is done
+        kept.set(counts, size_);
+        watched("reduce_scatter", [&] {
+            return MPI_Ireduce_scatter(in, out, kept.counts.data(), type_of(type), MPI_SUM, comm_,
+                                       &pending_.emplace_back(MPI_REQUEST_NULL));
+        });
+    }
+    void gather(void* out, const void* in, const int64_t* counts, size_t item) override {
+        in_counts_.set(counts, size_);
+        const bool in_place = in == static_cast<char*>(out) + size_t(in_counts_.starts[size_t(rank_)]) * item;
+        watched("all_gather", [&] {
+            return MPI_Allgatherv(in_place ? MPI_IN_PLACE : in, to_int(counts[rank_]), type_of(item), out,
+                                  in_counts_.counts.data(), in_counts_.starts.data(), type_of(item), comm_);
+        });
+    }
+    void gather(void* out, const void* in, int64_t count, size_t item) override {
+        watched("all_gather", [&] {
+            return MPI_Allgather(in, to_int(count), type_of(item), out, to_int(count), type_of(item), comm_);
+        });
+    }
+    void exchange(void* out, const int64_t* out_counts, const void* in, const int64_t* in_counts,
+                  size_t item) override {
+        in_counts_.set(in_counts, size_);
+        out_counts_.set(out_counts, size_);
+        watched("all_to_all", [&] {
+            return MPI_Alltoallv(in, in_counts_.counts.data(), in_counts_.starts.data(), type_of(item), out,
+                                 out_counts_.counts.data(), out_counts_.starts.data(), type_of(item), comm_);
+        });
+    }
+
+    std::shared_ptr<Session> session_;
+    MPI_Comm comm_;
     int rank_ = 0, size_ = 1;
-    Watchdog watchdog_;
+    Counts in_counts_, out_counts_;
+    std::vector<MPI_Request> pending_;
+    std::vector<std::unique_ptr<Counts>> started_;
+    size_t in_flight_ = 0;
 };
 
 }  // namespace
@@ -164,7 +236,9 @@ std::unique_ptr<Comm> world_comm() {
     if (!launched) return solo_comm();
     int provided = 0;
     mpi_check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided), "MPI_Init_thread");
-    return std::make_unique<Mpi>();
+    int rank = 0;
+    mpi_check(MPI_Comm_rank(MPI_COMM_WORLD, &rank), "MPI_Comm_rank");
+    return std::make_unique<Mpi>(std::make_shared<Session>(rank), MPI_COMM_WORLD);
 }
 
 int local_ranks() {

@@ -3,6 +3,7 @@
 #include <condition_variable>
 #include <cstring>
 #include <exception>
+#include <map>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -14,29 +15,13 @@
 namespace sluice {
 namespace {
 
-// What the ranks of a group share.
-struct Group {
-    explicit Group(int ranks) : shown(size_t(ranks)) {}
-    std::vector<const void*> shown;  // by rank
+// What all ranks of a launch share, whatever groups they form: one that fails releases all.
+struct Launch {
     std::mutex mutex;
     std::condition_variable turn;
-    size_t arrived = 0, generation = 0;
     int lost = -1;  // the first rank that failed
     std::exception_ptr cause;
 
-    void wait() {
-        std::unique_lock lock(mutex);
-        if (lost >= 0) give_up();
-        const size_t mine = generation;
-        if (++arrived == shown.size()) {
-            arrived = 0;
-            generation++;
-            turn.notify_all();
-            return;
-        }
-        turn.wait(lock, [&] { return generation != mine || lost >= 0; });
-        if (generation == mine) give_up();
-    }
     void lose(int rank, std::exception_ptr why) {
         std::lock_guard lock(mutex);
         if (lost >= 0) return;
@@ -44,67 +29,167 @@ struct Group {
         cause = why;
         turn.notify_all();
     }
-    [[noreturn]] void give_up() const { fail(Exit::peer_lost, "rank " + std::to_string(lost) + " is lost"); }
+};
+
+struct Shown {
+    const void* data;
+    const int64_t* counts;
+};
+
+// What the ranks of a group share.
+struct Group {
+    Group(Launch& launch, size_t ranks) : launch(launch), shown(ranks), colors(ranks) {}
+    Launch& launch;
+    std::vector<Shown> shown;  // by rank
+    std::vector<int> colors;   // of a split
+    std::map<int, std::shared_ptr<Group>> parts;
+    size_t arrived = 0, generation = 0;
+
+    void wait() {
+        std::unique_lock lock(launch.mutex);
+        if (launch.lost >= 0) give_up();
+        const size_t mine = generation;
+        if (++arrived == shown.size()) {
+            arrived = 0;
+            generation++;
+            launch.turn.notify_all();
+            return;
+        }
+        launch.turn.wait(lock, [&] { return generation != mine || launch.lost >= 0; });
+        if (generation == mine) give_up();
+    }
+    [[noreturn]] void give_up() const { fail(Exit::peer_lost, "rank " + std::to_string(launch.lost) + " is lost"); }
 };
 
 class Threads : public Comm {
  public:
-    Threads(Group& group, int rank) : group_(group), rank_(rank) {}
+    Threads(std::shared_ptr<Group> group, int rank, int launch_rank)
+        : group_(std::move(group)), rank_(rank), launch_rank_(launch_rank) {}
     int rank() const override { return rank_; }
-    int size() const override { return int(group_.shown.size()); }
-    void all_reduce(float* x, int64_t count) override { sum(x, count); }
-    void all_reduce(double* x, int64_t count) override { sum(x, count); }
-    void all_reduce(int64_t* x, int64_t count) override { sum(x, count); }
-    void all_gather(void* out, const void* in, size_t bytes) override {
-        show(in, bytes);
-        for (size_t r = 0; r < group_.shown.size(); r++)
-            std::memcpy(static_cast<char*>(out) + r * bytes, group_.shown[r], bytes);
-        group_.wait();
+    int size() const override { return int(group_->shown.size()); }
+
+    std::unique_ptr<Comm> split(int color) override {
+        group_->colors[size_t(rank_)] = color;
+        group_->wait();
+        int part_rank = 0, part_size = 0;
+        for (int r = 0; r < size(); r++)
+            if (group_->colors[size_t(r)] == color) {
+                part_rank += r < rank_;
+                part_size++;
+            }
+        if (part_rank == 0) {
+            std::lock_guard lock(group_->launch.mutex);
+            group_->parts[color] = std::make_shared<Group>(group_->launch, size_t(part_size));
+        }
+        group_->wait();
+        std::shared_ptr<Group> part;
+        {
+            std::lock_guard lock(group_->launch.mutex);
+            part = group_->parts.at(color);
+        }
+        group_->wait();
+        return std::make_unique<Threads>(part, part_rank, launch_rank_);
     }
     void broadcast(void* x, size_t bytes, int root) override {
-        show(x, bytes);
-        if (rank_ != root) std::memcpy(x, group_.shown[size_t(root)], bytes);
-        group_.wait();
+        count_bytes(int64_t(bytes), 1);
+        show(x);
+        if (rank_ != root) std::memcpy(x, shown(root).data, bytes);
+        group_->wait();
     }
-    void barrier() override { group_.wait(); }
-    void abort(int code) override { fail(Exit(code), "rank " + std::to_string(rank_) + " ended the run"); }
+    void barrier() override { group_->wait(); }
+    void abort(int code) override { fail(Exit(code), "rank " + std::to_string(launch_rank_) + " ended the run"); }
 
  private:
-    void show(const void* x, size_t bytes) {
-        bytes_ += int64_t(bytes);
-        group_.shown[size_t(rank_)] = x;
-        group_.wait();
+    void show(const void* x, const int64_t* counts = nullptr) {
+        group_->shown[size_t(rank_)] = {x, counts};
+        group_->wait();
     }
+    const Shown& shown(int rank) const { return group_->shown[size_t(rank)]; }
+
+    // total (count) = the sum over ranks of what they show, from element `begin` on.
     template <class T>
-    void sum(T* x, int64_t count) {
-        show(x, size_t(count) * sizeof(T));
-        std::vector<T> total(static_cast<const T*>(group_.shown[0]), static_cast<const T*>(group_.shown[0]) + count);
-        for (size_t r = 1; r < group_.shown.size(); r++) {
-            const T* y = static_cast<const T*>(group_.shown[r]);
-            for (int64_t i = 0; i < count; i++) total[size_t(i)] += y[i];
+    void sum(T* total, int64_t begin, int64_t count) const {
+        for (int r = 0; r < size(); r++) {
+            const T* x = static_cast<const T*>(shown(r).data) + begin;
+            for (int64_t i = 0; i < count; i++) total[i] = r == 0 ? x[i] : total[i] + x[i];
         }
-        group_.wait();
-        std::copy(total.begin(), total.end(), x);
+    }
+    void sum(void* total, int64_t begin, int64_t count, Number type) const {
+        switch (type) {
+            case Number::f32:
+                return sum(static_cast<float*>(total), begin, count);
+            case Number::f64:
+                return sum(static_cast<double*>(total), begin, count);
+            case Number::i64:
+                return sum(static_cast<int64_t*>(total), begin, count);
+        }
     }
 
-    Group& group_;
-    int rank_;
+    void reduce(void* x, int64_t count, Number type) override {
+        const size_t bytes = size_t(count) * bytes_of(type);
+        if (total_.size() < bytes) total_.resize(bytes);  // grown once
+        show(x);
+        sum(total_.data(), 0, count, type);
+        group_->wait();
+        if (bytes > 0) std::memcpy(x, total_.data(), bytes);
+    }
+    void scatter(void* out, const void* in, const int64_t* counts, Number type) override {
+        int64_t begin = 0;
+        for (int r = 0; r < rank_; r++) begin += counts[r];
+        show(in);
+        sum(out, begin, counts[rank_], type);
+        group_->wait();
+    }
+    void gather(void* out, const void* in, const int64_t* counts, size_t item) override {
+        show(in);
+        int64_t at = 0;
+        for (int r = 0; r < size(); at += counts[r++])
+            copy(static_cast<char*>(out) + size_t(at) * item, shown(r).data, size_t(counts[r]) * item);
+        group_->wait();
+    }
+    void gather(void* out, const void* in, int64_t count, size_t item) override {
+        const size_t bytes = size_t(count) * item;
+        show(in);
+        for (int r = 0; r < size(); r++) copy(static_cast<char*>(out) + size_t(r) * bytes, shown(r).data, bytes);
+        group_->wait();
+    }
+    void exchange(void* out, const int64_t* out_counts, const void* in, const int64_t* in_counts,
+                  size_t item) override {
+        show(in, in_counts);
+        int64_t at = 0;
+        for (int r = 0; r < size(); at += out_counts[r++]) {
+            int64_t from = 0;
+            for (int i = 0; i < rank_; i++) from += shown(r).counts[i];
+            check(shown(r).counts[rank_] == out_counts[r], "an all_to_all whose counts differ");
+            copy(static_cast<char*>(out) + size_t(at) * item,
+                 static_cast<const char*>(shown(r).data) + size_t(from) * item, size_t(out_counts[r]) * item);
+        }
+        group_->wait();
+    }
+    static void copy(void* out, const void* in, size_t bytes) {
+        if (bytes > 0 && out != in) std::memcpy(out, in, bytes);
+    }
+
+    std::shared_ptr<Group> group_;
+    int rank_, launch_rank_;
+    std::vector<char> total_;
 };
 
 }  // namespace
 
 void run_threads(int ranks, const std::function<void(Comm&)>& body) {
-    Group group(ranks);
+    Launch launch;
+    const auto group = std::make_shared<Group>(launch, size_t(ranks));
     std::vector<std::thread> threads;
     for (int r = 0; r < ranks; r++)
         threads.emplace_back([&, r] {
             try {
-                Threads comm(group, r);
+                Threads comm(group, r, r);
                 body(comm);
-            } catch (...) { group.lose(r, std::current_exception()); }
+            } catch (...) { launch.lose(r, std::current_exception()); }
         });
     for (auto& t : threads) t.join();
-    if (group.cause) std::rethrow_exception(group.cause);
+    if (launch.cause) std::rethrow_exception(launch.cause);
 }
 
 }  // namespace sluice

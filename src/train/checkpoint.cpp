@@ -48,7 +48,7 @@ void verify_pieces(const Checkpoint& c, const std::map<std::string, FileSummary>
     for (const auto& [name, t] : c.tensors)
         for (const Piece& p : t.pieces) {
             const auto& entry = open.at(p.file)->at(name);
-            if (entry.dtype != t.dtype || entry.shape != p.shape)
+            if (entry.dtype != t.dtype || entry.shape != p.box.shape)
                 fail(Exit::checkpoint,
                      (c.path / p.file).string() + ": tensor '" + name + "' is not as the manifest says");
             expected[p.file]++;
@@ -64,26 +64,14 @@ std::string shape_text(const std::vector<int64_t>& shape) {
     return "[" + text + "]";
 }
 
-// Reads one piece into its place. A run is what is contiguous on both sides: the dimensions that the piece covers
-// whole, and one more.
-void read_piece(const SafetensorsFile& file, const std::string& name, const Piece& p, const StateTensor& t) {
-    const auto& entry = file.at(name);
-    const size_t rank = t.shape.size();
-    size_t inner = rank;  // dimensions from here on are whole
-    while (inner > 0 && p.start[inner - 1] == 0 && p.shape[inner - 1] == t.shape[inner - 1]) inner--;
-    const size_t split = inner > 0 ? inner - 1 : 0;
-    std::vector<int64_t> stride(rank + 1, 1);
-    for (size_t d = rank; d-- > 0;) stride[d] = stride[d + 1] * t.shape[d];
-    const int64_t element = int64_t(dtype_bytes(t.dtype));
-    const int64_t run = (rank ? p.shape[split] * stride[split + 1] : 1) * element;
-    if (run == 0) return;
-    std::vector<int64_t> index(split, 0);
-    for (size_t offset = 0; offset < entry.bytes; offset += size_t(run)) {
-        int64_t at = rank ? p.start[split] * stride[split + 1] : 0;
-        for (size_t d = 0; d < split; d++) at += (p.start[d] + index[d]) * stride[d + 1];
-        file.read(entry, static_cast<char*>(t.data) + at * element, size_t(run), offset);
-        for (size_t d = split; d-- > 0 && ++index[d] == p.shape[d];) index[d] = 0;
-    }
+// Reads what a piece has of a tensor's box.
+void read_piece(const SafetensorsFile& file, const Piece& p, const StateTensor& t) {
+    const auto& entry = file.at(t.name);
+    const size_t element = dtype_bytes(t.dtype);
+    for_each_run(intersection(p.box, t.box), p.box, t.box, [&](int64_t from, int64_t to, int64_t count) {
+        file.read(entry, static_cast<char*>(t.data) + size_t(to) * element, size_t(count) * element,
+                  size_t(from) * element);
+    });
 }
 
 }  // namespace
@@ -174,9 +162,10 @@ std::vector<std::string> load_checkpoint(const Checkpoint& c, const std::vector<
         const auto stored = c.tensors.find(t.name);
         if (stored == c.tensors.end()) continue;
         for (const Piece& p : stored->second.pieces) {
+            if (volume(intersection(p.box, t.box).shape) == 0) continue;
             auto& file = files[p.file];
             if (!file) file = std::make_unique<SafetensorsFile>(c.path / p.file);
-            read_piece(*file, t.name, p, t);
+            read_piece(*file, p, t);
         }
     }
     return missing;

@@ -7,15 +7,19 @@
 #include <string>
 #include <vector>
 
+#include "base/box.h"
+
 namespace sluice {
 
-// One tensor of the state, as this process holds it: the whole of it, in row-major order.
+// One tensor of the state, as this process holds it: a box of the whole, in row-major order, of which it answers for
+// some rows when a checkpoint is written. Every element is answered for by one rank.
 struct StateTensor {
     std::string name;            // "layers.0.ffn.up.weight", "adam.m/..."
     std::string dtype;           // "F32" or "F64"
-    std::vector<int64_t> shape;  // [out, in] for matrices
+    std::vector<int64_t> shape;  // of the whole; [out, in] for matrices
+    Box box;
     void* data;
-    size_t bytes;
+    Box own;  // rows of box along dimension 0
 };
 
 // What else a run needs to go on: all of it is in the manifest.
@@ -32,7 +36,7 @@ struct CheckpointInfo {
 // Where a part of a tensor stands: under the tensor's name in a file.
 struct Piece {
     std::string file;
-    std::vector<int64_t> start, shape;
+    Box box;
 };
 struct StoredTensor {
     std::string dtype;
@@ -59,9 +63,9 @@ Checkpoint find_checkpoint(const std::filesystem::path& path, std::vector<std::s
 std::vector<std::filesystem::path> list_checkpoints(const std::filesystem::path& folder);
 std::string step_name(int64_t step);  // "step-00001200"
 
-// Fills in the state. It must be in the checkpoint name by name with shape and dtype, and nothing else beside. With
-// allow_missing moments are not asked for, and the names of weights that the checkpoint lacks are returned. Errors:
-// Failure(Exit::checkpoint).
+// Fills in the state, each rank its own boxes. It must be in the checkpoint name by name with shape and dtype, and
+// nothing else beside. With allow_missing moments are not asked for, and the names of weights that the checkpoint lacks
+// are returned. Errors: Failure(Exit::checkpoint).
 std::vector<std::string> load_checkpoint(const Checkpoint& checkpoint, const std::vector<StateTensor>& state,
                                          bool allow_missing);
 

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/rng.h"
 #include "train/manifest.h"
 #include "train/safetensors.h"
 
@@ -20,11 +21,11 @@ std::vector<std::string> gather_text(Comm& comm, const std::string& mine) {
     const size_t ranks = size_t(comm.size());
     std::vector<int64_t> lengths(ranks);
     const int64_t length = int64_t(mine.size());
-    comm.all_gather(lengths.data(), &length, sizeof length);
+    comm.all_gather(lengths.data(), &length, 1);
     const size_t width = size_t(*std::max_element(lengths.begin(), lengths.end()));
     std::string padded = mine, all(ranks * width, '\0');
     padded.resize(width);
-    comm.all_gather(all.data(), padded.data(), width);
+    comm.all_gather(all.data(), padded.data(), int64_t(width));
     std::vector<std::string> texts;
     for (size_t r = 0; r < ranks; r++) texts.push_back(all.substr(r * width, size_t(lengths[r])));
     return texts;
@@ -43,25 +44,41 @@ void on_rank_zero(Comm& comm, F body) {
     if (!told.empty()) fail(Exit::disk, told);
 }
 
-// Each tensor, in order, to the rank with the fewest bytes so far.
-std::vector<int> assign(const std::vector<StateTensor>& state, int ranks) {
-    std::vector<size_t> load(size_t(ranks), 0);
-    std::vector<int> owner;
-    for (const StateTensor& t : state) {
-        const auto least = std::min_element(load.begin(), load.end());
-        owner.push_back(int(least - load.begin()));
-        *least += t.bytes;
+// A digest of elements that does not depend on how a tensor is cut: sums over its elements of hashes of (value, index
+// in the whole).
+struct Digest {
+    uint64_t low = 0, high = 0;
+
+    template <class Word>
+    void add(const Word* x, const Box& box, const std::vector<int64_t>& shape) {
+        const Box whole{std::vector<int64_t>(shape.size(), 0), shape};
+        for_each_run(box, whole, box, [&](int64_t index, int64_t at, int64_t count) {
+            for (int64_t i = 0; i < count; i++) {
+                const uint64_t h = mix(uint64_t(x[at + i]), uint64_t(index + i));
+                low += h;
+                high += (h ^ h >> 32) * 0x9e3779b97f4a7c15;
+            }
+        });
     }
-    return owner;
+};
+
+Digest digest_of(const StateTensor& t) {
+    Digest digest;
+    if (dtype_bytes(t.dtype) == 4)
+        digest.add(static_cast<const uint32_t*>(t.data), t.box, t.shape);
+    else
+        digest.add(static_cast<const uint64_t*>(t.data), t.box, t.shape);
+    return digest;
 }
 
-std::string tensor_hash(const StateTensor& t) {
-    Hash hash;
-    hash.add(t.name);
-    hash.add(t.dtype);
-    hash.add(t.shape.data(), t.shape.size() * sizeof(int64_t));
-    hash.add(t.data, t.bytes);
-    return hash.hex();
+size_t bytes_of(const StateTensor& t) { return size_t(volume(t.box.shape)) * dtype_bytes(t.dtype); }
+
+// The rows that this rank writes, where they stand in its memory: they are contiguous.
+StateTensor own_rows(StateTensor t) {
+    const int64_t row = t.box.shape[0] > 0 ? volume(t.box.shape) / t.box.shape[0] : 0;
+    t.data = static_cast<char*>(t.data) + size_t((t.own.start[0] - t.box.start[0]) * row) * dtype_bytes(t.dtype);
+    t.box = t.own;
+    return t;
 }
 
 std::string file_name(int rank) {
@@ -95,8 +112,6 @@ CheckpointWriter::~CheckpointWriter() {
 void CheckpointWriter::begin(Comm& comm, const CheckpointInfo& info, const std::vector<StateTensor>& state) {
     check(!pending_, "a checkpoint begins before the last is finished");
     info_ = info;
-    state_ = state;
-    owner_ = assign(state, comm.size());
     file_ = file_name(comm.rank());
     temporary_ = folder_ / (step_name(info.step) + ".tmp");
     on_rank_zero(comm, [&] {
@@ -104,22 +119,24 @@ void CheckpointWriter::begin(Comm& comm, const CheckpointInfo& info, const std::
         sweep(folder_);
         make_folders(temporary_);
     });
+    whole_state_.clear();
     share_.clear();
     size_t bytes = 0;
-    for (size_t i = 0; i < state.size(); i++)
-        if (owner_[i] == comm.rank()) {
-            share_.push_back(state[i]);
-            bytes += state[i].bytes;
-        }
+    for (const StateTensor& t : state) {
+        whole_state_[t.name] = {t.dtype, t.shape, {}};
+        if (volume(t.own.shape) == 0) continue;
+        share_.push_back(own_rows(t));
+        bytes += bytes_of(share_.back());
+    }
     pending_ = true;
     written_ = false;
     if (!async_) return write_share();
     snapshot_.resize(bytes);
     size_t at = 0;
     for (StateTensor& t : share_) {
-        std::memcpy(snapshot_.data() + at, t.data, t.bytes);
+        std::memcpy(snapshot_.data() + at, t.data, bytes_of(t));
         t.data = snapshot_.data() + at;
-        at += t.bytes;
+        at += bytes_of(t);
     }
     thread_ = std::thread([this] { write_share(); });
 }
@@ -129,8 +146,10 @@ void CheckpointWriter::write_share() {
     try {
         std::vector<TensorData> tensors;
         for (const StateTensor& t : share_) {
-            tensors.push_back({t.name, t.dtype, t.shape, t.data, t.bytes});
-            report["tensors"][t.name] = tensor_hash(t);
+            tensors.push_back({t.name, t.dtype, t.box.shape, t.data, bytes_of(t)});
+            const Digest digest = digest_of(t);
+            report["tensors"][t.name] = {
+                {"start", t.box.start}, {"shape", t.box.shape}, {"digest", {digest.low, digest.high}}};
         }
         const FileSummary summary = write_safetensors(temporary_ / file_, tensors);
         report["size"] = summary.size;
@@ -172,22 +191,29 @@ void CheckpointWriter::commit(const std::vector<std::string>& reports, int64_t& 
     try {
         Manifest manifest;
         manifest.info = info_;
-        std::map<std::string, std::string> hashes;
+        manifest.tensors = whole_state_;
+        std::map<std::string, Digest> digests;
         for (size_t r = 0; r < reports.size(); r++) {
             const Json report = Json::parse(reports[r]);
+            const std::string file = file_name(int(r));
             if (report.contains("error")) fail(Exit::disk, report["error"].get<std::string>());
-            manifest.files[file_name(int(r))] = {report["size"].get<int64_t>(), report["hash"].get<std::string>()};
+            manifest.files[file] = {report["size"].get<int64_t>(), report["hash"].get<std::string>()};
             bytes += report["size"].get<int64_t>();
-            if (report.contains("tensors"))
-                for (const auto& [name, hash] : report["tensors"].items()) hashes[name] = hash.get<std::string>();
-        }
-        for (size_t i = 0; i < state_.size(); i++) {
-            const StateTensor& t = state_[i];
-            const Piece piece{file_name(owner_[i]), std::vector<int64_t>(t.shape.size(), 0), t.shape};
-            manifest.tensors[t.name] = {t.dtype, t.shape, {piece}};
+            if (!report.contains("tensors")) continue;
+            for (const auto& [name, piece] : report["tensors"].items()) {
+                manifest.tensors[name].pieces.push_back(
+                    {file, {piece["start"].get<std::vector<int64_t>>(), piece["shape"].get<std::vector<int64_t>>()}});
+                digests[name].low += piece["digest"][0].get<uint64_t>();
+                digests[name].high += piece["digest"][1].get<uint64_t>();
+            }
         }
         Hash digest;
-        for (const auto& [name, hash] : hashes) digest.add(hash);
+        for (const auto& [name, t] : manifest.tensors) {
+            digest.add(name);
+            digest.add(t.dtype);
+            digest.add(t.shape.data(), t.shape.size() * sizeof(int64_t));
+            digest.add(&digests[name], sizeof(Digest));
+        }
         manifest.info.digest = digest.hex();
 
         const fs::path final_path = folder_ / step_name(info_.step);

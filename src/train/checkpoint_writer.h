@@ -1,6 +1,6 @@
 // Saves checkpoints, in the background if asked. begin() and finish() are collective; done() is not.
 //
-//     step-00001200.tmp/   every rank writes and fsyncs its file of whole tensors
+//     step-00001200.tmp/   every rank writes and fsyncs the rows it answers for
 //     manifest.json        rank 0, when all have: sizes, hashes, pieces
 //     step-00001200/       one rename; then LATEST, then what `keep` lets go
 //
@@ -35,20 +35,20 @@ class CheckpointWriter {
  private:
     void write_share();
     void commit(const std::vector<std::string>& reports, int64_t& bytes);
+    void prune(const std::filesystem::path& just_written);
 
     std::filesystem::path folder_, temporary_;
     bool async_;
     int64_t keep_;
     CheckpointInfo info_;
-    std::vector<StateTensor> state_, share_;
-    std::vector<int> owner_;      // of each tensor of the state
-    std::vector<char> snapshot_;  // kept between saves: nothing is allocated twice
-    std::string file_, report_;   // report: JSON of size, hash, tensor hashes, or of an error
+    std::map<std::string, StoredTensor> whole_state_;  // without pieces
+    std::vector<StateTensor> share_;                   // what this rank writes
+    std::vector<char> snapshot_;                       // kept between saves: nothing is allocated twice
+    std::string file_, report_;                        // report: JSON of size, hash, pieces, or of an error
     std::thread thread_;
     std::atomic<bool> written_{false};
     bool pending_ = false;
     std::set<std::filesystem::path> whole_;  // steps that this writer has written: known to be valid
-    void prune(const std::filesystem::path& just_written);
 };
 
 }  // namespace sluice

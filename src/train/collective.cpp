@@ -22,7 +22,7 @@ int collectively(Comm& comm, const std::function<void()>& body) {
         message = "out of memory: lower train.micro_batch or set train.recompute: block";
     }
     std::vector<int64_t> codes(size_t(comm.size()));
-    comm.all_gather(codes.data(), &code, sizeof code);
+    comm.all_gather(codes.data(), &code, 1);
     for (int r = 0; r < comm.size(); r++) {
         if (codes[size_t(r)] == 0) continue;
         if (r == comm.rank()) std::fprintf(stderr, "error: %s\n", message.c_str());

@@ -8,7 +8,7 @@
 namespace sluice {
 
 template <class B>
-Evaluation evaluate(Model<B>& model, ValidationData& data, const EvaluationSpec& spec, Comm& comm) {
+Evaluation evaluate(Model<B>& model, ValidationData& data, const EvaluationSpec& spec) {
     const int64_t predicted = data.tokens() - 1, length = spec.length;
     int64_t windows = (predicted + length - 1) / length;
     if (spec.windows > 0) windows = std::min(windows, spec.windows);
@@ -29,12 +29,21 @@ Evaluation evaluate(Model<B>& model, ValidationData& data, const EvaluationSpec&
                                  spec.delimiter >= 0 ? first.data() : nullptr);
         sums[1] += double(sequences * tokens_each);
     };
-    int64_t turn = 0;  // passes go round the ranks
-    for (int64_t w = 0; w < whole; w += spec.sequences)
-        if (turn++ % comm.size() == comm.rank()) run(w, std::min(spec.sequences, whole - w), length);
-    if (whole < windows && turn % comm.size() == comm.rank()) run(whole, 1, predicted - whole * length);
-
-    comm.all_reduce(sums, 2);
+    // Passes go round the data-parallel ranks. Experts are shared by some of these: a rank whose turn does not come
+    // takes part without tokens.
+    const Place& place = model.mesh().place;
+    const int64_t full = (whole + spec.sequences - 1) / spec.sequences, passes = full + (whole < windows);
+    for (int64_t turn = place.data_rank; turn < (passes + place.data - 1) / place.data * place.data;
+         turn += place.data) {
+        const int64_t w = turn * spec.sequences;
+        if (turn < full)
+            run(w, std::min(spec.sequences, whole - w), length);
+        else if (turn < passes)
+            run(whole, 1, predicted - whole * length);
+        else
+            run(0, 0, 0);
+    }
+    model.mesh().data->all_reduce(sums, 2);
     Evaluation e;
     e.tokens = int64_t(sums[1]);
     e.loss = e.tokens > 0 ? sums[0] / sums[1] : 0;
@@ -44,7 +53,7 @@ Evaluation evaluate(Model<B>& model, ValidationData& data, const EvaluationSpec&
     return e;
 }
 
-template Evaluation evaluate(Model<Cpu<float>>&, ValidationData&, const EvaluationSpec&, Comm&);
-template Evaluation evaluate(Model<Cpu<double>>&, ValidationData&, const EvaluationSpec&, Comm&);
+template Evaluation evaluate(Model<Cpu<float>>&, ValidationData&, const EvaluationSpec&);
+template Evaluation evaluate(Model<Cpu<double>>&, ValidationData&, const EvaluationSpec&);
 
 }  // namespace sluice

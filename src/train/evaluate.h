@@ -4,7 +4,6 @@
 #include <optional>
 
 #include "model/model.h"
-#include "parallel/comm.h"
 #include "train/data.h"
 
 namespace sluice {
@@ -23,8 +22,8 @@ struct EvaluationSpec {
     int64_t delimiter;  // for the document mask; below 0: none
 };
 
-// Collective: every rank takes its share of the windows.
+// Collective over the model's mesh: every data-parallel rank takes its share of the windows.
 template <class B>
-Evaluation evaluate(Model<B>& model, ValidationData& data, const EvaluationSpec& spec, Comm& comm);
+Evaluation evaluate(Model<B>& model, ValidationData& data, const EvaluationSpec& spec);
 
 }  // namespace sluice

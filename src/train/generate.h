@@ -14,7 +14,7 @@ struct Sampling {
 };
 
 // The tokens that follow `prompt` (not empty). The model sees the last `window` tokens; `banned` is never drawn (below
-// 0: none).
+// 0: none). Collective over the model's mesh; every rank gets the same tokens.
 template <class B>
 std::vector<int32_t> generate(Model<B>& model, std::vector<int32_t> prompt, int64_t window, int32_t banned,
                               const Sampling& sampling);

@@ -18,7 +18,7 @@ std::vector<int64_t> to_extents(const Json& value, const char* what) {
     return extents;
 }
 
-bool overlap(const Piece& a, const Piece& b) {
+bool overlap(const Box& a, const Box& b) {
     for (size_t d = 0; d < a.shape.size(); d++)
         if (a.start[d] + a.shape[d] <= b.start[d] || b.start[d] + b.shape[d] <= a.start[d]) return false;
     return true;
@@ -32,7 +32,7 @@ void check_cover(const StoredTensor& t) {
         return n;
     };
     unsigned __int128 covered = 0;
-    for (const Piece& p : t.pieces) {
+    for (const auto& [file, p] : t.pieces) {
         if (p.start.size() != t.shape.size() || p.shape.size() != t.shape.size())
             throw JsonError("a piece of another rank");
         for (size_t d = 0; d < t.shape.size(); d++)
@@ -42,7 +42,7 @@ void check_cover(const StoredTensor& t) {
     }
     for (size_t i = 0; i < t.pieces.size(); i++)
         for (size_t j = 0; j < i; j++)
-            if (overlap(t.pieces[i], t.pieces[j])) throw JsonError("pieces overlap");
+            if (overlap(t.pieces[i].box, t.pieces[j].box)) throw JsonError("pieces overlap");
     if (covered != volume(t.shape)) throw JsonError("pieces do not cover the tensor");
 }
 
@@ -50,8 +50,8 @@ StoredTensor parse_tensor(const Json& value, const Manifest& manifest) {
     StoredTensor t{to_text(member(value, "dtype"), "dtype"), to_extents(member(value, "shape"), "shape"), {}};
     if (!member(value, "pieces").is_array()) throw JsonError("'pieces' is not a list");
     for (const Json& p : value["pieces"]) {
-        t.pieces.push_back({to_text(member(p, "file"), "file"), to_extents(member(p, "start"), "start"),
-                            to_extents(member(p, "shape"), "shape")});
+        t.pieces.push_back({to_text(member(p, "file"), "file"),
+                            {to_extents(member(p, "start"), "start"), to_extents(member(p, "shape"), "shape")}});
         if (!manifest.files.count(t.pieces.back().file))
             throw JsonError("file '" + t.pieces.back().file + "' is not listed");
     }
@@ -77,7 +77,7 @@ std::string manifest_text(const Manifest& m) {
     for (const auto& [name, t] : m.tensors) {
         Json& out = json["tensors"][name] = {{"dtype", t.dtype}, {"shape", t.shape}, {"pieces", Json::array()}};
         for (const Piece& p : t.pieces)
-            out["pieces"].push_back({{"file", p.file}, {"start", p.start}, {"shape", p.shape}});
+            out["pieces"].push_back({{"file", p.file}, {"start", p.box.start}, {"shape", p.box.shape}});
     }
     return json.dump(1) + "\n";
 }

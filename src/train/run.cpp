@@ -36,7 +36,11 @@ class Run {
     using B = Cpu<float>;
 
     Run(const Config& config, Comm& comm, const Text& text)
-        : config_(config), comm_(comm), text_(text), folder_(std::filesystem::path(config.run.dir) / config.run.name) {}
+        : config_(config),
+          comm_(comm),
+          mesh_(comm, mesh_shape(config.model, config.parallel)),
+          text_(text),
+          folder_(std::filesystem::path(config.run.dir) / config.run.name) {}
 
     // What can fail on every rank alike, before the first collective of training.
     void open();
@@ -51,6 +55,7 @@ class Run {
     bool last() const { return step() >= config_.train.steps; }
 
     void load(const Checkpoint& from, bool weights_only);
+    std::string mesh_text() const;
     CheckpointInfo info() const;
     void save();
     void finish_save();
@@ -62,6 +67,7 @@ class Run {
 
     Config config_;
     Comm& comm_;
+    Mesh mesh_;
     const Text& text_;
     std::filesystem::path folder_;
     std::unique_ptr<Log> log_;
@@ -92,7 +98,7 @@ void Run::open() {
         fail(Exit::data, "sample.every needs a tokenizer, and none is recorded beside the shards: give data.tokenizer");
     data_.emplace(data, config_.model.vocab, config_.run.seed);
     for (const auto& set : data.validation) validation_.emplace_back(set, config_.model.vocab);
-    trainer_.emplace(config_, comm_, delimiter_);
+    trainer_.emplace(config_, mesh_, delimiter_);
 }
 
 void Run::restore() {
@@ -108,7 +114,7 @@ void Run::restore() {
 
 void Run::load(const Checkpoint& from, bool weights_only) {
     auto state = trainer_->state();
-    if (weights_only) state.resize(trainer_->model().tensors().size());
+    if (weights_only) state.resize(trainer_->model().tensors().size());  // the weights stand first
     for (const auto& name : load_checkpoint(from, state, weights_only))
         origin_.warnings.push_back("init_from has no '" + name + "': it starts from its initial value");
     if (weights_only) return;
@@ -122,7 +128,7 @@ void Run::greet() {
     const ParameterCounts n = count_parameters(config_.model);
     flops_ = flops_per_token(config_.model, config_.data.sequence_length);
     peak_ = measure_gemm_rate() * comm_.size();
-    log_->info("run " + folder_.string() + " | " + std::to_string(comm_.size()) + " ranks | seed " +
+    log_->info("run " + folder_.string() + " | " + std::to_string(comm_.size()) + " ranks" + mesh_text() + " | seed " +
                std::to_string(config_.run.seed));
     log_->info("model " + format_count(double(n.total)) + " parameters, " + format_count(double(n.gates)) +
                " in gates | " + format_count(flops_) + " FLOPs a token | " + format_bytes(double(trainer_->bytes())) +
@@ -137,6 +143,17 @@ void Run::greet() {
         log_->info((origin_.weights_only ? "weights from " : "resumed from ") + origin_.checkpoint->path.string());
 }
 
+// " (data 4 x tensor 2, expert 2, zero 1)" where there is more than data parallelism.
+std::string Run::mesh_text() const {
+    const ParallelSpec& p = config_.parallel;
+    if (p.tensor == 1 && p.expert == 1 && p.zero == 0) return "";
+    std::string text = " (data " + std::to_string(mesh_.place.data);
+    if (p.tensor > 1) text += " x tensor " + std::to_string(p.tensor) + (p.sequence ? " with sequence" : "");
+    if (p.expert > 1) text += ", expert " + std::to_string(p.expert);
+    if (p.zero > 0) text += ", zero " + std::to_string(p.zero);
+    return text + ")";
+}
+
 // ---------------------------------------------------------------- checkpoints
 CheckpointInfo Run::info() const {
     const Progress& p = trainer_->progress();
@@ -149,7 +166,11 @@ CheckpointInfo Run::info() const {
     info.skipped = p.skipped;
     info.skipped_in_a_row = p.skipped_in_a_row;
     info.config_yaml = dump_yaml(config_);
-    info.mesh = {{"data", comm_.size()}, {"tensor", 1}, {"expert", 1}};
+    info.mesh = {{"data", mesh_.place.data},
+                 {"tensor", mesh_.place.tensor},
+                 {"expert", mesh_.place.expert},
+                 {"sequence", mesh_.place.sequence},
+                 {"zero", config_.parallel.zero}};
     return info;
 }
 
@@ -252,6 +273,14 @@ void Run::log_step(const StepResult& result, MetricsRow& row) {
     row.emplace_back("memory_bytes", int64_t(trainer_->bytes()));
     row.emplace_back("seconds", seconds);
     row.emplace_back("skipped", p.skipped);
+    if (result.routing) {
+        const Balance balance = config_.model.moe.balance;
+        if (balance == Balance::global_batch || balance == Balance::micro_batch)
+            row.emplace_back("balance", result.routing->balance);
+        row.emplace_back("z", result.routing->z);
+        row.emplace_back("expert_load", result.routing->load);
+        row.emplace_back("router_entropy", result.routing->entropy);
+    }
     training_seconds_ = 0;
     steps_since_log_ = 0;
 }
@@ -261,7 +290,7 @@ void Run::evaluate_sets(MetricsRow& row) {
                               config_.eval.batches * config_.train.batch, delimiter_};
     for (size_t i = 0; i < validation_.size(); i++) {
         const std::string& name = config_.data.validation[i].name;
-        const Evaluation e = evaluate(trainer_->model(), validation_[i], spec, comm_);
+        const Evaluation e = evaluate(trainer_->model(), validation_[i], spec);
         log_->info("eval " + name + " | " + format_evaluation(step(), e.loss, e.perplexity, e.bits_per_byte, e.tokens));
         row.emplace_back("eval/" + name + "/loss", e.loss);
         row.emplace_back("eval/" + name + "/perplexity", e.perplexity);
@@ -270,7 +299,6 @@ void Run::evaluate_sets(MetricsRow& row) {
 }
 
 void Run::sample() {
-    if (!master()) return;  // others wait for it in the next step's sum
     std::vector<int32_t> prompt{text_.delimiter};
     for (int32_t id : text_.encode(config_.sample.prompt)) prompt.push_back(id);
     Sampling sampling;

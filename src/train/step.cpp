@@ -11,20 +11,25 @@
 namespace sluice {
 
 template <class B>
-Trainer<B>::Trainer(const Config& config, Comm& comm, int64_t delimiter)
+Trainer<B>::Trainer(const Config& config, Mesh& mesh, int64_t delimiter)
     : config_(config),
-      comm_(comm),
+      mesh_(mesh),
       delimiter_(delimiter),
+      zero_(config.parallel.zero > 0),
       model_(config.model, {config.train.micro_batch, config.data.sequence_length}, config.train.recompute,
-             Mode::training),
-      moments_("moments", 2 * size_t(model_.parameters()) * sizeof(T)),
+             Mode::training, mesh),
+      shares_(model_.tensors(), mesh, zero_),
+      moments_("moments", 2 * size_t(shares_.state()) * sizeof(T)),
+      gradient_shares_("gradient shares", zero_ ? size_t(shares_.state()) * sizeof(T) : 0),
       m_(reinterpret_cast<T*>(moments_.data())),
-      v_(m_ + model_.parameters()) {
+      v_(m_ + shares_.state()),
+      reduce_([this](size_t begin, size_t end) { reduce(begin, end); }) {
     const size_t tokens = size_t(config.train.micro_batch * config.data.sequence_length);
     sample_.resize(size_t(config.data.sequence_length + 1));
     tokens_.resize(tokens);
     targets_.resize(tokens);
     if (config.data.document_mask) first_.resize(tokens);
+    picks_.resize(model_.routing().size() * size_t(config.model.moe.experts));
     model_.initialise(config.run.seed);
 }
 
@@ -39,37 +44,91 @@ void Trainer<B>::read_micro_batch(const Samples& samples, int64_t first_sample) 
     }
 }
 
-// Leaves the step's gradient, of the mean loss over all ranks' tokens, in the model; returns this rank's sum of losses.
+// Leaves the step's gradient, of the mean loss over all ranks' tokens, in the model or the shares; returns this rank's
+// part of that loss.
 template <class B>
 double Trainer<B>::forward_backward(const Samples& samples) {
-    const int64_t m = config_.train.micro_batch, ranks = comm_.size();
+    const int64_t m = config_.train.micro_batch, ranks = mesh_.place.data;
     const double scale = 1 / double(config_.train.batch * config_.data.sequence_length);
+    const int64_t micro_batches = config_.train.batch / (m * ranks);
     fill<B>({}, model_.gradients(), T(0), model_.parameters());
+    model_.begin_routing();
     double loss = 0;
-    for (int64_t u = 0; u < config_.train.batch / (m * ranks); u++) {
-        read_micro_batch(samples, consumed_ + (u * ranks + comm_.rank()) * m);
+    for (int64_t u = 0; u < micro_batches; u++) {
+        read_micro_batch(samples, consumed_ + (u * ranks + mesh_.place.data_rank) * m);
         loss += model_.forward_backward({m, config_.data.sequence_length}, tokens_.data(), targets_.data(),
-                                        first_.empty() ? nullptr : first_.data(), scale);
+                                        first_.empty() ? nullptr : first_.data(), scale,
+                                        u + 1 == micro_batches ? reduce_ : none_);
     }
+    mesh_.data->finish();
+    mesh_.expert_data->finish();
     return loss * scale;
 }
 
 template <class B>
+void Trainer<B>::reduce(size_t begin, size_t end) {
+    const auto& tensors = model_.tensors();
+    for (size_t i = begin; i < end; i++) {
+        const TensorInfo& t = tensors[i];
+        if (!t.trained()) continue;
+        T* gradient = model_.gradients() + t.offset;
+        if (t.cut.gradient == Cut::over_tensor) mesh_.tensor->all_reduce(gradient, t.count);
+        if (t.cut.gradient == Cut::over_replicas) mesh_.replicas->all_reduce(gradient, t.count);
+        const Share& share = shares_[i];
+        if (zero_)
+            share.group->start_reduce_scatter(reinterpret_cast<T*>(gradient_shares_.data()) + share.state,
+                                              static_cast<const T*>(gradient), share.counts.data());
+        else
+            share.group->start_all_reduce(gradient, t.count);
+    }
+}
+
+// Of this rank's shares: every element of the model is in one rank's.
+template <class B>
+double Trainer<B>::sum_of_squares() const {
+    double sum = 0;
+    for (size_t i = 0; i < model_.tensors().size(); i++)
+        if (shares_[i].first && model_.tensors()[i].trained())
+            sum += sluice::sum_of_squares<B>({}, gradient(i) + (zero_ ? 0 : shares_[i].begin), shares_[i].count);
+    return sum;
+}
+
+template <class B>
+RoutingResult Trainer<B>::routing(const double* sums) {
+    const int64_t layers = config_.model.layers, experts = config_.model.moe.experts;
+    std::copy_n(model_.routing()[0].picks, layers * experts, picks_.begin());
+    mesh_.data->all_reduce(picks_.data(), layers * experts);
+    const double mean =
+        double(config_.train.batch * config_.data.sequence_length * config_.model.moe.top_k) / double(experts);
+    const int64_t most = *std::max_element(picks_.begin(), picks_.end());
+    return {sums[0] / double(layers), sums[1] / double(layers), double(most) / mean, sums[2] / double(layers)};
+}
+
+template <class B>
 StepResult Trainer<B>::step(const Samples& samples, Votes votes) {
-    double sums[3] = {forward_backward(samples), votes.stop ? 1.0 : 0.0, votes.saved ? 1.0 : 0.0};
-    comm_.all_reduce(sums, 3);
-    comm_.all_reduce(model_.gradients(), model_.parameters());
-    const double grad_norm = std::sqrt(sum_of_squares<B>({}, model_.gradients(), model_.parameters()));
+    const double loss = forward_backward(samples);
+    // Ranks of a tensor group have the same tokens: one of them tells.
+    const double tells = mesh_.place.tensor_rank == 0 ? 1 : 0;
+    double sums[7] = {tells * loss, votes.stop ? 1.0 : 0.0, votes.saved ? 1.0 : 0.0, sum_of_squares(), 0, 0, 0};
+    for (const Routing& r : model_.routing()) {
+        sums[4] += tells * r.sums.balance;
+        sums[5] += tells * r.sums.z;
+        sums[6] += tells * r.sums.entropy;
+    }
+    mesh_.world.all_reduce(sums, 7);
+    const double grad_norm = std::sqrt(sums[3]);
+    StepResult result{sums[0], grad_norm, 0, false, int64_t(sums[1]), int64_t(sums[2]), {}};
+    if (!model_.routing().empty()) result.routing = routing(sums + 4);
 
     // A NaN or infinity on any rank is in the sums of every rank: all decide alike.
-    const bool finite = std::isfinite(sums[0]) && std::isfinite(grad_norm);
+    result.applied = std::isfinite(sums[0]) && std::isfinite(grad_norm);
     progress_.step++;
     consumed_ += config_.train.batch;
-    const double lr = learning_rate(config_, progress_.step);
-    if (finite) update(lr, grad_norm);
-    progress_.skipped += !finite;
-    progress_.skipped_in_a_row = finite ? 0 : progress_.skipped_in_a_row + 1;
-    return {sums[0], grad_norm, lr, finite, int64_t(sums[1]), int64_t(sums[2])};
+    result.lr = learning_rate(config_, progress_.step);
+    if (result.applied) update(result.lr, grad_norm);
+    progress_.skipped += !result.applied;
+    progress_.skipped_in_a_row = result.applied ? 0 : progress_.skipped_in_a_row + 1;
+    return result;
 }
 
 template <class B>
@@ -80,11 +139,17 @@ void Trainer<B>::update(double lr, double grad_norm) {
     if (n.grad_clip > 0 && grad_norm > n.grad_clip) step.gradient_scale = n.grad_clip / grad_norm;
     step.correction1 = 1 - std::pow(n.beta1, double(progress_.updates));
     step.correction2 = 1 - std::pow(n.beta2, double(progress_.updates));
-    for (const TensorInfo& t : model_.tensors()) {
+    for (size_t i = 0; i < model_.tensors().size(); i++) {
+        const TensorInfo& t = model_.tensors()[i];
+        const Share& share = shares_[i];
+        if (!t.trained()) continue;
         step.weight_decay = t.decay == Decay::yes ? n.weight_decay : 0;
-        adamw<B>({}, model_.weights() + t.offset, m_ + t.offset, v_ + t.offset, model_.gradients() + t.offset, t.count,
-                 step);
+        T* w = model_.weights() + t.offset;
+        adamw<B>({}, w + (zero_ ? share.begin : 0), m_ + share.state, v_ + share.state, gradient(i),
+                 zero_ ? share.count : t.count, step);
+        if (zero_) share.group->all_gather(w, static_cast<const T*>(w) + share.begin, share.counts.data());
     }
+    if (!picks_.empty()) model_.move_biases(picks_.data(), config_.model.moe.bias_rate);
 }
 
 template <class B>
@@ -97,17 +162,29 @@ template <class B>
 std::vector<StateTensor> Trainer<B>::state() {
     std::vector<StateTensor> state;
     const std::string dtype = std::is_same_v<T, double> ? "F64" : "F32";
-    const auto list = [&](const std::string& prefix, T* base) {
-        for (const TensorInfo& t : model_.tensors())
-            state.push_back({prefix + t.name, dtype, t.shape, base + t.offset, size_t(t.count) * sizeof(T)});
+    const auto list = [&](const std::string& prefix, size_t i, T* data, bool share_only) {
+        const TensorInfo& t = model_.tensors()[i];
+        const Box share = box_of_rows(t, shares_[i].rows);
+        state.push_back({prefix + t.name, dtype, t.shape, share_only ? share : t.box, data,
+                         shares_[i].first ? share : box_of_rows(t, {0, 0})});
     };
-    list("", model_.weights());
-    list("adam.m/", m_);
-    list("adam.v/", v_);
+    const size_t count = model_.tensors().size();
+    for (size_t i = 0; i < count; i++) list("", i, model_.weights() + model_.tensors()[i].offset, false);
+    for (auto [prefix, moments] : {std::pair{"adam.m/", m_}, {"adam.v/", v_}})
+        for (size_t i = 0; i < count; i++)
+            if (model_.tensors()[i].trained()) list(prefix, i, moments + shares_[i].state, zero_);
     return state;
+}
+
+template <class B>
+OptimizerBytes plan_optimizer(const ModelSpec& spec, const Place& place, bool zero) {
+    const size_t state = size_t(optimizer_state(Model<B>::tensors(spec, place), place, zero)) * sizeof(typename B::T);
+    return {2 * state, zero ? state : 0};
 }
 
 template class Trainer<Cpu<float>>;
 template class Trainer<Cpu<double>>;
+template OptimizerBytes plan_optimizer<Cpu<float>>(const ModelSpec&, const Place&, bool);
+template OptimizerBytes plan_optimizer<Cpu<double>>(const ModelSpec&, const Place&, bool);
 
 }  // namespace sluice

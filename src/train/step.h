@@ -1,13 +1,15 @@
 // One training step on every rank: micro-batches, sums over ranks, the check for non-finite values, clip, AdamW.
 #pragma once
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "config/specs.h"
 #include "model/model.h"
-#include "parallel/comm.h"
+#include "parallel/mesh.h"
 #include "train/checkpoint.h"
+#include "train/shares.h"
 
 namespace sluice {
 
@@ -19,10 +21,18 @@ struct Progress {
     int64_t skipped = 0, skipped_in_a_row = 0;
 };
 
+// Of the routers, over all tokens of the step; means over layers.
+struct RoutingResult {
+    double balance, z;  // losses without their coefficients; balance 1: even
+    double load;        // picks of the busiest expert of any layer over the mean
+    double entropy;     // of the router's probabilities, in nats
+};
+
 struct StepResult {
     double loss, grad_norm, lr;  // of the weights before the update
     bool applied;                // false: something was not finite, and no rank changed its weights
     int64_t stop_votes, saved_votes;
+    std::optional<RoutingResult> routing;  // with experts
 };
 
 // What ranks tell each other on the way; sums of these are the same everywhere, so all act alike.
@@ -37,7 +47,7 @@ class Trainer {
     using T = typename B::T;
 
     // delimiter: begins a document, for document_mask; below 0: none.
-    Trainer(const Config& config, Comm& comm, int64_t delimiter);
+    Trainer(const Config& config, Mesh& mesh, int64_t delimiter);
 
     // Takes the next step. All ranks get the same result.
     StepResult step(const Samples& samples, Votes votes = {});
@@ -48,24 +58,45 @@ class Trainer {
     int64_t tokens() const { return consumed_ * config_.data.sequence_length; }
 
     Model<B>& model() { return model_; }
-    // Weights under their names and moments under adam.m/NAME, adam.v/NAME: what a checkpoint holds.
+    // Weights under their names and moments under adam.m/NAME, adam.v/NAME: what a checkpoint holds, as this rank does.
     std::vector<StateTensor> state();
-    size_t bytes() const { return model_.bytes().total() + moments_.bytes(); }
+    size_t bytes() const { return model_.bytes().total() + optimizer_bytes(); }
+    size_t optimizer_bytes() const { return moments_.bytes() + gradient_shares_.bytes(); }
 
  private:
     double forward_backward(const Samples& samples);
-    void update(double lr, double grad_norm);
     void read_micro_batch(const Samples& samples, int64_t first_sample);
+    // Completes the gradients of some tensors: over ranks that hold parts of the sum, then over the data group.
+    void reduce(size_t begin, size_t end);
+    // The complete gradient of a tensor, or with zero of this rank's share of it.
+    T* gradient(size_t tensor) const {
+        return zero_ ? reinterpret_cast<T*>(gradient_shares_.data()) + shares_[tensor].state
+                     : model_.gradients() + model_.tensors()[tensor].offset;
+    }
+    double sum_of_squares() const;
+    RoutingResult routing(const double* sums);
+    void update(double lr, double grad_norm);
 
     Config config_;
-    Comm& comm_;
+    Mesh& mesh_;
     int64_t delimiter_;
+    bool zero_;
     Model<B> model_;
-    Arena moments_;
+    Shares shares_;
+    Arena moments_, gradient_shares_;  // the latter with zero: sums over the data group, a share a tensor
     T *m_, *v_;
+    GradientsReady reduce_, none_;
     Progress progress_;
     int64_t consumed_ = 0;
     std::vector<int32_t> sample_, tokens_, targets_, first_;  // (length + 1), (micro_batch, length) each
+    std::vector<int64_t> picks_;                              // (layers, experts), of all ranks
 };
+
+// Bytes of the optimizer, planned: its moments, and with zero the gradients' shares.
+struct OptimizerBytes {
+    size_t moments, gradient_shares;
+};
+template <class B>
+OptimizerBytes plan_optimizer(const ModelSpec& spec, const Place& place, bool zero);
 
 }  // namespace sluice

@@ -175,17 +175,25 @@ TEST(Refuse, Data) {
 }
 
 TEST(Refuse, WhatIsNotBuiltYet) {
-    const Overrides moe{"model.moe={experts: 4, top_k: 2, hidden: 8}"};
-    expect_refused(moe, "model.moe.experts", "not built");
-    expect_loads(moe, Purpose::plan);
     expect_refused({"device=cuda"}, "device", "this build has no CUDA backend");
     expect_loads({"device=cuda"}, Purpose::plan);
     expect_refused({"train.precision=bf16"}, "train.precision", "fp32");
     expect_loads({"train.precision=bf16"}, Purpose::plan);
     expect_refused({"probes.every=1"}, "probes.every", "not built");
-    for (auto purpose : {Purpose::train, Purpose::plan})
-        for (auto text : {"parallel.tensor=2", "parallel.expert=2", "parallel.sequence=true", "parallel.zero=1"})
-            expect_refused({text}, "parallel.", "not built", purpose);
+}
+
+TEST(Refuse, Meshes) {
+    const std::string moe = "model.moe={experts: 4, top_k: 2, hidden: 6, shared_hidden: 4}";
+    expect_loads({"model.heads=4", "model.kv_heads=2", "model.ffn.hidden=8", "parallel.tensor=4"});
+    expect_loads({moe, "parallel.expert=2", "parallel.tensor=2", "parallel.sequence=true", "parallel.zero=1"});
+    expect_refused({"model.heads=6", "model.hidden=24", "parallel.tensor=4"}, "parallel.tensor", "model.heads (6)");
+    expect_refused({"model.heads=12", "model.kv_heads=6", "model.hidden=24", "model.ffn.hidden=8", "parallel.tensor=4"},
+                   "parallel.tensor", "model.kv_heads (6)");
+    expect_refused({"model.ffn.hidden=7", "parallel.tensor=2"}, "parallel.tensor", "model.ffn.hidden (7)");
+    expect_refused({moe, "model.moe.hidden=5", "parallel.tensor=2"}, "parallel.tensor", "model.moe.hidden (5)");
+    expect_refused({moe, "model.moe.shared_hidden=5", "parallel.tensor=2"}, "parallel.tensor", "shared_hidden (5)");
+    expect_refused({moe, "parallel.expert=3"}, "parallel.expert", "model.moe.experts (4)");
+    expect_refused({"parallel.expert=2"}, "parallel.expert", "no experts");
 }
 
 TEST(Refuse, SaysWhereTheValueStands) {

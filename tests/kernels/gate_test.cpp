@@ -53,9 +53,9 @@ TEST(HeadMean, Gradients) {
         for (const Into into : {Into::overwrite, Into::add})
             hold("head mean", {noise(size_t(rows * heads * channels), 1)}, size_t(rows * channels),
                  [=]<class T>(const Tensors<T>& x, const std::vector<T>& dout, std::vector<T>& y) {
-                     head_mean_forward<Cpu<T>>({}, y.data(), x[0].data(), rows, heads, channels);
+                     head_mean_forward<Cpu<T>>({}, y.data(), x[0].data(), rows, heads, channels, 2 * heads);
                      Tensors<T> g{std::vector<T>(x[0].size(), into == Into::add ? T(0) : T(NAN))};
-                     head_mean_backward<Cpu<T>>({}, g[0].data(), dout.data(), rows, heads, channels, into);
+                     head_mean_backward<Cpu<T>>({}, g[0].data(), dout.data(), rows, heads, channels, 2 * heads, into);
                      return g;
                  });
 }

@@ -51,13 +51,15 @@ TEST(Bias, Gradients) {
 TEST(Embedding, Gradients) {
     const std::vector<int32_t> tokens{2, 0, 2, 2, 4};
     for (const int width : {1, 7, 130})
-        hold("embedding", {noise(size_t(5 * width), 1)}, size_t(5 * width),
-             [&]<class T>(const Tensors<T>& x, const std::vector<T>& dout, std::vector<T>& y) {
-                 embedding_forward<Cpu<T>>({}, y.data(), tokens.data(), x[0].data(), 5, width);
-                 Tensors<T> g{std::vector<T>(x[0].size())};
-                 embedding_backward<Cpu<T>>({}, g[0].data(), dout.data(), tokens.data(), 5, width);
-                 return g;
-             });
+        for (const auto [first, vocab] : {std::array{0, 5}, {1, 2}, {4, 0}})  // the whole, or a part of the ids
+            hold("embedding", {noise(size_t(vocab * width), 1)}, size_t(5 * width),
+                 [&, first = first, vocab = vocab]<class T>(const Tensors<T>& x, const std::vector<T>& dout,
+                                                            std::vector<T>& y) {
+                     embedding_forward<Cpu<T>>({}, y.data(), tokens.data(), x[0].data(), 5, width, first, vocab);
+                     Tensors<T> g{std::vector<T>(x[0].size())};
+                     embedding_backward<Cpu<T>>({}, g[0].data(), dout.data(), tokens.data(), 5, width, first, vocab);
+                     return g;
+                 });
 }
 
 TEST(RmsNorm, Gradients) {
@@ -148,30 +150,58 @@ TEST(Residual, ClipsAndPassesNoGradient) {
     EXPECT_EQ(dy, (std::vector<double>{0, 0, 1, 0}));
 }
 
+// The loss and the slope of rows of logits, whose vocabulary is cut into parts.
+template <class T>
+void cross_entropy(std::vector<T>& losses, std::vector<T>& slopes, const std::vector<T>& logits,
+                   const std::vector<int32_t>& targets, int64_t vocab, int64_t parts, const std::vector<T>& scales) {
+    const int64_t rows = int64_t(targets.size()), width = (vocab + parts - 1) / parts;
+    std::vector<T> stats(size_t(3 * rows * parts)), lse(static_cast<size_t>(rows)), row;
+    const auto cut = [&](int64_t r, int64_t p) {
+        const int64_t begin = std::min(vocab, p * width), end = std::min(vocab, begin + width);
+        row.assign(logits.begin() + r * vocab + begin, logits.begin() + r * vocab + end);
+        return begin;
+    };
+    for (int64_t p = 0; p < parts; p++)
+        for (int64_t r = 0; r < rows; r++) {
+            const int64_t begin = cut(r, p);
+            cross_entropy_stats<Cpu<T>>({}, &stats[size_t(3 * (p * rows + r))], row.data(), &targets[size_t(r)], 1,
+                                        begin, int64_t(row.size()));
+        }
+    cross_entropy_join<Cpu<T>>({}, losses.data(), lse.data(), stats.data(), targets.data(), rows, parts);
+    for (int64_t p = 0; p < parts; p++)
+        for (int64_t r = 0; r < rows; r++) {
+            const int64_t begin = cut(r, p);
+            cross_entropy_backward<Cpu<T>>({}, row.data(), &lse[size_t(r)], &targets[size_t(r)], 1, begin,
+                                           int64_t(row.size()), double(scales[size_t(r)]));
+            std::copy(row.begin(), row.end(), slopes.begin() + r * vocab + begin);
+        }
+}
+
 TEST(CrossEntropy, Gradients) {
-    for (const auto [rows, vocab] : {std::array{1, 2}, {5, 37}, {3, 300}}) {
+    for (const auto [rows, vocab, parts] : {std::array{1, 2, 1}, {5, 37, 1}, {3, 300, 1}, {5, 37, 3}, {4, 5, 4}}) {
         std::vector<int32_t> targets;
         for (int r = 0; r < rows; r++) targets.push_back(r == 1 ? -1 : (7 * r) % vocab);
         hold("cross entropy", {noise(size_t(rows * vocab), 1)}, size_t(rows),
-             [&, vocab = vocab]<class T>(const Tensors<T>& x, const std::vector<T>& dout, std::vector<T>& y) {
+             [&, vocab = vocab, parts = parts]<class T>(const Tensors<T>& x, const std::vector<T>& dout,
+                                                        std::vector<T>& y) {
                  Tensors<T> g{x[0]};
-                 for (size_t r = 0; r < y.size(); r++)  // a row at a time: each has its own dout
-                     cross_entropy<Cpu<T>>({}, &y[r], &g[0][r * size_t(vocab)], &x[0][r * size_t(vocab)], &targets[r],
-                                           1, vocab, double(dout[r]));
+                 cross_entropy(y, g[0], x[0], targets, vocab, parts, dout);
                  return g;
              });
     }
 }
 
 TEST(CrossEntropy, SurvivesLargeLogitsAndShowsNaN) {
-    std::vector<float> logits{1e30f, -1e30f, 0}, loss(1);
-    const int32_t target = 0;
-    cross_entropy<Cpu<float>>({}, loss.data(), nullptr, logits.data(), &target, 1, 3, 1);
-    EXPECT_EQ(loss[0], 0);
-    logits[1] = std::numeric_limits<float>::quiet_NaN();
-    cross_entropy<Cpu<float>>({}, loss.data(), logits.data(), logits.data(), &target, 1, 3, 1);
-    EXPECT_TRUE(std::isnan(loss[0]));
-    EXPECT_TRUE(std::isnan(logits[2]));
+    std::vector<float> logits{1e30f, -1e30f, 0}, slopes(3), loss(1);
+    for (const int parts : {1, 2}) {
+        logits[1] = -1e30f;
+        cross_entropy<float>(loss, slopes, logits, {0}, 3, parts, {1});
+        EXPECT_EQ(loss[0], 0);
+        logits[1] = std::numeric_limits<float>::quiet_NaN();
+        cross_entropy<float>(loss, slopes, logits, {0}, 3, parts, {1});
+        EXPECT_TRUE(std::isnan(loss[0]));
+        EXPECT_TRUE(std::isnan(slopes[2]));
+    }
 }
 
 TEST(AdamW, FollowsTheFormula) {

@@ -23,7 +23,7 @@ TEST(Threads, Collectives) {
         EXPECT_EQ(d[0], 0.0 + 0.1 + 0.2 + 0.1 * 3);  // in rank order
         EXPECT_EQ(i[0], 1 + (int64_t{1} << 20) + (int64_t{1} << 40) + (int64_t{1} << 60));
         std::vector<int> all(4);
-        comm.all_gather(all.data(), &r, sizeof r);
+        comm.all_gather(all.data(), &r, 1);
         EXPECT_EQ(all, (std::vector<int>{0, 1, 2, 3}));
         int x = r;
         comm.broadcast(&x, sizeof x, 2);
@@ -57,7 +57,7 @@ TEST(Solo, IsAnIdentity) {
     comm->all_reduce(x.data(), 1);
     EXPECT_EQ(x[0], 1.5);
     int in = 3, out = 0;
-    comm->all_gather(&out, &in, sizeof in);
+    comm->all_gather(&out, &in, 1);
     EXPECT_EQ(out, 3);
 }
 

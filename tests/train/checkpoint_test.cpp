@@ -12,6 +12,7 @@
 
 #include "base/check.h"
 #include "base/file.h"
+#include "parallel/mesh.h"
 #include "support/folder.h"
 #include "train/checkpoint_writer.h"
 #include "train/manifest.h"
@@ -29,10 +30,20 @@ struct State {
         std::iota(b.begin(), b.end(), 10 * seed);
         c[0] = -seed;
     }
-    std::vector<StateTensor> list() {
-        return {{"a", "F32", {2, 3}, a.data(), 24},
-                {"b", "F32", {4, 5, 2}, b.data(), 160},
-                {"adam.m/a", "F32", {1}, c.data(), 4}};
+    // As one of `ranks` that hold everything, and share out the rows to be written.
+    std::vector<StateTensor> list(int64_t ranks = 1, int64_t rank = 0) {
+        std::vector<StateTensor> list{whole("a", {2, 3}, a.data()), whole("b", {4, 5, 2}, b.data()),
+                                      whole("adam.m/a", {1}, c.data())};
+        for (StateTensor& t : list) {
+            const Part rows = part_of(t.shape[0], ranks, rank);
+            t.own.start[0] = rows.begin;
+            t.own.shape[0] = rows.size();
+        }
+        return list;
+    }
+    static StateTensor whole(const std::string& name, std::vector<int64_t> shape, float* data) {
+        const Box box{std::vector<int64_t>(shape.size(), 0), shape};
+        return {name, "F32", shape, box, data, box};
     }
     bool operator==(const State&) const = default;
 };
@@ -45,7 +56,7 @@ int64_t save(const fs::path& folder, State& state, int64_t step, int ranks = 1, 
         info.tokens = 100 * step;
         info.config_yaml = "run: {}\n";
         info.mesh = {{"data", ranks}};
-        writer.begin(comm, info, state.list());
+        writer.begin(comm, info, state.list(comm.size(), comm.rank()));
         writer.finish(comm);
     });
     return step;
@@ -115,7 +126,7 @@ TEST(Checkpoint, PiecesOfAnyBox) {
                 for (int64_t k = start[2]; k < start[2] + shape[2]; k++)
                     data.push_back(state.b[size_t((i * 5 + j) * 2 + k)]);
         m.files[file] = write_safetensors(step / file, {{"b", "F32", shape, data.data(), data.size() * 4}});
-        m.tensors["b"].pieces.push_back({file, start, shape});
+        m.tensors["b"].pieces.push_back({file, {start, shape}});
     };
     m.tensors["b"].pieces.clear();
     cut("x1.safetensors", {0, 0, 0}, {3, 2, 2});
@@ -131,7 +142,7 @@ TEST(Checkpoint, PiecesOfAnyBox) {
     EXPECT_TRUE(loaded == state);
     m.tensors["b"].pieces.pop_back();
     EXPECT_THROW(parse_manifest(manifest_text(m)), std::runtime_error) << "a hole";
-    m.tensors["b"].pieces.push_back({"x4.safetensors", {2, 0, 0}, {1, 5, 2}});
+    m.tensors["b"].pieces.push_back({"x4.safetensors", {{2, 0, 0}, {1, 5, 2}}});
     EXPECT_THROW(parse_manifest(manifest_text(m)), std::runtime_error) << "an overlap";
 }
 
@@ -200,7 +211,7 @@ TEST(Checkpoint, StateMustMatchNameByName) {
         EXPECT_NE(error_of([&] { load_checkpoint(c, list, false); }).find(name), std::string::npos);
     };
     auto list = state.list();
-    list.push_back({"extra", "F32", {1}, x.data(), 4});
+    list.push_back(State::whole("extra", {1}, x.data()));
     refuse(list, "'extra'");
     EXPECT_EQ(load_checkpoint(c, {list[0], list[1], list[3]}, true), std::vector<std::string>{"extra"});
     refuse({list[0], list[2]}, "'b'");

@@ -35,7 +35,8 @@ struct Course {
 Course run(int ranks, int steps, const Config& c) {
     Course course;
     run_threads(ranks, [&](Comm& comm) {
-        Trainer<Cpu<float>> trainer(c, comm, 0);
+        Mesh mesh(comm, {});
+        Trainer<Cpu<float>> trainer(c, mesh, 0);
         for (int s = 0; s < steps; s++) {
             const StepResult r = trainer.step(samples);
             if (comm.rank() > 0) continue;
@@ -99,7 +100,8 @@ TEST(Step, AccumulationAgreesWithOneMicroBatch) {
 
 TEST(Step, NotFiniteOnOneRankIsAppliedByNone) {
     run_threads(2, [&](Comm& comm) {
-        Trainer<Cpu<float>> trainer(config(), comm, 0);
+        Mesh mesh(comm, {});
+        Trainer<Cpu<float>> trainer(config(), mesh, 0);
         auto& model = trainer.model();
         trainer.step(samples);
         const int64_t other = model.tensors()[1].offset;  // past the embedding
@@ -123,7 +125,8 @@ TEST(Step, NotFiniteOnOneRankIsAppliedByNone) {
 
 TEST(Step, VotesAreSummed) {
     run_threads(3, [&](Comm& comm) {
-        Trainer<Cpu<float>> trainer(config({"train.batch=6"}), comm, 0);
+        Mesh mesh(comm, {});
+        Trainer<Cpu<float>> trainer(config({"train.batch=6"}), mesh, 0);
         EXPECT_EQ(trainer.step(samples, {comm.rank() == 1, true}).stop_votes, 1);
         EXPECT_EQ(trainer.step(samples, {false, true}).saved_votes, 3);
     });
@@ -131,10 +134,9 @@ TEST(Step, VotesAreSummed) {
 
 // Clip and decay by hand for one step of one weight.
 TEST(Step, ClipsTheNormAndDecaysMatricesOnly) {
-    const auto comm = solo_comm();
     const Config c = config({"optimizer.grad_clip=0.01", "optimizer.weight_decay=0.5", "schedule.warmup_steps=0",
                              "schedule.kind=constant"});
-    Trainer<Cpu<double>> trainer(c, *comm, 0);
+    Trainer<Cpu<double>> trainer(c, solo_mesh(), 0);
     auto& model = trainer.model();
     const std::vector<double> before(model.weights(), model.weights() + model.parameters());
     const StepResult r = trainer.step(samples);

@@ -1,0 +1,59 @@
+// A box within an array of any rank: what a rank holds of a tensor, and what a file does.
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+namespace sluice {
+
+inline int64_t volume(const std::vector<int64_t>& shape) {
+    int64_t count = 1;
+    for (int64_t extent : shape) count *= extent;
+    return count;
+}
+
+struct Box {
+    std::vector<int64_t> start, shape;
+    bool operator==(const Box&) const = default;
+};
+
+// What two boxes of one array share; some extent is 0 where that is nothing.
+inline Box intersection(const Box& a, const Box& b) {
+    Box both = a;
+    for (size_t d = 0; d < a.shape.size(); d++) {
+        both.start[d] = std::max(a.start[d], b.start[d]);
+        both.shape[d] =
+            std::max<int64_t>(0, std::min(a.start[d] + a.shape[d], b.start[d] + b.shape[d]) - both.start[d]);
+    }
+    return both;
+}
+
+// Calls run(offset in a, offset in b, count) for every stretch of `part` that is contiguous in both a and b, which hold
+// it, in row-major order. Offsets and counts are in elements.
+template <class F>
+void for_each_run(const Box& part, const Box& a, const Box& b, F run) {
+    const size_t rank = part.shape.size();
+    if (volume(part.shape) == 0) return;
+    size_t split = rank;  // dimensions from here on are whole in both
+    while (split > 0 && part.shape[split - 1] == a.shape[split - 1] && part.shape[split - 1] == b.shape[split - 1])
+        split--;
+    if (split > 0) split--;  // and one more is contiguous
+    int64_t count = 1;
+    for (size_t d = split; d < rank; d++) count *= part.shape[d];
+    std::vector<int64_t> index(part.start);
+    const auto offset = [&](const Box& box) {
+        int64_t at = 0;
+        for (size_t d = 0; d < rank; d++) at = at * box.shape[d] + index[d] - box.start[d];
+        return at;
+    };
+    for (bool more = true; more;) {
+        run(offset(a), offset(b), count);
+        more = false;
+        for (size_t d = split; d-- > 0 && !more;) {
+            more = ++index[d] < part.start[d] + part.shape[d];
+            if (!more) index[d] = part.start[d];
+        }
+    }
+}
+
+}  // namespace sluice

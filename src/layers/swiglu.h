@@ -1,0 +1,72 @@
+// SwiGLU: down(silu(gate x) * up x), x and the result (tokens, hidden). A tensor group cuts its width: the result is a
+// partial sum. It is the dense feed-forward, or the shared expert of a mixture.
+#pragma once
+#include <cmath>
+#include <string>
+
+#include "config/specs.h"
+#include "kernels/ops.h"
+#include "layers/params.h"
+#include "layers/shapes.h"
+
+namespace sluice {
+
+// Initial values of what writes to the residual.
+inline Init residual_init(const ModelSpec& model) {
+    return {Init::normal, model.init_std / std::sqrt(2.0 * double(model.layers))};
+}
+
+template <class B>
+class SwiGlu {
+ public:
+    using T = typename B::T;
+
+    // width: of all ranks.
+    SwiGlu(const ModelSpec& model, int64_t width, const Place& place)
+        : hidden_(model.hidden),
+          whole_width_(width),
+          width_(width / place.tensor),
+          tensor_(place.tensor),
+          init_{Init::normal, model.init_std},
+          down_init_(residual_init(model)) {}
+
+    struct Params {
+        T *gate = nullptr, *up = nullptr, *down = nullptr;  // (width, hidden) twice, (hidden, width)
+    };
+    template <class V>
+    void params(V&& v, Params& p, const std::string& prefix) const {
+        const Cut rows{0, tensor_}, columns{1, tensor_};
+        v(prefix + "gate.weight", p.gate, {whole_width_, hidden_}, init_, Decay::yes, rows);
+        v(prefix + "up.weight", p.up, {whole_width_, hidden_}, init_, Decay::yes, rows);
+        v(prefix + "down.weight", p.down, {hidden_, whole_width_}, down_init_, Decay::yes, columns);
+    }
+
+    struct Acts {
+        T *gate = nullptr, *up = nullptr, *product = nullptr;  // (tokens, width)
+    };
+    template <class V>
+    void acts(V&& v, Acts& a, int64_t tokens) const {
+        v("gate", a.gate, {tokens, width_});
+        v("up", a.up, {tokens, width_});
+        v("product", a.product, {tokens, width_});
+    }
+
+    struct Scratch {
+        T* dproduct = nullptr;  // (tokens, width)
+    };
+    template <class V>
+    void scratch(V&& v, Scratch& s, int64_t tokens) const {
+        v("dproduct", s.dproduct, {tokens, width_});
+    }
+
+    void forward(const Pass<B>&, const Params&, Acts&, T* out, const T* x) const;
+    // dx is overwritten, and so are the acts.
+    void backward(const Pass<B>&, const Params& w, Params& dw, const Acts&, const Scratch&, T* dx, const T* dout,
+                  const T* x) const;
+
+ private:
+    int64_t hidden_, whole_width_, width_, tensor_;
+    Init init_, down_init_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,31 @@
+// Collectives on rows of `width` elements, counted in rows.
+#pragma once
+#include <vector>
+
+#include "parallel/comm.h"
+
+namespace sluice {
+
+// counts (one a rank) times width, in memory that is kept: one of two places, for collectives that need two.
+inline const int64_t* in_elements(int place, const Comm& comm, const int64_t* counts, int64_t width) {
+    thread_local std::vector<int64_t> elements[2];
+    elements[place].assign(counts, counts + comm.size());
+    for (int64_t& n : elements[place]) n *= width;
+    return elements[place].data();
+}
+
+template <class T>
+void all_gather_rows(Comm& comm, T* out, const T* in, const int64_t* counts, int64_t width) {
+    comm.all_gather(out, in, in_elements(0, comm, counts, width));
+}
+template <class T>
+void reduce_scatter_rows(Comm& comm, T* out, const T* in, const int64_t* counts, int64_t width) {
+    comm.reduce_scatter(out, in, in_elements(0, comm, counts, width));
+}
+template <class T>
+void exchange_rows(Comm& comm, T* out, const int64_t* out_counts, const T* in, const int64_t* in_counts,
+                   int64_t width) {
+    comm.all_to_all(out, in_elements(0, comm, out_counts, width), in, in_elements(1, comm, in_counts, width));
+}
+
+}  // namespace sluice
