@@ -84,8 +84,10 @@ void gemm(float* c, const float* a, const float* b, const Gemm& g) {
     p.a.set_data_handle(const_cast<float*>(a));
     p.b.set_data_handle(const_cast<float*>(b));
     p.c.set_data_handle(c);
-    p.matmul.execute(stream, {{DNNL_ARG_SRC, p.a}, {DNNL_ARG_WEIGHTS, p.b}, {DNNL_ARG_DST, p.c}});
-    stream.wait();
+    // The C call: its C++ wrapper allocates.
+    const dnnl_exec_arg_t arguments[] = {
+        {DNNL_ARG_SRC, p.a.get()}, {DNNL_ARG_WEIGHTS, p.b.get()}, {DNNL_ARG_DST, p.c.get()}};
+    check(dnnl_primitive_execute(p.matmul.get(), stream.get(), 3, arguments) == dnnl_success, "oneDNN's matmul");
 }
 
 // Ragged products have another shape every time: no primitive is made for them.

@@ -26,7 +26,7 @@ struct SampleArgs {
 int train_command(Comm& comm, const ConfigArgs& args);
 int eval_command(Comm& comm, const CheckpointArgs& args, bool json);
 int sample_command(const SampleArgs& args);
-int plan_command(const ConfigArgs& args, int ranks, bool json);
+int plan_command(const ConfigArgs& args, int ranks, const std::string& gpu, bool json);  // gpu empty: the CPU
 int bench_step_command(Comm& comm, const ConfigArgs& args, bool json);
 
 }  // namespace sluice

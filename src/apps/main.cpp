@@ -73,6 +73,7 @@ int run(int argc, char** argv) {
     SampleArgs sample;
     bool json = false, reference = false;
     int ranks = 1;
+    std::string gpu;
     std::function<int()> command;
 
     auto* train = app.add_subcommand("train", "train a model, or go on from its newest checkpoint");
@@ -95,12 +96,13 @@ int run(int argc, char** argv) {
     sampler->add_option("--seed", sample.seed, "seed of the draws");
     sampler->callback([&] { command = [&] { return guarded([&] { return sample_command(sample); }, nullptr); }; });
 
-    auto* plan = app.add_subcommand("plan", "parameters, FLOPs and bytes per rank");
+    auto* plan = app.add_subcommand("plan", "parameters, FLOPs, bytes per rank and between ranks, step time; needs no device");
     add_config(plan, config);
     plan->add_option("--ranks", ranks, "ranks to plan for")->check(CLI::Range(1, 1 << 20));
+    plan->add_option("--gpu", gpu, "estimate the step on a100, h100, h200 or b200");
     plan->add_flag("--json", json, "one JSON object on stdout");
     plan->callback(
-        [&] { command = [&] { return guarded([&] { return plan_command(config, ranks, json); }, nullptr); }; });
+        [&] { command = [&] { return guarded([&] { return plan_command(config, ranks, gpu, json); }, nullptr); }; });
 
     auto* show = app.add_subcommand("config", "the resolved config with each value's origin");
     show->add_option("config", config.config, "YAML file");

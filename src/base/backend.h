@@ -10,6 +10,12 @@ struct Cpu {
     using A = T_;
 };
 
+// What a GPU stores with train.precision bf16, to plan its memory with; it has no ops.
+struct PlannedBf16 {
+    using T = uint16_t;
+    using A = float;
+};
+
 // Where an op is queued. A CPU runs it at once.
 struct Stream {
     void* handle = nullptr;

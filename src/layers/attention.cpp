@@ -133,5 +133,6 @@ void Attention<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, co
 
 template class Attention<Cpu<float>>;
 template class Attention<Cpu<double>>;
+template Attention<PlannedBf16>::Attention(const ModelSpec&, int64_t, const Place&);
 
 }  // namespace sluice

@@ -353,5 +353,6 @@ void Model<B>::logits(T* logits, int64_t row) {
 
 template class Model<Cpu<float>>;
 template class Model<Cpu<double>>;
+template ModelBytes Model<PlannedBf16>::plan(const ModelSpec&, Batch, Recompute, Mode, const Place&);
 
 }  // namespace sluice

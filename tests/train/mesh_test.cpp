@@ -12,6 +12,7 @@
 #include "support/folder.h"
 #include "support/oracle.h"
 #include "train/checkpoint_writer.h"
+#include "train/plan.h"
 #include "train/step.h"
 
 namespace sluice {
@@ -239,6 +240,56 @@ TEST(Mesh, OneMeshGivesTheSameBits) {
     EXPECT_EQ(a.last, b.last);
 }
 
+// ---------------------------------------------------------------- plans
+// Collectives of a mesh, by the plan's groups.
+TrafficPlan counted(const Mesh& mesh) {
+    TrafficPlan t;
+    t.data = double(mesh.data->bytes());
+    t.expert_data = double(mesh.expert_data->bytes());
+    t.tensor = double(mesh.tensor->bytes() + mesh.replicas->bytes() + mesh.sequence->bytes() + mesh.hidden->bytes());
+    t.expert = double(mesh.expert->bytes());
+    t.world = double(mesh.world.bytes());
+    return t;
+}
+
+TEST(Mesh, MemoryAndTrafficAreAsPlanned) {
+    for (const bool experts : {false, true})
+        for (const ModelCase& model : experts ? kMixtures : kDense)
+            for (const MeshCase& mesh_case : kMeshes)
+                for (const auto& [word, policy] : Words<Recompute>::all) {
+                    if (mesh_case.needs_experts && !experts) continue;
+                    SCOPED_TRACE(std::string(model.name) + ", " + mesh_case.name + ", recompute " + word);
+                    Config config = config_of(model, mesh_case);
+                    config.train.recompute = policy;
+                    std::mutex mutex;
+                    double expert_bytes = 0, planned_expert_bytes = 0;  // vary by rank: their sum does not
+                    run_threads(mesh_case.ranks, [&](Comm& comm) {
+                        Mesh mesh(comm, mesh_shape(config.model, config.parallel));
+                        Trainer<Cpu<float>> trainer(config, mesh, -1);
+                        const MemoryPlan memory = plan_memory(config, mesh.place, Precision::fp32);
+                        const ModelBytes real = trainer.model().bytes();
+                        const TrafficPlan before = counted(mesh);
+                        trainer.step(samples);
+                        const TrafficPlan after = counted(mesh), t = plan_traffic(config, mesh.place, 4, 4);
+                        std::lock_guard lock(mutex);
+                        EXPECT_EQ(memory.total(), trainer.bytes());
+                        EXPECT_EQ(memory.weights, real.weights);
+                        EXPECT_EQ(memory.gradients, real.gradients);
+                        EXPECT_EQ(memory.attention, real.attention);
+                        EXPECT_EQ(memory.ffn, real.ffn);
+                        EXPECT_EQ(memory.residual, real.residual);
+                        EXPECT_EQ(memory.moments + memory.buffers - real.scratch, trainer.optimizer_bytes());
+                        EXPECT_EQ(after.data - before.data, t.data);
+                        EXPECT_EQ(after.expert_data - before.expert_data, t.expert_data);
+                        EXPECT_EQ(after.tensor - before.tensor, t.tensor);
+                        EXPECT_EQ(after.world - before.world, t.world);
+                        expert_bytes += after.expert - before.expert;
+                        planned_expert_bytes += t.expert;
+                    });
+                    EXPECT_EQ(expert_bytes, planned_expert_bytes);
+                }
+}
+
 // ---------------------------------------------------------------- checkpoints
 // Four steps, a checkpoint, and what comes next.
 struct Resumed {
@@ -293,7 +344,7 @@ TEST(Mesh, AnyMeshResumesWhatAnyMeshWrote) {
                                   {"model.gates=[{position: value, bias: true}, {position: key, heads: shared}, "
                                    "{position: sdpa, input: none}]"}}}) {
         SCOPED_TRACE(model.name);
-        const bool experts = &model.keys[0] != nullptr && model.keys[0] == kExperts[0];
+        const bool experts = model.keys[0] == kExperts[0];
         const Course uninterrupted = run(model, kOne);
         for (const MeshCase& writer : kMeshes) {
             if (writer.needs_experts && !experts) continue;
