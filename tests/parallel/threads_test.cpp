@@ -1,4 +1,4 @@
-// Ranks as threads: sums in a fixed order, and a rank that fails releases the others.
+// Ranks as threads: every collective, sums in a fixed order, and a rank that fails releases the others.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -6,31 +6,45 @@
 
 #include "base/check.h"
 #include "parallel/comm.h"
+#include "support/collectives.h"
 
 namespace sluice {
 namespace {
 
-TEST(Threads, Collectives) {
+TEST(Threads, Collectives) { run_threads(4, exercise_collectives); }
+TEST(Threads, Mesh) { run_threads(4, exercise_mesh); }
+
+TEST(Threads, SumsGoInRankOrder) {
     run_threads(4, [](Comm& comm) {
-        const int r = comm.rank();
-        std::vector<float> f{float(r), 1};
-        std::vector<double> d{0.1 * r};
-        std::vector<int64_t> i{int64_t{1} << (20 * r)};
-        comm.all_reduce(f.data(), 2);
-        comm.all_reduce(d.data(), 1);
-        comm.all_reduce(i.data(), 1);
-        EXPECT_EQ(f, (std::vector<float>{6, 4}));
-        EXPECT_EQ(d[0], 0.0 + 0.1 + 0.2 + 0.1 * 3);  // in rank order
-        EXPECT_EQ(i[0], 1 + (int64_t{1} << 20) + (int64_t{1} << 40) + (int64_t{1} << 60));
-        std::vector<int> all(4);
-        comm.all_gather(all.data(), &r, 1);
-        EXPECT_EQ(all, (std::vector<int>{0, 1, 2, 3}));
-        int x = r;
-        comm.broadcast(&x, sizeof x, 2);
-        EXPECT_EQ(x, 2);
-        comm.barrier();
-        EXPECT_EQ(comm.bytes(), 8 + 8 + 8 + 4 + 4);
+        double x = 0.1 * comm.rank();
+        comm.all_reduce(&x, 1);
+        EXPECT_EQ(x, 0.0 + 0.1 + 0.2 + 0.1 * 3);
     });
+}
+
+// Whatever group it waits in.
+TEST(Threads, OneThatFailsReleasesThoseInOtherGroups) {
+    EXPECT_THROW(run_threads(4,
+                             [](Comm& comm) {
+                                 const auto pair = comm.split(comm.rank() / 2);
+                                 if (comm.rank() == 0) fail(Exit::data, "the cause");
+                                 for (;;) pair->barrier();
+                             }),
+                 Failure);
+}
+
+// Parts cover the whole in order; the last may be smaller or empty.
+TEST(Part, CoversTheWhole) {
+    for (int64_t total : {0, 1, 5, 6, 7, 100})
+        for (int64_t parts : {1, 2, 3, 8}) {
+            int64_t at = 0;
+            for (int64_t p = 0; p < parts; p++) {
+                EXPECT_EQ(part_of(total, parts, p).begin, at);
+                at = part_of(total, parts, p).end;
+                EXPECT_LE(part_of(total, parts, p).size(), largest_part(total, parts));
+            }
+            EXPECT_EQ(at, total);
+        }
 }
 
 TEST(Threads, OneThatFailsReleasesTheOthersAndIsNamed) {
