@@ -56,6 +56,18 @@ CONFIGS = [  # name, sequences, data, model
   gates: {0-1: [{granularity: headwise}, {position: value, combine: add, activation: identity}, {heads: averaged}],
           3: [{position: query, input: none, combine: add, activation: identity}],
           4: [{position: output, input: none}, {position: sdpa, input: none, activation: silu}]}"""),
+    ("moe_global", 2, "sequence_length: 11", """
+  layers: 2, hidden: 8, heads: 4, kv_heads: 2, head_dim: 4, vocab: 17, sandwich_norm: true, gates: [{}],
+  moe: {experts: 4, top_k: 2, hidden: 6, shared_hidden: 5, balance: global_batch, balance_coef: 0.2, z_coef: 0.03}"""),
+    ("moe_micro", 3, "sequence_length: 7", """
+  layers: 2, hidden: 9, heads: 3, head_dim: 4, vocab: 13, tie_embeddings: true, residual_clip: 0.9,
+  moe: {experts: 3, top_k: 1, hidden: 5, norm_top_k: false, balance: micro_batch, balance_coef: 0.5, z_coef: 0.3}"""),
+    ("moe_bias", 2, "sequence_length: 13", """
+  layers: 3, hidden: 8, heads: 2, kv_heads: 1, head_dim: 6, vocab: 19, gates: [{position: value, granularity: headwise}],
+  moe: {experts: 5, top_k: 3, hidden: 4, balance: bias, z_coef: 0.1}"""),
+    ("moe_none", 1, "sequence_length: 9", """
+  layers: 2, hidden: 7, heads: 2, head_dim: 4, vocab: 11, qk_norm: false,
+  moe: {experts: 1, top_k: 1, hidden: 6, shared_hidden: 3, balance: none, z_coef: 0}"""),
 ]
 
 CHOICES = {
@@ -97,7 +109,8 @@ def gate_configs():
 DEFAULTS = yaml.safe_load("""
 model: {tie_embeddings: false, qk_norm: true, norm_eps: 0.000001, gates: [], sandwich_norm: false, residual_clip: 0,
         rope: {theta: 10000, scaling: none}, attention: {window: 0, sdpa_norm: none, sdpa_activation: none},
-        switch_heads: {target: none}, ffn: {}}
+        switch_heads: {target: none}, ffn: {},
+        moe: {experts: 0, shared_hidden: 0, norm_top_k: true, balance: global_batch, balance_coef: 0.01, z_coef: 0.001}}
 data: {document_mask: false}
 train: {}""")
 GATE = yaml.safe_load("{position: sdpa, granularity: elementwise, heads: specific, combine: multiply, "
@@ -138,6 +151,7 @@ class Weights(dict):
     def __init__(self, seed, dtype):
         self.seed, self.dtype = seed, dtype
         self.margins = []  # distances from where the model is not smooth, at a clip or a top-k pick
+        self.balance, self.z = [], []  # of each router
 
     def __call__(self, name, *shape, mean=0.0, std=0.4):
         if name not in self:
@@ -254,9 +268,32 @@ def attention(m, w, name, layer, x, mask):
     return gated("output", y.unsqueeze(2)).squeeze(2)
 
 
-def ffn(m, w, name, x):
-    gate, up = linear(w, name + ".gate", x, m.ffn.hidden), linear(w, name + ".up", x, m.ffn.hidden)
+def ffn(m, w, name, x, width):
+    gate, up = linear(w, name + ".gate", x, width), linear(w, name + ".up", x, width)
     return linear(w, name + ".down", silu(gate) * up, m.hidden)
+
+
+def experts(m, w, name, x):
+    """Every expert on every token, weighted by zero where it was not picked."""
+    n, logits = m.moe, linear(w, name + ".router", x, m.moe.experts)
+    p = logits.softmax(-1)
+    choice = p + w(name + ".router.bias", n.experts, std=0.15) if n.balance == "bias" else p
+    order = choice.detach().sort(-1, descending=True)
+    if n.top_k < n.experts:
+        w.margins.append((order.values[..., n.top_k - 1] - order.values[..., n.top_k]).min())
+    picked = torch.zeros_like(p).scatter(-1, order.indices[..., :n.top_k], 1.0)
+    if n.balance in ("global_batch", "micro_batch"):
+        share = picked.mean((0, 1)) / n.top_k
+        w.balance.append(n.experts * (share * p.mean((0, 1))).sum())
+    w.z.append(logits.logsumexp(-1).square().mean())
+    weight = p * picked
+    if n.norm_top_k:
+        weight = weight / weight.sum(-1, keepdim=True)
+    gate, up, down = (w(f"{name}.experts.{which}.weight", n.experts, *shape) for which, shape in
+                      (("gate", (n.hidden, m.hidden)), ("up", (n.hidden, m.hidden)), ("down", (m.hidden, n.hidden))))
+    inner = silu(torch.einsum("bth,efh->btef", x, gate)) * torch.einsum("bth,efh->btef", x, up)
+    y = torch.einsum("bte,btef,ehf->bth", weight, inner, down)
+    return y + ffn(m, w, name + ".shared", x, n.shared_hidden) if n.shared_hidden else y
 
 
 def join(m, w, name, x, y):
@@ -278,7 +315,9 @@ def loss_of(config, w, tokens):
         name = f"layers.{layer}.attention"
         x = join(m, w, name, x, attention(m, w, name, layer, rms_norm(m, w, name + "_norm", x), mask))
         name = f"layers.{layer}.ffn"
-        x = join(m, w, name, x, ffn(m, w, name, rms_norm(m, w, name + "_norm", x)))
+        y = rms_norm(m, w, name + "_norm", x)
+        y = experts(m, w, f"layers.{layer}.moe", y) if m.moe.experts else ffn(m, w, name, y, m.ffn.hidden)
+        x = join(m, w, name, x, y)
     return cross_entropy((rms_norm(m, w, "final_norm", x) @ head.T).flatten(0, 1), targets.flatten())
 
 
@@ -296,9 +335,15 @@ def draw_tokens(seed, config):
 
 def run(seed, config, tokens, dtype):
     w = Weights(seed, dtype)
-    loss = loss_of(config, w, tokens)
-    loss.backward()
-    return w, loss.detach().reshape(1), {name: value.grad for name, value in w.items()}
+    loss, n = loss_of(config, w, tokens), config.model.moe
+    (loss + n.balance_coef * sum(w.balance) + n.z_coef * sum(w.z)).backward()
+    results = {"loss": loss}
+    if w.balance:
+        results["balance"] = torch.stack(w.balance).mean()
+    if w.z:
+        results["z"] = torch.stack(w.z).mean()
+    gradients = {name: value.grad for name, value in w.items() if not name.endswith("moe.router.bias")}
+    return w, {name: value.detach().reshape(1) for name, value in results.items()}, gradients
 
 
 def conditioning(config, w, gradients, in_float):
@@ -306,6 +351,7 @@ def conditioning(config, w, gradients, in_float):
     flat = ("query", "key") if 1 in (config.model.attention.window, config.data.sequence_length) else ()
     if any(margin < 1e-4 for margin in w.margins):
         return math.inf
+    flat += ("moe.router",) * (config.model.moe.experts == 1)  # no choice
     return max(math.inf if g.norm() < 2e-3 else ((in_float[name] - g).norm() / g.norm()).item()
                for name, g in gradients.items() if not any(word in name for word in flat))  # a softmax over one is flat
 
@@ -314,11 +360,11 @@ def make(name, config):
     """The first seed whose model is a fair test in float too: a float's tolerance is 5e-6."""
     for seed in (f"{name}/{i}" for i in range(1000)):
         tokens = draw_tokens(seed, config)
-        w, loss, gradients = run(seed, config, tokens, torch.float64)
+        w, results, gradients = run(seed, config, tokens, torch.float64)
         worst = conditioning(config, w, gradients, run(seed, config, tokens, torch.float32)[2])
         if worst < 1.5e-6:
-            print(f"{seed:22} loss {loss.item():.4f}, gradients in float within {worst:.1e}")
-            return {**w, **{f"grad/{k}": g for k, g in gradients.items()}, "loss": loss, "tokens": tokens}
+            print(f"{seed:22} loss {results['loss'].item():.4f}, gradients in float within {worst:.1e}")
+            return {**w, **{f"grad/{k}": g for k, g in gradients.items()}, **results, "tokens": tokens}
     sys.exit(f"{name}: no seed gives gradients that float can hold")
 
 

@@ -1,5 +1,5 @@
 // Ranks as processes under mpirun. A watchdog thread ends all ranks when a collective gets no answer in time: mpirun
-// itself notices a killed rank, but not a stopped or stuck one.
+// itself notices a killed rank, but not a stopped or stuck one, nor a host that is cut off.
 #include <mpi.h>
 #include <unistd.h>
 
@@ -16,6 +16,7 @@
 
 #include "base/check.h"
 #include "parallel/comm.h"
+#include "parallel/roll_call.h"
 
 namespace sluice {
 namespace {
@@ -34,7 +35,7 @@ void mpi_check(int result, const char* what) {
 
 class Watchdog {
  public:
-    explicit Watchdog(int rank) : rank_(rank), thread_([this] { watch(); }) {}
+    Watchdog(int rank, const RollCall& roll_call) : rank_(rank), roll_call_(roll_call), thread_([this] { watch(); }) {}
     ~Watchdog() {
         ending_ = true;
         thread_.join();
@@ -51,10 +52,12 @@ class Watchdog {
             std::this_thread::sleep_for(std::chrono::milliseconds(50));
             const double since = since_;
             if (since == 0 || now() - since < timeout_seconds) continue;
-            char host[256] = "";
-            gethostname(host, sizeof host - 1);
-            std::fprintf(stderr, "error: rank %d on %s: no answer from a peer for %.0f s in %s; ending all ranks\n",
-                         rank_, host, now() - since, what_.load());
+            const std::string waited = what_.load();
+            const double seconds = now() - since;
+            const std::string lost = who_is_lost();
+            if (since_ != since) continue;  // it went on after all
+            std::fprintf(stderr, "error: rank %d on %s: no answer for %.0f s in %s; %s; ending all ranks\n", rank_,
+                         roll_call_.host(rank_).c_str(), seconds, waited.c_str(), lost.c_str());
             std::fflush(stderr);
             std::thread([] {  // should the abort itself hang
                 std::this_thread::sleep_for(std::chrono::seconds(5));
@@ -65,7 +68,17 @@ class Watchdog {
         }
     }
 
+    std::string who_is_lost() const {
+        const auto lost = roll_call_.missing(rank_, 2);
+        if (lost.empty()) return "all ranks are there, but one is slower than parallel.timeout or waits elsewhere";
+        std::string text = "lost:";
+        for (size_t i = 0; i < lost.size() && i < 8; i++)
+            text += (i ? ", rank " : " rank ") + std::to_string(lost[i]) + " on " + roll_call_.host(lost[i]);
+        return lost.size() > 8 ? text + " and " + std::to_string(lost.size() - 8) + " more" : text;
+    }
+
     int rank_;
+    const RollCall& roll_call_;
     std::atomic<double> since_{0};
     std::atomic<const char*> what_{""};
     std::atomic<bool> ending_{false};
@@ -100,12 +113,24 @@ struct Counts {
 
 // The process's part in MPI: begun by world_comm(), ended with the last communicator.
 struct Session {
-    explicit Session(int rank) : watchdog(rank) {}
+    explicit Session(int rank) : watchdog(rank, roll_call) {
+        int ranks = 1;
+        mpi_check(MPI_Comm_size(MPI_COMM_WORLD, &ranks), "MPI_Comm_size");
+        std::string mine = roll_call.card(), all(size_t(ranks) * RollCall::kCard, '\0');
+        mine.resize(RollCall::kCard);
+        const int bytes = int(RollCall::kCard);
+        mpi_check(MPI_Allgather(mine.data(), bytes, MPI_BYTE, all.data(), bytes, MPI_BYTE, MPI_COMM_WORLD),
+                  "MPI_Allgather");
+        std::vector<std::string> cards;
+        for (int r = 0; r < ranks; r++) cards.emplace_back(all.c_str() + size_t(r) * RollCall::kCard);
+        roll_call.meet(cards);
+    }
     ~Session() {
         watchdog.enter("MPI_Finalize");
         MPI_Finalize();
         watchdog.leave();
     }
+    RollCall roll_call;
     Watchdog watchdog;
 };
 

@@ -114,6 +114,61 @@ TEST_F(Program, ResumesOnAnotherNumberOfRanks) {
     for (size_t s = 0; s < four.size(); s++) EXPECT_NEAR(std::stod(four[s]) / std::stod(one[s + 4]), 1, 1e-5);
 }
 
+const std::string kMixture = " 'model.moe={experts: 4, top_k: 2, hidden: 24, shared_hidden: 8}' model.kv_heads=1";
+
+// Meshes over MPI in float, and what one of them wrote resumed by another.
+TEST_F(Program, MeshesAgreeWithOneRank) {
+    ASSERT_EQ(run("train c.yaml run.name=one train.micro_batch=4" + kMixture).code, 0);
+    const auto one = course("one");
+    int n = 0;
+    for (const auto& [ranks, keys] : {std::pair{2, "train.micro_batch=4 parallel.tensor=2 parallel.sequence=true"},
+                                      {2, "train.micro_batch=2 parallel.zero=1 parallel.expert=2"},
+                                      {4, "train.micro_batch=2 parallel.tensor=2 parallel.expert=2 parallel.zero=1"}}) {
+        SCOPED_TRACE(keys);
+        const std::string name = "mesh" + std::to_string(n++);
+        const Ended ended = run("train c.yaml run.name=" + name + " " + keys + kMixture, ranks);
+        ASSERT_EQ(ended.code, 0) << ended.err;
+        const auto many = course(name);
+        ASSERT_EQ(many.size(), one.size());
+        for (size_t s = 0; s < one.size(); s++) EXPECT_NEAR(std::stod(many[s]) / std::stod(one[s]), 1, 1e-5);
+    }
+    fs::remove_all(folder_ / "runs/mesh2/checkpoints/step-00000008");
+    fs::remove_all(folder_ / "runs/mesh2/checkpoints/step-00000012");
+    const Ended resumed = run("train c.yaml run.name=mesh2 train.micro_batch=4 sample.every=0" + kMixture);
+    ASSERT_EQ(resumed.code, 0) << resumed.err;
+    const auto rest = course("mesh2");
+    for (size_t s = 0; s < one.size(); s++) EXPECT_NEAR(std::stod(rest[s]) / std::stod(one[s]), 1, 1e-5);
+    const Ended eval = run("eval runs/mesh2 --json"), wide = run("eval runs/mesh2 --json parallel.tensor=2", 2);
+    ASSERT_EQ(eval.code, 0) << eval.err;
+    ASSERT_EQ(wide.code, 0) << wide.err;
+    const auto loss = [](const Ended& e) { return Json::parse(e.out)["sets"]["held"]["loss"].get<double>(); };
+    EXPECT_NEAR(loss(wide) / loss(eval), 1, 1e-5);
+}
+
+TEST_F(Program, PlanTellsWhatFits) {
+    const std::string models = "plan '" SLUICE_SOURCE_DIR "/configs/models/";
+    const Ended moe = run(models + "moe_15a2b.yaml' --ranks 8 --gpu h200 --json");
+    ASSERT_EQ(moe.code, 0) << moe.err;
+    const Json plan = Json::parse(moe.out);
+    EXPECT_EQ(plan["parameters"]["total"].get<int64_t>(), 15577227264);
+    EXPECT_EQ(plan["parameters"]["active"].get<int64_t>(), 1987682304);
+    EXPECT_FALSE(plan["gpu"]["fits"].get<bool>());
+    std::string changes;
+    for (const auto& change : plan["gpu"]["nearest"]["changes"]) changes += " " + change.get<std::string>();
+    const Ended nearest = run(models + "moe_15a2b.yaml' --gpu h200 --json --ranks " +
+                              std::to_string(plan["gpu"]["nearest"]["ranks"].get<int>()) + changes);
+    ASSERT_EQ(nearest.code, 0) << nearest.err;
+    EXPECT_TRUE(Json::parse(nearest.out)["gpu"]["fits"].get<bool>()) << changes;
+    for (const char* gpu : {"a100", "h100", "h200", "b200"})
+        for (const char* model : {"dense_1p7b_28.yaml", "dense_1p7b_48.yaml", "moe_15a2b.yaml"})
+            for (const char* ranks : {"1", "8", "1024"})
+                EXPECT_EQ(run(models + model + "' --ranks " + ranks + " --gpu " + gpu).code, 0)
+                    << model << gpu << ranks;
+    const Ended unknown = run(models + "moe_15a2b.yaml' --gpu v100");
+    EXPECT_EQ(unknown.code, 2);
+    EXPECT_NE(unknown.err.find("a100, h100, h200, b200"), std::string::npos);
+}
+
 TEST_F(Program, SkipsADamagedCheckpointAndSaysSo) {
     ASSERT_EQ(run("train c.yaml").code, 0);
     const auto all = course("a");

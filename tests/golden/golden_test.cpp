@@ -62,13 +62,30 @@ struct Sample {
 
 template <class T>
 void set_weights(Model<Cpu<T>>& model, const SafetensorsFile& file) {
-    ASSERT_EQ(file.tensors().size(), 2 * model.tensors().size() + 2);  // each with its gradient; loss; tokens
+    size_t expected = 2;  // loss; tokens
+    for (const char* name : {"balance", "z"}) expected += file.tensors().count(name);
     for (const TensorInfo& t : model.tensors()) {
+        expected += t.trained() ? 2 : 1;  // each with its gradient
         ASSERT_EQ(file.tensors().count(t.name), 1u) << t.name << " is no tensor of the golden model";
         ASSERT_EQ(file.at(t.name).shape, t.shape) << t.name;
         const auto values = read<double>(file, t.name, "F64");
         std::copy(values.begin(), values.end(), model.weights() + t.offset);
     }
+    ASSERT_EQ(file.tensors().size(), expected);
+}
+
+// The means over layers that a mixture's file has.
+template <class T>
+void compare_routing(const Model<Cpu<T>>& model, const SafetensorsFile& file) {
+    RouterSums mean;
+    for (const Routing& r : model.routing()) {
+        mean.balance += r.sums.balance / double(model.routing().size());
+        mean.z += r.sums.z / double(model.routing().size());
+    }
+    for (const auto& [name, value] : {std::pair{"balance", mean.balance}, {"z", mean.z}})
+        if (file.tensors().count(name)) {
+            EXPECT_LT(relative_error(std::vector{value}, read<double>(file, name, "F64")), tolerance<T>()) << name;
+        }
 }
 
 template <class T>
@@ -81,10 +98,13 @@ void compare(const fs::path& path, Recompute recompute) {
     ASSERT_NO_FATAL_FAILURE(set_weights(model, file));
 
     const double scale = 1 / double(sample.batch.tokens());
+    model.begin_routing();
     const double loss = scale * model.forward_backward(sample.batch, sample.tokens.data(), sample.targets.data(),
                                                        sample.first.empty() ? nullptr : sample.first.data(), scale);
     EXPECT_LT(relative_error(std::vector{loss}, read<double>(file, "loss", "F64")), tolerance<T>()) << "loss";
+    compare_routing(model, file);
     for (const TensorInfo& t : model.tensors()) {
+        if (!t.trained()) continue;
         const T* gradient = model.gradients() + t.offset;
         const auto expected = read<double>(file, "grad/" + t.name, "F64");
         EXPECT_LT(relative_error(std::vector<T>(gradient, gradient + t.count), expected), tolerance<T>()) << t.name;
@@ -139,6 +159,11 @@ class Coverage {
         meet("residual_clip", m.residual_clip > 0);
         meet("window", m.attention.window > 0);
         meet("gates per layer", m.gates.per_layer);
+        if (m.moe.experts > 0) {
+            meet("balance", m.moe.balance);
+            meet("norm_top_k", m.moe.norm_top_k);
+            meet("shared expert", m.moe.shared_hidden > 0);
+        }
         for (const auto& range : m.gates.ranges)
             for (const GateSpec& g : range.gates) add(g);
     }
@@ -163,7 +188,9 @@ TEST(GoldenCoverage, EveryWordOfAModel) {
     coverage.expect_all<SdpaNorm>("sdpa_norm");
     coverage.expect_all<SdpaActivation>("sdpa_activation");
     coverage.expect_all<SwitchTarget>("target");
-    for (const char* key : {"tied", "qk_norm", "sandwich_norm", "residual_clip", "window", "gates per layer"})
+    coverage.expect_all<Balance>("balance");
+    for (const char* key : {"norm_top_k", "shared expert", "tied", "qk_norm", "sandwich_norm", "residual_clip",
+                            "window", "gates per layer"})
         coverage.expect_both(key);
 }
 

@@ -1,0 +1,137 @@
+#include "parallel/roll_call.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <iterator>
+#include <sstream>
+
+namespace sluice {
+namespace {
+
+constexpr char kHere = 'h';
+
+// This machine's IPv4 addresses that others may reach; its own loopback last, for ranks beside it.
+std::vector<std::string> addresses() {
+    std::vector<std::string> found;
+    ifaddrs* all = nullptr;
+    if (getifaddrs(&all) == 0) {
+        for (ifaddrs* i = all; i; i = i->ifa_next) {
+            if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET || (i->ifa_flags & IFF_LOOPBACK)) continue;
+            char text[INET_ADDRSTRLEN] = "";
+            const auto* address = reinterpret_cast<const sockaddr_in*>(i->ifa_addr);
+            if (inet_ntop(AF_INET, &address->sin_addr, text, sizeof text)) found.emplace_back(text);
+        }
+        freeifaddrs(all);
+    }
+    return found;
+}
+
+std::string host_name() {
+    char name[200] = "";
+    gethostname(name, sizeof name - 1);
+    return name[0] ? name : "unknown";
+}
+
+int begin_connect(const std::string& address, int port) {
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_port = htons(uint16_t(port));
+    if (inet_pton(AF_INET, address.c_str(), &to.sin_addr) != 1) return -1;
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) return -1;
+    if (connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof to) == 0 || errno == EINPROGRESS) return fd;
+    close(fd);
+    return -1;
+}
+
+}  // namespace
+
+RollCall::RollCall() {
+    listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    sockaddr_in any{};
+    any.sin_family = AF_INET;
+    socklen_t size = sizeof any;
+    auto* address = reinterpret_cast<sockaddr*>(&any);
+    if (listener_ >= 0 && bind(listener_, address, size) == 0 && listen(listener_, 128) == 0 &&
+        getsockname(listener_, address, &size) == 0)
+        port_ = ntohs(any.sin_port);
+    thread_ = std::thread([this] { answer(); });
+}
+
+RollCall::~RollCall() {
+    ending_ = true;
+    thread_.join();
+    if (listener_ >= 0) close(listener_);
+}
+
+void RollCall::answer() {
+    while (!ending_) {
+        pollfd waiting{listener_, POLLIN, 0};
+        if (poll(&waiting, 1, 50) <= 0) continue;
+        const int fd = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
+        if (fd < 0) continue;
+        send(fd, &kHere, 1, MSG_NOSIGNAL);
+        close(fd);
+    }
+}
+
+std::string RollCall::card() const {
+    std::string text = host_name() + " " + std::to_string(port_);
+    for (const auto& address : addresses())
+        if (text.size() + address.size() + 1 < kCard) text += " " + address;
+    return text;
+}
+
+std::string RollCall::host(int rank) const {
+    std::string host = "unknown";
+    std::istringstream(cards_.at(size_t(rank))) >> host;
+    return host;
+}
+
+std::vector<int> RollCall::missing(int self, double seconds) const {
+    struct Call {
+        int rank, fd;
+    };
+    std::vector<Call> calls;
+    std::vector<bool> here(cards_.size(), false);
+    here[size_t(self)] = true;
+    for (int r = 0; r < int(cards_.size()); r++) {
+        if (r == self) continue;
+        std::istringstream card(cards_[size_t(r)]);
+        std::string host, address;
+        int port = 0;
+        card >> host >> port;
+        std::vector<std::string> all{std::istream_iterator<std::string>(card), {}};
+        if (host == host_name()) all.push_back("127.0.0.1");
+        for (const auto& a : all)
+            if (const int fd = begin_connect(a, port); fd >= 0) calls.push_back({r, fd});
+    }
+    const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
+    while (!calls.empty() && std::chrono::steady_clock::now() < end) {
+        std::vector<pollfd> waiting;
+        for (const Call& c : calls) waiting.push_back({c.fd, POLLIN, 0});
+        poll(waiting.data(), waiting.size(), 50);
+        for (size_t i = calls.size(); i-- > 0;) {
+            if (waiting[i].revents == 0) continue;
+            char word = 0;
+            if (recv(calls[i].fd, &word, 1, 0) == 1 && word == kHere) here[size_t(calls[i].rank)] = true;
+            close(calls[i].fd);
+            calls.erase(calls.begin() + long(i));
+        }
+    }
+    for (const Call& c : calls) close(c.fd);
+    std::vector<int> lost;
+    for (int r = 0; r < int(here.size()); r++)
+        if (!here[size_t(r)]) lost.push_back(r);
+    return lost;
+}
+
+}  // namespace sluice
