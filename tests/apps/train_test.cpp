@@ -283,7 +283,7 @@ TEST_F(Launched, AStoppedRankEndsAllWith7) {
     kill(ranks_[1], SIGSTOP);
     const int code = ended();
     EXPECT_EQ(code, 7);
-    EXPECT_NE(text("err").find("no answer from a peer"), std::string::npos);
+    EXPECT_NE(text("err").find("lost: rank 1 on "), std::string::npos);
     for (pid_t pid : ranks_) kill(pid, SIGKILL);
 }
 
