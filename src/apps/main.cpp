@@ -96,7 +96,8 @@ int run(int argc, char** argv) {
     sampler->add_option("--seed", sample.seed, "seed of the draws");
     sampler->callback([&] { command = [&] { return guarded([&] { return sample_command(sample); }, nullptr); }; });
 
-    auto* plan = app.add_subcommand("plan", "parameters, FLOPs, bytes per rank and between ranks, step time; needs no device");
+    auto* plan =
+        app.add_subcommand("plan", "parameters, FLOPs, bytes per rank and between ranks, step time; needs no device");
     add_config(plan, config);
     plan->add_option("--ranks", ranks, "ranks to plan for")->check(CLI::Range(1, 1 << 20));
     plan->add_option("--gpu", gpu, "estimate the step on a100, h100, h200 or b200");

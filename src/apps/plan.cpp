@@ -1,4 +1,6 @@
 // sluice plan: what a run will take, from its config alone.
+#include "train/plan.h"
+
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
@@ -8,7 +10,6 @@
 #include "base/format.h"
 #include "config/load.h"
 #include "model/counts.h"
-#include "train/plan.h"
 #include "train/step_time.h"
 
 namespace sluice {
@@ -38,9 +39,8 @@ struct Facts {
           traffic(plan_traffic(c, place, device ? 2 : 4, 4)) {}
 
     std::vector<std::pair<const char*, double>> categories() const {
-        return {{"weights", memory.weights},         {"masters", memory.masters},
-                {"moments", memory.moments},         {"gradients", memory.gradients},
-                {"activations", memory.activations()}, {"buffers", memory.buffers},
+        return {{"weights", memory.weights},     {"masters", memory.masters},           {"moments", memory.moments},
+                {"gradients", memory.gradients}, {"activations", memory.activations()}, {"buffers", memory.buffers},
                 {"total", memory.total()}};
     }
     std::vector<std::pair<const char*, double>> groups() const {
@@ -62,7 +62,8 @@ struct Facts {
     }
     std::string assumptions() const {
         return fmt::format(
-            "{}: dense bf16 peak {:.1f} TFLOP/s, of which GEMMs reach {:.0f} %, grouped GEMMs {:.0f} %, attention {:.0f} %; "
+            "{}: dense bf16 peak {:.1f} TFLOP/s, of which GEMMs reach {:.0f} %, grouped GEMMs {:.0f} %, attention "
+            "{:.0f} %; "
             "memory {} at {:.1f} TB/s; {:.0f} GB/s to GPUs of a node of {}, {:.0f} GB/s beyond; bf16 weights and "
             "activations, fp32 masters, moments and gradients; only the data group's traffic overlaps",
             gpu->name, gpu->peak / 1e12, 100 * kGemmShare, 100 * kGroupedShare, 100 * kAttentionShare,
@@ -105,10 +106,11 @@ void print_time(const Facts& f) {
     fmt::print("step time, estimated: {}, {} tok/s, MFU {:.1f} %\n", format_seconds(s.seconds()),
                format_count(s.tokens_per_second), 100 * s.mfu);
     const std::pair<const char*, double> parts[] = {
-        {"GEMMs", s.gemm},           {"experts", s.experts}, {"attention", s.attention}, {"pointwise", s.memory},
-        {"optimizer", s.optimizer},  {"tensor", s.tensor},   {"expert", s.expert},       {"data, exposed", s.data}};
+        {"GEMMs", s.gemm},          {"experts", s.experts}, {"attention", s.attention}, {"pointwise", s.memory},
+        {"optimizer", s.optimizer}, {"tensor", s.tensor},   {"expert", s.expert},       {"data, exposed", s.data}};
     for (const auto& [name, seconds] : parts)
-        if (seconds > 0) fmt::print("  {:<14} {:>9}  {:>5.1f} %\n", name, format_seconds(seconds), 100 * seconds / s.seconds());
+        if (seconds > 0)
+            fmt::print("  {:<14} {:>9}  {:>5.1f} %\n", name, format_seconds(seconds), 100 * seconds / s.seconds());
     fmt::print("  assuming {}\n", f.assumptions());
 }
 
@@ -120,9 +122,10 @@ void print(const Facts& f, const std::optional<Fitting>& fitting) {
     fmt::print("bytes per rank, {} ranks ({}), {}, micro-batch {} x {} tokens, recompute {}\n", f.ranks, f.mesh(),
                to_word(f.precision), f.config.train.micro_batch, f.config.data.sequence_length,
                to_word(f.config.train.recompute));
-    for (const auto& [name, n_bytes] : f.categories()) fmt::print("  {:<14} {:>16.0f}  {}\n", name, n_bytes, bytes(n_bytes));
-    fmt::print("activations by layer kind and recompute policy\n  {:<14} {:>12} {:>12} {:>12} {:>12}\n", "", "attention",
-               "ffn", "residual", "together");
+    for (const auto& [name, n_bytes] : f.categories())
+        fmt::print("  {:<14} {:>16.0f}  {}\n", name, n_bytes, bytes(n_bytes));
+    fmt::print("activations by layer kind and recompute policy\n  {:<14} {:>12} {:>12} {:>12} {:>12}\n", "",
+               "attention", "ffn", "residual", "together");
     for (const auto& [word, policy] : Words<Recompute>::all) {
         const MemoryPlan m = f.with(policy);
         fmt::print("  {:<14} {:>12} {:>12} {:>12} {:>12}\n", word, bytes(double(m.attention)), bytes(double(m.ffn)),

@@ -62,8 +62,7 @@ class LayerTraffic {
     void means(int64_t layer, int passes) {
         for (const GateSpec& g : n_.gates.at(layer))
             if (g.heads == HeadSharing::averaged)
-                tensor_ += passes * tokens_ * item_ *
-                           double(g.granularity == Granularity::headwise ? 1 : n_.head_dim);
+                tensor_ += passes * tokens_ * item_ * double(g.granularity == Granularity::headwise ? 1 : n_.head_dim);
     }
     void experts(int forwards) {
         const double picks = tokens_ * double(n_.moe.top_k), E = double(n_.moe.experts);

@@ -44,8 +44,7 @@ Flops flops_of(const Config& c) {
 // tokens 6 times over the width a pick.
 double bytes_moved(const ModelSpec& n, int64_t layer) {
     const bool mixture = n.moe.experts > 0;
-    const double inner =
-        mixture ? double(n.moe.top_k * n.moe.hidden + n.moe.shared_hidden) : double(n.ffn.hidden);
+    const double inner = mixture ? double(n.moe.top_k * n.moe.hidden + n.moe.shared_hidden) : double(n.ffn.hidden);
     double elements = 24 * double(n.hidden) + 9 * inner + (mixture ? 6 * double(n.moe.top_k * n.hidden) : 0);
     for (const GateSpec& g : n.gates.at(layer)) {
         const GatedShape shape = gated_shape(g.position, n);

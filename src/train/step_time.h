@@ -34,8 +34,9 @@ struct StepTime {
 };
 StepTime estimate_step(const Config& config, const Place& place, const GpuFigures& gpu);
 
-// The nearest config that fits, and what it changes, as key=value; none where nothing tried does. Tried, in this order of
-// preference: smaller micro-batches, zero, recompute, then larger expert and tensor groups within a node, then more ranks.
+// The nearest config that fits, and what it changes, as key=value; none where nothing tried does. Tried, in this order
+// of preference: smaller micro-batches, zero, recompute, then larger expert and tensor groups within a node, then more
+// ranks.
 struct Fitting {
     Config config;
     int64_t ranks;

@@ -32,7 +32,9 @@ void* allocate(size_t bytes, size_t alignment, void* caller) {
 void* operator new(size_t bytes) { return allocate(bytes, 1, __builtin_return_address(0)); }
 void* operator new[](size_t bytes) { return allocate(bytes, 1, __builtin_return_address(0)); }
 void* operator new(size_t bytes, std::align_val_t a) { return allocate(bytes, size_t(a), __builtin_return_address(0)); }
-void* operator new[](size_t bytes, std::align_val_t a) { return allocate(bytes, size_t(a), __builtin_return_address(0)); }
+void* operator new[](size_t bytes, std::align_val_t a) {
+    return allocate(bytes, size_t(a), __builtin_return_address(0));
+}
 void operator delete(void* p) noexcept { std::free(p); }
 void operator delete[](void* p) noexcept { std::free(p); }
 void operator delete(void* p, size_t) noexcept { std::free(p); }
@@ -47,11 +49,11 @@ namespace {
 
 template <class B>
 int64_t allocations_in_a_step(int ranks, std::vector<std::string> keys) {
-    const std::vector<std::string> common{
-        "model.layers=2",          "model.hidden=16",       "model.heads=4",           "model.kv_heads=2",
-        "model.vocab=19",          "model.ffn.hidden=8",    "data.sequence_length=8",  "train.batch=8",
-        "train.steps=9",           "optimizer.lr=0.001",    "train.micro_batch=1",     "train.recompute=ffn",
-        "model.sandwich_norm=true", "data.document_mask=true"};
+    const std::vector<std::string> common{"model.layers=2",           "model.hidden=16",        "model.heads=4",
+                                          "model.kv_heads=2",         "model.vocab=19",         "model.ffn.hidden=8",
+                                          "data.sequence_length=8",   "train.batch=8",          "train.steps=9",
+                                          "optimizer.lr=0.001",       "train.micro_batch=1",    "train.recompute=ffn",
+                                          "model.sandwich_norm=true", "data.document_mask=true"};
     keys.insert(keys.end(), common.begin(), common.end());
     Config config = load_config_text("", "test", keys, Purpose::plan).config;
     resolve_ranks(config, ranks);
@@ -86,11 +88,11 @@ TEST(Allocation, IsSeenByThisTest) {
 
 TEST(Allocation, NothingInsideAStep) {
     for (const bool experts : {false, true})
-        for (const auto& [ranks, keys] : std::vector<std::pair<int, std::vector<std::string>>>{
-                 {1, {}},
-                 {2, {"parallel.zero=1"}},
-                 {4, {"parallel.tensor=2", "parallel.sequence=true"}},
-                 {4, {"parallel.tensor=2", "parallel.expert=2"}}}) {
+        for (const auto& [ranks, keys] :
+             std::vector<std::pair<int, std::vector<std::string>>>{{1, {}},
+                                                                   {2, {"parallel.zero=1"}},
+                                                                   {4, {"parallel.tensor=2", "parallel.sequence=true"}},
+                                                                   {4, {"parallel.tensor=2", "parallel.expert=2"}}}) {
             if (!experts && ranks == 4 && keys[1] == "parallel.expert=2") continue;
             std::vector<std::string> all = keys;
             all.push_back(experts ? kExperts : kGates);
