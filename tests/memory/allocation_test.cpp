@@ -27,6 +27,9 @@ void* allocate(size_t bytes, size_t alignment, void* caller) {
     if (!p) throw std::bad_alloc();
     return p;
 }
+
+// Not inlined: a compiler that sees free() where it expects delete warns of a mismatch.
+[[gnu::noinline]] void release(void* p) { std::free(p); }
 }  // namespace
 
 void* operator new(size_t bytes) { return allocate(bytes, 1, __builtin_return_address(0)); }
@@ -35,14 +38,14 @@ void* operator new(size_t bytes, std::align_val_t a) { return allocate(bytes, si
 void* operator new[](size_t bytes, std::align_val_t a) {
     return allocate(bytes, size_t(a), __builtin_return_address(0));
 }
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete[](void* p) noexcept { std::free(p); }
-void operator delete(void* p, size_t) noexcept { std::free(p); }
-void operator delete[](void* p, size_t) noexcept { std::free(p); }
-void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
-void operator delete[](void* p, std::align_val_t) noexcept { std::free(p); }
-void operator delete(void* p, size_t, std::align_val_t) noexcept { std::free(p); }
-void operator delete[](void* p, size_t, std::align_val_t) noexcept { std::free(p); }
+void operator delete(void* p) noexcept { release(p); }
+void operator delete[](void* p) noexcept { release(p); }
+void operator delete(void* p, size_t) noexcept { release(p); }
+void operator delete[](void* p, size_t) noexcept { release(p); }
+void operator delete(void* p, std::align_val_t) noexcept { release(p); }
+void operator delete[](void* p, std::align_val_t) noexcept { release(p); }
+void operator delete(void* p, size_t, std::align_val_t) noexcept { release(p); }
+void operator delete[](void* p, size_t, std::align_val_t) noexcept { release(p); }
 
 namespace sluice {
 namespace {
