@@ -1,13 +1,13 @@
 // Routed experts, dropless: a softmax router over all experts picks top_k for each token; picks are sorted by expert,
 // so that each projection is one grouped GEMM over ragged groups; results return to their tokens and are summed.
 //
-//     p = softmax(W_r x);  y = sum over the top_k of p (+ bias, for the choice alone) of w_e down_e(silu(gate_e x) up_e
-//     x)
+//     p = softmax(W_r x);  y = sum of w_e down_e(silu(gate_e x) up_e x) over the top_k of p
 //
-// with w = p, or p over the picked p's sum. The weight multiplies an expert's inner product, so that the router's
-// gradient comes from there and no expert's output is kept. An expert group cuts the experts (rows travel by
-// all-to-all, counts first), a tensor group the width of each (what is made is a partial sum, like SwiGlu's). Balance
-// losses: design of section 5 of arXiv 2501.11873 over the global batch; see MoeSpec.
+// (of p + bias with a selection bias, for the choice alone), and w = p, or p over the picked p's sum. The weight
+// multiplies an expert's inner product, so that the router's gradient comes from there and no expert's output is kept.
+// An expert group cuts the experts (rows travel by all-to-all, counts first), a tensor group the width of each (what is
+// made is a partial sum, like SwiGlu's). Balance over the global batch: arXiv 2501.11873; z-loss: 2202.08906; selection
+// bias: 2408.15664.
 #pragma once
 #include <string>
 

@@ -9,7 +9,7 @@
 
 namespace sluice {
 
-// Rates are what good kernels reach, per GPU; see kDeviceSources in step_time.cpp for where they come from.
+// Rates are what good kernels reach, per GPU; see gpus() in step_time.cpp for where they come from.
 struct GpuFigures {
     const char* name;
     double peak;       // FLOP/s, dense bf16
