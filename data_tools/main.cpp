@@ -1,8 +1,8 @@
 // sluice-data: text in, token shards out.
 #include <CLI/CLI.hpp>
-#include <cstdio>
 
 #include "base/check.h"
+#include "base/terminal.h"
 #include "data_tools/commands.h"
 
 int main(int argc, char** argv) {
@@ -30,7 +30,7 @@ int main(int argc, char** argv) {
     try {
         app.parse(argc, argv);
     } catch (const CLI::Success& e) { return app.exit(e); } catch (const CLI::ParseError& e) {
-        std::fprintf(stderr, "error: %s (see sluice-data --help)\n", e.what());
+        print_error(std::string(e.what()) + " (see sluice-data --help)");
         return int(Exit::config);
     }
     try {
@@ -38,10 +38,10 @@ int main(int argc, char** argv) {
         if (*i) return inspect_command(shard, json);
         return train_tokenizer_command(train);
     } catch (const Failure& f) {
-        std::fprintf(stderr, "error: %s\n", f.what());
+        print_error(f.what());
         return int(f.code());
     } catch (const std::exception& e) {
-        std::fprintf(stderr, "error: %s\n", e.what());
+        print_error(e.what());
         return int(Exit::other);
     }
 }

@@ -10,10 +10,8 @@
 #include "apps/commands.h"
 #include "base/format.h"
 #include "base/rng.h"
-#include "config/load.h"
 #include "kernels/gemm_rate.h"
 #include "model/counts.h"
-#include "train/collective.h"
 #include "train/step.h"
 
 namespace sluice {
@@ -26,14 +24,8 @@ double median(std::vector<double> x) {
 
 }  // namespace
 
-int bench_step_command(Comm& comm, const ConfigArgs& args, bool json) {
+int bench_step_command(Comm& comm, const Config& config, bool json) {
     constexpr int kSteps = 7;
-    Config config;
-    if (const int failed = collectively(comm, [&] {
-            config = load_config(args.config, args.overrides, Purpose::plan).config;
-            resolve_ranks(config, comm.size());
-        }))
-        return failed;
     std::vector<double> rates, seconds;
     Mesh mesh(comm, mesh_shape(config.model, config.parallel));
     Trainer<Cpu<float>> trainer(config, mesh, -1);

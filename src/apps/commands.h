@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "config/specs.h"
 #include "parallel/comm.h"
 
 namespace sluice {
@@ -23,10 +24,10 @@ struct SampleArgs {
     double temperature = 0.7;
 };
 
-int train_command(Comm& comm, const ConfigArgs& args);
+int train_command(Comm& comm, const Config& config);
 int eval_command(Comm& comm, const CheckpointArgs& args, bool json);
 int sample_command(const SampleArgs& args);
 int plan_command(const ConfigArgs& args, int ranks, const std::string& gpu, bool json);  // gpu empty: the CPU
-int bench_step_command(Comm& comm, const ConfigArgs& args, bool json);
+int bench_step_command(Comm& comm, const Config& config, bool json);
 
 }  // namespace sluice

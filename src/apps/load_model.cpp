@@ -1,9 +1,9 @@
 #include "apps/load_model.h"
 
 #include <algorithm>
-#include <cstdio>
 
 #include "base/check.h"
+#include "base/terminal.h"
 #include "train/resume.h"
 
 namespace sluice {
@@ -12,7 +12,7 @@ Opened open_for_inference(const std::string& checkpoint, const std::vector<std::
     Opened opened;
     std::vector<std::string> skipped, all;
     opened.checkpoint = find_checkpoint(checkpoint, skipped);
-    for (const auto& why : skipped) std::fprintf(stderr, "warning: skipped %s\n", why.c_str());
+    for (const auto& why : skipped) print_warning("skipped " + why);
 
     // Trained on any mesh, used on this one.
     all = {"parallel.tensor=1", "parallel.expert=1", "parallel.sequence=false"};

@@ -4,7 +4,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
 #include <cstdlib>
 #include <functional>
 #include <new>
@@ -13,6 +12,8 @@
 #include "apps/commands.h"
 #include "apps/config.h"
 #include "base/check.h"
+#include "base/terminal.h"
+#include "config/load.h"
 
 namespace sluice {
 namespace {
@@ -23,8 +24,8 @@ void divide_cores() {
     if (ranks > 1) omp_set_num_threads(std::min(omp_get_max_threads(), std::max(1, cores / ranks)));
 }
 
-int report(const char* message, Exit code) {
-    std::fprintf(stderr, "error: %s\n", message);
+int report(const std::string& message, Exit code) {
+    print_error(message);
     return int(code);
 }
 
@@ -42,9 +43,8 @@ int guarded(const std::function<int()>& command, Comm* comm) {
         message = "out of memory: lower train.micro_batch or set train.recompute: block";
         code = Exit::out_of_memory;
     } catch (const std::exception& e) { message = e.what(); }
-    if (comm && comm->rank() > 0) std::this_thread::sleep_for(std::chrono::seconds(3));
-    report(message.c_str(), code);
-    std::fflush(stderr);
+    if (launched_rank() > 0) std::this_thread::sleep_for(std::chrono::seconds(3));
+    report(message, code);
     if (comm && comm->size() > 1) comm->abort(int(code));
     return int(code);
 }
@@ -54,6 +54,20 @@ int with_world(const std::function<int(Comm&)>& command) {
     if (const int code = guarded([&] { return comm = world_comm(), 0; }, nullptr)) return code;
     divide_cores();
     return guarded([&] { return command(*comm); }, comm.get());
+}
+
+// The config is read before MPI starts.
+int with_config(const ConfigArgs& args, Purpose purpose, const std::function<int(Comm&, const Config&)>& command) {
+    Config config;
+    const auto load = [&] {
+        config = load_config(args.config, args.overrides, purpose, launched_ranks()).config;
+        return 0;
+    };
+    if (const int code = guarded(load, nullptr)) return code;
+    return with_world([&](Comm& comm) {
+        resolve_ranks(config, comm.size());  // known at last where no launcher told
+        return command(comm, config);
+    });
 }
 
 void add_config(CLI::App* app, ConfigArgs& args) {
@@ -78,7 +92,7 @@ int run(int argc, char** argv) {
 
     auto* train = app.add_subcommand("train", "train a model, or go on from its newest checkpoint");
     add_config(train, config);
-    train->callback([&] { command = [&] { return with_world([&](Comm& c) { return train_command(c, config); }); }; });
+    train->callback([&] { command = [&] { return with_config(config, Purpose::train, train_command); }; });
 
     auto* eval = app.add_subcommand("eval", "loss, perplexity and bits per byte on the validation sets");
     add_checkpoint(eval, checkpoint);
@@ -121,16 +135,18 @@ int run(int argc, char** argv) {
     auto* step = bench->add_subcommand("step", "tokens per second of whole training steps");
     add_config(step, config);
     step->add_flag("--json", json, "one JSON object on stdout");
-    step->callback(
-        [&] { command = [&] { return with_world([&](Comm& c) { return bench_step_command(c, config, json); }); }; });
+    step->callback([&] {
+        command = [&] {
+            return with_config(config, Purpose::plan,
+                               [&](Comm& c, const Config& read) { return bench_step_command(c, read, json); });
+        };
+    });
 
     try {
         app.parse(argc, argv);
     } catch (const CLI::CallForHelp& e) { return app.exit(e); } catch (const CLI::CallForAllHelp& e) {
         return app.exit(e);
-    } catch (const CLI::ParseError& e) {
-        return report((std::string(e.what()) + " (see sluice --help)").c_str(), Exit::config);
-    }
+    } catch (const CLI::ParseError& e) { return report(std::string(e.what()) + " (see sluice --help)", Exit::config); }
     return command();
 }
 

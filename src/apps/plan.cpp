@@ -159,8 +159,7 @@ int plan_command(const ConfigArgs& args, int ranks, const std::string& gpu_name,
         for (const GpuFigures& g : gpus()) known += (known.empty() ? "" : ", ") + std::string(g.name);
         fail(Exit::config, "--gpu " + gpu_name + ": not known; choose one of " + known);
     }
-    Config config = load_config(args.config, args.overrides, Purpose::plan).config;
-    resolve_ranks(config, ranks);
+    const Config config = load_config(args.config, args.overrides, Purpose::plan, ranks).config;
     const Facts facts(config, ranks, gpu);
     std::optional<Fitting> fitting;
     if (gpu && double(facts.memory.total()) > gpu->memory) fitting = nearest_that_fits(config, ranks, *gpu);

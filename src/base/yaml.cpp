@@ -8,8 +8,11 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdint>
+#include <cstdlib>
 #include <fstream>
+#include <map>
 #include <sstream>
+#include <tuple>
 #include <unordered_set>
 #include <utility>
 
@@ -19,33 +22,35 @@ namespace sluice {
 namespace {
 
 using Source = std::shared_ptr<const std::string>;
+constexpr size_t kMostComplaints = 100;  // told; a file with more is no config
 
 // Builds the tree; text is what the parser reads, whose positions are byte offsets.
 class Builder : public YAML::EventHandler {
  public:
-    Builder(const std::string& text, Source source, bool lines)
-        : text_(text), source_(std::move(source)), lines_(lines) {}
+    Builder(const std::string& text, Source source, bool lines, Complaints& complaints)
+        : text_(text), source_(std::move(source)), lines_(lines), complaints_(complaints) {}
 
     Mark mark(const YAML::Mark& m) const {
         return lines_ && !m.is_null() ? Mark{source_, m.line + 1, m.column + 1} : Mark{source_, 0, 0};
     }
-    [[noreturn]] void refuse(const YAML::Mark& m, const std::string& what) const {
-        fail(Exit::config, where(mark(m)) + ": " + what);
-    }
+    void complain(const YAML::Mark& m, const std::string& what) { complaints_.add(mark(m), what); }
     Node take() { return std::move(root_); }
 
     void OnDocumentStart(const YAML::Mark&) override {}
     void OnDocumentEnd() override {}
     void OnAlias(const YAML::Mark& m, YAML::anchor_t) override {
-        refuse(m, "aliases (*name) are not read here: write the value out");
+        complain(m, "aliases (*name) are not read here: write the value out");
+        Node n = node(m, Node::Kind::null);
+        n.wrong = true;
+        add(std::move(n));
     }
     void OnAnchor(const YAML::Mark& m, const std::string& name) override {
-        refuse(m, "anchors are not read here: remove '&" + printable(name) + "'");
+        complain(m, "anchors are not read here: remove '&" + printable(name) + "'");
     }
     void OnNull(const YAML::Mark& m, YAML::anchor_t) override { add(node(m, Node::Kind::null)); }
     void OnScalar(const YAML::Mark& m, const std::string& tag, YAML::anchor_t, const std::string& value) override {
         refuse_tag(m, tag == "?" || tag == "!" ? "" : tag);
-        if (value.find('\0') != std::string::npos) refuse(m, "text holds a NUL character");
+        if (value.find('\0') != std::string::npos) complain(m, "text holds a NUL character");
         Node n = node(m, Node::Kind::scalar);
         n.quoted = tag == "!";
         n.text = value;
@@ -64,9 +69,8 @@ class Builder : public YAML::EventHandler {
  private:
     struct Open {
         Node node;
-        YAML::Mark mark;
         std::unordered_set<std::string> keys;
-        bool has_key = false;
+        bool has_key = false, drop = false;  // drop: the value of a key that was complained of
         std::string key;
         Mark key_mark;
     };
@@ -78,27 +82,21 @@ class Builder : public YAML::EventHandler {
         return n;
     }
     // yaml-cpp tells `! text` from "text" by nothing but the character that stands there.
-    void refuse_tag(const YAML::Mark& m, const std::string& tag) const {
+    void refuse_tag(const YAML::Mark& m, const std::string& tag) {
         const bool marked = m.pos >= 0 && size_t(m.pos) < text_.size() && text_[m.pos] == '!';
-        if (marked || !(tag.empty() || tag == "?")) refuse(m, "tags (!name) are not read here: remove it");
+        if (marked || !(tag.empty() || tag == "?")) complain(m, "tags (!name) are not read here: remove it");
     }
     void open(const YAML::Mark& m, const std::string& tag, Node::Kind kind) {
         refuse_tag(m, tag);
         if (int(stack_.size()) >= kMaxYamlDepth)
-            refuse(m, "nested deeper than " + std::to_string(kMaxYamlDepth) + " levels");
-        stack_.push_back(Open{node(m, kind), m, {}, false, {}, {}});
+            complaints_.stop(mark(m), "nested deeper than " + std::to_string(kMaxYamlDepth) + " levels");
+        stack_.push_back(Open{node(m, kind), {}, false, false, {}, {}});
     }
     void close() {
         check(!stack_.empty(), "yaml-cpp closed what it did not open");
         Node done = std::move(stack_.back().node);
-        const YAML::Mark at = stack_.back().mark;
         stack_.pop_back();
-        add(std::move(done), at);
-    }
-    void add(Node n, const YAML::Mark& at) {
-        if (!stack_.empty() && stack_.back().node.kind == Node::Kind::map && !stack_.back().has_key)
-            refuse(at, "a key must be a word");
-        add(std::move(n));
+        add(std::move(done));
     }
     void add(Node n) {
         if (stack_.empty()) {
@@ -112,14 +110,19 @@ class Builder : public YAML::EventHandler {
             n.key_mark = top.key_mark;
             top.has_key = false;
         }
-        top.node.children.push_back(std::move(n));
+        if (!top.drop) top.node.children.push_back(std::move(n));
+        top.drop = false;
     }
     void add_key(Open& top, const Node& n) {
-        const std::string at = where(n.mark) + ": ";
-        if (n.kind != Node::Kind::scalar) fail(Exit::config, at + "a key must be a word");
-        if (n.text == "<<") fail(Exit::config, at + "merge keys (<<) are not read here: use 'base: other.yaml'");
-        if (!top.keys.insert(n.text).second)
-            fail(Exit::config, at + "key " + in_quotes(n.text) + " stands twice in the same map");
+        std::string why;
+        if (n.kind != Node::Kind::scalar)
+            why = "a key must be a word";
+        else if (n.text == "<<")
+            why = "merge keys (<<) are not read here: use 'base: other.yaml'";
+        else if (!top.keys.insert(n.text).second)
+            why = "key " + in_quotes(n.text) + " stands twice in the same map: keep one";
+        if (!why.empty() && !n.wrong) complaints_.add(n.mark, why);
+        top.drop = !why.empty();
         top.has_key = true;
         top.key = n.text;
         top.key_mark = n.mark;
@@ -128,37 +131,65 @@ class Builder : public YAML::EventHandler {
     const std::string& text_;
     Source source_;
     bool lines_;
+    Complaints& complaints_;
     Node root_;
     std::vector<Open> stack_;
 };
 
+// Bytes of the character at `at`; 0 where there is none.
+size_t utf8_length(const std::string& text, size_t at) {
+    const auto lead = static_cast<unsigned char>(text[at]);
+    const int more = lead < 0x80                   ? 0
+                     : lead >= 0xC2 && lead < 0xE0 ? 1
+                     : lead >= 0xE0 && lead < 0xF0 ? 2
+                     : lead >= 0xF0 && lead < 0xF5 ? 3
+                                                   : -1;
+    if (more < 0 || at + size_t(more) >= text.size()) return 0;
+    uint32_t code = more == 0 ? lead : lead & (0x3F >> more);
+    for (int k = 1; k <= more; k++) {
+        const auto byte = static_cast<unsigned char>(text[at + size_t(k)]);
+        if ((byte & 0xC0) != 0x80) return 0;
+        code = code << 6 | (byte & 0x3F);
+    }
+    const bool overlong = (more == 2 && code < 0x800) || (more == 3 && code < 0x10000);
+    return overlong || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000) ? 0 : size_t(more) + 1;
+}
+
 // What is wrong with the bytes themselves, before any parser sees them.
-void refuse_bytes(const std::string& text, const Source& source, bool lines) {
-    auto refuse = [&](int line, size_t column, const std::string& what) {
-        fail(Exit::config, where(lines ? Mark{source, line, int(column)} : Mark{source, 0, 0}) + ": " + what);
+void refuse_bytes(const std::string& text, const Source& source, bool lines, Complaints& complaints) {
+    bool readable = true;
+    auto complain = [&](int line, size_t column, const std::string& what) {
+        readable = false;
+        complaints.add(lines ? Mark{source, line, int(column)} : Mark{source, 0, 0}, what);
     };
-    if (text.size() > kMaxYamlBytes) refuse(1, 1, "larger than 1 MiB, which no config is");
-    if (!valid_utf8(text)) refuse(1, 1, "not valid UTF-8");
+    if (text.size() > kMaxYamlBytes) complain(1, 1, "larger than 1 MiB, which no config is");
     int line = 1;
     size_t start = 0;
     bool indentation = true;
-    for (size_t i = 0; i < text.size(); i++) {
+    for (size_t i = 0; i < text.size() && i < kMaxYamlBytes;) {
         const auto c = static_cast<unsigned char>(text[i]);
-        const size_t column = i - start + 1;
-        if (c == '\t' && indentation) refuse(line, column, "a tab in the indentation: use spaces");
-        if (c == '\0') refuse(line, column, "a NUL character");
-        if ((c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7f) refuse(line, column, "a control character");
-        if (c == '%' && column == 1) refuse(line, column, "directives (%NAME) are not read here");
-        if (c == '\n') line++, start = i + 1;
-        indentation = c == '\n' || (indentation && c == ' ');
+        const size_t column = i - start + 1, length = utf8_length(text, i);
+        if (length == 0) {
+            complain(line, column, "not valid UTF-8: save the file as UTF-8");
+            break;
+        }
+        if (c == '\t' && indentation) complain(line, column, "a tab in the indentation: use spaces");
+        if (c == '\0') complain(line, column, "a NUL character");
+        if ((c > 0 && c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7f)
+            complain(line, column, "a control character");
+        if (c == '%' && column == 1) complain(line, column, "directives (%NAME) are not read here");
+        i += length;
+        if (c == '\n') line++, start = i;
+        indentation = c == '\n' || (indentation && (c == ' ' || c == '\t'));
     }
+    if (!readable) complaints.raise();
 }
 
-Node parse(std::string text, const std::string& name, bool lines) {
+Node parse(std::string text, const std::string& name, bool lines, Complaints& complaints) {
     const auto source = std::make_shared<const std::string>(name);
     if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);
-    refuse_bytes(text, source, lines);
-    Builder builder(text, source, lines);
+    refuse_bytes(text, source, lines, complaints);
+    Builder builder(text, source, lines, complaints);
     std::istringstream in(text);
     Node root;
     root.mark = Mark{source, lines ? 1 : 0, lines ? 1 : 0};
@@ -166,20 +197,15 @@ Node parse(std::string text, const std::string& name, bool lines) {
         YAML::Parser parser(in);
         if (!parser.HandleNextDocument(builder)) return root;
         root = builder.take();
-        Builder second(text, source, lines);
+        Complaints unread;
+        Builder second(text, source, lines, unread);
         if (parser.HandleNextDocument(second))
-            fail(Exit::config, where(second.take().mark) + ": a second document: a file holds one");
-    } catch (const YAML::Exception& e) { builder.refuse(e.mark, e.msg); }
+            complaints.add(second.take().mark, "a second document: a file holds one");
+    } catch (const YAML::Exception& e) { complaints.stop(builder.mark(e.mark), e.msg); }
     return root;
 }
 
-int continuation_bytes(unsigned char lead) {
-    return lead < 0x80                   ? 0
-           : lead >= 0xC2 && lead < 0xE0 ? 1
-           : lead >= 0xE0 && lead < 0xF0 ? 2
-           : lead >= 0xF0 && lead < 0xF5 ? 3
-                                         : -1;
-}
+std::string source_of(const Mark& mark) { return mark.source ? *mark.source : "?"; }
 
 // Characters that can stand in a plain scalar anywhere but first.
 bool plain_character(char c) {
@@ -200,7 +226,7 @@ bool plain_is_safe(const std::string& text) {
 }  // namespace
 
 std::string where(const Mark& mark) {
-    const std::string source = mark.source ? *mark.source : "?";
+    const std::string source = source_of(mark);
     if (mark.line == 0) return source;
     return source + ":" + std::to_string(mark.line) + ":" + std::to_string(mark.column);
 }
@@ -212,11 +238,39 @@ const Node* Node::find(const std::string& name) const {
 }
 Node* Node::find(const std::string& name) { return const_cast<Node*>(std::as_const(*this).find(name)); }
 
-Node parse_yaml(const std::string& text, const std::string& name) { return parse(text, printable(name, 4096), true); }
+void Complaints::add(const Mark& mark, const std::string& what) { all_.push_back({mark, where(mark) + ": " + what}); }
 
-Node parse_yaml_value(const std::string& text, const std::string& source) { return parse(text, source, false); }
+void Complaints::raise() const {
+    if (all_.empty()) return;
+    // A source keeps the place at which it was first complained of.
+    std::map<std::string, size_t> sources;
+    for (auto& complaint : all_) sources.emplace(source_of(complaint.mark), sources.size());
+    std::vector<Complaint> sorted = all_;
+    const auto place = [&](const Complaint& c) {
+        return std::tuple(sources.at(source_of(c.mark)), c.mark.line, c.mark.column);
+    };
+    std::stable_sort(sorted.begin(), sorted.end(), [&](auto& a, auto& b) { return place(a) < place(b); });
+    std::string lines = sorted[0].text;
+    for (size_t i = 1; i < sorted.size() && i < kMostComplaints; i++) lines += "\n" + sorted[i].text;
+    if (sorted.size() > kMostComplaints) lines += "\nand " + std::to_string(sorted.size() - kMostComplaints) + " more";
+    fail(Exit::config, lines);
+}
 
-Node read_yaml(const std::filesystem::path& file) {
+void Complaints::stop(const Mark& mark, const std::string& what) {
+    add(mark, what);
+    raise();
+    std::abort();
+}
+
+Node parse_yaml(const std::string& text, const std::string& name, Complaints& complaints) {
+    return parse(text, printable(name, 4096), true, complaints);
+}
+
+Node parse_yaml_value(const std::string& text, const std::string& source, Complaints& complaints) {
+    return parse(text, source, false, complaints);
+}
+
+Node read_yaml(const std::filesystem::path& file, Complaints& complaints) {
     const std::string name = printable(file.string(), 4096);
     std::error_code error;
     if (!std::filesystem::exists(file, error)) fail(Exit::config, name + ": no such file");
@@ -226,7 +280,7 @@ Node read_yaml(const std::filesystem::path& file) {
     if (in) in.read(text.data(), std::streamsize(text.size()));
     if (!in.is_open() || in.bad()) fail(Exit::config, name + ": cannot be read: check its permissions");
     text.resize(size_t(in.gcount()));
-    return parse_yaml(text, file.string());
+    return parse_yaml(text, file.string(), complaints);
 }
 
 std::string yaml_string(const std::string& text) {
@@ -266,18 +320,9 @@ std::string in_quotes(const std::string& text) {
 
 bool valid_utf8(const std::string& text) {
     for (size_t i = 0; i < text.size();) {
-        const auto lead = static_cast<unsigned char>(text[i]);
-        const int more = continuation_bytes(lead);
-        if (more < 0 || i + more >= text.size() + (more == 0)) return false;
-        uint32_t code = more == 0 ? lead : lead & (0x3F >> more);
-        for (int k = 1; k <= more; k++) {
-            const auto byte = static_cast<unsigned char>(text[i + k]);
-            if ((byte & 0xC0) != 0x80) return false;
-            code = code << 6 | (byte & 0x3F);
-        }
-        const bool overlong = (more == 2 && code < 0x800) || (more == 3 && code < 0x10000);
-        if (overlong || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000)) return false;
-        i += more + 1;
+        const size_t length = utf8_length(text, i);
+        if (length == 0) return false;
+        i += length;
     }
     return true;
 }

@@ -35,28 +35,27 @@ void merge(Node& under, Node over, const std::string& path) {
     }
 }
 
-void require_map(Node& root, const std::string& file) {
+void require_map(Node& root, const std::string& file, Complaints& complaints) {
     if (root.kind == Node::Kind::null) root.kind = Node::Kind::map;
-    if (root.kind != Node::Kind::map)
-        fail(Exit::config, where(root.mark) + ": " + printable(file) + " is not a map of keys");
+    if (root.kind != Node::Kind::map) complaints.stop(root.mark, printable(file) + " is not a map of keys");
 }
 
-Node over_base(Node root, const std::string& file, std::vector<fs::path>& chain) {
-    require_map(root, file);
+Node over_base(Node root, const std::string& file, std::vector<fs::path>& chain, Complaints& complaints) {
+    require_map(root, file, complaints);
     const Node* found = root.find("base");
     if (!found) return root;
     const Node base = *found;
-    const std::string at = where(base.mark) + ": base: ";
-    if (base.kind != Node::Kind::scalar || base.text.empty()) fail(Exit::config, at + "give the path of a config");
+    const auto refuse = [&](const std::string& what) { complaints.stop(base.mark, "base: " + what); };
+    if (base.kind != Node::Kind::scalar || base.text.empty()) refuse("give the path of a config");
     const fs::path path = (fs::path(file).parent_path() / base.text).lexically_normal();
     std::error_code error;
     const fs::path canonical = fs::weakly_canonical(path, error);
     if (std::find(chain.begin(), chain.end(), canonical) != chain.end())
-        fail(Exit::config, at + printable(base.text) + " is based on this file: a circle");
-    if (chain.size() > kDeepestBase) fail(Exit::config, at + "more than 8 files deep");
-    if (!fs::is_regular_file(path, error)) fail(Exit::config, at + "no such file: " + printable(path.string()));
+        refuse(printable(base.text) + " is based on this file: a circle");
+    if (chain.size() > kDeepestBase) refuse("more than 8 files deep");
+    if (!fs::is_regular_file(path, error)) refuse("no such file: " + printable(path.string()));
     chain.push_back(canonical);
-    Node under = over_base(read_yaml(path), path.string(), chain);
+    Node under = over_base(read_yaml(path, complaints), path.string(), chain, complaints);
     std::erase_if(root.children, [](const Node& child) { return child.key == "base"; });
     merge(under, std::move(root), "");
     return under;
@@ -76,55 +75,59 @@ bool is_index(const std::string& key) {
     return !key.empty() && std::all_of(key.begin(), key.end(), [](unsigned char c) { return c >= '0' && c <= '9'; });
 }
 
-// The element of a list that a key of an override names.
-Node& element(Node& list, const std::string& key, const std::string& source, const std::string& path) {
+// The element of a list that a key of an override names, or why there is none.
+Node* element(Node& list, const std::string& key, const std::string& path, std::string& why) {
     size_t index = 0;
     const auto [stop, error] = std::from_chars(key.data(), key.data() + key.size(), index);
-    if (!is_index(key) || error != std::errc() || index >= list.children.size())
-        fail(Exit::config, source + ": " + printable(path) + " is a list of " + std::to_string(list.children.size()) +
-                               ": it has no element " + in_quotes(key));
-    return list.children[index];
+    if (is_index(key) && error == std::errc() && index < list.children.size()) return &list.children[index];
+    why = printable(path) + " is a list of " + std::to_string(list.children.size()) + ": it has no element " +
+          in_quotes(key);
+    return nullptr;
 }
 
 // The key's node in a map, made where it is not there yet: an unknown key is refused when the tree is read.
-Node& entry(Node& map, const std::string& key, const Mark& mark, const std::string& path) {
-    if (Node* there = map.find(key)) return *there;
-    if (map.kind == Node::Kind::scalar)
-        fail(Exit::config, where(mark) + ": " + printable(path) + " is a single value, not a map");
+Node* entry(Node& map, const std::string& key, const Mark& mark, const std::string& path, std::string& why) {
+    if (Node* there = map.find(key)) return there;
+    if (map.kind == Node::Kind::scalar) why = printable(path) + " is a single value, not a map";
     if (map.kind == Node::Kind::null && is_index(key))
-        fail(Exit::config,
-             where(mark) + ": " + printable(path) + " has no element " + in_quotes(key) + ": give the whole list");
+        why = printable(path) + " has no element " + in_quotes(key) + ": give the whole list";
+    if (!why.empty()) return nullptr;
     if (map.kind == Node::Kind::null) map.kind = Node::Kind::map, map.mark = mark;
     Node child;
     child.key = key;
     child.mark = child.key_mark = mark;
     map.children.push_back(child);
-    return map.children.back();
+    return &map.children.back();
 }
 
 }  // namespace
 
-Node over_base(Node root, const std::string& file) {
+Node over_base(Node root, const std::string& file, Complaints& complaints) {
     std::error_code error;
     std::vector<fs::path> chain{fs::weakly_canonical(file, error)};
-    return over_base(std::move(root), file, chain);
+    return over_base(std::move(root), file, chain, complaints);
 }
 
-void apply_override(Node& root, const std::string& text) {
+void apply_override(Node& root, const std::string& text, Complaints& complaints) {
     const std::string source = std::string(kCommandLine) + ": " + printable(text);
+    const Mark mark{std::make_shared<const std::string>(source), 0, 0};
     const size_t equals = text.find('=');
     const std::string path = text.substr(0, equals);
     const std::vector<std::string> keys = split(path);
     if (equals == std::string::npos || std::find(keys.begin(), keys.end(), "") != keys.end())
-        fail(Exit::config, source + ": not an override: write key=value, as in optimizer.lr=4e-3");
-    if (keys[0] == "base") fail(Exit::config, source + ": base belongs into the file");
-    if (keys.size() > size_t(kMaxYamlDepth)) fail(Exit::config, source + ": no key is that deep");
-    Node value = parse_yaml_value(text.substr(equals + 1), source);
+        return complaints.add(mark, "not an override: write key=value, as in optimizer.lr=4e-3");
+    if (keys[0] == "base") return complaints.add(mark, "base belongs into the file");
+    if (keys.size() > size_t(kMaxYamlDepth)) return complaints.add(mark, "no key is that deep");
+    Node value;
+    try {
+        value = parse_yaml_value(text.substr(equals + 1), source, complaints);
+    } catch (const Failure&) { return; }                                                  // complained of
     if (equals + 1 == text.size()) value.kind = Node::Kind::scalar, value.quoted = true;  // KEY= is an empty text
     Node* node = &root;
-    std::string at;
+    std::string at, why;
     for (auto& key : keys) {
-        node = node->kind == Node::Kind::list ? &element(*node, key, source, at) : &entry(*node, key, value.mark, at);
+        node = node->kind == Node::Kind::list ? element(*node, key, at, why) : entry(*node, key, mark, at, why);
+        if (!node) return complaints.add(mark, why);
         at = join(at, key);
     }
     value.key_mark = value.mark;

@@ -11,7 +11,7 @@
 namespace sluice {
 namespace {
 
-void require_keys(const Config& config, const Marks& marks, Purpose purpose) {
+void require_keys(const Config& config, Marks& marks, Purpose purpose) {
     std::vector<std::string> keys{"model.layers", "model.hidden",         "model.heads",
                                   "model.vocab",  "data.sequence_length", "train.batch"};
     if (config.model.moe.experts == 0)
@@ -20,7 +20,7 @@ void require_keys(const Config& config, const Marks& marks, Purpose purpose) {
         keys.insert(keys.end(), {"model.moe.top_k", "model.moe.hidden"});
     if (purpose == Purpose::train) keys.insert(keys.end(), {"data.train", "train.steps", "optimizer.lr"});
     for (auto& key : keys)
-        if (!marks.given(key)) marks.refuse(key, "required, but not given");
+        if (!marks.given(key) && marks.sound(key)) marks.refuse(key, "required, but not given");
 }
 
 // Defaults that depend on other keys; the ranges of those keys have not been checked yet.
@@ -32,29 +32,33 @@ void fill_defaults(Config& config, const Marks& marks) {
     if (!marks.given("model.head_dim") && divides) m.head_dim = m.hidden / m.heads;
 }
 
-Loaded load(Node root, const std::string& file, const std::vector<std::string>& overrides, Purpose purpose) {
-    root = over_base(std::move(root), file);
-    for (auto& text : overrides) apply_override(root, text);
+Loaded load(Node root, const std::string& file, const std::vector<std::string>& overrides, Purpose purpose, int ranks,
+            Marks& marks) {
+    root = over_base(std::move(root), file, marks.complaints);
+    for (auto& text : overrides) apply_override(root, text, marks.complaints);
     Loaded loaded;
-    Marks marks;
     marks.file = printable(file, 4096);
     read_config(root, loaded.config, marks);
     require_keys(loaded.config, marks, purpose);
     fill_defaults(loaded.config, marks);
-    refuse_config(loaded.config, marks, purpose);
+    refuse_config(loaded.config, marks, purpose, ranks);
+    marks.complaints.raise();
+    if (ranks > 0) resolve_ranks(loaded.config, ranks);
     for (auto& [path, text] : flatten(loaded.config)) loaded.origins[path] = marks.origin(path);
     return loaded;
 }
 
 }  // namespace
 
-Loaded load_config(const std::string& file, const std::vector<std::string>& overrides, Purpose purpose) {
-    return load(read_yaml(file), file, overrides, purpose);
+Loaded load_config(const std::string& file, const std::vector<std::string>& overrides, Purpose purpose, int ranks) {
+    Marks marks;
+    return load(read_yaml(file, marks.complaints), file, overrides, purpose, ranks, marks);
 }
 
 Loaded load_config_text(const std::string& text, const std::string& name, const std::vector<std::string>& overrides,
-                        Purpose purpose) {
-    return load(parse_yaml(text, name), name, overrides, purpose);
+                        Purpose purpose, int ranks) {
+    Marks marks;
+    return load(parse_yaml(text, name, marks.complaints), name, overrides, purpose, ranks, marks);
 }
 
 }  // namespace sluice

@@ -1,5 +1,5 @@
 // A Config from YAML files and key=value overrides, every value with its origin.
-// Errors: Failure(Exit::config), one line "file:line:column: path: what (did you mean ...?)".
+// Errors: Failure(Exit::config) with all that is wrong, each on a line "file:line:column: path: what and what to do".
 #pragma once
 #include <map>
 #include <string>
@@ -19,16 +19,15 @@ struct Loaded {
 };
 
 // Reads `file` over its `base:` files, applies the overrides ("model.layers=4", "model.gates=[]"), fills in defaults
-// that depend on other keys (except train.micro_batch, 0 until the ranks are known) and refuses what cannot go
-// together.
-Loaded load_config(const std::string& file, const std::vector<std::string>& overrides, Purpose purpose);
+// that depend on other keys and refuses what cannot go together. ranks 0: not known yet, train.micro_batch may stay 0.
+Loaded load_config(const std::string& file, const std::vector<std::string>& overrides, Purpose purpose, int ranks = 0);
 // The same from text; `name` stands for the file in messages and names the run.
 Loaded load_config_text(const std::string& text, const std::string& name, const std::vector<std::string>& overrides,
-                        Purpose purpose);
+                        Purpose purpose, int ranks = 0);
 
 // How many data-parallel ranks there are. Errors: Failure(Exit::config) where the mesh does not fit the ranks.
 int64_t data_ranks_of(const Config& config, int ranks);
-// Checks that need the number of ranks, and micro_batch's default.
+// Checks that need the number of ranks, and micro_batch's default. Errors: Failure(Exit::config).
 void resolve_ranks(Config& config, int ranks);
 
 // The resolved config as YAML that loads back to the same Config; with_origins appends "# origin" to each leaf.
@@ -38,7 +37,7 @@ std::string dump_json(const Config& config);
 std::string dump_json_with_origins(const Loaded& loaded);  // and "origins": {PATH: origin}
 // Leaves as (dotted path, value text), in order of declaration: what resume compares.
 std::vector<std::pair<std::string, std::string>> flatten(const Config& config);
-// Every key with type, default and help: `sluice config --reference`.
+// Every key with type, default, range and meaning: `sluice config --reference`, as a page of Markdown.
 std::string reference();
 std::string reference_json();
 

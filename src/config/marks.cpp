@@ -26,10 +26,12 @@ size_t edit_distance(const std::string& a, const std::string& b) {
 
 }  // namespace
 
-std::string located(const Mark& mark, const std::string& path) {
-    const std::string source = where(mark);
-    const bool names_path = mark.line == 0 && source.starts_with(std::string(kCommandLine) + ": " + path + "=");
-    return source + ": " + (names_path || path.empty() ? "" : path + ": ");
+bool Marks::sound(const std::string& path) const {
+    const auto within = [](const std::string& inner, const std::string& outer) {
+        return inner == outer || inner.starts_with(outer + ".");
+    };
+    return std::none_of(refused.begin(), refused.end(),
+                        [&](const std::string& wrong) { return within(wrong, path) || within(path, wrong); });
 }
 
 std::string Marks::origin(const std::string& path) const {
@@ -38,15 +40,21 @@ std::string Marks::origin(const std::string& path) const {
     return it->second.line > 0 ? where(it->second) : kCommandLine;
 }
 
-void Marks::refuse(const std::string& path, const std::string& what) const {
+void Marks::refuse(const Mark& mark, const std::string& path, const std::string& what) {
+    // "command line: KEY=VALUE" has named the key already.
+    const bool named = mark.line == 0 && where(mark).starts_with(std::string(kCommandLine) + ": " + path + "=");
+    complaints.add(mark, (named || path.empty() ? "" : path + ": ") + what);
+    refused.insert(path);
+}
+
+void Marks::refuse(const std::string& path, const std::string& what) {
     for (std::string around = path;;) {
-        const auto it = at.find(around);
-        if (it != at.end()) fail(Exit::config, located(it->second, path) + what);
+        if (const auto it = at.find(around); it != at.end()) return refuse(it->second, path, what);
         const size_t dot = around.rfind('.');
         if (dot == std::string::npos) break;
         around.resize(dot);
     }
-    fail(Exit::config, file + ": " + path + ": " + what);
+    refuse(Mark{std::make_shared<const std::string>(file), 1, 1}, path, what);
 }
 
 std::string nearest(const std::string& key, const std::vector<std::string>& known) {

@@ -1,6 +1,8 @@
-// Where the values of a config stand, by dotted path: what error messages and origins are made of.
+// Where the values of a config stand, by dotted path, and what is wrong with them: what error messages and origins are
+// made of.
 #pragma once
 #include <map>
+#include <set>
 #include <string>
 
 #include "base/yaml.h"
@@ -10,16 +12,19 @@ namespace sluice {
 struct Marks {
     std::string file;                // of the config itself: where a missing key is missed
     std::map<std::string, Mark> at;  // of every key that was given, maps and lists included
+    std::set<std::string> refused;   // paths that were complained of
+    Complaints complaints;
 
     bool given(const std::string& path) const { return at.count(path) > 0; }
+    // Nothing was said against the path, what is in it or what it is in: its value can be judged further.
+    bool sound(const std::string& path) const;
     std::string origin(const std::string& path) const;  // "default", "FILE:LINE:COLUMN" or "command line"
-    // "ORIGIN: path: what". A path that was not given is looked for at the map around it.
-    [[noreturn]] void refuse(const std::string& path, const std::string& what) const;
+    // Complains "ORIGIN: path: what". A path that was not given is looked for at the map around it.
+    void refuse(const std::string& path, const std::string& what);
+    void refuse(const Mark& mark, const std::string& path, const std::string& what);
 };
 
 constexpr char kCommandLine[] = "command line";
-// "FILE:LINE:COLUMN: path: ", or "command line: KEY=VALUE: " where KEY is the path.
-std::string located(const Mark& mark, const std::string& path);
 
 // The known key nearest to `key` by edit distance.
 std::string nearest(const std::string& key, const std::vector<std::string>& known);

@@ -1,6 +1,6 @@
-// The batch shared out: batch = data-parallel ranks x micro_batch x micro-batches a step.
+// What the ranks share: the model's parts, and the batch = data-parallel ranks x micro_batch x micro-batches a step.
 #include "base/check.h"
-#include "config/load.h"
+#include "config/refuse.h"
 
 namespace sluice {
 namespace {
@@ -13,35 +13,74 @@ std::string nearest_multiples(int64_t batch, int64_t unit) {
     return below > 0 ? text(below) + " or " + text(below + unit) : text(unit);
 }
 
+std::vector<Conflict> mesh_conflicts(const Config& config, int64_t ranks) {
+    const int64_t tensor = config.parallel.tensor, expert = config.parallel.expert;
+    if (ranks % tensor != 0)
+        return {{"parallel.tensor", text(ranks) + " ranks are not divisible by " + text(tensor) + ": start " +
+                                        nearest_multiples(ranks, tensor) + " ranks"}};
+    if (ranks / tensor % expert != 0)
+        return {{"parallel.expert", text(ranks / tensor) + " data-parallel ranks are not divisible by " + text(expert) +
+                                        ": start " + nearest_multiples(ranks, tensor * expert) + " ranks"}};
+    return {};
+}
+
+void refuse_first(const std::vector<Conflict>& conflicts) {
+    if (!conflicts.empty()) fail(Exit::config, conflicts[0].path + ": " + conflicts[0].what);
+}
+
 }  // namespace
+
+std::vector<Conflict> sharding_conflicts(const ModelSpec& m, int64_t tensor, int64_t expert) {
+    std::vector<Conflict> found;
+    const auto divides = [&](const char* what, int64_t value) {
+        if (value % tensor == 0) return;
+        found.push_back({"parallel.tensor", text(tensor) + " ranks cannot share " + what + " (" + text(value) +
+                                                ") evenly: use a divisor of it"});
+    };
+    divides("model.heads", m.heads);
+    if (m.kv_heads % tensor != 0 && tensor % m.kv_heads != 0)
+        found.push_back({"parallel.tensor", text(tensor) + " ranks cannot share model.kv_heads (" + text(m.kv_heads) +
+                                                ") evenly, nor each of these a number of ranks: use a divisor or a "
+                                                "multiple of it"});
+    if (m.moe.experts == 0) {
+        divides("model.ffn.hidden", m.ffn.hidden);
+        if (expert != 1) found.push_back({"parallel.expert", "the model has no experts to share: use 1"});
+        return found;
+    }
+    divides("model.moe.hidden", m.moe.hidden);
+    divides("model.moe.shared_hidden", m.moe.shared_hidden);
+    if (m.moe.experts % expert != 0)
+        found.push_back({"parallel.expert", text(expert) + " ranks cannot share model.moe.experts (" +
+                                                text(m.moe.experts) + ") evenly: use a divisor of it"});
+    return found;
+}
+
+std::vector<Conflict> rank_conflicts(const Config& config, int ranks) {
+    check(ranks > 0, "a run without ranks");
+    if (auto mesh = mesh_conflicts(config, ranks); !mesh.empty()) return mesh;
+    const int64_t data_ranks = ranks / config.parallel.tensor, batch = config.train.batch;
+    if (batch % data_ranks != 0)
+        return {{"train.batch", text(batch) + " sequences cannot be shared by " + text(data_ranks) +
+                                    " data-parallel ranks: use " + nearest_multiples(batch, data_ranks)}};
+    const int64_t share = batch / data_ranks, micro = config.train.micro_batch;
+    if (micro == 0 || share % micro == 0) return {};
+    int64_t divisor = micro < share ? micro : share;
+    while (share % divisor != 0) divisor--;
+    return {{"train.batch", text(batch) + " is not a multiple of micro_batch " + text(micro) + " x " +
+                                text(data_ranks) + " data-parallel ranks: use train.batch " +
+                                nearest_multiples(batch, micro * data_ranks) + ", or train.micro_batch " +
+                                text(divisor)}};
+}
 
 int64_t data_ranks_of(const Config& config, int ranks) {
     check(ranks > 0, "a run without ranks");
-    const int64_t tensor = config.parallel.tensor, expert = config.parallel.expert;
-    if (ranks % tensor != 0)
-        fail(Exit::config, "parallel.tensor: " + text(ranks) + " ranks are not divisible by " + text(tensor) +
-                               ": start " + nearest_multiples(ranks, tensor) + " ranks");
-    const int64_t data_ranks = ranks / tensor;
-    if (data_ranks % expert != 0)
-        fail(Exit::config, "parallel.expert: " + text(data_ranks) + " data-parallel ranks are not divisible by " +
-                               text(expert) + ": start " + nearest_multiples(ranks, tensor * expert) + " ranks");
-    return data_ranks;
+    refuse_first(mesh_conflicts(config, ranks));
+    return ranks / config.parallel.tensor;
 }
 
 void resolve_ranks(Config& config, int ranks) {
-    const int64_t data_ranks = data_ranks_of(config, ranks), batch = config.train.batch;
-    if (batch % data_ranks != 0)
-        fail(Exit::config, "train.batch: " + text(batch) + " sequences cannot be shared by " + text(data_ranks) +
-                               " data-parallel ranks: use " + nearest_multiples(batch, data_ranks));
-    const int64_t share = batch / data_ranks;
-    int64_t& micro = config.train.micro_batch;
-    if (micro == 0) micro = share;
-    if (share % micro == 0) return;
-    int64_t divisor = micro < share ? micro : share;
-    while (share % divisor != 0) divisor--;
-    fail(Exit::config, "train.batch: " + text(batch) + " is not a multiple of micro_batch " + text(micro) + " x " +
-                           text(data_ranks) + " data-parallel ranks: use train.batch " +
-                           nearest_multiples(batch, micro * data_ranks) + ", or train.micro_batch " + text(divisor));
+    refuse_first(rank_conflicts(config, ranks));
+    if (config.train.micro_batch == 0) config.train.micro_batch = config.train.batch / data_ranks_of(config, ranks);
 }
 
 }  // namespace sluice

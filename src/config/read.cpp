@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <type_traits>
 
 #include "base/check.h"
 #include "config/scalar.h"
@@ -15,7 +16,7 @@ struct PathLister {
     std::vector<std::string>& paths;
     std::string path;
     template <class T>
-    void operator()(const char* key, T& field, const char*) {
+    void operator()(const char* key, T& field, const char*, Range = {}) {
         paths.push_back(join(path, key));
         if constexpr (Spec<T>) field.fields(PathLister{paths, join(path, key)});
     }
@@ -33,53 +34,59 @@ std::string suggestion(const std::string& key, const std::vector<std::string>& k
     return near;
 }
 
+// Reads what can be read and complains of the rest.
 class Reader {
  public:
     explicit Reader(Marks& marks) : marks_(marks) {}
 
     template <Spec S>
-    void read(const Node& node, const std::string& path, S& spec) {
+    void read(const Node& node, const std::string& path, S& spec, Range = {}) {
         note(node, path);
-        if (node.kind == Node::Kind::null) return;  // a section with nothing in it
-        if (node.kind != Node::Kind::map) refuse(node, path, mismatch(node, "a map of keys"));
-        const std::vector<std::string> known = keys_of(spec);
-        for (auto& child : node.children)
-            if (std::find(known.begin(), known.end(), child.key) == known.end())
-                fail(Exit::config, located(child.key_mark, join(path, printable(child.key))) +
-                                       "unknown key (did you mean '" + suggestion(child.key, known) + "'?)");
-        spec.fields([&](const char* key, auto& field, const char*) {
-            if (const Node* child = node.find(key)) read(*child, join(path, key), field);
+        if (node.wrong || node.kind == Node::Kind::null) return;  // a section with nothing in it
+        if (node.kind != Node::Kind::map) return marks_.refuse(node.mark, path, mismatch(node, "a map of keys"));
+        refuse_unknown(node, path, keys_of(spec));
+        spec.fields([&](const char* key, auto& field, const char*, Range range = {}) {
+            if (const Node* child = node.find(key)) read(*child, join(path, key), field, range);
         });
     }
 
     template <class T>
-    void read(const Node& node, const std::string& path, T& value) requires(!Spec<T>) {
+    void read(const Node& node, const std::string& path, T& value, Range range = {}) requires(!Spec<T>) {
         note(node, path);
-        const std::string why = read_scalar(node, value);
-        if (!why.empty()) refuse(node, path, why);
+        if (node.wrong) return;
+        std::string why = read_scalar(node, value);
+        if constexpr (std::is_same_v<T, int64_t> || std::is_same_v<T, double>)
+            if (why.empty() && !range.holds(double(value)))
+                why = node.text + " is out of range: use " + describe(range);
+        if (!why.empty()) marks_.refuse(node.mark, path, why);
     }
 
     template <class T>
-    void read(const Node& node, const std::string& path, std::optional<T>& value) {
+    void read(const Node& node, const std::string& path, std::optional<T>& value, Range range = {}) {
         value.reset();
         note(node, path);
-        if (node.kind != Node::Kind::null) read(node, path, value.emplace());
+        if (node.kind != Node::Kind::null) read(node, path, value.emplace(), range);
     }
 
     template <class T>
-    void read(const Node& node, const std::string& path, std::vector<T>& list) {
+    void read(const Node& node, const std::string& path, std::vector<T>& list, Range = {}) {
         note(node, path);
-        if (node.kind != Node::Kind::list) refuse(node, path, mismatch(node, "a list"));
+        if (node.wrong) return;
+        if (node.kind != Node::Kind::list) return marks_.refuse(node.mark, path, mismatch(node, "a list"));
         list.assign(node.children.size(), T{});
         for (size_t i = 0; i < list.size(); i++) {
-            if (node.children[i].kind == Node::Kind::null) refuse(node.children[i], join(path, i), "has no value");
-            read(node.children[i], join(path, i), list[i]);
+            const Node& child = node.children[i];
+            if (child.kind == Node::Kind::null && !child.wrong)
+                marks_.refuse(child.mark, join(path, i), "has no value: remove it, or fill it in");
+            else
+                read(child, join(path, i), list[i]);
         }
     }
 
-    void read(const Node& node, const std::string& path, GateMap& gates) {
+    void read(const Node& node, const std::string& path, GateMap& gates, Range = {}) {
         note(node, path);
         gates = GateMap{};
+        if (node.wrong) return;
         if (node.kind == Node::Kind::list) {
             gates.ranges.emplace_back();
             read(node, path, gates.ranges[0].gates);
@@ -87,13 +94,15 @@ class Reader {
             return;
         }
         if (node.kind != Node::Kind::map)
-            refuse(node, path, mismatch(node, "a list of gates, or a map of layer ranges to lists"));
+            return marks_.refuse(node.mark, path, mismatch(node, "a list of gates, or a map of layer ranges to lists"));
         gates.per_layer = !node.children.empty();
         for (auto& child : node.children) {
             GateMap::Range range;
-            if (!read_range(child.key, range))
-                fail(Exit::config, located(child.key_mark, join(path, printable(child.key))) +
-                                       "not a range of layers: write 0-11 or 12");
+            if (!read_range(child.key, range)) {
+                marks_.refuse(child.key_mark, join(path, printable(child.key)),
+                              "not a range of layers: write 0-11 or 12");
+                continue;
+            }
             read(child, join(path, range_key(range)), range.gates);
             gates.ranges.push_back(std::move(range));
         }
@@ -101,9 +110,20 @@ class Reader {
     }
 
  private:
-    void note(const Node& node, const std::string& path) { marks_.at[path] = node.mark; }
-    [[noreturn]] void refuse(const Node& node, const std::string& path, const std::string& why) const {
-        fail(Exit::config, located(node.mark, path) + why);
+    void note(const Node& node, const std::string& path) {
+        marks_.at[path] = node.mark;
+        if (node.wrong) marks_.refused.insert(path);
+    }
+    // A key that is missing because it was misspelled is not called missing as well.
+    void refuse_unknown(const Node& node, const std::string& path, const std::vector<std::string>& known) {
+        for (auto& child : node.children) {
+            if (std::find(known.begin(), known.end(), child.key) != known.end()) continue;
+            const std::string meant = suggestion(child.key, known);
+            marks_.refuse(child.key_mark, join(path, printable(child.key)),
+                          "unknown key (did you mean '" + meant + "'?)");
+            if (!node.find(meant))
+                marks_.refused.insert(meant.find('.') == std::string::npos ? join(path, meant) : meant);
+        }
     }
     // "FIRST-LAST" or "LAYER", both from 0.
     static bool read_range(const std::string& key, GateMap::Range& range) {

@@ -1,4 +1,5 @@
-// A Config from a tree of YAML nodes, by the visitors of its fields; the values' marks by path.
+// A Config from a tree of YAML nodes, by the visitors of its fields; the values' marks by path. What cannot be read is
+// complained of, and keeps its default.
 #pragma once
 #include "config/marks.h"
 #include "config/specs.h"

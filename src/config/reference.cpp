@@ -1,4 +1,4 @@
-// Every key with type, default and help, from the same fields that are loaded.
+// Every key with type, default, range and meaning, from the same fields that are loaded.
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
@@ -10,68 +10,106 @@ namespace sluice {
 namespace {
 
 struct Key {
-    std::string path, type, value, help;
+    std::string path, type, value, range, help;
 };
+
+std::string short_type(bool) { return "true or false"; }
+std::string short_type(int64_t) { return "integer"; }
+std::string short_type(double) { return "number"; }
+std::string short_type(const std::string&) { return "text"; }
+template <Worded E>
+std::string short_type(E) {
+    return "word";
+}
+
+template <class T>
+std::string values(T, const Range& range) {
+    return describe(range);
+}
+template <Worded E>
+std::string values(E, const Range&) {
+    return all_words<E>();
+}
 
 struct Lister {
     std::vector<Key>& keys;
     std::string path;
 
     template <class T>
-    void operator()(const char* key, T& field, const char* help) const {
+    void operator()(const char* key, T& field, const char* help, Range range = {}) const {
         if constexpr (Spec<T>)
             field.fields(Lister{keys, join(path, key)});
         else
-            add(key, type_name(field), scalar_text(write_scalar(field)), help);
+            add(key, short_type(field), scalar_text(write_scalar(field)), values(field, range), help);
     }
     template <class T>
-    void operator()(const char* key, std::optional<T>&, const char* help) const {
-        add(key, type_name(T{}), "null", help);
+    void operator()(const char* key, std::optional<T>&, const char* help, Range range = {}) const {
+        add(key, short_type(T{}), "null", values(T{}, range), help);
     }
     template <class T>
-    void operator()(const char* key, std::vector<T>&, const char* help) const {
-        list(key, "a list", help, T{});
+    void operator()(const char* key, std::vector<T>&, const char* help, Range = {}) const {
+        list(key, "list", help, T{});
     }
-    void operator()(const char* key, GateMap&, const char* help) const {
-        list(key, "a list, or a map of lists", help, GateSpec{});
+    void operator()(const char* key, GateMap&, const char* help, Range = {}) const {
+        list(key, "list or map", help, GateSpec{});
     }
 
  private:
     // The help says of a key that is required, or whose default hangs on another key.
-    void add(const char* key, const std::string& type, const std::string& value, const std::string& help) const {
+    void add(const char* key, const std::string& type, const std::string& value, const std::string& range,
+             const std::string& help) const {
         const bool said = help.find("(required") != std::string::npos || help.find("(default:") != std::string::npos;
-        keys.push_back({join(path, key), type, said ? "-" : value, help});
+        keys.push_back({join(path, key), type, said ? "-" : value, range.empty() ? "-" : range, help});
     }
     template <class T>
     void list(const char* key, const std::string& type, const char* help, T element) const {
-        add(key, type, "[]", help);
+        add(key, type, "[]", "", help);
         element.fields(Lister{keys, join(join(path, key), "N")});
     }
 };
 
 std::vector<Key> all_keys() {
-    std::vector<Key> keys{{"base", type_name(std::string()), "-", "another config that this one is laid over"}};
+    std::vector<Key> keys{
+        {"base", "text", "-", "-", "another config that this one is laid over, relative to this one"}};
     Config config;
     config.fields(Lister{keys, ""});
     return keys;
 }
 
+constexpr char kHead[] = R"(# Config keys
+
+What `sluice config --reference` prints. A config is YAML; a key that it does not give has its default. `N` counts the
+elements of a list from 0. On a command line a key is written with dots: `optimizer.lr=4e-3`, `model.gates=[]`,
+`data.train.0.weight=2`. `sluice config FILE` shows what a file comes to, each value with its origin.
+)";
+
+std::string row(const std::vector<std::string>& cells, const std::vector<size_t>& widths) {
+    std::string text = "|";
+    for (size_t i = 0; i < cells.size(); i++)
+        text += " " + cells[i] + (i + 1 < cells.size() ? std::string(widths[i] - cells[i].size(), ' ') : "") + " |";
+    return text + "\n";
+}
+
 }  // namespace
 
 std::string reference() {
-    const std::vector<Key> keys = all_keys();
-    size_t path = 0, value = 0;
-    for (auto& key : keys) path = std::max(path, key.path.size()), value = std::max(value, key.value.size());
-    std::string text;
-    for (auto& key : keys)
-        text += key.path + std::string(path + 2 - key.path.size(), ' ') + key.value +
-                std::string(value + 2 - key.value.size(), ' ') + key.help + "; " + key.type + "\n";
+    std::vector<std::vector<std::string>> rows{{"key", "type", "default", "range", "meaning"}};
+    for (auto& key : all_keys()) rows.push_back({key.path, key.type, key.value, key.range, key.help});
+    std::vector<size_t> widths(rows[0].size());
+    for (auto& cells : rows)
+        for (size_t i = 0; i < cells.size(); i++) widths[i] = std::max(widths[i], cells[i].size());
+    std::string text = std::string(kHead) + "\n" + row(rows[0], widths) + "|";
+    for (size_t i = 0; i < widths.size(); i++)
+        text += std::string(i + 1 < widths.size() ? widths[i] + 2 : 9, '-') + "|";
+    text += "\n";
+    for (size_t i = 1; i < rows.size(); i++) text += row(rows[i], widths);
     return text;
 }
 
 std::string reference_json() {
     auto object = nlohmann::ordered_json::object();
-    for (auto& key : all_keys()) object[key.path] = {{"type", key.type}, {"default", key.value}, {"help", key.help}};
+    for (auto& key : all_keys())
+        object[key.path] = {{"type", key.type}, {"default", key.value}, {"range", key.range}, {"help", key.help}};
     return object.dump();
 }
 

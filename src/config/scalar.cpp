@@ -93,4 +93,16 @@ std::string scalar_text(const Node& node) {
     return node.quoted ? yaml_string(node.text) : node.text;
 }
 
+std::string describe(const Range& range) {
+    const auto text = [](double value) {
+        if (value == std::floor(value) && std::abs(value) < 0x1p53) return std::to_string(int64_t(value));
+        return write_scalar(value).text;
+    };
+    if (!std::isfinite(range.low)) return "";
+    if (range.above_low) return "above " + text(range.low);
+    if (!std::isfinite(range.high)) return text(range.low) + " or more";
+    if (range.below_high) return text(range.low) + " or more, below " + text(range.high);
+    return text(range.low) + " to " + text(range.high);
+}
+
 }  // namespace sluice

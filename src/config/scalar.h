@@ -6,6 +6,7 @@
 
 #include "base/words.h"
 #include "base/yaml.h"
+#include "config/specs.h"
 
 namespace sluice {
 
@@ -40,5 +41,6 @@ Node write_scalar(E value) {
     return write_scalar(std::string(to_word(value)));
 }
 std::string scalar_text(const Node& node);  // as YAML
+std::string describe(const Range& range);   // "1 to 10000", "above 0", "0 or more, below 1"
 
 }  // namespace sluice

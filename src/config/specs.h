@@ -1,7 +1,9 @@
-// Every config key, declared once. A spec lists its keys in fields(v): v(key, field, "help"); visitors load, refuse
-// unknown keys, dump and print the reference. Defaults that depend on other keys are filled in by resolve (load.h).
+// Every config key, declared once. A spec lists its keys in fields(v): v(key, field, "help"), numbers with the range of
+// their values; visitors load, refuse unknown keys and values out of range, dump and print the reference. Defaults that
+// depend on other keys are filled in by resolve (load.h).
 #pragma once
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <optional>
 #include <string>
@@ -56,6 +58,26 @@ SLUICE_WORDS(ScheduleKind, {"cosine", ScheduleKind::cosine}, {"wsd", ScheduleKin
              {"constant", ScheduleKind::constant});
 #undef SLUICE_WORDS
 
+// ---------------------------------------------------------------- ranges
+// The values that a number may take.
+struct Range {
+    double low = -std::numeric_limits<double>::infinity(), high = std::numeric_limits<double>::infinity();
+    bool above_low = false, below_high = false;  // the end itself is outside
+
+    bool holds(double value) const {
+        return (above_low ? value > low : value >= low) && (below_high ? value < high : value <= high);
+    }
+};
+constexpr Range from(double low, double high) { return {low, high}; }
+constexpr Range at_least(double low) { return {.low = low}; }
+constexpr Range above(double low) { return {.low = low, .above_low = true}; }
+constexpr Range from_below(double low, double high) { return {.low = low, .high = high, .below_high = true}; }
+
+// Far above any model, far below where products of three dimensions overflow 64 bits.
+constexpr int64_t kMaxWidth = 1 << 20, kMaxLayers = 10000, kMaxVocab = INT32_MAX, kMaxExperts = 65536,
+                  kMaxSequences = 1 << 30, kMaxRanks = 1 << 20;
+constexpr Range kCount = from(0, double(int64_t{1} << 40)), kCountFromOne = from(1, double(int64_t{1} << 40));
+
 // ---------------------------------------------------------------- model
 struct RopeSpec {
     double theta = 10000;
@@ -64,10 +86,10 @@ struct RopeSpec {
     int64_t original_length = 0;
     template <class V>
     void fields(V&& v) {
-        v("theta", theta, "base of the rotation frequencies");
+        v("theta", theta, "base of the rotation frequencies", above(1));
         v("scaling", scaling, "how positions beyond the trained length are reached");
-        v("factor", factor, "length extension of linear and yarn scaling");
-        v("original_length", original_length, "trained length, for yarn");
+        v("factor", factor, "length extension of linear and yarn scaling", above(0));
+        v("original_length", original_length, "trained length, for yarn", kCount);
     }
 };
 
@@ -79,7 +101,7 @@ struct AttentionSpec {
     template <class V>
     void fields(V&& v) {
         v("kind", kind, "the mixing of tokens");
-        v("window", window, "tokens seen, itself included; 0: all before");
+        v("window", window, "tokens seen, itself included; 0: all before", kCount);
         v("sdpa_norm", sdpa_norm, "RMSNorm over each head's attention output");
         v("sdpa_activation", sdpa_activation, "a nonlinearity on the attention output");
     }
@@ -103,7 +125,7 @@ struct GateSpec {
         v("activation", activation, "what turns a score into a gate");
         v("input", input, "scores from the hidden state, or learned constants");
         v("bias", bias, "add a bias to the scores");
-        v("init_std", init_std, "std of the gate's initial weights (default: model.init_std)");
+        v("init_std", init_std, "std of the gate's initial weights (default: model.init_std)", at_least(0));
     }
 };
 
@@ -130,8 +152,8 @@ struct SwitchHeadsSpec {
     template <class V>
     void fields(V&& v) {
         v("target", target, "which projections are mixtures");
-        v("experts", experts, "expert maps a key-value head");
-        v("top_k", top_k, "experts added up a token and head");
+        v("experts", experts, "expert maps a key-value head", from(0, 4096));
+        v("top_k", top_k, "experts added up a token and head", from(0, 4096));
     }
 };
 
@@ -139,7 +161,7 @@ struct FfnSpec {
     int64_t hidden = 0;
     template <class V>
     void fields(V&& v) {
-        v("hidden", hidden, "width of the SwiGLU layer (required without experts)");
+        v("hidden", hidden, "width of the SwiGLU layer (required without experts)", from(0, kMaxWidth));
     }
 };
 
@@ -150,15 +172,15 @@ struct MoeSpec {
     double balance_coef = 0.01, z_coef = 0.001, bias_rate = 0.001;
     template <class V>
     void fields(V&& v) {
-        v("experts", experts, "experts a layer; 0: a dense model");
-        v("top_k", top_k, "experts a token");
-        v("hidden", hidden, "width of an expert");
-        v("shared_hidden", shared_hidden, "width of the shared expert; 0: none");
+        v("experts", experts, "experts a layer; 0: a dense model", from(0, kMaxExperts));
+        v("top_k", top_k, "experts a token", from(0, kMaxExperts));
+        v("hidden", hidden, "width of an expert", from(0, kMaxWidth));
+        v("shared_hidden", shared_hidden, "width of the shared expert; 0: none", from(0, kMaxWidth));
         v("norm_top_k", norm_top_k, "divide the picked weights by their sum");
         v("balance", balance, "how load is balanced");
-        v("balance_coef", balance_coef, "weight of the balance loss");
-        v("z_coef", z_coef, "weight of the router's z-loss");
-        v("bias_rate", bias_rate, "step of the selection bias");
+        v("balance_coef", balance_coef, "weight of the balance loss", at_least(0));
+        v("z_coef", z_coef, "weight of the router's z-loss", at_least(0));
+        v("bias_rate", bias_rate, "step of the selection bias", at_least(0));
     }
 };
 
@@ -176,16 +198,16 @@ struct ModelSpec {
     double residual_clip = 0;
     template <class V>
     void fields(V&& v) {
-        v("layers", layers, "transformer blocks (required)");
-        v("hidden", hidden, "model width (required)");
-        v("heads", heads, "query heads (required)");
-        v("kv_heads", kv_heads, "key-value heads (default: heads)");
-        v("head_dim", head_dim, "width of a head (default: hidden / heads)");
-        v("vocab", vocab, "vocabulary size (required)");
+        v("layers", layers, "transformer blocks (required)", from(1, kMaxLayers));
+        v("hidden", hidden, "model width (required)", from(1, kMaxWidth));
+        v("heads", heads, "query heads (required)", from(1, kMaxWidth));
+        v("kv_heads", kv_heads, "key-value heads (default: heads)", from(1, kMaxWidth));
+        v("head_dim", head_dim, "width of a head (default: hidden / heads)", from(1, kMaxWidth));
+        v("vocab", vocab, "vocabulary size (required)", from(2, kMaxVocab));
         v("tie_embeddings", tie_embeddings, "share the embedding with the head");
         v("qk_norm", qk_norm, "RMSNorm over each query and key head");
-        v("norm_eps", norm_eps, "epsilon of every RMSNorm");
-        v("init_std", init_std, "std of the initial weights");
+        v("norm_eps", norm_eps, "epsilon of every RMSNorm", above(0));
+        v("init_std", init_std, "std of the initial weights", above(0));
         v("rope", rope, "rotary position embedding");
         v("attention", attention, "attention");
         v("gates", gates, "gates of every layer: a list, or a map of layer ranges to lists");
@@ -193,7 +215,7 @@ struct ModelSpec {
         v("ffn", ffn, "dense feed-forward");
         v("moe", moe, "mixture of experts");
         v("sandwich_norm", sandwich_norm, "RMSNorm on the outputs of attention and FFN");
-        v("residual_clip", residual_clip, "clamp those outputs to (-c, c); 0: none");
+        v("residual_clip", residual_clip, "clamp those outputs to (-c, c); 0: none", at_least(0));
     }
 };
 
@@ -205,7 +227,7 @@ struct RunSpec {
     void fields(V&& v) {
         v("name", name, "name of the run and its folder (default: the config file's name)");
         v("dir", dir, "where runs go");
-        v("seed", seed, "seed of weights, data order and samples");
+        v("seed", seed, "seed of weights, data order and samples", kCount);
     }
 };
 
@@ -215,7 +237,7 @@ struct DataSource {
     template <class V>
     void fields(V&& v) {
         v("path", path, "token shards: a file, a folder or a glob");
-        v("weight", weight, "share of the samples, relative to the others");
+        v("weight", weight, "share of the samples, relative to the others", above(0));
     }
 };
 
@@ -239,10 +261,10 @@ struct DataSpec {
     void fields(V&& v) {
         v("train", train, "sources of training tokens (required)");
         v("validation", validation, "held-out sets");
-        v("sequence_length", sequence_length, "tokens a sequence (required)");
+        v("sequence_length", sequence_length, "tokens a sequence (required)", from(1, kMaxSequences));
         v("document_mask", document_mask, "a token sees only its own document");
         v("tokenizer", tokenizer, "a SentencePiece model or 'bytes' (default: the one recorded beside the shards)");
-        v("delimiter", delimiter, "token id that begins a document, for foreign shards");
+        v("delimiter", delimiter, "token id that begins a document, for foreign shards", from(0, kMaxVocab));
     }
 };
 
@@ -252,9 +274,10 @@ struct TrainSpec {
     Recompute recompute = Recompute::none;
     template <class V>
     void fields(V&& v) {
-        v("steps", steps, "optimizer steps (required)");
-        v("batch", batch, "sequences a step over all ranks (required)");
-        v("micro_batch", micro_batch, "sequences a rank and pass (default: batch / data-parallel ranks)");
+        v("steps", steps, "optimizer steps (required)", kCount);
+        v("batch", batch, "sequences a step over all ranks (required)", from(1, kMaxSequences));
+        v("micro_batch", micro_batch, "sequences a rank and pass (default: batch / data-parallel ranks)",
+          from(0, kMaxSequences));
         v("precision", precision, "type of weights and activations");
         v("recompute", recompute, "what backward computes again instead of keeping");
     }
@@ -266,12 +289,12 @@ struct OptimizerSpec {
     template <class V>
     void fields(V&& v) {
         v("kind", kind, "the optimizer");
-        v("lr", lr, "peak learning rate (required)");
-        v("beta1", beta1, "decay of the first moment");
-        v("beta2", beta2, "decay of the second moment");
-        v("eps", eps, "added to the root of the second moment");
-        v("weight_decay", weight_decay, "decoupled decay of matrices");
-        v("grad_clip", grad_clip, "largest norm of the gradient; 0: none");
+        v("lr", lr, "peak learning rate (required)", at_least(0));
+        v("beta1", beta1, "decay of the first moment", from_below(0, 1));
+        v("beta2", beta2, "decay of the second moment", from_below(0, 1));
+        v("eps", eps, "added to the root of the second moment", above(0));
+        v("weight_decay", weight_decay, "decoupled decay of matrices", at_least(0));
+        v("grad_clip", grad_clip, "largest norm of the gradient; 0: none", at_least(0));
     }
 };
 
@@ -283,9 +306,9 @@ struct ScheduleSpec {
     template <class V>
     void fields(V&& v) {
         v("kind", kind, "course of the learning rate after warm-up");
-        v("warmup_steps", warmup_steps, "steps of linear warm-up");
-        v("final_lr", final_lr, "learning rate at the last step");
-        v("decay_steps", decay_steps, "steps of wsd's final line");
+        v("warmup_steps", warmup_steps, "steps of linear warm-up", kCount);
+        v("final_lr", final_lr, "learning rate at the last step", at_least(0));
+        v("decay_steps", decay_steps, "steps of wsd's final line", kCount);
     }
 };
 
@@ -296,11 +319,11 @@ struct ParallelSpec {
     double timeout = 600;
     template <class V>
     void fields(V&& v) {
-        v("tensor", tensor, "ranks that share each layer");
-        v("expert", expert, "ranks that share the experts");
+        v("tensor", tensor, "ranks that share each layer", from(1, kMaxRanks));
+        v("expert", expert, "ranks that share the experts", from(1, kMaxRanks));
         v("sequence", sequence, "shard norms and residual along the sequence");
-        v("zero", zero, "shard the optimizer's state (1) or not (0)");
-        v("timeout", timeout, "seconds after which a silent peer counts as lost");
+        v("zero", zero, "shard the optimizer's state (1) or not (0)", from(0, 1));
+        v("timeout", timeout, "seconds after which a silent peer counts as lost", above(0));
     }
 };
 
@@ -311,8 +334,8 @@ struct CheckpointSpec {
     bool allow_change = false;
     template <class V>
     void fields(V&& v) {
-        v("every", every, "steps between checkpoints; 0: only at the end");
-        v("keep", keep, "checkpoints kept; 0: all");
+        v("every", every, "steps between checkpoints; 0: only at the end", kCount);
+        v("keep", keep, "checkpoints kept; 0: all", kCount);
         v("async", async, "write in the background");
         v("resume", resume, "auto, never, or a checkpoint's path");
         v("init_from", init_from, "start from another checkpoint's weights");
@@ -324,8 +347,8 @@ struct EvalSpec {
     int64_t every = 0, batches = 0;
     template <class V>
     void fields(V&& v) {
-        v("every", every, "steps between evaluations; 0: none");
-        v("batches", batches, "batches a set; 0: the whole set");
+        v("every", every, "steps between evaluations; 0: none", kCount);
+        v("batches", batches, "batches a set; 0: the whole set", kCount);
     }
 };
 
@@ -333,7 +356,7 @@ struct ProbeSpec {
     int64_t every = 0;
     template <class V>
     void fields(V&& v) {
-        v("every", every, "steps between probes; 0: none");
+        v("every", every, "steps between probes; 0: none", kCount);
     }
 };
 
@@ -343,9 +366,9 @@ struct SampleSpec {
     int64_t tokens = 64;
     template <class V>
     void fields(V&& v) {
-        v("every", every, "steps between samples; 0: none");
+        v("every", every, "steps between samples; 0: none", kCount);
         v("prompt", prompt, "text a sample goes on from");
-        v("tokens", tokens, "tokens a sample");
+        v("tokens", tokens, "tokens a sample", kCountFromOne);
     }
 };
 
@@ -354,7 +377,7 @@ struct LogSpec {
     bool tensorboard = true;
     template <class V>
     void fields(V&& v) {
-        v("every", every, "steps between log lines");
+        v("every", every, "steps between log lines", kCountFromOne);
         v("tensorboard", tensorboard, "write TensorBoard events");
     }
 };

@@ -8,7 +8,7 @@ namespace sluice {
 
 template <class T>
 concept Spec = requires(T t) {
-    t.fields([](const char*, auto&, const char*) {});
+    t.fields([](const char*, auto&, const char*, Range = {}) {});
 };
 
 inline std::string join(const std::string& path, const std::string& key) {
@@ -25,7 +25,7 @@ inline std::string range_key(const GateMap::Range& range) {
 template <Spec S>
 std::vector<std::string> keys_of(S& spec) {
     std::vector<std::string> keys;
-    spec.fields([&](const char* key, auto&, const char*) { keys.push_back(key); });
+    spec.fields([&](const char* key, auto&, const char*, Range = {}) { keys.push_back(key); });
     return keys;
 }
 

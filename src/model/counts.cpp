@@ -5,14 +5,10 @@
 #include "model/model.h"
 
 namespace sluice {
-namespace {
 
-// The share of a tensor that one token uses.
-double used(const ModelSpec& spec, const TensorInfo& t) {
+double used_share(const ModelSpec& spec, const TensorInfo& t) {
     return t.cut.experts ? double(spec.moe.top_k) / double(spec.moe.experts) : 1;
 }
-
-}  // namespace
 
 ParameterCounts count_parameters(const ModelSpec& spec) {
     ParameterCounts n;
@@ -28,7 +24,7 @@ ParameterCounts count_parameters(const ModelSpec& spec) {
 double flops_per_token(const ModelSpec& spec, int64_t length) {
     double matrix_weights = spec.tie_embeddings ? double(spec.vocab) * double(spec.hidden) : 0;
     for (const TensorInfo& t : Model<Cpu<float>>::tensors(spec))
-        if (t.decay == Decay::yes) matrix_weights += double(t.count) * used(spec, t);
+        if (t.decay == Decay::yes) matrix_weights += double(t.count) * used_share(spec, t);
     // Keys seen by a token, on average over the sequence.
     const double T = double(length);
     const double w = spec.attention.window > 0 ? std::min(double(spec.attention.window), T) : T;

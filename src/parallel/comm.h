@@ -128,5 +128,8 @@ void set_mpi_timeout(double seconds);
 
 // Ranks of this launch on this machine (1 without a launcher): what threads are divided by. Starts nothing.
 int local_ranks();
+// What the launcher says before MPI has started: how many ranks there are (0: it does not say), and which this is.
+int launched_ranks();
+int launched_rank();
 
 }  // namespace sluice

@@ -254,11 +254,15 @@ class Mpi : public Comm {
 
 void set_mpi_timeout(double seconds) { timeout_seconds = seconds; }
 
+// A lone MPI_Init costs 0.4 s: only where a launcher waits for it.
+static bool launched() {
+    for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK"})
+        if (std::getenv(name)) return true;
+    return false;
+}
+
 std::unique_ptr<Comm> world_comm() {
-    // A lone MPI_Init costs 0.4 s: only where a launcher waits for it.
-    bool launched = false;
-    for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK"}) launched |= std::getenv(name) != nullptr;
-    if (!launched) return solo_comm();
+    if (!launched()) return solo_comm();
     int provided = 0;
     mpi_check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided), "MPI_Init_thread");
     int rank = 0;
@@ -266,10 +270,25 @@ std::unique_ptr<Comm> world_comm() {
     return std::make_unique<Mpi>(std::make_shared<Session>(rank), MPI_COMM_WORLD);
 }
 
-int local_ranks() {
-    for (const char* name : {"OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "SLURM_NTASKS_PER_NODE"})
-        if (const char* value = std::getenv(name)) return std::max(1, std::atoi(value));
-    return 1;
+namespace {
+
+int first_of(std::initializer_list<const char*> names, int otherwise) {
+    for (const char* name : names)
+        if (const char* value = std::getenv(name)) return std::atoi(value);
+    return otherwise;
 }
+
+}  // namespace
+
+int local_ranks() {
+    return std::max(1, first_of({"OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "SLURM_NTASKS_PER_NODE"}, 1));
+}
+
+int launched_ranks() {
+    if (!launched()) return 1;
+    return std::max(0, first_of({"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"}, 0));
+}
+
+int launched_rank() { return first_of({"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK"}, 0); }
 
 }  // namespace sluice

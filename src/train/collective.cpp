@@ -1,11 +1,11 @@
 #include "train/collective.h"
 
-#include <cstdio>
 #include <new>
 #include <string>
 #include <vector>
 
 #include "base/check.h"
+#include "base/terminal.h"
 
 namespace sluice {
 
@@ -25,7 +25,7 @@ int collectively(Comm& comm, const std::function<void()>& body) {
     comm.all_gather(codes.data(), &code, 1);
     for (int r = 0; r < comm.size(); r++) {
         if (codes[size_t(r)] == 0) continue;
-        if (r == comm.rank()) std::fprintf(stderr, "error: %s\n", message.c_str());
+        if (r == comm.rank()) print_error(message);
         return int(codes[size_t(r)]);
     }
     return 0;

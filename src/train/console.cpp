@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/format.h"
+#include "base/terminal.h"
 
 namespace sluice {
 
@@ -34,8 +35,7 @@ Log::Log(const std::filesystem::path& file, bool loud) : loud_(loud) {
         file_ = std::make_shared<spdlog::logger>("log", sink);
         file_->set_pattern("%Y-%m-%d %H:%M:%S %l %v");
         file_->flush_on(spdlog::level::info);
-        file_->set_error_handler(
-            [](const std::string& why) { std::fprintf(stderr, "warning: log.txt: %s\n", why.c_str()); });
+        file_->set_error_handler([](const std::string& why) { print_warning("log.txt: " + why); });
     } catch (const spdlog::spdlog_ex& e) { fail(Exit::disk, e.what()); }
 }
 Log::~Log() = default;
@@ -49,7 +49,7 @@ void Log::info(const std::string& line) {
 
 void Log::warn(const std::string& line) {
     if (!loud_) return;
-    std::fprintf(stderr, "warning: %s\n", line.c_str());
+    print_warning(line);
     if (file_) file_->warn(line);
 }
 

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "config/load.h"
+#include "config/refuse.h"
 #include "model/counts.h"
 #include "train/shares.h"
 
@@ -29,7 +30,7 @@ Flops flops_of(const Config& c) {
     f.gemm = matrices;
     for (const TensorInfo& t : Model<Cpu<float>>::tensors(n)) {
         if (t.decay != Decay::yes) continue;
-        const double flops = 6.0 * double(t.count) * (t.cut.experts ? double(n.moe.top_k) / double(n.moe.experts) : 1);
+        const double flops = 6.0 * double(t.count) * used_share(n, t);
         matrices += flops;
         const bool attention = t.name.find(".attention.") != std::string::npos;
         const double again = t.name.rfind("layers.", 0) == 0 ? recomputed_share(c, attention) : 1;
@@ -51,12 +52,6 @@ double bytes_moved(const ModelSpec& n, int64_t layer) {
         elements += (g.granularity == Granularity::elementwise ? 8 : 4) * double(shape.heads * shape.channels);
     }
     return 2 * elements;
-}
-
-bool divides_model(const ModelSpec& n, int64_t tensor) {
-    const bool kv = n.kv_heads % tensor == 0 || tensor % n.kv_heads == 0;
-    const int64_t width = n.moe.experts > 0 ? n.moe.hidden : n.ffn.hidden;
-    return n.heads % tensor == 0 && kv && width % tensor == 0 && n.moe.shared_hidden % tensor == 0;
 }
 
 }  // namespace
@@ -151,8 +146,7 @@ std::optional<Fitting> nearest_that_fits(const Config& given, int64_t ranks, con
     for (int64_t all = ranks; all <= 64 * ranks; all *= 2)
         for (int64_t tensor = given.parallel.tensor; tensor <= kGpusPerNode; tensor *= 2)
             for (int64_t expert = given.parallel.expert; expert * tensor <= kGpusPerNode; expert *= 2) {
-                if (!divides_model(n, tensor)) continue;
-                if (expert > 1 && (n.moe.experts == 0 || n.moe.experts % expert != 0)) continue;
+                if (!sharding_conflicts(n, tensor, expert).empty()) continue;
                 for (const Recompute recompute : {given.train.recompute, Recompute::block})
                     for (int64_t zero = given.parallel.zero; zero <= 1; zero++) {
                         Config c = given;

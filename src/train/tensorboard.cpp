@@ -6,6 +6,8 @@
 #include <chrono>
 #include <cstring>
 
+#include "base/terminal.h"
+
 namespace sluice {
 namespace {
 
@@ -79,8 +81,7 @@ void TensorBoard::append(int64_t step, const MetricsRow& row) { write(event_reco
 void TensorBoard::write(const std::string& record) {
     const bool good = file_ && std::fwrite(record.data(), 1, record.size(), file_.get()) == record.size() &&
                       std::fflush(file_.get()) == 0;
-    if (!good && !warned_)
-        std::fprintf(stderr, "warning: %s: cannot write TensorBoard events: %s\n", path_.c_str(), std::strerror(errno));
+    if (!good && !warned_) print_warning(path_.string() + ": cannot write TensorBoard events: " + std::strerror(errno));
     warned_ |= !good;
 }
 

@@ -2,18 +2,28 @@
 
 #include <gtest/gtest.h>
 
+#include <sstream>
+
 #include "base/check.h"
 
 namespace sluice {
 namespace {
 
+Node read(const std::string& text) {
+    Complaints none;
+    return parse_yaml(text, "f.yaml", none);
+}
+
 // The error of a text, or "" when it is read.
 std::string error_of(const std::string& text) {
     try {
-        parse_yaml(text, "f.yaml");
+        Complaints complaints;
+        parse_yaml(text, "f.yaml", complaints);
+        complaints.raise();
     } catch (const Failure& e) {
         EXPECT_EQ(e.code(), Exit::config);
-        EXPECT_EQ(std::string(e.what()).find('\n'), std::string::npos) << e.what();
+        std::istringstream lines(e.what());
+        for (std::string line; std::getline(lines, line);) EXPECT_TRUE(line.starts_with("f.yaml:")) << line;
         return e.what();
     }
     return "";
@@ -28,7 +38,7 @@ void expect_refused(const std::string& text, const std::string& at, const std::s
 }
 
 TEST(Yaml, KeepsOrderKindsAndPlaces) {
-    const Node root = parse_yaml("b: 1\na:\n  - x\n  - {k: 'v'}\nz:\n", "f.yaml");
+    const Node root = read("b: 1\na:\n  - x\n  - {k: 'v'}\nz:\n");
     ASSERT_EQ(root.kind, Node::Kind::map);
     ASSERT_EQ(root.children.size(), 3u);
     EXPECT_EQ(root.children[0].key, "b");
@@ -47,21 +57,20 @@ TEST(Yaml, KeepsOrderKindsAndPlaces) {
 }
 
 TEST(Yaml, QuotesMakeText) {
-    const Node root = parse_yaml("[12, '12', \"12\", null, 'null', ~, true]", "f.yaml");
+    const Node root = read("[12, '12', \"12\", null, 'null', ~, true]");
     const std::vector<bool> quoted{false, true, true, false, true, false, false};
     for (size_t i = 0; i < quoted.size(); i++) EXPECT_EQ(root.children[i].quoted, quoted[i]) << i;
     EXPECT_EQ(root.children[3].kind, Node::Kind::null);
     EXPECT_EQ(root.children[4].kind, Node::Kind::scalar);
     EXPECT_EQ(root.children[5].kind, Node::Kind::null);
-    EXPECT_TRUE(parse_yaml("t: |\n  a\n  b\n", "f.yaml").find("t")->quoted);
+    EXPECT_TRUE(read("t: |\n  a\n  b\n").find("t")->quoted);
 }
 
 TEST(Yaml, EmptyTextIsNull) {
     for (auto text : {"", "\n\n", "# only a comment\n", "---\n", "\xEF\xBB\xBF"})
-        EXPECT_EQ(parse_yaml(text, "f.yaml").kind, Node::Kind::null) << text;
-    EXPECT_EQ(where(parse_yaml("\xEF\xBB\xBF"
-                               "a: 1",
-                               "f.yaml")
+        EXPECT_EQ(read(text).kind, Node::Kind::null) << text;
+    EXPECT_EQ(where(read("\xEF\xBB\xBF"
+                         "a: 1")
                         .find("a")
                         ->mark),
               "f.yaml:1:4");
@@ -69,7 +78,6 @@ TEST(Yaml, EmptyTextIsNull) {
 
 TEST(Yaml, RefusesWhatSurprises) {
     expect_refused("a: &x 1", "1:", "anchor");
-    expect_refused("a: &x 1\nb: *x\n", "1:", "anchor");
     expect_refused("&x a: 1", "1:1", "anchor");
     expect_refused("a: *x", "1:", "");
     expect_refused("a: !!str 1", "1:4", "tag");
@@ -97,11 +105,33 @@ TEST(Yaml, RefusesWhatSurprises) {
     expect_refused("a: 1 : 2", "1:", "");
 }
 
+TEST(Yaml, TellsAllInOneGo) {
+    Complaints complaints;
+    const Node root = parse_yaml("a: &x 1\nb: *x\na: 2\nc: !t 3\n<<: {}\nd: 4\n---\ne: 5\n", "f.yaml", complaints);
+    ASSERT_EQ(root.children.size(), 4u);
+    EXPECT_TRUE(root.find("b")->wrong);
+    EXPECT_EQ(root.find("d")->text, "4");
+    complaints.add(Mark{std::make_shared<const std::string>("g.yaml"), 1, 1}, "after f.yaml");
+    complaints.add(root.find("d")->mark, "in its place");
+    try {
+        complaints.raise();
+        FAIL();
+    } catch (const Failure& e) {
+        const std::vector<std::string> starts{"f.yaml:1:4: anchor", "f.yaml:2:4: alias", "f.yaml:3:1: key 'a'",
+                                              "f.yaml:4:4: tag",    "f.yaml:5:1: merge", "f.yaml:6:4: in its place",
+                                              "f.yaml:8:1: a sec",  "g.yaml:1:1: after"};
+        std::istringstream lines(e.what());
+        std::string line;
+        for (auto& start : starts) EXPECT_TRUE(std::getline(lines, line) && line.starts_with(start)) << line;
+        EXPECT_FALSE(std::getline(lines, line)) << line;
+    }
+}
+
 TEST(Yaml, RefusesWhatIsNotUtf8) {
     for (auto bytes : {"\x80", "\xC3", "\xC0\xAF", "\xED\xA0\x80", "\xE0\x80\xAF", "\xF5\x80\x80\x80",
                        "\xF0\x80\x80\xAF", "\xF4\x90\x80\x80", "\xFF\xFE", "\xE2\x82"}) {
         EXPECT_FALSE(valid_utf8(bytes));
-        expect_refused(std::string("a: ") + bytes, "1:1", "UTF-8");
+        expect_refused(std::string("a: ") + bytes, "1:4", "UTF-8");
     }
     for (auto bytes : {"", "a", "\xC3\xA9", "\xE2\x82\xAC", "\xF0\x9F\x98\x80", "\xF4\x8F\xBF\xBF", "\xED\x9F\xBF"})
         EXPECT_TRUE(valid_utf8(bytes)) << bytes;
@@ -121,16 +151,18 @@ TEST(Yaml, BoundsSizeAndDepth) {
 }
 
 TEST(Yaml, ValuesOfACommandLineNameNoPlace) {
-    EXPECT_EQ(where(parse_yaml_value("[a]", "command line: k=[a]").children[0].mark), "command line: k=[a]");
+    Complaints none;
+    EXPECT_EQ(where(parse_yaml_value("[a]", "command line: k=[a]", none).children[0].mark), "command line: k=[a]");
     try {
-        parse_yaml_value("[a", "command line: k=[a");
+        parse_yaml_value("[a", "command line: k=[a", none);
         FAIL();
     } catch (const Failure& e) { EXPECT_TRUE(std::string(e.what()).starts_with("command line: k=[a: ")) << e.what(); }
 }
 
 TEST(Yaml, FilesThatCannotBeRead) {
     for (auto [file, why] : {std::pair{"/nonexistent/none.yaml", "no such file"}, {"/", "folder"}}) try {
-            read_yaml(file);
+            Complaints none;
+            read_yaml(file, none);
             FAIL() << file;
         } catch (const Failure& e) {
             EXPECT_EQ(e.code(), Exit::config);
@@ -187,10 +219,10 @@ TEST(Yaml, StringsReadBackAsThemselves) {
                                    "y",
                                    "No",
                                    "on"}) {
-        const Node n = parse_yaml("k: " + yaml_string(text) + "\n", "f.yaml");
+        const Node n = read("k: " + yaml_string(text) + "\n");
         EXPECT_EQ(n.find("k")->kind, Node::Kind::scalar) << text;
         EXPECT_EQ(n.find("k")->text, text);
-        EXPECT_EQ(parse_yaml("[" + yaml_string(text) + "]", "f.yaml").children[0].text, text);
+        EXPECT_EQ(read("[" + yaml_string(text) + "]").children[0].text, text);
     }
     EXPECT_EQ(yaml_string("runs/a"), "runs/a");
 }

@@ -1,3 +1,4 @@
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -96,13 +97,22 @@ TEST(Dump, ReferenceHasEveryKey) {
     const auto json = nlohmann::json::parse(reference_json());
     for (auto& [path, value] : flatten(small())) {
         const std::string key = path.starts_with("data.train.0") ? "data.train.N" + path.substr(12) : path;
-        EXPECT_TRUE(contains("\n" + text, "\n" + key + " ")) << key;
+        EXPECT_TRUE(contains(text, "\n| " + key + " ")) << key;
         EXPECT_TRUE(json.contains(key)) << key;
     }
     EXPECT_TRUE(json.contains("model.gates.N.init_std"));
     EXPECT_EQ(json["model.rope.theta"]["default"], "10000");
-    EXPECT_EQ(json["device"]["type"], "one of auto, cpu, cuda");
+    EXPECT_EQ(json["device"]["range"], "auto, cpu, cuda");
+    EXPECT_EQ(json["model.layers"]["range"], "1 to 10000");
+    EXPECT_EQ(json["optimizer.beta1"]["range"], "0 or more, below 1");
     EXPECT_EQ(json["model.layers"]["default"], "-");
+}
+
+TEST(Dump, DocsHoldTheReferenceAsPrinted) {
+    std::ifstream file(SLUICE_SOURCE_DIR "/docs/config.md");
+    std::ostringstream page;
+    page << file.rdbuf();
+    EXPECT_EQ(page.str(), reference()) << "write it anew: build/sluice config --reference > docs/config.md";
 }
 
 }  // namespace

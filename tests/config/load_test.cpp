@@ -83,13 +83,15 @@ TEST(Load, EveryRequiredKeyIsMissed) {
 }
 
 TEST(Load, UnknownKeysGetTheNearestKnownOne) {
-    EXPECT_EQ(error_of("model:\n  hiden: 32\n"), "c.yaml:2:3: model.hiden: unknown key (did you mean 'hidden'?)");
+    EXPECT_EQ(error_of(kSmall + "log:\n  evry: 32\n"), "c.yaml:7:3: log.evry: unknown key (did you mean 'every'?)");
+    EXPECT_FALSE(contains(error_of("model:\n  hiden: 32\n"), "model.hidden: required"));
     EXPECT_EQ(error_of(kSmall, {"model.hiden=32"}),
               "command line: model.hiden=32: unknown key (did you mean 'hidden'?)");
     EXPECT_EQ(error_of(kSmall, {"model.gates=[{positon: sdpa}]"}),
               "command line: model.gates=[{positon: sdpa}]: model.gates.0.positon: unknown key (did you mean "
               "'position'?)");
-    EXPECT_EQ(error_of("lr: 1\n"), "c.yaml:1:1: lr: unknown key (did you mean 'optimizer.lr'?)");
+    EXPECT_EQ(error_of("lr: 1\n" + kSmall), "c.yaml:1:1: lr: unknown key (did you mean 'optimizer.lr'?)");
+    EXPECT_TRUE(error_of("").starts_with("c.yaml:1:1: model.layers: required")) << error_of("");
     expect_refused({"optimiser.lr=1"}, "optimiser", "'optimizer'");
     expect_refused({"schedule.warmup=1"}, "schedule.warmup", "'warmup_steps'");
     expect_refused({"run.name.x=1"}, "run.name", "single value");
@@ -112,8 +114,8 @@ TEST(Load, ValuesOfTheWrongType) {
     expect_refused({"run.dir=[x]"}, "run.dir", "text");
     expect_refused({"device=gpu"}, "device", "auto, cpu, cuda");
     expect_refused({"model.gates=sdpa"}, "model.gates", "a list of gates");
-    EXPECT_EQ(error_of("model:\n  layers: two\n"),
-              "c.yaml:2:11: model.layers: 'two' is not an integer in decimal digits");
+    EXPECT_EQ(error_of(kSmall + "log:\n  every: two\n"),
+              "c.yaml:7:10: log.every: 'two' is not an integer in decimal digits");
 }
 
 TEST(Load, NumbersAreReadToTheLastBit) {

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "config/text.h"
 
 namespace sluice {
@@ -112,7 +114,7 @@ TEST(Refuse, ConstantGates) {
     expect_gate_refused("{input: none, bias: true}", "bias");
     expect_gate_refused("{input: none, init_std: 0.1}", "init_std");
     expect_gate_refused("{input: none, heads: averaged}", "average");
-    expect_gate_refused("{init_std: -0.1}", "negative");
+    expect_gate_refused("{init_std: -0.1}", "use 0 or more");
     expect_loads({"model.gates=[{input: none, heads: shared, granularity: headwise}]"});
     expect_loads({"model.gates=[{input: none, init_std: ~}]"});
     expect_loads({"model.gates=[{bias: true, init_std: 0}]"});
@@ -158,16 +160,16 @@ TEST(Refuse, SwitchHeadsAndExperts) {
     expect_loads({"model.switch_heads={target: v, experts: 1, top_k: 1}"});
     const std::string moe = "model.moe={experts: 4, hidden: 8, top_k: ";
     expect_refused({moe + "5}"}, "model.moe.top_k", "more than", Purpose::plan);
-    expect_refused({moe + "0}"}, "model.moe.top_k", "less than 1", Purpose::plan);
-    expect_refused({moe + "2}", "model.moe.hidden=0"}, "model.moe.hidden", "less than 1", Purpose::plan);
-    expect_refused({moe + "2}", "model.moe.z_coef=-1"}, "model.moe.z_coef", "negative", Purpose::plan);
+    expect_refused({moe + "0}"}, "model.moe.top_k", "1 or more", Purpose::plan);
+    expect_refused({moe + "2}", "model.moe.hidden=0"}, "model.moe.hidden", "1 or more", Purpose::plan);
+    expect_refused({moe + "2}", "model.moe.z_coef=-1"}, "model.moe.z_coef", "use 0 or more", Purpose::plan);
     expect_loads({moe + "4}"}, Purpose::plan);
 }
 
 TEST(Refuse, Data) {
     expect_refused({"data.train=[]"}, "data.train", "empty");
     expect_refused({"data.train=[{weight: 1}]"}, "data.train.0.path", "required");
-    expect_refused({"data.train=[{path: x, weight: 0}]"}, "data.train.0.weight", "above 0");
+    expect_refused({"data.train=[{path: x, weight: 0}]"}, "data.train.0.weight", "use above 0");
     expect_refused({"data.validation=[{path: x}]"}, "data.validation.0.name", "metric");
     expect_refused({"data.validation=[{name: a}]"}, "data.validation.0.path", "required");
     expect_refused({"data.validation=[{name: a/b, path: x}]"}, "data.validation.0.name", "metric");
@@ -196,8 +198,45 @@ TEST(Refuse, Meshes) {
     expect_refused({"parallel.expert=2"}, "parallel.expert", "no experts");
 }
 
+TEST(Refuse, EverythingInOneGo) {
+    const std::string error = error_of(R"(model:
+  layers: 0
+  hidden: 32
+  heads: 4
+  kv_heads: 3
+  vocb: 256
+  ffn: {hidden: lots}
+  gates: [{position: output, granularity: headwise}, {position: nowhere}]
+  layers: 2
+data: {train: [{weight: 0}], sequence_length: 16}
+train: {steps: 10, batch: 8, micro_batch: 3}
+)",
+                                       {"optimizer.beta1=1", "nonsense", "device=gpu", "model.rope={scaling: yarn}"});
+    const std::vector<std::string> lines{
+        "c.yaml:2:11: model.layers: 0 is out of range: use 1 to 10000",
+        "c.yaml:5:13: model.kv_heads: heads (4) is not divisible by kv_heads (3)",
+        "c.yaml:6:3: model.vocb: unknown key (did you mean 'vocab'?)",
+        "c.yaml:7:17: model.ffn.hidden: 'lots' is not an integer in decimal digits",
+        "c.yaml:8:43: model.gates.0.granularity: there are no heads at the output position",
+        "c.yaml:8:65: model.gates.1.position: 'nowhere' is not one of query, key, value, sdpa, output",
+        "c.yaml:9:3: key 'layers' stands twice in the same map: keep one",
+        "c.yaml:10:16: data.train.0.path: required",
+        "c.yaml:10:25: data.train.0.weight: 0 is out of range: use above 0",
+        "c.yaml:11:43: train.micro_batch: batch (8) is not a multiple of micro_batch (3)",
+        "command line: nonsense: not an override: write key=value",
+        "command line: device=gpu: 'gpu' is not one of auto, cpu, cuda",
+        "command line: optimizer.beta1=1: 1 is out of range: use 0 or more, below 1",
+        "command line: optimizer.beta1=1: optimizer.lr: required, but not given",
+        "command line: model.rope={scaling: yarn}: model.rope.factor: yarn scaling needs a factor above 1, not 1",
+        "command line: model.rope={scaling: yarn}: model.rope.original_length: yarn scaling needs"};
+    for (size_t i = 0; i < lines.size(); i++)
+        EXPECT_TRUE(contains("\n" + error, "\n" + lines[i])) << lines[i] << "\n" << error;
+    EXPECT_EQ(size_t(std::count(error.begin(), error.end(), '\n')) + 1, lines.size()) << error;
+}
+
 TEST(Refuse, SaysWhereTheValueStands) {
-    EXPECT_EQ(error_of(kSmall + "schedule:\n  final_lr: -1\n"), "c.yaml:7:13: schedule.final_lr: -1 is negative");
+    EXPECT_EQ(error_of(kSmall + "schedule:\n  final_lr: -1\n"),
+              "c.yaml:7:13: schedule.final_lr: -1 is out of range: use 0 or more");
     EXPECT_TRUE(error_of(kSmall, {"model.heads=5"}).starts_with("c.yaml:2:8: model.head_dim: "));
 }
 
