@@ -4,6 +4,8 @@
 
 #include "base/check.h"
 #include "base/json.h"
+#include "base/shard_set.h"
+#include "base/terminal.h"
 #include "base/token_shard.h"
 #include "data_tools/commands.h"
 #include "data_tools/tokenizer.h"
@@ -11,56 +13,103 @@
 namespace sluice {
 namespace {
 
+constexpr int64_t kSampleTokens = 48;
+
 struct Contents {
-    int64_t tokens = 0, documents = 0;
     int32_t smallest = INT32_MAX, largest = 0;
+    std::string hash;  // of the ids' bytes, as llm.c's format stores them
 };
 
-Contents count(const TokenShard& shard, const ShardNotes& notes) {
+Contents read_all(const TokenShard& shard, Progress& progress, int64_t& done) {
     Contents c;
+    Hash hash;
     std::vector<int32_t> buffer(size_t{1} << 20);
+    std::vector<uint16_t> narrow;
     for (int64_t at = 0; at < shard.size(); at += int64_t(buffer.size())) {
         const int64_t n = std::min<int64_t>(int64_t(buffer.size()), shard.size() - at);
         shard.read(at, n, buffer.data(), 0);
-        for (int64_t i = 0; i < n; i++) {
-            c.smallest = std::min(c.smallest, buffer[size_t(i)]);
-            c.largest = std::max(c.largest, buffer[size_t(i)]);
-            c.documents += notes.delimiter && buffer[size_t(i)] == *notes.delimiter;
-        }
-        c.tokens += n;
+        const auto [low, high] = std::minmax_element(buffer.begin(), buffer.begin() + n);
+        c.smallest = std::min(c.smallest, *low);
+        c.largest = std::max(c.largest, *high);
+        narrow.assign(buffer.begin(), buffer.begin() + n);
+        const bool wide = shard.bytes_per_token() == 4;
+        hash.add(wide ? static_cast<const void*>(buffer.data()) : narrow.data(), size_t(n) * (wide ? 4 : 2));
+        done += n;
+        progress.at(double(done));
     }
+    c.hash = hash.hex();
     return c;
 }
 
-std::string beginning(const TokenShard& shard, const ShardNotes& notes) {
-    if (notes.tokenizer.empty()) return "";
-    std::vector<int32_t> ids(size_t(std::min<int64_t>(32, shard.size())));
-    shard.read(0, int64_t(ids.size()), ids.data(), 0);
-    return open_tokenizer(notes.tokenizer)->decode(ids);
+// The beginnings of documents spread over the shard; without an index, the shard's.
+Json samples_of(const TokenShard& shard, const Tokenizer& tokenizer, int64_t count) {
+    Json samples = Json::array();
+    const bool known = shard.knows_documents();
+    const int64_t documents = known ? shard.documents() : 1;
+    for (int64_t i = 0; i < std::min(count, documents); i++) {
+        const int64_t d = i * documents / std::min(count, documents);
+        const int64_t start = known ? std::max<int64_t>(0, shard.document(d).start) : 0;
+        const int64_t end = known && d + 1 < documents ? shard.document(d + 1).start : shard.size();
+        std::vector<int32_t> ids(size_t(std::min(kSampleTokens, end - start)));
+        shard.read(start, int64_t(ids.size()), ids.data(), 0);
+        samples.push_back({{"token", start}, {"text", tokenizer.decode(ids)}});
+    }
+    return samples;
+}
+
+std::string quoted(const Json& text) { return text.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+void print(const std::string& file, const Json& s) {
+    std::printf("%s: %s, %s tokens, ids %s to %s\n", file.c_str(), s["format"].get<std::string>().c_str(),
+                s["tokens"].dump().c_str(), s["smallest_id"].dump().c_str(), s["largest_id"].dump().c_str());
+    if (!s["documents"].is_null())
+        std::printf("  documents %s%s\n", s["documents"].dump().c_str(),
+                    s["text_bytes"].is_null() ? "" : (", bytes of text " + s["text_bytes"].dump()).c_str());
+    if (!s["tokenizer"].is_null())
+        std::printf("  tokenizer %s, vocabulary %s, delimiter %s, fingerprint %s\n",
+                    s["tokenizer"].get<std::string>().c_str(), s["vocab"].dump().c_str(), s["delimiter"].dump().c_str(),
+                    s["fingerprint"].get<std::string>().c_str());
+    for (const Json& sample : s["samples"])
+        std::printf("  at %s: %s\n", sample["token"].dump().c_str(), quoted(sample["text"]).c_str());
 }
 
 }  // namespace
 
-int inspect_command(const std::string& path, bool json) {
+int inspect_command(const std::string& path, int64_t samples, bool json) {
     Json all = Json::object();
-    for (const auto& file : shard_files(path)) {
-        const TokenShard shard(file);
-        const ShardNotes notes = read_notes(file.parent_path());
-        const Contents c = count(shard, notes);
-        Json one{{"format", shard.format()}, {"tokens", c.tokens},           {"smallest_id", c.tokens ? c.smallest : 0},
-                 {"largest_id", c.largest},  {"tokenizer", notes.tokenizer}, {"documents", nullptr},
-                 {"text_bytes", nullptr}};
-        if (notes.delimiter) one["documents"] = c.documents;
-        if (const auto it = notes.text_bytes.find(file.filename().string()); it != notes.text_bytes.end())
-            one["text_bytes"] = it->second;
-        all[file.string()] = one;
-        if (json) continue;
-        std::printf("%s: %s, %lld tokens, ids %d to %d, %lld documents\n", file.c_str(), shard.format(),
-                    (long long)c.tokens, c.tokens ? c.smallest : 0, c.largest, (long long)c.documents);
-        if (const std::string text = beginning(shard, notes); !text.empty())
-            std::printf("  begins: %s\n", Json(text).dump(-1, ' ', false, Json::error_handler_t::replace).c_str());
+    const auto files = shard_files(path);
+    std::vector<TokenShard> shards;
+    int64_t total = 0, done = 0;
+    for (const auto& file : files) total += shards.emplace_back(file).size();
+    Progress progress("inspect", "tokens", double(total), json ? stderr : stdout);
+    ShardSets sets;
+    for (size_t i = 0; i < files.size(); i++) {
+        const TokenShard& shard = shards[i];
+        const ShardSet* set = sets.of(files[i]);
+        const Contents c = read_all(shard, progress, done);
+        Json one{{"format", shard.format()}, {"bytes_per_token", shard.bytes_per_token()},
+                 {"tokens", shard.size()},   {"smallest_id", shard.size() > 0 ? c.smallest : 0},
+                 {"largest_id", c.largest},  {"documents", nullptr},
+                 {"text_bytes", nullptr},    {"tokenizer", nullptr},
+                 {"samples", Json::array()}};
+        if (shard.knows_documents())
+            one["documents"] = shard.documents() - (shard.documents() > 0 && shard.document(0).start < 0);
+        if (set) {
+            const ShardFacts& facts = *set->find(files[i]);
+            if (facts.tokens != shard.size() || facts.hash != c.hash)
+                fail(Exit::data, files[i].string() + ": its tokens are not those that were written: make it anew");
+            one["text_bytes"] = facts.text_bytes;
+            one["tokenizer"] = set->tokenizer;
+            one["vocab"] = set->vocab;
+            one["delimiter"] = set->delimiter;
+            one["fingerprint"] = set->fingerprint;
+            if (samples > 0 && (set->tokenizer == "bytes" || std::filesystem::exists(set->tokenizer)))
+                one["samples"] = samples_of(shard, *open_tokenizer(set->tokenizer), samples);
+        }
+        if (!json) print(files[i].string(), one);
+        all[files[i].string()] = std::move(one);
     }
-    if (json) std::printf("%s\n", all.dump().c_str());
+    if (json) std::printf("%s\n", quoted(all).c_str());
     return 0;
 }
 

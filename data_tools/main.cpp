@@ -5,28 +5,57 @@
 #include "base/terminal.h"
 #include "data_tools/commands.h"
 
-int main(int argc, char** argv) {
-    using namespace sluice;
-    CLI::App app("Prepares text for Sluice.", "sluice-data");
+namespace sluice {
+namespace {
+
+CLI::App* add_tokenize(CLI::App& app, TokenizeArgs& args) {
+    auto* t = app.add_subcommand("tokenize", "text files to token shards");
+    t->add_option("inputs", args.inputs,
+                  "files or folders: .jsonl (a document a line) or text (a document a file), also as .zst")
+        ->required();
+    t->add_option("--tokenizer", args.tokenizer, "bytes, a SentencePiece model, or a Hugging Face tokenizer.json")
+        ->capture_default_str();
+    t->add_option("--out", args.out, "folder of the shards")->required();
+    t->add_option("--name", args.name, "shards are NAME_000000.bin, ...")->capture_default_str();
+    t->add_option("--text-key", args.text_key, "key of the text in .jsonl")->capture_default_str();
+    t->add_option("--delimiter", args.delimiter, "piece that begins a document (default: the tokenizer's usual one)");
+    t->add_option("--validation", args.validation,
+                  "share of documents, by hash, for NAME_val; the rest is NAME_train (default: none)");
+    t->add_option("--shard-tokens", args.shard_tokens, "tokens a shard")->capture_default_str();
+    t->add_option("--threads", args.threads, "threads (default: every core)")->check(CLI::Range(1, 1024));
+    t->add_flag("--replace", args.replace, "replace the set of this name");
+    t->footer(
+        "Example: sluice-data tokenize --tokenizer tokenizer.json --out shards --name web --validation 0.01 "
+        "crawl/*.jsonl.zst");
+    return t;
+}
+
+int run(int argc, char** argv) {
+    CLI::App app("Prepares text for Sluice: text in, token shards out.", "sluice-data");
     app.require_subcommand(1);
+    app.set_version_flag("--version", "sluice-data " SLUICE_VERSION);
+    app.footer("sluice-data COMMAND --help tells a command's options, with an example.");
     TokenizeArgs tokenize;
     TrainTokenizerArgs train;
     std::string shard;
+    int64_t samples = 2;
     bool json = false;
 
-    auto* t = app.add_subcommand("tokenize", "text files to token shards");
-    t->add_option("inputs", tokenize.inputs, ".txt: a document each; .jsonl: a document a line, key text")->required();
-    t->add_option("--tokenizer", tokenize.tokenizer, "bytes, or a SentencePiece model")->capture_default_str();
-    t->add_option("--out", tokenize.out, "folder of the shards")->required();
-    t->add_option("--name", tokenize.name, "shards are NAME_000000.bin, ...")->capture_default_str();
-    t->add_option("--shard-tokens", tokenize.shard_tokens, "tokens a shard")->capture_default_str();
-    auto* i = app.add_subcommand("inspect", "what token shards hold");
+    auto* t = add_tokenize(app, tokenize);
+    auto* i = app.add_subcommand("inspect", "what token shards hold, and whether it is what was written");
     i->add_option("shard", shard, "a shard, a folder or a glob")->required();
+    i->add_option("--samples", samples, "documents to decode, of each shard")->capture_default_str();
     i->add_flag("--json", json, "one JSON object on stdout");
+    i->footer("Example: sluice-data inspect 'shards/web_train_*.bin' --samples 5");
     auto* b = app.add_subcommand("train-tokenizer", "a SentencePiece BPE model with byte fallback");
-    b->add_option("inputs", train.inputs, "text files")->required();
+    b->add_option("inputs", train.inputs, "files or folders, as for tokenize")->required();
     b->add_option("--vocab", train.vocab, "pieces")->capture_default_str();
     b->add_option("--out", train.out, "the model's file")->required();
+    b->add_option("--text-key", train.text_key, "key of the text in .jsonl")->capture_default_str();
+    b->add_option("--megabytes", train.megabytes, "text to learn from at most, the same of each file")
+        ->check(CLI::Range(1, 1 << 20))
+        ->capture_default_str();
+    b->footer("Example: sluice-data train-tokenizer --vocab 16384 --out my.model corpus/*.jsonl.zst");
     try {
         app.parse(argc, argv);
     } catch (const CLI::Success& e) { return app.exit(e); } catch (const CLI::ParseError& e) {
@@ -35,7 +64,7 @@ int main(int argc, char** argv) {
     }
     try {
         if (*t) return tokenize_command(tokenize);
-        if (*i) return inspect_command(shard, json);
+        if (*i) return inspect_command(shard, samples, json);
         return train_tokenizer_command(train);
     } catch (const Failure& f) {
         print_error(f.what());
@@ -45,3 +74,8 @@ int main(int argc, char** argv) {
         return int(Exit::other);
     }
 }
+
+}  // namespace
+}  // namespace sluice
+
+int main(int argc, char** argv) { return sluice::run(argc, argv); }

@@ -1,117 +1,145 @@
-// Text to token shards.
+// Text to token shards: one thread reads and writes, the others parse and tokenize.
+#include <xxhash.h>
+
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
+#include <optional>
+#include <thread>
 
 #include "base/check.h"
-#include "base/json.h"
-#include "base/token_shard.h"
+#include "base/file.h"
+#include "base/format.h"
+#include "base/terminal.h"
 #include "data_tools/commands.h"
+#include "data_tools/documents.h"
+#include "data_tools/shard_output.h"
 #include "data_tools/tokenizer.h"
+#include "data_tools/workers.h"
 
 namespace sluice {
 namespace {
 
 namespace fs = std::filesystem;
+constexpr size_t kBatch = size_t{1} << 20;  // bytes of text a task
+constexpr size_t kLargestTokenizer = size_t{1} << 28;
 
-// Collects tokens and writes a shard whenever one is full. Documents may straddle shards.
-class ShardWriter {
- public:
-    ShardWriter(const TokenizeArgs& args, const Tokenizer& tokenizer, ShardNotes& notes)
-        : args_(args), tokenizer_(tokenizer), notes_(notes) {}
-
-    void add(const std::string& text) {
-        const auto ids = tokenizer_.encode(text);
-        tokens_.push_back(tokenizer_.delimiter());
-        tokens_.insert(tokens_.end(), ids.begin(), ids.end());
-        bytes_ += int64_t(text.size());
-        pending_bytes_ += double(text.size());
-        documents_++;
-        while (int64_t(tokens_.size()) >= args_.shard_tokens) flush(size_t(args_.shard_tokens));
-    }
-    void finish() {
-        if (!tokens_.empty()) flush(tokens_.size());
-        std::printf("%lld documents, %lld tokens in %d shards, %.3f bytes a token, vocabulary %lld\n",
-                    (long long)documents_, (long long)total_, shards_,
-                    total_ > documents_ ? double(bytes_) / double(total_ - documents_) : 0.0,
-                    (long long)tokenizer_.vocab());
-    }
-
- private:
-    void flush(size_t count) {
-        char number[24];
-        std::snprintf(number, sizeof number, "_%06d.bin", shards_++);
-        const std::string file = args_.name + number;
-        const std::vector<int32_t> shard(tokens_.begin(), tokens_.begin() + int64_t(count));
-        write_shard(fs::path(args_.out) / file, shard, tokenizer_.vocab());
-        // A document cut by the shard's end gives each side its share of bytes.
-        const double share = pending_bytes_ * double(count) / double(tokens_.size());
-        notes_.text_bytes[file] = int64_t(share + 0.5);
-        pending_bytes_ -= double(notes_.text_bytes[file]);
-        total_ += int64_t(count);
-        tokens_.erase(tokens_.begin(), tokens_.begin() + int64_t(count));
-    }
-
-    const TokenizeArgs& args_;
-    const Tokenizer& tokenizer_;
-    ShardNotes& notes_;
-    std::vector<int32_t> tokens_;
-    double pending_bytes_ = 0;
-    int64_t bytes_ = 0, documents_ = 0, total_ = 0;
-    int shards_ = 0;
+struct Encoded {
+    struct Part {
+        int64_t tokens, bytes;
+        bool validation, continues;
+    };
+    std::vector<int32_t> tokens;  // of all parts
+    std::vector<Part> parts;
+    int64_t empty = 0;  // documents without text
 };
 
-void add_lines(const std::string& path, ShardWriter& writer) {
-    std::ifstream in(path);
-    std::string line;
-    for (int64_t number = 1; std::getline(in, line); number++) {
-        if (line.empty()) continue;
+// A pure function of the text, so that a document stands on one side however the files are cut and ordered.
+bool is_validation(const std::string& text, double share) {
+    return share > 0 && double(XXH3_64bits(text.data(), text.size())) < share * 0x1p64;
+}
+
+Encoded encode(const std::vector<RawDocument>& documents, const Tokenizer& tokenizer, const TokenizeArgs& args) {
+    Encoded all;
+    for (const RawDocument& document : documents) {
+        const std::string text = text_of(document, args.text_key);
+        if (text.empty()) {
+            all.empty++;
+            continue;
+        }
+        const size_t before = all.tokens.size();
+        if (!document.continues) all.tokens.push_back(tokenizer.delimiter());
         try {
-            writer.add(to_text(member(parse_json(line), "text"), "text"));
-        } catch (const JsonError& e) { fail(Exit::data, path + ":" + std::to_string(number) + ": " + e.what()); }
+            const auto ids = tokenizer.encode(text);
+            all.tokens.insert(all.tokens.end(), ids.begin(), ids.end());
+        } catch (const Failure& f) {
+            const std::string line = document.line > 0 ? ":" + std::to_string(document.line) : "";
+            fail(f.code(), *document.file + line + ": " + f.what());
+        }
+        all.parts.push_back({int64_t(all.tokens.size() - before), int64_t(text.size()),
+                             !document.continues && is_validation(text, args.validation), document.continues});
     }
+    return all;
 }
 
-void add_file(const std::string& path, ShardWriter& writer) {
-    if (!fs::is_regular_file(path)) fail(Exit::data, path + ": no such file");
-    if (fs::path(path).extension() == ".jsonl") return add_lines(path, writer);
-    std::ifstream in(path, std::ios::binary);
-    std::ostringstream text;
-    text << in.rdbuf();
-    if (!in) fail(Exit::data, path + ": cannot be read, or is empty");
-    writer.add(text.str());
-}
-
-// The model goes beside the shards, so that they can be moved together.
-void keep_model(const TokenizeArgs& args) {
+// The tokenizer goes beside the shards, so that they can be moved together.
+void keep_tokenizer(const TokenizeArgs& args, const std::string& fingerprint) {
     const fs::path copy = fs::path(args.out) / fs::path(args.tokenizer).filename();
-    if (fs::exists(copy) && fs::equivalent(copy, args.tokenizer)) return;
-    write_file(copy, read_file(args.tokenizer, int(Exit::data), size_t{1} << 30));
+    if (fs::exists(copy)) {
+        if (fingerprint_of(copy.string()) != fingerprint)
+            fail(Exit::data, copy.string() + ": another tokenizer of that name is there: use another folder");
+        return;
+    }
+    make_folders(args.out);
+    write_file(copy, read_file(args.tokenizer, int(Exit::data), kLargestTokenizer));
+}
+
+void print_set(const std::string& name, const ShardOutput& set, int64_t vocab) {
+    const double text_tokens = double(std::max<int64_t>(1, set.tokens - set.documents));
+    std::printf("%s: %lld documents, %lld tokens in %zu shards, %.3f bytes a token, vocabulary %lld\n", name.c_str(),
+                (long long)set.documents, (long long)set.tokens, set.shards().size(),
+                double(set.text_bytes) / text_tokens, (long long)vocab);
+}
+
+void refuse_arguments(const TokenizeArgs& args) {
+    if (args.shard_tokens < 1 || args.shard_tokens > INT32_MAX)
+        fail(Exit::config, "--shard-tokens must be within 1 and 2147483647");
+    if (!(args.validation >= 0 && args.validation < 1)) fail(Exit::config, "--validation must be 0 or more, below 1");
+    if (args.name.empty() || args.name[0] == '.' || args.name.find('/') != std::string::npos)
+        fail(Exit::config, "--name must name files: no '/', no leading '.'");
 }
 
 }  // namespace
 
 int tokenize_command(const TokenizeArgs& args) {
-    const auto tokenizer = open_tokenizer(args.tokenizer);
-    if (args.shard_tokens < 1 || args.shard_tokens > INT32_MAX)
-        fail(Exit::data, "--shard-tokens must be within 1 and 2147483647");
-    make_folders(args.out);
-    ShardNotes notes = read_notes(args.out);
-    const std::string name = args.tokenizer == "bytes" ? args.tokenizer : fs::path(args.tokenizer).filename().string();
-    const std::string before =
-        notes.tokenizer == "bytes" ? notes.tokenizer : fs::path(notes.tokenizer).filename().string();
-    if (!before.empty() && (before != name || notes.vocab != tokenizer->vocab()))
-        fail(Exit::data, args.out + ": its shards were made with tokenizer '" + before + "', not '" + name +
-                             "'; use another folder");
-    if (args.tokenizer != "bytes") keep_model(args);
-    notes.tokenizer = name;
-    notes.delimiter = tokenizer->delimiter();
-    notes.vocab = tokenizer->vocab();
-    ShardWriter writer(args, *tokenizer, notes);
-    for (const auto& input : args.inputs) add_file(input, writer);
-    writer.finish();
-    write_notes(args.out, notes);
+    refuse_arguments(args);
+    const auto files = text_files(args.inputs);
+    const auto tokenizer = open_tokenizer(args.tokenizer, args.delimiter);
+    ShardSet facts;
+    facts.fingerprint = fingerprint_of(args.tokenizer);
+    facts.tokenizer = args.tokenizer == "bytes" ? args.tokenizer : fs::path(args.tokenizer).filename().string();
+    facts.vocab = tokenizer->vocab();
+    facts.delimiter = tokenizer->delimiter();
+
+    const bool split = args.validation > 0;
+    ShardOutput output(args.out, split ? args.name + "_train" : args.name, facts, args.shard_tokens, args.replace);
+    std::optional<ShardOutput> held_out;
+    if (split) held_out.emplace(args.out, args.name + "_val", facts, args.shard_tokens, args.replace);
+    if (args.tokenizer != "bytes") keep_tokenizer(args, facts.fingerprint);
+
+    DocumentReader reader(files);
+    const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
+    Workers<Encoded> workers(args.threads > 0 ? args.threads : int(cores));
+    Progress progress("tokenize", "bytes", double(total_bytes(files)));
+    int64_t empty = 0;
+    ShardOutput* last = &output;  // of the last document, which may go on
+    const auto write_oldest = [&] {
+        const Encoded encoded = workers.take();
+        const int32_t* tokens = encoded.tokens.data();
+        for (const Encoded::Part& part : encoded.parts) {
+            if (!part.continues) last = part.validation ? &*held_out : &output;
+            last->add(tokens, part.tokens, part.bytes, part.continues);
+            tokens += part.tokens;
+        }
+        empty += encoded.empty;
+        progress.at(double(reader.bytes_read()),
+                    format_count(double(output.tokens + (split ? held_out->tokens : 0))) + " tokens");
+    };
+    for (std::vector<RawDocument> batch; reader.next(batch, kBatch);) {
+        while (workers.full()) write_oldest();
+        workers.give([batch = std::move(batch), &tokenizer, &args] { return encode(batch, *tokenizer, args); });
+        batch = {};
+    }
+    while (!workers.empty()) write_oldest();
+    if (split && held_out->tokens == 0)
+        fail(Exit::data, "no document fell to the validation set: raise --validation, or give more documents");
+    output.finish();
+    print_set(split ? args.name + "_train" : args.name, output, facts.vocab);
+    if (split) {
+        held_out->finish();
+        print_set(args.name + "_val", *held_out, facts.vocab);
+    }
+    if (empty > 0) std::printf("%lld documents without text were left out\n", (long long)empty);
     return 0;
 }
 

@@ -3,6 +3,7 @@
 #include <sentencepiece_processor.h>
 
 #include "base/check.h"
+#include "data_tools/byte_level_bpe.h"
 
 namespace sluice {
 namespace {
@@ -27,10 +28,15 @@ class Bytes : public Tokenizer {
 
 class SentencePiece : public Tokenizer {
  public:
-    explicit SentencePiece(const std::string& path) {
+    SentencePiece(const std::string& path, const std::string& delimiter) {
         if (const auto status = model_.Load(path); !status.ok())
             fail(Exit::data, path + ": not a SentencePiece model that can be read");
         delimiter_ = model_.bos_id() >= 0 ? model_.bos_id() : model_.eos_id();
+        if (!delimiter.empty()) {
+            delimiter_ = model_.PieceToId(delimiter);
+            if (model_.IdToPiece(delimiter_) != delimiter)
+                fail(Exit::data, path + ": has no piece '" + delimiter + "'");
+        }
         if (delimiter_ < 0) fail(Exit::data, path + ": has neither a bos nor an eos piece to begin documents with");
     }
     std::vector<int32_t> encode(std::string_view text) const override {
@@ -57,9 +63,13 @@ class SentencePiece : public Tokenizer {
 
 }  // namespace
 
-std::unique_ptr<Tokenizer> open_tokenizer(const std::string& name) {
-    if (name == "bytes") return std::make_unique<Bytes>();
-    return std::make_unique<SentencePiece>(name);
+std::unique_ptr<Tokenizer> open_tokenizer(const std::string& name, const std::string& delimiter) {
+    if (name == "bytes") {
+        if (!delimiter.empty()) fail(Exit::config, "the bytes tokenizer has one delimiter, id 256: give no other");
+        return std::make_unique<Bytes>();
+    }
+    if (name.ends_with(".json")) return open_byte_level_bpe(name, delimiter);
+    return std::make_unique<SentencePiece>(name, delimiter);
 }
 
 }  // namespace sluice

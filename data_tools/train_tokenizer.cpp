@@ -2,16 +2,19 @@
 // the rest.
 #include <sentencepiece_trainer.h>
 
-#include <filesystem>
-#include <fstream>
+#include <sstream>
 #include <string>
 
 #include "base/check.h"
 #include "base/file.h"
+#include "base/terminal.h"
 #include "data_tools/commands.h"
+#include "data_tools/documents.h"
 
 namespace sluice {
 namespace {
+
+constexpr size_t kBatch = size_t{1} << 20;  // bytes
 
 class Lines : public sentencepiece::SentenceIterator {
  public:
@@ -30,13 +33,24 @@ class Lines : public sentencepiece::SentenceIterator {
 
 int train_tokenizer_command(const TrainTokenizerArgs& args) {
     constexpr int64_t kSmallest = 256 + 3;  // bytes, unknown, begin, end
-    if (args.vocab <= kSmallest) fail(Exit::data, "--vocab must be above " + std::to_string(kSmallest));
+    if (args.vocab <= kSmallest) fail(Exit::config, "--vocab must be above " + std::to_string(kSmallest));
     std::vector<std::string> lines;
-    for (const auto& path : args.inputs) {
-        std::ifstream in(path);
-        if (!in || !std::filesystem::is_regular_file(path)) fail(Exit::data, path + ": no such file");
-        for (std::string line; std::getline(in, line);)
-            if (!line.empty()) lines.push_back(line);
+    const auto files = text_files(args.inputs);
+    Progress progress("read", "bytes", double(total_bytes(files)));
+    int64_t done = 0;
+    for (const auto& file : files) {
+        DocumentReader reader({file});
+        int64_t left = (args.megabytes << 20) / int64_t(files.size());
+        for (std::vector<RawDocument> batch; left > 0 && reader.next(batch, kBatch);)
+            for (size_t i = 0; i < batch.size() && left > 0; i++) {
+                std::istringstream text(text_of(batch[i], args.text_key));
+                for (std::string line; left > 0 && std::getline(text, line);) {
+                    left -= int64_t(line.size()) + 1;
+                    if (!line.empty()) lines.push_back(line);
+                }
+                progress.at(double(done + reader.bytes_read()));
+            }
+        done += total_bytes({file});
     }
     if (lines.empty()) fail(Exit::data, "the inputs hold no text to train on");
     Lines sentences(lines);

@@ -28,8 +28,9 @@ int bench_step_command(Comm& comm, const Config& config, bool json) {
     constexpr int kSteps = 7;
     std::vector<double> rates, seconds;
     Mesh mesh(comm, mesh_shape(config.model, config.parallel));
-    Trainer<Cpu<float>> trainer(config, mesh, -1);
-    const auto random_tokens = [&](int64_t sample, int32_t* tokens) {
+    Trainer<Cpu<float>> trainer(config, mesh);
+    const auto random_tokens = [&](int64_t sample, int32_t* tokens, int32_t* first) {
+        if (first) std::fill_n(first, config.data.sequence_length, 0);
         for (int64_t t = 0; t <= config.data.sequence_length; t++)
             tokens[t] = int32_t(mix(uint64_t(sample), uint64_t(t)) % uint64_t(config.model.vocab));
     };

@@ -13,16 +13,15 @@ namespace sluice {
 
 int eval_command(Comm& comm, const CheckpointArgs& args, bool json) {
     Opened opened;
-    int64_t delimiter = -1;
     std::vector<std::unique_ptr<ValidationData>> sets;
     const int failed = collectively(comm, [&] {
         opened = open_for_inference(args.checkpoint, args.overrides, comm.size());
         const DataSpec& data = opened.config.data;
         if (data.validation.empty())
             fail(Exit::config, "nothing to evaluate on: give data.validation=[{name: NAME, path: SHARDS}]");
-        if (data.document_mask) delimiter = notes_of(data).delimiter.value_or(-1);
+        tokenizer_name(data);  // one for all
         for (const auto& set : data.validation)
-            sets.push_back(std::make_unique<ValidationData>(set, opened.config.model.vocab));
+            sets.push_back(std::make_unique<ValidationData>(data, set, opened.config.model.vocab));
     });
     if (failed) return failed;
 
@@ -32,7 +31,7 @@ int eval_command(Comm& comm, const CheckpointArgs& args, bool json) {
     std::unique_ptr<Model<Cpu<float>>> model;
     if (const int unloaded = collectively(comm, [&] { model = load_model(opened, sequences, mesh); })) return unloaded;
     const EvaluationSpec spec{config.data.sequence_length, sequences, config.eval.batches * config.train.batch,
-                              delimiter};
+                              config.data.document_mask};
     nlohmann::ordered_json result{{"step", opened.checkpoint.info.step}, {"sets", nlohmann::ordered_json::object()}};
     for (size_t i = 0; i < sets.size(); i++) {
         const Evaluation e = evaluate(*model, *sets[i], spec);

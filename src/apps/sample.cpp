@@ -10,10 +10,11 @@ namespace sluice {
 
 int sample_command(const SampleArgs& args) {
     const Opened opened = open_for_inference(args.from.checkpoint, args.from.overrides, 1);
-    const auto tokenizer = tokenizer_of(opened.config.data);
+    // The shards themselves are needed only to find out which tokenizer they were made with.
+    const DataSpec& data = opened.config.data;
+    const auto tokenizer = data.tokenizer.empty() ? tokenizer_of(data) : open_tokenizer(data.tokenizer);
     if (!tokenizer)
-        fail(Exit::data,
-             "no tokenizer is recorded beside the shards: give data.tokenizer=bytes or data.tokenizer=FILE.model");
+        fail(Exit::data, "no tokenizer stands beside the shards: give data.tokenizer=bytes or data.tokenizer=FILE");
     if (tokenizer->vocab() > opened.config.model.vocab)
         fail(Exit::data, "the tokenizer has " + std::to_string(tokenizer->vocab()) + " ids, the model only " +
                              std::to_string(opened.config.model.vocab) +

@@ -5,7 +5,7 @@
 namespace sluice {
 
 std::unique_ptr<Tokenizer> tokenizer_of(const DataSpec& data) {
-    const std::string name = data.tokenizer.empty() ? notes_of(data).tokenizer : data.tokenizer;
+    const std::string name = tokenizer_name(data);
     return name.empty() ? nullptr : open_tokenizer(name);
 }
 

@@ -39,6 +39,10 @@ void OutputFile::write(const void* data, size_t bytes) {
     }
 }
 
+void OutputFile::write_at(const void* data, size_t bytes, size_t offset) {
+    if (pwrite(fd_, data, bytes, off_t(offset)) != ssize_t(bytes)) disk_error(path_, "write");
+}
+
 void OutputFile::close() {
     if (fsync(fd_) != 0) disk_error(path_, "sync");
     const int fd = fd_;

@@ -15,6 +15,7 @@ class OutputFile {
     OutputFile& operator=(const OutputFile&) = delete;
     ~OutputFile();
     void write(const void* data, size_t bytes);
+    void write_at(const void* data, size_t bytes, size_t offset);  // over what was written before
     void close();
 
  private:

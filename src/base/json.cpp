@@ -1,6 +1,6 @@
 #include "base/json.h"
 
-#include <set>
+#include <unordered_set>
 #include <vector>
 
 namespace sluice {
@@ -9,46 +9,36 @@ namespace {
 constexpr size_t kDeepest = 64;
 
 // Watches the parser: the library itself keeps the last of two equal keys.
+template <class J>
 class Strict {
  public:
-    bool operator()(int depth, Json::parse_event_t event, Json& value) {
+    bool operator()(int depth, typename J::parse_event_t event, J& value) {
+        using Event = typename J::parse_event_t;
         if (size_t(depth) > kDeepest) throw JsonError("JSON nested too deeply");
-        if (event == Json::parse_event_t::object_start) keys_.emplace_back();
-        if (event == Json::parse_event_t::object_end) keys_.pop_back();
-        if (event == Json::parse_event_t::key && !keys_.back().insert(value.get<std::string>()).second)
-            throw JsonError("JSON key '" + value.get<std::string>() + "' stands twice");
+        if (event == Event::object_start) keys_.emplace_back();
+        if (event == Event::object_end) keys_.pop_back();
+        if (event == Event::key && !keys_.back().insert(value.template get<std::string>()).second)
+            throw JsonError("JSON key '" + value.template get<std::string>() + "' stands twice");
         return true;
     }
 
  private:
-    std::vector<std::set<std::string>> keys_;
+    std::vector<std::unordered_set<std::string>> keys_;
 };
+
+template <class J>
+J parse(const std::string& text) {
+    if (text.find('\0') != std::string::npos) throw JsonError("a NUL byte in JSON");
+    Strict<J> strict;
+    try {
+        return J::parse(
+            text, [&](int depth, typename J::parse_event_t event, J& value) { return strict(depth, event, value); });
+    } catch (const typename J::exception& e) { throw JsonError(std::string("not JSON: ") + e.what()); }
+}
 
 }  // namespace
 
-Json parse_json(const std::string& text) {
-    if (text.find('\0') != std::string::npos) throw JsonError("a NUL byte in JSON");
-    Strict strict;
-    try {
-        return Json::parse(
-            text, [&](int depth, Json::parse_event_t event, Json& value) { return strict(depth, event, value); });
-    } catch (const Json::exception& e) { throw JsonError(std::string("not JSON: ") + e.what()); }
-}
-
-const Json& member(const Json& object, const char* key) {
-    if (!object.is_object() || !object.contains(key)) throw JsonError(std::string("no '") + key + "'");
-    return object[key];
-}
-
-int64_t to_integer(const Json& value, const char* what) {
-    if (!value.is_number_unsigned() || value.get<uint64_t>() > uint64_t(INT64_MAX))
-        throw JsonError(std::string("'") + what + "' is not a whole number");
-    return value.get<int64_t>();
-}
-
-std::string to_text(const Json& value, const char* what) {
-    if (!value.is_string()) throw JsonError(std::string("'") + what + "' is not a string");
-    return value.get<std::string>();
-}
+Json parse_json(const std::string& text) { return parse<Json>(text); }
+LargeJson parse_large_json(const std::string& text) { return parse<LargeJson>(text); }
 
 }  // namespace sluice

@@ -15,8 +15,28 @@ struct JsonError : std::runtime_error {
 };
 
 Json parse_json(const std::string& text);
-const Json& member(const Json& object, const char* key);   // of an object, present
-int64_t to_integer(const Json& value, const char* what);   // 0 or more, written as an integer
-std::string to_text(const Json& value, const char* what);  // a string
+// For objects of many keys: these are found fast, their order is lost.
+using LargeJson = nlohmann::json;
+LargeJson parse_large_json(const std::string& text);
+
+// Of an object, present.
+template <class J>
+const J& member(const J& object, const char* key) {
+    if (!object.is_object() || !object.contains(key)) throw JsonError(std::string("no '") + key + "'");
+    return object[key];
+}
+// 0 or more, written as an integer.
+template <class J>
+int64_t to_integer(const J& value, const char* what) {
+    if (!value.is_number_unsigned() || value.template get<uint64_t>() > uint64_t(INT64_MAX))
+        throw JsonError(std::string("'") + what + "' is not a whole number");
+    return value.template get<int64_t>();
+}
+// A string.
+template <class J>
+std::string to_text(const J& value, const char* what) {
+    if (!value.is_string()) throw JsonError(std::string("'") + what + "' is not a string");
+    return value.template get<std::string>();
+}
 
 }  // namespace sluice

@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "base/check.h"
-#include "base/json.h"
+#include "base/shard_set.h"
 
 namespace sluice {
 namespace {
@@ -14,68 +14,157 @@ namespace {
 namespace fs = std::filesystem;
 constexpr int kHeaderInts = 256;
 constexpr int32_t kMagic16 = 20240520, kMagic32 = 20240801;
-constexpr size_t kLargestNotes = size_t{1} << 26;
+constexpr char kDocumentsMagic[] = "SLUICEDC";
+constexpr int64_t kDocumentsHeader = 16, kMegatronHeader = 34;  // bytes
 
 [[noreturn]] void refuse(const fs::path& path, const std::string& why) { fail(Exit::data, path.string() + ": " + why); }
+
+template <class T>
+T read_at(const InputFile& file, int64_t offset) {
+    T value;
+    file.read(&value, sizeof value, size_t(offset));
+    return value;
+}
+
+// Calls visit(i, value) for `count` values that begin at `offset`, block by block: an index may be large, and is not
+// aligned.
+template <class T, class Visit>
+void scan(const InputFile& file, int64_t offset, int64_t count, const Visit& visit) {
+    std::vector<T> block(size_t{1} << 16);
+    for (int64_t i = 0; i < count; i += int64_t(block.size())) {
+        const int64_t n = std::min(count - i, int64_t(block.size()));
+        file.read(block.data(), size_t(n) * sizeof(T), size_t(offset + i * int64_t(sizeof(T))));
+        for (int64_t k = 0; k < n; k++) visit(i + k, block[size_t(k)]);
+    }
+}
 
 }  // namespace
 
 TokenShard::TokenShard(const fs::path& path) : file_(std::make_unique<InputFile>(path, int(Exit::data))) {
-    if (const fs::path index = fs::path(path).replace_extension(".idx");
-        path.extension() == ".bin" && fs::exists(index)) {
+    const fs::path index = fs::path(path).replace_extension(".idx"),
+                   documents = fs::path(path).replace_extension(".documents");
+    if (path.extension() == ".bin" && fs::exists(index)) {
         open_megatron(index);
-        return;
+    } else {
+        open_llm_c();
+        if (fs::exists(documents)) open_documents(documents);
     }
+}
+
+void TokenShard::open_llm_c() {
     int32_t header[kHeaderInts];
-    if (file_->size() < sizeof header) refuse(path, "too short for a token shard");
+    if (file_->size() < sizeof header) refuse(path(), "too short for a token shard");
     file_->read(header, sizeof header, 0);
     if (header[0] != kMagic16 && header[0] != kMagic32)
-        refuse(path, "not a token shard: its magic number is " + std::to_string(header[0]));
+        refuse(path(), "not a token shard: its magic number is " + std::to_string(header[0]));
     const bool wide = header[0] == kMagic32;
-    if (header[1] != (wide ? 7 : 1)) refuse(path, "shard version " + std::to_string(header[1]) + " is not known");
+    if (header[1] != (wide ? 7 : 1)) refuse(path(), "shard version " + std::to_string(header[1]) + " is not known");
     format_ = wide ? "llm.c uint32" : "llm.c uint16";
     width_ = wide ? 4 : 2;
     header_ = sizeof header;
     count_ = header[2];
     if (count_ < 0 || int64_t(file_->size()) != header_ + count_ * width_)
-        refuse(path, "its header says " + std::to_string(count_) + " tokens, its size is " +
-                         std::to_string(file_->size()) + " bytes");
+        refuse(path(), "its header says " + std::to_string(count_) + " tokens, its size is " +
+                           std::to_string(file_->size()) + " bytes");
 }
 
-// The index: magic, version, type of the ids, numbers of sequences and documents, lengths, byte offsets, documents. Not
-// aligned.
+void TokenShard::open_documents(const fs::path& path) {
+    index_ = std::make_unique<InputFile>(path, int(Exit::data));
+    char magic[8];
+    const auto size = int64_t(index_->size());
+    if (size < kDocumentsHeader) refuse(path, "too short for an index of documents");
+    index_->read(magic, sizeof magic, 0);
+    if (std::memcmp(magic, kDocumentsMagic, sizeof magic) != 0) refuse(path, "not an index of documents");
+    documents_ = read_at<int64_t>(*index_, 8);
+    if (documents_ < 0 || documents_ > size || size != kDocumentsHeader + 16 * documents_)
+        refuse(path, "its header says " + std::to_string(documents_) + " documents, its size is " +
+                         std::to_string(size) + " bytes");
+    int64_t before = INT64_MIN;
+    scan<Document>(*index_, kDocumentsHeader, documents_, [&](int64_t i, const Document& d) {
+        if (d.start <= before || d.start >= count_ || (i == 0) != (d.start <= 0))
+            refuse(path, "document " + std::to_string(i) + " cannot begin at token " + std::to_string(d.start));
+        before = d.start;
+    });
+}
+
+// Magic, version, type of the ids, numbers of sequences and of documents' ends; then the sequences' lengths (int32) and
+// byte offsets (int64), and at which sequence each document begins (int64).
 void TokenShard::open_megatron(const fs::path& path) {
-    const InputFile index(path, int(Exit::data));
+    index_ = std::make_unique<InputFile>(path, int(Exit::data));
     char magic[9];
-    uint64_t version = 0, sequences = 0, documents = 0;
-    uint8_t type = 0;
-    if (index.size() < 34) refuse(path, "too short for a Megatron index");
-    index.read(magic, 9, 0);
-    index.read(&version, 8, 9);
-    index.read(&type, 1, 17);
-    index.read(&sequences, 8, 18);
-    index.read(&documents, 8, 26);
-    if (std::memcmp(magic, "MMIDIDX\0\0", 9) != 0 || version != 1) refuse(path, "not a Megatron index of version 1");
+    if (int64_t(index_->size()) < kMegatronHeader) refuse(path, "too short for a Megatron index");
+    index_->read(magic, 9, 0);
+    if (std::memcmp(magic, "MMIDIDX\0\0", 9) != 0 || read_at<uint64_t>(*index_, 9) != 1)
+        refuse(path, "not a Megatron index of version 1");
+    const auto type = read_at<uint8_t>(*index_, 17);
     const int widths[] = {0, 1, 0, 0, 4, 0, 0, 0, 2};
     const char* formats[] = {"", "Megatron uint8", "", "", "Megatron int32", "", "", "", "Megatron uint16"};
     if (type >= std::size(widths) || widths[type] == 0)
-        refuse(path, "token type " + std::to_string(type) + " is not supported");
+        refuse(path, "token type " + std::to_string(type) + " is not supported: use uint8, uint16 or int32");
     width_ = widths[type];
     format_ = formats[type];
-    const uint64_t most = index.size();
-    if (sequences > most || documents > most || 34 + 12 * sequences + 8 * documents > most)
-        refuse(path, "shorter than its counts say");
-    if (sequences > 0) {
-        int64_t last = 0;
-        int32_t length = 0;
-        index.read(&length, 4, 34 + 4 * (sequences - 1));
-        index.read(&last, 8, 34 + 4 * sequences + 8 * (sequences - 1));
-        if (length < 0 || last < 0 || uint64_t(last) > file_->size() ||
-            uint64_t(last) + uint64_t(length) * uint64_t(width_) != file_->size())
-            refuse(path, "its last sequence does not end where " + file_->path().filename().string() + " does");
+    const auto sequences = read_at<uint64_t>(*index_, 18), ends = read_at<uint64_t>(*index_, 26);
+    const uint64_t most = index_->size(), needed = kMegatronHeader + 12 * sequences + 8 * ends;
+    if (sequences > most || ends > most || (needed != most && needed + sequences != most))  // the latter: with modes
+        refuse(path, "its counts need " + std::to_string(needed) + " bytes, it has " + std::to_string(most));
+    sequences_ = int64_t(sequences);
+    documents_ = ends > 0 ? int64_t(ends) - 1 : 0;
+
+    std::vector<int64_t> starts;
+    int64_t end = 0;
+    std::vector<int32_t> lengths(size_t{1} << 16);
+    scan<int64_t>(*index_, kMegatronHeader + 4 * sequences_, sequences_, [&](int64_t i, int64_t pointer) {
+        const size_t k = size_t(i) % lengths.size();
+        if (k == 0)
+            index_->read(lengths.data(), size_t(std::min(sequences_ - i, int64_t(lengths.size()))) * 4,
+                         size_t(kMegatronHeader + 4 * i));
+        if (pointer != end || lengths[k] < 0)
+            refuse(path, "sequence " + std::to_string(i) + " does not begin where the one before it ends");
+        end += int64_t(lengths[k]) * width_;
+    });
+    if (end != int64_t(file_->size()))
+        refuse(file_->path(), "has " + std::to_string(file_->size()) + " bytes, its index " + path.filename().string() +
+                                  " says " + std::to_string(end));
+    count_ = end / width_;
+    int64_t before = 0;
+    scan<int64_t>(*index_, kMegatronHeader + 12 * sequences_, int64_t(ends), [&](int64_t i, int64_t sequence) {
+        const bool last = i == documents_;
+        if (sequence < before || sequence > sequences_ || (i == 0 && sequence != 0) || (last && sequence != sequences_))
+            refuse(path, "document " + std::to_string(i) + " cannot begin at sequence " + std::to_string(sequence));
+        before = sequence;
+    });
+    if (documents_ == 0) index_.reset();
+}
+
+Document TokenShard::document(int64_t i) const {
+    check(i >= 0 && i < documents_, "a document beyond a shard");
+    if (sequences_ < 0) return read_at<Document>(*index_, kDocumentsHeader + 16 * i);
+    const auto sequence = read_at<int64_t>(*index_, kMegatronHeader + 12 * sequences_ + 8 * i);
+    if (sequence == sequences_) return {count_, -1};  // an empty one at the end
+    return {read_at<int64_t>(*index_, kMegatronHeader + 4 * sequences_ + 8 * sequence) / width_, -1};
+}
+
+void TokenShard::document_starts(int64_t start, int64_t count, int32_t* first) const {
+    check(knows_documents(), "documents of a shard that does not know them");
+    // The first document that begins after `start`.
+    int64_t low = 0, high = documents_;
+    while (low < high) {
+        const int64_t middle = low + (high - low) / 2;
+        if (document(middle).start <= start)
+            low = middle + 1;
+        else
+            high = middle;
     }
-    if (file_->size() % size_t(width_) != 0) refuse(file_->path(), "ends in the middle of a token");
-    count_ = int64_t(file_->size()) / width_;
+    int64_t next = low < documents_ ? document(low).start : count_;
+    int32_t began = 0;
+    for (int64_t t = 0; t < count; t++) {
+        while (start + t == next && low < documents_) {
+            began = int32_t(t);
+            low++;
+            next = low < documents_ ? document(low).start : count_;
+        }
+        first[t] = began;
+    }
 }
 
 void TokenShard::read(int64_t start, int64_t count, int32_t* tokens, int64_t vocab) const {
@@ -93,65 +182,73 @@ void TokenShard::read(int64_t start, int64_t count, int32_t* tokens, int64_t voc
     }
 }
 
-void write_shard(const fs::path& path, const std::vector<int32_t>& tokens, int64_t vocab) {
-    if (tokens.size() > size_t(INT32_MAX)) refuse(path, "a shard holds at most 2147483647 tokens");
-    const bool wide = vocab > 65536;
-    int32_t header[kHeaderInts] = {wide ? kMagic32 : kMagic16, wide ? 7 : 1, int32_t(tokens.size())};
-    const fs::path temporary = path.string() + ".tmp";
-    OutputFile file(temporary);
-    file.write(header, sizeof header);
-    if (wide) {
-        file.write(tokens.data(), tokens.size() * 4);
-    } else {
-        const std::vector<uint16_t> narrow(tokens.begin(), tokens.end());
-        file.write(narrow.data(), narrow.size() * 2);
+// ---------------------------------------------------------------- writing
+ShardWriter::ShardWriter(const fs::path& path, int64_t vocab) : path_(path), file_(path), wide_(vocab > 65536) {
+    const std::vector<int32_t> empty(kHeaderInts);
+    file_.write(empty.data(), kHeaderInts * 4);
+}
+
+void ShardWriter::begin_document(int64_t text_bytes, int64_t before) {
+    documents_.push_back({count_ - before, text_bytes});
+}
+
+void ShardWriter::add(const int32_t* tokens, int64_t count) {
+    if (count_ + count > INT32_MAX) refuse(path_, "a shard holds at most 2147483647 tokens");
+    for (int64_t i = 0; i < count; i++) largest_ = std::max(largest_, tokens[i]);
+    const void* data = tokens;
+    if (!wide_) {
+        narrow_.assign(tokens, tokens + count);
+        data = narrow_.data();
     }
-    file.close();
+    const size_t bytes = size_t(count) * (wide_ ? 4 : 2);
+    hash_.add(data, bytes);
+    file_.write(data, bytes);
+    count_ += count;
+}
+
+void ShardWriter::close() {
+    const int32_t header[] = {wide_ ? kMagic32 : kMagic16, wide_ ? 7 : 1, int32_t(count_)};
+    file_.write_at(header, sizeof header, 0);
+    file_.close();
+    if (documents_.empty()) return;
+    OutputFile index(fs::path(path_).replace_extension(".documents"));
+    const auto count = int64_t(documents_.size());
+    index.write(kDocumentsMagic, 8);
+    index.write(&count, 8);
+    index.write(documents_.data(), documents_.size() * sizeof(Document));
+    index.close();
+}
+
+void write_shard(const fs::path& path, const std::vector<int32_t>& tokens, int64_t vocab) {
+    const fs::path temporary = path.string() + ".tmp";
+    ShardWriter writer(temporary, vocab);
+    writer.add(tokens.data(), int64_t(tokens.size()));
+    writer.close();
     rename_path(temporary, path);
 }
 
+// ---------------------------------------------------------------- finding
 std::vector<fs::path> shard_files(const std::string& path) {
     std::vector<fs::path> files;
+    const bool index = path.ends_with(".idx");
+    const std::string prefix = index ? path.substr(0, path.size() - 4) : path;
     if (fs::is_directory(path)) {
         for (const auto& entry : fs::directory_iterator(path))
             if (entry.path().extension() == ".bin") files.push_back(entry.path());
-    } else if (fs::exists(path)) {
+    } else if (fs::exists(path) && !index) {
         files.push_back(path);
+    } else if (fs::exists(prefix + ".bin")) {
+        files.push_back(prefix + ".bin");
     } else {
         glob_t found = {};
         if (glob(path.c_str(), 0, nullptr, &found) == 0) files.assign(found.gl_pathv, found.gl_pathv + found.gl_pathc);
         globfree(&found);
+        std::erase_if(files, [](const fs::path& file) { return file.extension() != ".bin"; });
     }
     if (files.empty()) fail(Exit::data, path + ": no token shards there");
     std::sort(files.begin(), files.end());
+    for (const auto& file : files) refuse_unfinished(file);
     return files;
-}
-
-ShardNotes read_notes(const fs::path& folder) {
-    const fs::path path = folder / "tokens.json";
-    ShardNotes notes;
-    if (!fs::exists(path)) return notes;
-    try {
-        const Json json = parse_json(read_file(path, int(Exit::data), kLargestNotes));
-        notes.tokenizer = to_text(member(json, "tokenizer"), "tokenizer");
-        if (notes.tokenizer != "bytes" && !notes.tokenizer.empty())
-            notes.tokenizer = (folder / notes.tokenizer).string();
-        notes.delimiter = to_integer(member(json, "delimiter"), "delimiter");
-        notes.vocab = to_integer(member(json, "vocab"), "vocab");
-        if (!member(json, "text_bytes").is_object()) throw JsonError("'text_bytes' is not an object");
-        for (const auto& [name, bytes] : json["text_bytes"].items())
-            notes.text_bytes[name] = to_integer(bytes, "text_bytes");
-    } catch (const JsonError& e) { refuse(path, e.what()); }
-    return notes;
-}
-
-void write_notes(const fs::path& folder, const ShardNotes& notes) {
-    Json json;
-    json["tokenizer"] = notes.tokenizer == "bytes" ? notes.tokenizer : fs::path(notes.tokenizer).filename().string();
-    json["delimiter"] = notes.delimiter.value_or(0);
-    json["vocab"] = notes.vocab.value_or(0);
-    json["text_bytes"] = notes.text_bytes;
-    write_file(folder / "tokens.json", json.dump(1) + "\n");
 }
 
 }  // namespace sluice

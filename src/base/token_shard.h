@@ -1,20 +1,26 @@
 // Token shards: llm.c's format, a header of 256 int32 (magic, version, count) and the token ids,
 //     20240520, version 1: uint16        20240801, version 7: uint32
-// and, to read, Megatron's pair NAME.bin (ids) and NAME.idx (their type and the documents).
-// Beside shards stands tokens.json, written by sluice-data: the tokenizer, the delimiter, each file's bytes of text.
-// Errors: Failure(Exit::data), naming the file and what is wrong.
+// and, to read, Megatron's pair NAME.bin (ids) and NAME.idx (their type, sequences and documents). A shard that
+// sluice-data wrote has beside it NAME.documents: "SLUICEDC", the number of documents (uint64), and for each where it
+// begins and its bytes of text (int64 both). A document that a shard's end cuts goes on as the first one of the next
+// shard, which begins so many tokens before that. Errors: Failure(Exit::data), naming the file and what is wrong;
+// Failure(Exit::disk) when writing.
 #pragma once
 #include <cstdint>
 #include <filesystem>
-#include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/file.h"
+#include "base/hash.h"
 
 namespace sluice {
+
+struct Document {
+    int64_t start = 0;        // its first token, counted from the shard's; below 0: in a shard before
+    int64_t text_bytes = -1;  // what its tokens stand for; below 0: unknown
+};
 
 class TokenShard {
  public:
@@ -26,27 +32,54 @@ class TokenShard {
     // Tokens [start, start + count). Ids outside [0, vocab) are refused before anything uses them; vocab 0: any id.
     void read(int64_t start, int64_t count, int32_t* tokens, int64_t vocab) const;
 
+    bool knows_documents() const { return index_ != nullptr; }
+    int64_t documents() const { return documents_; }
+    Document document(int64_t i) const;
+    // first[t]: where the document of token start + t begins, counted from `start`; 0 where it began before.
+    void document_starts(int64_t start, int64_t count, int32_t* first) const;
+
  private:
-    void open_megatron(const std::filesystem::path& index);
-    std::unique_ptr<InputFile> file_;
+    void open_llm_c();
+    void open_megatron(const std::filesystem::path& path);
+    void open_documents(const std::filesystem::path& path);
+
+    std::unique_ptr<InputFile> file_, index_;
     const char* format_ = "";
     int width_ = 2;
-    int64_t header_ = 0, count_ = 0;  // bytes, tokens
+    int64_t header_ = 0, count_ = 0;          // bytes, tokens
+    int64_t documents_ = 0, sequences_ = -1;  // sequences below 0: the index is NAME.documents
 };
 
-// Writes a shard in llm.c's format: uint16 where the vocabulary fits, else uint32.
+// Writes a shard in llm.c's format, uint16 where the vocabulary fits, else uint32, and its documents.
+class ShardWriter {
+ public:
+    ShardWriter(const std::filesystem::path& path, int64_t vocab);
+    // The next tokens are a document's, which began `before` tokens before this shard.
+    void begin_document(int64_t text_bytes, int64_t before = 0);
+    void more_text(int64_t bytes) { documents_.back().text_bytes += bytes; }  // of the last document
+    void add(const int32_t* tokens, int64_t count);
+    int64_t size() const { return count_; }
+    const std::vector<Document>& documents() const { return documents_; }
+    int32_t largest() const { return largest_; }
+    void close();                                     // on the disk, whole
+    std::string hash() const { return hash_.hex(); }  // of the ids' bytes
+
+ private:
+    std::filesystem::path path_;
+    OutputFile file_;
+    bool wide_;
+    int64_t count_ = 0;
+    int32_t largest_ = -1;
+    std::vector<Document> documents_;
+    std::vector<uint16_t> narrow_;
+    Hash hash_;
+};
+
+// A whole shard without documents.
 void write_shard(const std::filesystem::path& path, const std::vector<int32_t>& tokens, int64_t vocab);
 
-// A file, a folder's *.bin or a glob, sorted.
+// A file, a folder's *.bin, a glob, or Megatron's prefix (with or without .idx), sorted. What `sluice-data tokenize`
+// has not finished is refused.
 std::vector<std::filesystem::path> shard_files(const std::string& path);
-
-struct ShardNotes {
-    std::string tokenizer;             // "bytes", or the path of a SentencePiece model; empty: unknown
-    std::optional<int64_t> delimiter;  // begins every document
-    std::optional<int64_t> vocab;
-    std::map<std::string, int64_t> text_bytes;  // file name -> bytes of text that its tokens stand for
-};
-ShardNotes read_notes(const std::filesystem::path& folder);  // empty where there is no tokens.json
-void write_notes(const std::filesystem::path& folder, const ShardNotes& notes);
 
 }  // namespace sluice

@@ -3,7 +3,6 @@
 // depend on other keys are filled in by resolve (load.h).
 #pragma once
 #include <cstdint>
-#include <limits>
 #include <map>
 #include <optional>
 #include <string>
@@ -11,6 +10,7 @@
 
 #include "base/activation.h"
 #include "base/words.h"
+#include "config/range.h"
 
 namespace sluice {
 
@@ -57,26 +57,6 @@ enum class ScheduleKind { cosine, wsd, constant };
 SLUICE_WORDS(ScheduleKind, {"cosine", ScheduleKind::cosine}, {"wsd", ScheduleKind::wsd},
              {"constant", ScheduleKind::constant});
 #undef SLUICE_WORDS
-
-// ---------------------------------------------------------------- ranges
-// The values that a number may take.
-struct Range {
-    double low = -std::numeric_limits<double>::infinity(), high = std::numeric_limits<double>::infinity();
-    bool above_low = false, below_high = false;  // the end itself is outside
-
-    bool holds(double value) const {
-        return (above_low ? value > low : value >= low) && (below_high ? value < high : value <= high);
-    }
-};
-constexpr Range from(double low, double high) { return {low, high}; }
-constexpr Range at_least(double low) { return {.low = low}; }
-constexpr Range above(double low) { return {.low = low, .above_low = true}; }
-constexpr Range from_below(double low, double high) { return {.low = low, .high = high, .below_high = true}; }
-
-// Far above any model, far below where products of three dimensions overflow 64 bits.
-constexpr int64_t kMaxWidth = 1 << 20, kMaxLayers = 10000, kMaxVocab = INT32_MAX, kMaxExperts = 65536,
-                  kMaxSequences = 1 << 30, kMaxRanks = 1 << 20;
-constexpr Range kCount = from(0, double(int64_t{1} << 40)), kCountFromOne = from(1, double(int64_t{1} << 40));
 
 // ---------------------------------------------------------------- model
 struct RopeSpec {

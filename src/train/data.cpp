@@ -1,11 +1,12 @@
 #include "train/data.h"
 
 #include <algorithm>
-#include <set>
 
 #include "base/check.h"
 #include "base/permutation.h"
 #include "base/rng.h"
+#include "base/shard_set.h"
+#include "train/blend.h"
 
 namespace sluice {
 namespace {
@@ -16,6 +17,7 @@ namespace fs = std::filesystem;
 struct ShardList {
     std::vector<TokenShard> shards;
     std::vector<int64_t> ends;  // of samples, or tokens
+    std::optional<int64_t> text_bytes = 0;
 
     size_t find(int64_t position) const {
         return size_t(std::upper_bound(ends.begin(), ends.end(), position) - ends.begin());
@@ -24,18 +26,70 @@ struct ShardList {
     int64_t total() const { return ends.empty() ? 0 : ends.back(); }
 };
 
+// A folder stands for all of its sets: a shard that was lost is missed.
+void refuse_missing(const std::string& folder, const ShardSet& set) {
+    for (const ShardFacts& shard : set.shards)
+        if (!fs::exists(fs::path(folder) / shard.file))
+            fail(Exit::data, (fs::path(folder) / shard.file).string() +
+                                 ": is not there, though its set lists it; to do without it name the others by a glob");
+}
+
+// size(shard): what of it counts towards the running total.
 template <class Size>
-ShardList open_shards(const std::string& path, Size size) {
+ShardList open_shards(const std::string& path, int64_t vocab, Size size) {
     ShardList list;
+    ShardSets sets;
+    const ShardSet* before = nullptr;
     for (const auto& file : shard_files(path)) {
-        list.shards.emplace_back(file);
-        list.ends.push_back(list.total() + size(list.shards.back()));
+        const TokenShard& shard = list.shards.emplace_back(file);
+        list.ends.push_back(list.total() + size(shard));
+        const ShardSet* set = sets.of(file);
+        if (!set) {
+            list.text_bytes.reset();
+            continue;
+        }
+        if (set != before && fs::is_directory(path)) refuse_missing(path, *set);
+        before = set;
+        const ShardFacts& facts = *set->find(file);
+        if (facts.tokens != shard.size())
+            fail(Exit::data, file.string() + ": has " + std::to_string(shard.size()) + " tokens, its set says " +
+                                 std::to_string(facts.tokens));
+        if (facts.largest_id >= vocab)
+            fail(Exit::data, file.string() + ": holds id " + std::to_string(facts.largest_id) +
+                                 ", outside the vocabulary of " + std::to_string(vocab) + ": raise model.vocab");
+        if (list.text_bytes) *list.text_bytes += facts.text_bytes;
     }
     return list;
 }
 
-// floor(n share / 2^64).
-int64_t part(int64_t n, uint64_t share) { return int64_t((unsigned __int128)(n)*share >> 64); }
+// Where documents begin: recorded beside the shards, else told by a delimiter in the tokens.
+class Documents {
+ public:
+    Documents(const DataSpec& spec) : needed_(spec.document_mask), delimiter_(spec.delimiter) {}
+
+    void refuse_unknown(const ShardList& list) const {
+        if (!needed_ || delimiter_) return;
+        for (const TokenShard& shard : list.shards)
+            if (!shard.knows_documents())
+                fail(Exit::data, shard.path().string() +
+                                     ": data.document_mask needs to know where documents begin, and nothing is "
+                                     "recorded beside this shard: give data.delimiter");
+    }
+    void starts(const TokenShard& shard, int64_t start, int64_t count, const int32_t* tokens, int32_t* first) const {
+        if (shard.knows_documents())
+            shard.document_starts(start, count, first);
+        else
+            document_starts(first, tokens, count, delimiter_.value_or(-1));
+    }
+    // Whether a shard begins with a document, not with the rest of one.
+    bool begins(const TokenShard& shard, int32_t first_token) const {
+        return shard.knows_documents() ? shard.document(0).start == 0 : first_token == delimiter_;
+    }
+
+ private:
+    bool needed_;
+    std::optional<int64_t> delimiter_;
+};
 
 }  // namespace
 
@@ -43,45 +97,46 @@ int64_t part(int64_t n, uint64_t share) { return int64_t((unsigned __int128)(n)*
 struct TrainingData::Impl {
     int64_t length, vocab;
     uint64_t seed;
+    Documents documents;
+    Blend blend;
     std::vector<ShardList> sources;
-    std::vector<uint64_t> shares;  // of source i in what sources before it left, in 2^-64
-
-    // Sample n goes to source i or to those after it: exact shares, in order, without state.
-    std::pair<size_t, int64_t> place(int64_t n) const {
-        for (size_t i = 0; i + 1 < sources.size(); i++) {
-            const int64_t before = part(n, shares[i]);
-            if (part(n + 1, shares[i]) > before) return {i, before};
-            n -= before;
-        }
-        return {sources.size() - 1, n};
-    }
 };
 
+namespace {
+
+std::vector<double> weights_of(const DataSpec& spec) {
+    std::vector<double> weights;
+    for (const DataSource& source : spec.train) weights.push_back(source.weight);
+    return weights;
+}
+
+}  // namespace
+
 TrainingData::TrainingData(const DataSpec& spec, int64_t vocab, int64_t seed)
-    : impl_(std::make_unique<Impl>(Impl{spec.sequence_length, vocab, uint64_t(seed), {}, {}})) {
-    double left = 0;
-    for (const DataSource& source : spec.train) left += source.weight;
+    : impl_(std::make_unique<Impl>(
+          Impl{spec.sequence_length, vocab, uint64_t(seed), Documents(spec), Blend(weights_of(spec)), {}})) {
     for (const DataSource& source : spec.train) {
-        impl_->sources.push_back(open_shards(source.path, [&](const TokenShard& s) {
+        impl_->sources.push_back(open_shards(source.path, vocab, [&](const TokenShard& s) {
             return std::max<int64_t>(0, (s.size() - 1) / spec.sequence_length);
         }));
         if (impl_->sources.back().total() == 0)
             fail(Exit::data, source.path + ": no shard has the " + std::to_string(spec.sequence_length + 1) +
                                  " tokens of one sample (data.sequence_length + 1)");
-        impl_->shares.push_back(uint64_t(std::min(source.weight / left, 1 - 0x1p-53) * 0x1p64));
-        left -= source.weight;
+        impl_->documents.refuse_unknown(impl_->sources.back());
     }
 }
 TrainingData::~TrainingData() = default;
 
-void TrainingData::sample(int64_t n, int32_t* tokens) {
-    const auto [source, k] = impl_->place(n);
+void TrainingData::sample(int64_t n, int32_t* tokens, int32_t* first) {
+    const auto [source, k] = impl_->blend.at(n);
     const ShardList& list = impl_->sources[source];
     const int64_t epoch = k / list.total();
     const uint64_t key = mix(mix(impl_->seed, 0x64617461 + source), uint64_t(epoch));
     const int64_t index = int64_t(permute(key, uint64_t(list.total()), uint64_t(k % list.total())));
     const size_t shard = list.find(index);
-    list.shards[shard].read((index - list.start(shard)) * impl_->length, impl_->length + 1, tokens, impl_->vocab);
+    const int64_t start = (index - list.start(shard)) * impl_->length;
+    list.shards[shard].read(start, impl_->length + 1, tokens, impl_->vocab);
+    if (first) impl_->documents.starts(list.shards[shard], start, impl_->length, tokens, first);
 }
 
 int64_t TrainingData::samples_per_epoch(size_t source) const { return impl_->sources[source].total(); }
@@ -103,41 +158,41 @@ size_t TrainingData::shards() const {
 struct ValidationData::Impl {
     ShardList list;
     int64_t vocab;
-    std::optional<int64_t> text_bytes;
+    Documents documents;
 };
 
-ValidationData::ValidationData(const ValidationSet& set, int64_t vocab)
-    : impl_(
-          std::make_unique<Impl>(Impl{open_shards(set.path, [](const TokenShard& s) { return s.size(); }), vocab, 0})) {
+ValidationData::ValidationData(const DataSpec& spec, const ValidationSet& set, int64_t vocab)
+    : impl_(std::make_unique<Impl>(
+          Impl{open_shards(set.path, vocab, [](const TokenShard& s) { return s.size(); }), vocab, Documents(spec)})) {
     if (impl_->list.total() < 2) fail(Exit::data, set.path + ": a validation set needs at least 2 tokens");
-    for (const TokenShard& shard : impl_->list.shards) {
-        const ShardNotes notes = read_notes(shard.path().parent_path());
-        const auto bytes = notes.text_bytes.find(shard.path().filename().string());
-        if (bytes == notes.text_bytes.end())
-            impl_->text_bytes.reset();
-        else if (impl_->text_bytes)
-            *impl_->text_bytes += bytes->second;
-    }
+    impl_->documents.refuse_unknown(impl_->list);
 }
 ValidationData::ValidationData(ValidationData&&) noexcept = default;
 ValidationData::~ValidationData() = default;
 
 int64_t ValidationData::tokens() const { return impl_->list.total(); }
-std::optional<int64_t> ValidationData::text_bytes() const { return impl_->text_bytes; }
+std::optional<int64_t> ValidationData::text_bytes() const { return impl_->list.text_bytes; }
 
-void ValidationData::read(int64_t start, int64_t count, int32_t* tokens) {
+void ValidationData::read(int64_t start, int64_t count, int32_t* tokens, int32_t* first) {
     const ShardList& list = impl_->list;
-    while (count > 0) {
-        const size_t shard = list.find(start);
-        const int64_t n = std::min(count, list.ends[shard] - start);
-        list.shards[shard].read(start - list.start(shard), n, tokens, impl_->vocab);
-        start += n;
-        tokens += n;
-        count -= n;
+    int32_t done = 0, began = 0;  // began: the document at the end of the part before
+    while (done < count) {
+        const size_t shard = list.find(start + done);
+        const int64_t at = start + done - list.start(shard);
+        const auto n = int32_t(std::min(count - done, list.ends[shard] - start - done));
+        list.shards[shard].read(at, n, tokens + done, impl_->vocab);
+        if (first) {
+            impl_->documents.starts(list.shards[shard], at, n, tokens + done, first + done);
+            // A shard's first tokens go on with the document before, unless a document begins there.
+            const bool begins = at == 0 && impl_->documents.begins(list.shards[shard], tokens[done]);
+            for (int32_t t = done; t < done + n; t++) first[t] = first[t] == 0 && !begins ? began : first[t] + done;
+            began = first[done + n - 1];
+        }
+        done += n;
     }
 }
 
-// ---------------------------------------------------------------- documents and notes
+// ---------------------------------------------------------------- documents and tokenizers
 void document_starts(int32_t* first, const int32_t* tokens, int64_t count, int64_t delimiter) {
     int32_t start = 0;
     for (int64_t t = 0; t < count; t++) {
@@ -146,24 +201,28 @@ void document_starts(int32_t* first, const int32_t* tokens, int64_t count, int64
     }
 }
 
-ShardNotes notes_of(const DataSpec& spec) {
-    ShardNotes all;
-    std::string from;
-    std::set<fs::path> folders;
-    for (const DataSource& source : spec.train)
-        for (const auto& file : shard_files(source.path)) {
-            if (!folders.insert(file.parent_path()).second) continue;
-            const ShardNotes notes = read_notes(file.parent_path());
-            if (notes.tokenizer.empty()) continue;
-            const bool same = notes.delimiter == all.delimiter && notes.vocab == all.vocab;
-            if (!from.empty() && !same) fail(Exit::data, file.string() + ": made with another tokenizer than " + from);
-            if (from.empty()) all = notes;
+std::string tokenizer_name(const DataSpec& spec) {
+    std::vector<std::string> paths;
+    for (const DataSource& source : spec.train) paths.push_back(source.path);
+    for (const ValidationSet& set : spec.validation) paths.push_back(set.path);
+    std::string name = spec.tokenizer, fingerprint, from;
+    ShardSets sets;
+    for (const std::string& path : paths)
+        for (const auto& file : shard_files(path)) {
+            const ShardSet* set = sets.of(file);
+            if (!set) continue;
+            if (!from.empty() && set->fingerprint != fingerprint)
+                fail(Exit::data, file.string() + ": made with another tokenizer than " + from);
+            if (!from.empty()) continue;
+            fingerprint = set->fingerprint;
             from = file.string();
+            if (name.empty() && (set->tokenizer == "bytes" || fs::exists(set->tokenizer))) name = set->tokenizer;
         }
-    all.text_bytes.clear();
-    if (!spec.tokenizer.empty()) all.tokenizer = spec.tokenizer;
-    if (spec.delimiter) all.delimiter = spec.delimiter;
-    return all;
+    if (name.empty() || from.empty()) return name;
+    if (const std::string now = fingerprint_of(name); now != fingerprint)
+        fail(Exit::data, name + ": not the tokenizer that " + from + " was made with: its fingerprint is " + now +
+                             ", the shards' " + fingerprint);
+    return name;
 }
 
 }  // namespace sluice

@@ -14,19 +14,20 @@ Evaluation evaluate(Model<B>& model, ValidationData& data, const EvaluationSpec&
     if (spec.windows > 0) windows = std::min(windows, spec.windows);
     const int64_t whole = std::min(windows, predicted / length);  // windows of full length
 
-    std::vector<int32_t> tokens(size_t(spec.sequences * length)), targets(tokens.size()), first(tokens.size()), window;
+    std::vector<int32_t> tokens(size_t(spec.sequences * length)), targets(tokens.size()), first(tokens.size()), window,
+        starts;
     double sums[2] = {0, 0};  // of losses, and tokens
     const auto run = [&](int64_t w, int64_t sequences, int64_t tokens_each) {
         window.resize(size_t(tokens_each + 1));
+        starts.resize(window.size());
         for (int64_t i = 0; i < sequences; i++) {
-            data.read((w + i) * length, tokens_each + 1, window.data());
+            data.read((w + i) * length, tokens_each + 1, window.data(), spec.document_mask ? starts.data() : nullptr);
             std::copy_n(window.begin(), tokens_each, tokens.begin() + i * tokens_each);
             std::copy_n(window.begin() + 1, tokens_each, targets.begin() + i * tokens_each);
-            if (spec.delimiter >= 0)
-                document_starts(first.data() + i * tokens_each, window.data(), tokens_each, spec.delimiter);
+            if (spec.document_mask) std::copy_n(starts.begin(), tokens_each, first.begin() + i * tokens_each);
         }
         sums[0] += model.forward({sequences, tokens_each}, tokens.data(), targets.data(),
-                                 spec.delimiter >= 0 ? first.data() : nullptr);
+                                 spec.document_mask ? first.data() : nullptr);
         sums[1] += double(sequences * tokens_each);
     };
     // Passes go round the data-parallel ranks. Experts are shared by some of these: a rank whose turn does not come

@@ -19,7 +19,7 @@ struct EvaluationSpec {
     int64_t length;     // of a window
     int64_t sequences;  // windows a pass and rank
     int64_t windows;    // at most so many of a set; 0: all
-    int64_t delimiter;  // for the document mask; below 0: none
+    bool document_mask;
 };
 
 // Collective over the model's mesh: every data-parallel rank takes its share of the windows.

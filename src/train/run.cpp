@@ -78,7 +78,7 @@ class Run {
     std::optional<Trainer<B>> trainer_;
     std::optional<CheckpointWriter> writer_;
     Origin origin_;
-    int64_t delimiter_ = -1, saved_step_ = -1;
+    int64_t saved_step_ = -1;
     double peak_ = 0, flops_ = 0;  // FLOP/s of all ranks' GEMMs, FLOPs a token
     double training_seconds_ = 0;  // since the last log line: steps alone
     int64_t steps_since_log_ = 0;
@@ -88,17 +88,11 @@ class Run {
 void Run::open() {
     const DataSpec& data = config_.data;
     origin_ = find_origin(config_, folder_ / "checkpoints");
-    if (data.document_mask) {
-        delimiter_ = notes_of(data).delimiter.value_or(-1);
-        if (delimiter_ < 0)
-            fail(Exit::data,
-                 "data.document_mask needs a delimiter, and none is recorded beside the shards: give data.delimiter");
-    }
     if (config_.sample.every > 0 && !text_.encode)
-        fail(Exit::data, "sample.every needs a tokenizer, and none is recorded beside the shards: give data.tokenizer");
+        fail(Exit::data, "sample.every needs a tokenizer, and none stands beside the shards: give data.tokenizer");
     data_.emplace(data, config_.model.vocab, config_.run.seed);
-    for (const auto& set : data.validation) validation_.emplace_back(set, config_.model.vocab);
-    trainer_.emplace(config_, mesh_, delimiter_);
+    for (const auto& set : data.validation) validation_.emplace_back(data, set, config_.model.vocab);
+    trainer_.emplace(config_, mesh_);
 }
 
 void Run::restore() {
@@ -198,7 +192,7 @@ Exit Run::loop() {
     }
     greet();
     install_stop_signals();
-    const Samples samples = [&](int64_t n, int32_t* tokens) { data_->sample(n, tokens); };
+    const Samples samples = [&](int64_t n, int32_t* tokens, int32_t* first) { data_->sample(n, tokens, first); };
     while (!last()) {
         const double start = now();
         const StepResult result = trainer_->step(samples, {stop_requested(), writer_->pending() && writer_->done()});
@@ -287,7 +281,7 @@ void Run::log_step(const StepResult& result, MetricsRow& row) {
 
 void Run::evaluate_sets(MetricsRow& row) {
     const EvaluationSpec spec{config_.data.sequence_length, config_.train.micro_batch,
-                              config_.eval.batches * config_.train.batch, delimiter_};
+                              config_.eval.batches * config_.train.batch, config_.data.document_mask};
     for (size_t i = 0; i < validation_.size(); i++) {
         const std::string& name = config_.data.validation[i].name;
         const Evaluation e = evaluate(trainer_->model(), validation_[i], spec);

@@ -5,16 +5,14 @@
 #include <limits>
 #include <type_traits>
 
-#include "train/data.h"
 #include "train/schedule.h"
 
 namespace sluice {
 
 template <class B>
-Trainer<B>::Trainer(const Config& config, Mesh& mesh, int64_t delimiter)
+Trainer<B>::Trainer(const Config& config, Mesh& mesh)
     : config_(config),
       mesh_(mesh),
-      delimiter_(delimiter),
       zero_(config.parallel.zero > 0),
       model_(config.model, {config.train.micro_batch, config.data.sequence_length}, config.train.recompute,
              Mode::training, mesh),
@@ -37,10 +35,9 @@ template <class B>
 void Trainer<B>::read_micro_batch(const Samples& samples, int64_t first_sample) {
     const int64_t length = config_.data.sequence_length;
     for (int64_t i = 0; i < config_.train.micro_batch; i++) {
-        samples(first_sample + i, sample_.data());
+        samples(first_sample + i, sample_.data(), first_.empty() ? nullptr : first_.data() + i * length);
         std::copy_n(sample_.begin(), length, tokens_.begin() + i * length);
         std::copy_n(sample_.begin() + 1, length, targets_.begin() + i * length);
-        if (!first_.empty()) document_starts(first_.data() + i * length, sample_.data(), length, delimiter_);
     }
 }
 

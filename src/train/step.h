@@ -13,8 +13,9 @@
 
 namespace sluice {
 
-// tokens (sequence_length + 1) of sample n of the run.
-using Samples = std::function<void(int64_t n, int32_t* tokens)>;
+// tokens (sequence_length + 1) of sample n of the run; first (sequence_length): where the document of each token
+// begins, null without document_mask.
+using Samples = std::function<void(int64_t n, int32_t* tokens, int32_t* first)>;
 
 struct Progress {
     int64_t step = 0, updates = 0;  // steps taken; steps applied (Adam's t)
@@ -46,8 +47,7 @@ class Trainer {
  public:
     using T = typename B::T;
 
-    // delimiter: begins a document, for document_mask; below 0: none.
-    Trainer(const Config& config, Mesh& mesh, int64_t delimiter);
+    Trainer(const Config& config, Mesh& mesh);
 
     // Takes the next step. All ranks get the same result.
     StepResult step(const Samples& samples, Votes votes = {});
@@ -79,7 +79,6 @@ class Trainer {
 
     Config config_;
     Mesh& mesh_;
-    int64_t delimiter_;
     bool zero_;
     Model<B> model_;
     Shares shares_;

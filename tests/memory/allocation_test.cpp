@@ -9,6 +9,7 @@
 #include <new>
 
 #include "config/load.h"
+#include "train/data.h"
 #include "train/step.h"
 
 namespace {
@@ -62,9 +63,10 @@ int64_t allocations_in_a_step(int ranks, std::vector<std::string> keys) {
     resolve_ranks(config, ranks);
     run_threads(ranks, [&](Comm& comm) {
         Mesh mesh(comm, mesh_shape(config.model, config.parallel));
-        Trainer<B> trainer(config, mesh, 0);
-        const Samples samples = [](int64_t n, int32_t* tokens) {
+        Trainer<B> trainer(config, mesh);
+        const Samples samples = [](int64_t n, int32_t* tokens, int32_t* first) {
             for (int64_t t = 0; t <= 8; t++) tokens[t] = int32_t((5 * n + t * t) % 19);
+            document_starts(first, tokens, 8, 0);
         };
         for (int s = 0; s < 3; s++) trainer.step(samples);  // what is kept by thread is there now
         comm.barrier();

@@ -3,13 +3,18 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
 #include <fstream>
+#include <numeric>
 #include <set>
 
 #include "base/check.h"
 #include "base/permutation.h"
+#include "base/rng.h"
+#include "base/shard_set.h"
 #include "support/folder.h"
+#include "train/blend.h"
 
 namespace sluice {
 namespace {
@@ -49,7 +54,7 @@ TEST(TrainingData, AnEpochHoldsEverySampleOnce) {
     for (int64_t epoch = 0; epoch < 3; epoch++) {
         std::vector<int32_t> order;
         for (int64_t i = 0; i < 14; i++) {
-            data.sample(epoch * 14 + i, tokens.data());
+            data.sample(epoch * 14 + i, tokens.data(), nullptr);
             EXPECT_EQ(tokens, count_from(tokens[0], 5));
             EXPECT_EQ(tokens[0] % 4, 0);
             order.push_back(tokens[0]);
@@ -59,9 +64,9 @@ TEST(TrainingData, AnEpochHoldsEverySampleOnce) {
     }
     EXPECT_NE(orders[0], orders[1]);
     TrainingData other(spec({{(folder / "a_*.bin").string(), 1}}, 4), 1000, 6);
-    other.sample(0, tokens.data());
+    other.sample(0, tokens.data(), nullptr);
     const int32_t first = tokens[0];
-    other.sample(1, tokens.data());
+    other.sample(1, tokens.data(), nullptr);
     EXPECT_FALSE(first == orders[0][0] && tokens[0] == orders[0][1]) << "the seed changes nothing";
 }
 
@@ -76,52 +81,205 @@ TEST(TrainingData, SourcesGetTheirShares) {
     std::map<int, int> picks;
     std::map<int, std::set<int32_t>> epoch;
     for (int64_t n = 0; n < 1000; n++) {
-        data.sample(n, tokens.data());
+        data.sample(n, tokens.data(), nullptr);
         const int source = tokens[0] / 1000;
         if (picks[source]++ < 10) epoch[source].insert(tokens[0]);
     }
-    EXPECT_NEAR(picks[0], 500, 1);
-    EXPECT_NEAR(picks[1], 300, 2);
-    EXPECT_NEAR(picks[2], 200, 2);
+    EXPECT_EQ(picks[0], 500);
+    EXPECT_EQ(picks[1], 300);
+    EXPECT_EQ(picks[2], 200);
     for (int i = 0; i < 3; i++)
         EXPECT_EQ(epoch[i].size(), 10u) << "the first ten samples of a source are its first epoch";
 }
 
-TEST(ValidationData, IsOneStreamOverShards) {
-    const Folder folder;
-    write_shard(folder / "a.bin", count_from(0, 7), 100);
-    write_shard(folder / "b.bin", count_from(7, 5), 100);
-    ValidationData data({"v", folder.path().string()}, 100);
-    std::vector<int32_t> tokens(9);
-    data.read(2, 9, tokens.data());
-    EXPECT_EQ(tokens, count_from(2, 9));
-    EXPECT_FALSE(data.text_bytes());
-    write_notes(folder.path(), {"bytes", 50, 100, {{"a.bin", 70}, {"b.bin", 50}}});
-    EXPECT_EQ(*ValidationData({"v", folder.path().string()}, 100).text_bytes(), 120);
+TEST(Blend, EverySourceHasItsShareToWithinOneSample) {
+    std::vector<std::vector<double>> cases{
+        {1}, {1, 1}, {5, 3, 2}, {0.34, 0.33, 0.3, 0.03}, {1e-9, 1}, {32, 56, 13, 66, 54, 40, 47, 4}};
+    cases.push_back(std::vector<double>(100, 0.01));
+    for (size_t i = 0; i < 50; i++) {
+        std::vector<double> random(2 + i % 9);
+        for (size_t k = 0; k < random.size(); k++) random[k] = double(mix(i, k) % 1000 + 1) * (k % 3 == 0 ? 100 : 1);
+        cases.push_back(random);
+    }
+    for (const auto& weights : cases) {
+        const double sum = std::accumulate(weights.begin(), weights.end(), 0.0);
+        Blend blend(weights), other(weights);
+        std::vector<int64_t> counts(weights.size());
+        for (int64_t n = 0; n < 5000; n++) {
+            const Blend::Pick pick = blend.at(n);
+            EXPECT_EQ(pick.index, counts[pick.source]++);
+            for (size_t i = 0; i < weights.size(); i++)
+                ASSERT_LT(std::abs(double(counts[i]) - double(n + 1) * weights[i] / sum), 1) << i << " after " << n;
+        }
+        for (const int64_t n : {4000, 17, 18, 18, 3999, 0}) {  // any order, the same
+            const Blend::Pick a = blend.at(n), b = other.at(n);
+            EXPECT_TRUE(a.source == b.source && a.index == b.index);
+        }
+    }
 }
 
-TEST(TokenShard, WideIdsAndMegatron) {
+// A set of two shards as sluice-data writes it; the document of token 5 is cut by the first one's end.
+void write_set(const Folder& folder, const std::string& fingerprint = "bytes") {
+    ShardSet set{"bytes", fingerprint, 100, 0, {}};
+    int32_t token = 0;
+    for (const auto& [file, sizes] : {std::pair{"v_000000.bin", std::vector<int>{5, 2}}, {"v_000001.bin", {3, 2}}}) {
+        ShardWriter writer(folder / file, 100);
+        for (const int size : sizes) {
+            writer.begin_document(10 * size, token == 7 ? 2 : 0);
+            const auto tokens = count_from(token, size_t(size));
+            writer.add(tokens.data(), size);
+            token += size;
+        }
+        writer.close();
+        set.shards.push_back({file, writer.size(), 2, token == 7 ? 70 : 50, writer.largest(), writer.hash()});
+    }
+    write_shard_set(folder / "v.json", set);
+}
+
+TEST(ValidationData, IsOneStreamOverShards) {
+    const Folder folder;
+    write_set(folder);
+    DataSpec masked;
+    masked.document_mask = true;
+    ValidationData data(masked, {"v", folder.path().string()}, 100);
+    std::vector<int32_t> tokens(9), first(9);
+    data.read(2, 9, tokens.data(), first.data());
+    EXPECT_EQ(tokens, count_from(2, 9));
+    EXPECT_EQ(first, (std::vector<int32_t>{0, 0, 0, 3, 3, 3, 3, 3, 8}));
+    EXPECT_EQ(*data.text_bytes(), 120);
+    write_shard(folder / "foreign.bin", count_from(0, 7), 100);
+    EXPECT_FALSE(ValidationData({}, {"v", folder.path().string()}, 100).text_bytes());
+    EXPECT_THROW(ValidationData(masked, {"v", folder.path().string()}, 100), Failure);
+    masked.delimiter = 3;
+    ValidationData foreign(masked, {"v", (folder / "foreign.bin").string()}, 100);
+    first.resize(7), tokens.resize(7);
+    foreign.read(0, 7, tokens.data(), first.data());
+    EXPECT_EQ(first, (std::vector<int32_t>{0, 0, 0, 3, 3, 3, 3}));
+}
+
+// What a call says when it fails; it must be with 3.
+template <class Call>
+std::string data_error(const Call& call) {
+    try {
+        call();
+    } catch (const Failure& f) {
+        EXPECT_EQ(f.code(), Exit::data) << f.what();
+        return f.what();
+    }
+    return "";
+}
+
+TEST(ShardSets, WhatDoesNotFitTogetherIsNamed) {
+    const Folder folder;
+    write_set(folder);
+    const auto open = [&](int64_t vocab = 100) {
+        return data_error([&] { ValidationData({}, {"v", folder.path().string()}, vocab); });
+    };
+    EXPECT_EQ(open(), "");
+    EXPECT_NE(open(11).find("v_000001.bin: holds id 11"), std::string::npos) << open(11);
+    std::filesystem::rename(folder / "v_000001.bin", folder / "w");
+    EXPECT_NE(open().find("v_000001.bin: is not there"), std::string::npos) << open();
+    write_shard(folder / "v_000001.bin", {1, 2}, 100);
+    EXPECT_NE(open().find("v_000001.documents"), std::string::npos) << open();
+    std::filesystem::remove(folder / "v_000001.documents");
+    EXPECT_NE(open().find("v_000001.bin: has 2 tokens"), std::string::npos) << open();
+    std::filesystem::rename(folder / "w", folder / "v_000001.bin");
+    write_shard(folder / "v_000002.bin", {1, 2}, 100);
+    EXPECT_NE(open().find("v_000002.bin: v.json beside it does not list it"), std::string::npos) << open();
+    std::filesystem::remove(folder / "v.json");
+    std::filesystem::create_directory(folder / "v.partial");
+    EXPECT_NE(open().find("interrupted"), std::string::npos) << open();
+}
+
+TEST(ShardSets, OneTokenizerForAll) {
+    const Folder a, b;
+    write_set(a), write_set(b, "0123");
+    DataSpec d = spec({{a.path().string(), 1}}, 2);
+    EXPECT_EQ(tokenizer_name(d), "bytes");
+    d.validation = {{"b", b.path().string()}};
+    EXPECT_NE(data_error([&] { tokenizer_name(d); }).find("another tokenizer"), std::string::npos);
+    d.validation.clear();
+    write_file(a / "t.model", "a model");
+    d.tokenizer = (a / "t.model").string();
+    EXPECT_NE(data_error([&] { tokenizer_name(d); }).find("fingerprint"), std::string::npos);
+}
+
+// Offsets beyond 2^32, in files that are mostly holes.
+TEST(TokenShard, Offsets) {
+    const Folder folder;
+    const int64_t count = (int64_t{5} << 30) / 4;
+    std::vector<int32_t> header(256);
+    header[0] = 20240801, header[1] = 7, header[2] = int32_t(count);
+    std::ofstream out(folder / "large.bin", std::ios::binary);
+    out.write(reinterpret_cast<const char*>(header.data()), 1024);
+    const std::vector<int32_t> end{7, 8, 9};
+    out.seekp(1024 + 4 * (count - 3));
+    out.write(reinterpret_cast<const char*>(end.data()), 12);
+    out.close();
+    std::vector<int32_t> tokens(3);
+    TokenShard(folder / "large.bin").read(count - 3, 3, tokens.data(), 10);
+    EXPECT_EQ(tokens, end);
+    TrainingData data(spec({{(folder / "large.bin").string(), 1}}, 1 << 20), 10, 1);
+    EXPECT_EQ(data.samples_per_epoch(0), (count - 1) >> 20);
+}
+
+TEST(TokenShard, WideIds) {
     const Folder folder;
     write_shard(folder / "wide.bin", {0, 70000, 151935}, 151936);
     TokenShard wide(folder / "wide.bin");
     std::vector<int32_t> tokens(3);
     wide.read(0, 3, tokens.data(), 151936);
     EXPECT_EQ(tokens, (std::vector<int32_t>{0, 70000, 151935}));
+}
 
-    const std::vector<int32_t> ids{5, 6, 7, 8, 9};
-    std::ofstream(folder / "m.bin", std::ios::binary).write(reinterpret_cast<const char*>(ids.data()), 20);
+// A Megatron pair: sequences' lengths, and at which sequence each document begins.
+std::string megatron_index(const std::vector<int32_t>& lengths, const std::vector<int64_t>& documents, uint8_t type) {
     std::string index("MMIDIDX\0\0", 9);
     const auto put = [&](auto x) { index.append(reinterpret_cast<const char*>(&x), sizeof x); };
-    put(uint64_t{1}), put(uint8_t{4}), put(uint64_t{2}), put(uint64_t{3});
-    put(int32_t{2}), put(int32_t{3}), put(int64_t{0}), put(int64_t{8}), put(int64_t{0}), put(int64_t{1}),
-        put(int64_t{2});
-    std::ofstream(folder / "m.idx", std::ios::binary) << index;
-    tokens.resize(5);
-    TokenShard(folder / "m.bin").read(0, 5, tokens.data(), 10);
+    put(uint64_t{1}), put(type), put(uint64_t(lengths.size())), put(uint64_t(documents.size()));
+    for (const int32_t length : lengths) put(length);
+    int64_t at = 0;
+    for (const int32_t length : lengths) put(at), at += length * (type == 8 ? 2 : 4);
+    for (const int64_t document : documents) put(document);
+    return index;
+}
+
+TEST(TokenShard, Megatron) {
+    const Folder folder;
+    const std::vector<int32_t> ids{5, 6, 7, 8, 9};
+    std::ofstream(folder / "m.bin", std::ios::binary).write(reinterpret_cast<const char*>(ids.data()), 20);
+    const std::string good = megatron_index({2, 0, 3}, {0, 1, 2, 3}, 4);
+    const auto open = [&](const std::string& index) {
+        std::ofstream(folder / "m.idx", std::ios::binary) << index;
+        return TokenShard(folder / "m.bin");
+    };
+    const TokenShard shard = open(good);
+    std::vector<int32_t> tokens(5), first(5);
+    shard.read(0, 5, tokens.data(), 10);
     EXPECT_EQ(tokens, ids);
-    index[17] = 7;  // float
-    std::ofstream(folder / "m.idx", std::ios::binary) << index;
-    EXPECT_THROW(TokenShard(folder / "m.bin"), Failure);
+    EXPECT_EQ(shard.documents(), 3);
+    shard.document_starts(0, 5, first.data());
+    EXPECT_EQ(first, (std::vector<int32_t>{0, 0, 2, 2, 2}));
+    first.resize(2);
+    shard.document_starts(3, 2, first.data());
+    EXPECT_EQ(first, (std::vector<int32_t>{0, 0}));
+    for (const char* name : {"m", "m.bin", "m.idx", "m*"})
+        EXPECT_EQ(shard_files((folder / name).string()), std::vector<std::filesystem::path>{folder / "m.bin"}) << name;
+
+    for (size_t byte = 0; byte < good.size(); byte++)  // every byte counts, but those that say where empty ones begin
+        for (const int bit : {1, 128}) {
+            std::string bad = good;
+            bad[byte] = char(bad[byte] ^ bit);
+            try {
+                const TokenShard read = open(bad);
+                EXPECT_GT(byte, 34u + 36) << byte;
+                read.document_starts(0, 5, tokens.data());
+            } catch (const Failure& f) { EXPECT_EQ(f.code(), Exit::data); }
+        }
+    EXPECT_THROW(open(good.substr(0, good.size() - 1)), Failure);
+    EXPECT_THROW(open(good + "x"), Failure);
+    EXPECT_THROW(open(megatron_index({2, 4}, {0, 1, 2}, 4)), Failure);
+    EXPECT_THROW(open(megatron_index({2, 3}, {0, 1}, 4)), Failure);
 }
 
 TEST(TokenShard, RefusesWhatIsNotOne) {

@@ -100,7 +100,7 @@ Config config_of(const ModelCase& model, const MeshCase& mesh) {
     return config;
 }
 
-void samples(int64_t n, int32_t* tokens) {
+void samples(int64_t n, int32_t* tokens, int32_t*) {
     for (int64_t t = 0; t <= kLength; t++) tokens[t] = int32_t(mix(uint64_t(n), uint64_t(t)) % uint64_t(kVocab));
 }
 
@@ -148,7 +148,7 @@ Course run(const ModelCase& model, const MeshCase& mesh_case, const Prepare& pre
     Collected first, last;
     run_threads(mesh_case.ranks, [&](Comm& comm) {
         Mesh mesh(comm, mesh_shape(config.model, config.parallel));
-        Trainer<Cpu<double>> trainer(config, mesh, -1);
+        Trainer<Cpu<double>> trainer(config, mesh);
         if (prepare) prepare(trainer);
         for (int64_t s = 0; s < kSteps; s++) {
             const StepResult result = trainer.step(samples);
@@ -265,7 +265,7 @@ TEST(Mesh, MemoryAndTrafficAreAsPlanned) {
                     double expert_bytes = 0, planned_expert_bytes = 0;  // vary by rank: their sum does not
                     run_threads(mesh_case.ranks, [&](Comm& comm) {
                         Mesh mesh(comm, mesh_shape(config.model, config.parallel));
-                        Trainer<Cpu<float>> trainer(config, mesh, -1);
+                        Trainer<Cpu<float>> trainer(config, mesh);
                         const MemoryPlan memory = plan_memory(config, mesh.place, Precision::fp32);
                         const ModelBytes real = trainer.model().bytes();
                         const TrafficPlan before = counted(mesh);
@@ -302,7 +302,7 @@ void save_after_four_steps(const ModelCase& model, const MeshCase& mesh_case, co
     const Config config = config_of(model, mesh_case);
     run_threads(mesh_case.ranks, [&](Comm& comm) {
         Mesh mesh(comm, mesh_shape(config.model, config.parallel));
-        Trainer<Cpu<double>> trainer(config, mesh, -1);
+        Trainer<Cpu<double>> trainer(config, mesh);
         for (int s = 0; s < 4; s++) trainer.step(samples);
         CheckpointWriter writer(folder, false, 0);
         CheckpointInfo info;
@@ -319,7 +319,7 @@ void resume(Resumed& out, const ModelCase& model, const MeshCase& mesh_case, con
     const Config config = config_of(model, mesh_case);
     run_threads(mesh_case.ranks, [&](Comm& comm) {
         Mesh mesh(comm, mesh_shape(config.model, config.parallel));
-        Trainer<Cpu<double>> trainer(config, mesh, -1);
+        Trainer<Cpu<double>> trainer(config, mesh);
         const Checkpoint from = open_checkpoint(folder / step_name(4));
         load_checkpoint(from, trainer.state(), false);
         trainer.go_on_from({4, 4, 0, 0}, from.info.samples);

@@ -24,7 +24,7 @@ Config config(std::vector<std::string> more = {}) {
     return load_config_text("", "test", keys, Purpose::plan).config;
 }
 
-void samples(int64_t n, int32_t* tokens) {
+void samples(int64_t n, int32_t* tokens, int32_t*) {
     for (int t = 0; t <= 8; t++) tokens[t] = int32_t((mix(uint64_t(n), 5) % 19 + uint64_t(t * t)) % 19);
 }
 
@@ -36,7 +36,7 @@ Course run(int ranks, int steps, const Config& c) {
     Course course;
     run_threads(ranks, [&](Comm& comm) {
         Mesh mesh(comm, {});
-        Trainer<Cpu<float>> trainer(c, mesh, 0);
+        Trainer<Cpu<float>> trainer(c, mesh);
         for (int s = 0; s < steps; s++) {
             const StepResult r = trainer.step(samples);
             if (comm.rank() > 0) continue;
@@ -101,7 +101,7 @@ TEST(Step, AccumulationAgreesWithOneMicroBatch) {
 TEST(Step, NotFiniteOnOneRankIsAppliedByNone) {
     run_threads(2, [&](Comm& comm) {
         Mesh mesh(comm, {});
-        Trainer<Cpu<float>> trainer(config(), mesh, 0);
+        Trainer<Cpu<float>> trainer(config(), mesh);
         auto& model = trainer.model();
         trainer.step(samples);
         const int64_t other = model.tensors()[1].offset;  // past the embedding
@@ -126,7 +126,7 @@ TEST(Step, NotFiniteOnOneRankIsAppliedByNone) {
 TEST(Step, VotesAreSummed) {
     run_threads(3, [&](Comm& comm) {
         Mesh mesh(comm, {});
-        Trainer<Cpu<float>> trainer(config({"train.batch=6"}), mesh, 0);
+        Trainer<Cpu<float>> trainer(config({"train.batch=6"}), mesh);
         EXPECT_EQ(trainer.step(samples, {comm.rank() == 1, true}).stop_votes, 1);
         EXPECT_EQ(trainer.step(samples, {false, true}).saved_votes, 3);
     });
@@ -136,7 +136,7 @@ TEST(Step, VotesAreSummed) {
 TEST(Step, ClipsTheNormAndDecaysMatricesOnly) {
     const Config c = config({"optimizer.grad_clip=0.01", "optimizer.weight_decay=0.5", "schedule.warmup_steps=0",
                              "schedule.kind=constant"});
-    Trainer<Cpu<double>> trainer(c, solo_mesh(), 0);
+    Trainer<Cpu<double>> trainer(c, solo_mesh());
     auto& model = trainer.model();
     const std::vector<double> before(model.weights(), model.weights() + model.parameters());
     const StepResult r = trainer.step(samples);

@@ -1,0 +1,101 @@
+#include "data_tools/pattern.h"
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include "base/check.h"
+
+namespace sluice {
+namespace {
+
+constexpr uint32_t kMatchLimit = 1u << 28, kHeapLimit = 1u << 18;  // steps of a match, KiB
+constexpr size_t kJitStack = size_t{32} << 20;
+constexpr char kSpace[] = R"(\p{Z}\x09-\x0D\x{85})";  // Unicode's White_Space; PCRE2's \s adds U+180E
+
+// \s and \S written out, inside classes and outside.
+std::string with_unicode_space(const std::string& pattern) {
+    std::string out;
+    bool in_class = false;
+    for (size_t i = 0; i < pattern.size(); i++) {
+        const char c = pattern[i];
+        if (c == '\\' && i + 1 < pattern.size()) {
+            const char next = pattern[++i];
+            if (next == 's')
+                out += in_class ? kSpace : std::string("[") + kSpace + "]";
+            else if (next == 'S' && !in_class)
+                out += std::string("[^") + kSpace + "]";
+            else
+                out += {c, next};
+            continue;
+        }
+        if (c == '[') in_class = true;
+        if (c == ']') in_class = false;
+        out += c;
+    }
+    return out;
+}
+
+std::string message_of(int code) {
+    PCRE2_UCHAR text[256] = {};
+    pcre2_get_error_message(code, text, sizeof text);
+    return reinterpret_cast<char*>(text);
+}
+
+// What a match needs besides the pattern, of one thread.
+struct Scratch {
+    pcre2_match_context* context = pcre2_match_context_create(nullptr);
+    pcre2_match_data* data = pcre2_match_data_create(1, nullptr);  // the whole match, no groups
+    pcre2_jit_stack* stack = pcre2_jit_stack_create(size_t{1} << 16, kJitStack, nullptr);
+
+    Scratch() {
+        pcre2_set_match_limit(context, kMatchLimit);
+        pcre2_set_heap_limit(context, kHeapLimit);
+        pcre2_jit_stack_assign(context, nullptr, stack);
+    }
+    ~Scratch() {
+        pcre2_match_data_free(data);
+        pcre2_match_context_free(context);
+        pcre2_jit_stack_free(stack);
+    }
+    Scratch(const Scratch&) = delete;
+    Scratch& operator=(const Scratch&) = delete;
+};
+
+}  // namespace
+
+struct Pattern::Impl {
+    pcre2_code* code = nullptr;
+    ~Impl() { pcre2_code_free(code); }
+};
+
+Pattern::Pattern(const std::string& given) : impl_(std::make_unique<Impl>()) {
+    const std::string pattern = with_unicode_space(given);
+    int error = 0;
+    PCRE2_SIZE at = 0;
+    impl_->code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), PCRE2_UTF | PCRE2_UCP,
+                                &error, &at, nullptr);
+    if (!impl_->code) fail(Exit::data, "the pattern '" + given + "' cannot be compiled: " + message_of(error));
+    pcre2_jit_compile(impl_->code, PCRE2_JIT_COMPLETE);  // without it matching is slower, no more
+}
+Pattern::~Pattern() = default;
+Pattern::Pattern(Pattern&&) noexcept = default;
+
+void Pattern::each_match(std::string_view text, const std::function<void(size_t, size_t)>& visit) const {
+    thread_local Scratch scratch;
+    const PCRE2_SIZE* bounds = pcre2_get_ovector_pointer(scratch.data);
+    for (size_t at = 0; at < text.size();) {
+        const int found = pcre2_match(impl_->code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), at,
+                                      PCRE2_NO_UTF_CHECK, scratch.data, scratch.context);
+        if (found == PCRE2_ERROR_NOMATCH) return;
+        if (found < 0) fail(Exit::data, "the tokenizer's pattern fails on the text: " + message_of(found));
+        const size_t begin = bounds[0], end = bounds[1];
+        if (end > begin) {
+            visit(begin, end);
+            at = end;
+        } else {
+            for (at = end + 1; at < text.size() && (text[at] & 0xC0) == 0x80;) at++;
+        }
+    }
+}
+
+}  // namespace sluice
