@@ -20,7 +20,7 @@ struct Contents {
     std::string hash;  // of the ids' bytes, as llm.c's format stores them
 };
 
-Contents read_all(const TokenShard& shard, Progress& progress, int64_t& done) {
+Contents read_all(const TokenShard& shard, ProgressLine& progress, int64_t& done) {
     Contents c;
     Hash hash;
     std::vector<int32_t> buffer(size_t{1} << 20);
@@ -81,7 +81,7 @@ int inspect_command(const std::string& path, int64_t samples, bool json) {
     std::vector<TokenShard> shards;
     int64_t total = 0, done = 0;
     for (const auto& file : files) total += shards.emplace_back(file).size();
-    Progress progress("inspect", "tokens", double(total), json ? stderr : stdout);
+    ProgressLine progress("inspect", "tokens", double(total), json ? stderr : stdout);
     ShardSets sets;
     for (size_t i = 0; i < files.size(); i++) {
         const TokenShard& shard = shards[i];

@@ -110,7 +110,7 @@ int tokenize_command(const TokenizeArgs& args) {
     DocumentReader reader(files);
     const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
     Workers<Encoded> workers(args.threads > 0 ? args.threads : int(cores));
-    Progress progress("tokenize", "bytes", double(total_bytes(files)));
+    ProgressLine progress("tokenize", "bytes", double(total_bytes(files)));
     int64_t empty = 0;
     ShardOutput* last = &output;  // of the last document, which may go on
     const auto write_oldest = [&] {

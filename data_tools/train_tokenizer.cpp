@@ -2,6 +2,7 @@
 // the rest.
 #include <sentencepiece_trainer.h>
 
+#include <cstdio>
 #include <sstream>
 #include <string>
 
@@ -36,7 +37,7 @@ int train_tokenizer_command(const TrainTokenizerArgs& args) {
     if (args.vocab <= kSmallest) fail(Exit::config, "--vocab must be above " + std::to_string(kSmallest));
     std::vector<std::string> lines;
     const auto files = text_files(args.inputs);
-    Progress progress("read", "bytes", double(total_bytes(files)));
+    ProgressLine progress("read", "bytes", double(total_bytes(files)));
     int64_t done = 0;
     for (const auto& file : files) {
         DocumentReader reader({file});
@@ -53,6 +54,9 @@ int train_tokenizer_command(const TrainTokenizerArgs& args) {
         done += total_bytes({file});
     }
     if (lines.empty()) fail(Exit::data, "the inputs hold no text to train on");
+    std::printf("learning %lld pieces from %zu lines by SentencePiece, which tells no progress; 100 MB take minutes\n",
+                (long long)args.vocab, lines.size());
+    std::fflush(stdout);
     Lines sentences(lines);
     std::string model;
     const auto status = sentencepiece::SentencePieceTrainer::Train({{"model_type", "bpe"},

@@ -10,6 +10,7 @@
 #include "apps/commands.h"
 #include "base/format.h"
 #include "base/rng.h"
+#include "base/terminal.h"
 #include "kernels/gemm_rate.h"
 #include "model/counts.h"
 #include "train/step.h"
@@ -34,7 +35,9 @@ int bench_step_command(Comm& comm, const Config& config, bool json) {
         for (int64_t t = 0; t <= config.data.sequence_length; t++)
             tokens[t] = int32_t(mix(uint64_t(sample), uint64_t(t)) % uint64_t(config.model.vocab));
     };
+    ProgressLine progress("bench", "steps", kSteps + 1, json ? stderr : stdout);
     for (int i = 0; i < kSteps + 1; i++) {  // the first warms up
+        if (comm.rank() == 0) progress.at(i);
         const double rate = measure_gemm_rate() * comm.size();
         const auto start = std::chrono::steady_clock::now();
         trainer.step(random_tokens);

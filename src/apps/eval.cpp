@@ -31,7 +31,10 @@ int eval_command(Comm& comm, const CheckpointArgs& args, bool json) {
     std::unique_ptr<Model<Cpu<float>>> model;
     if (const int unloaded = collectively(comm, [&] { model = load_model(opened, sequences, mesh); })) return unloaded;
     const EvaluationSpec spec{config.data.sequence_length, sequences, config.eval.batches * config.train.batch,
-                              config.data.document_mask};
+                              config.data.document_mask,
+                              comm.rank() > 0 ? nullptr
+                              : json          ? stderr
+                                              : stdout};
     nlohmann::ordered_json result{{"step", opened.checkpoint.info.step}, {"sets", nlohmann::ordered_json::object()}};
     for (size_t i = 0; i < sets.size(); i++) {
         const Evaluation e = evaluate(*model, *sets[i], spec);

@@ -70,18 +70,22 @@ int with_config(const ConfigArgs& args, Purpose purpose, const std::function<int
     });
 }
 
-void add_config(CLI::App* app, ConfigArgs& args) {
-    app->add_option("config", args.config, "YAML file")->required();
-    app->add_option("overrides", args.overrides, "key=value ...");
+CLI::Option* add_config(CLI::App* app, ConfigArgs& args) {
+    auto* file = app->add_option("config", args.config, "YAML file")->required();
+    app->add_option("overrides", args.overrides, "key=value ..., as optimizer.lr=4e-3 or 'model.gates=[]'");
+    return file;
 }
 void add_checkpoint(CLI::App* app, CheckpointArgs& args) {
     app->add_option("checkpoint", args.checkpoint, "a step folder, or a run folder for its newest")->required();
-    app->add_option("overrides", args.overrides, "key=value ...");
+    app->add_option("overrides", args.overrides, "key=value ..., as eval.batches=0");
 }
+void add_json(CLI::App* app, bool& json) { app->add_flag("--json", json, "one JSON object on stdout"); }
 
 int run(int argc, char** argv) {
     CLI::App app("Sluice pretrains language models with gated attention.", "sluice");
     app.require_subcommand(1);
+    app.set_version_flag("--version", "sluice " SLUICE_VERSION " (CPU)");
+    app.footer("sluice COMMAND --help tells a command's options, with an example; docs/ has the pages.");
     ConfigArgs config;
     CheckpointArgs checkpoint;
     SampleArgs sample;
@@ -92,38 +96,47 @@ int run(int argc, char** argv) {
 
     auto* train = app.add_subcommand("train", "train a model, or go on from its newest checkpoint");
     add_config(train, config);
+    train->footer("Example: mpirun -n 2 sluice train configs/quickstart.yaml run.name=mine optimizer.lr=1e-3");
     train->callback([&] { command = [&] { return with_config(config, Purpose::train, train_command); }; });
 
     auto* eval = app.add_subcommand("eval", "loss, perplexity and bits per byte on the validation sets");
     add_checkpoint(eval, checkpoint);
-    eval->add_flag("--json", json, "one JSON object on stdout");
+    add_json(eval, json);
+    eval->footer("Example: sluice eval runs/quickstart 'data.validation=[{name: mine, path: shards/mine.json}]'");
     eval->callback(
         [&] { command = [&] { return with_world([&](Comm& c) { return eval_command(c, checkpoint, json); }); }; });
 
     auto* sampler = app.add_subcommand("sample", "go on from a prompt");
     add_checkpoint(sampler, sample.from);
     sampler->add_option("--prompt", sample.prompt, "text to go on from");
-    sampler->add_option("--tokens", sample.tokens, "tokens to add")->check(CLI::Range(int64_t{1}, int64_t{1} << 20));
-    sampler->add_option("--temperature", sample.temperature, "0: the likeliest token")->check(CLI::Range(0.0, 100.0));
+    sampler->add_option("--tokens", sample.tokens, "tokens to add")
+        ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))
+        ->capture_default_str();
+    sampler->add_option("--temperature", sample.temperature, "0: the likeliest token")
+        ->check(CLI::Range(0.0, 100.0))
+        ->capture_default_str();
     sampler->add_option("--top-k", sample.top_k, "draw from the k likeliest; 0: from all")
-        ->check(CLI::NonNegativeNumber);
-    sampler->add_option("--seed", sample.seed, "seed of the draws");
+        ->check(CLI::NonNegativeNumber)
+        ->capture_default_str();
+    sampler->add_option("--seed", sample.seed, "seed of the draws")->capture_default_str();
+    sampler->footer("Example: sluice sample runs/quickstart --prompt \"It is a truth\" --tokens 50");
     sampler->callback([&] { command = [&] { return guarded([&] { return sample_command(sample); }, nullptr); }; });
 
     auto* plan =
         app.add_subcommand("plan", "parameters, FLOPs, bytes per rank and between ranks, step time; needs no device");
     add_config(plan, config);
-    plan->add_option("--ranks", ranks, "ranks to plan for")->check(CLI::Range(1, 1 << 20));
+    plan->add_option("--ranks", ranks, "ranks to plan for")->check(CLI::Range(1, 1 << 20))->capture_default_str();
     plan->add_option("--gpu", gpu, "estimate the step on a100, h100, h200 or b200");
-    plan->add_flag("--json", json, "one JSON object on stdout");
+    add_json(plan, json);
+    plan->footer("Example: sluice plan configs/models/moe_15a2b.yaml --ranks 64 --gpu h200 parallel.expert=8");
     plan->callback(
         [&] { command = [&] { return guarded([&] { return plan_command(config, ranks, gpu, json); }, nullptr); }; });
 
     auto* show = app.add_subcommand("config", "the resolved config with each value's origin");
-    show->add_option("config", config.config, "YAML file");
-    show->add_option("overrides", config.overrides, "key=value ...");
-    show->add_flag("--json", json, "one JSON object on stdout");
-    show->add_flag("--reference", reference, "every key with its type and default");
+    add_config(show, config)->required(false);
+    show->add_flag("--reference", reference, "every key with its type, default, range and meaning");
+    add_json(show, json);
+    show->footer("Example: sluice config configs/gates/sdpa_headwise.yaml train.batch=64");
     show->callback([&] {
         command = [&] {
             return guarded([&] { return config_command(config.config, config.overrides, json, reference); }, nullptr);
@@ -132,9 +145,11 @@ int run(int argc, char** argv) {
 
     auto* bench = app.add_subcommand("bench", "measure");
     bench->require_subcommand(1);
+    bench->footer("Example: sluice bench step configs/quickstart.yaml");
     auto* step = bench->add_subcommand("step", "tokens per second of whole training steps");
     add_config(step, config);
-    step->add_flag("--json", json, "one JSON object on stdout");
+    add_json(step, json);
+    step->footer("Example: mpirun -n 2 sluice bench step configs/quickstart.yaml train.batch=16");
     step->callback([&] {
         command = [&] {
             return with_config(config, Purpose::plan,
@@ -144,9 +159,9 @@ int run(int argc, char** argv) {
 
     try {
         app.parse(argc, argv);
-    } catch (const CLI::CallForHelp& e) { return app.exit(e); } catch (const CLI::CallForAllHelp& e) {
-        return app.exit(e);
-    } catch (const CLI::ParseError& e) { return report(std::string(e.what()) + " (see sluice --help)", Exit::config); }
+    } catch (const CLI::Success& e) { return app.exit(e); } catch (const CLI::ParseError& e) {
+        return report(std::string(e.what()) + " (see sluice --help)", Exit::config);
+    }
     return command();
 }
 

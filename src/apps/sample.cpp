@@ -21,7 +21,7 @@ int sample_command(const SampleArgs& args) {
                              ": give the one it was trained with (data.tokenizer)");
     std::vector<int32_t> prompt{tokenizer->delimiter()};
     for (int32_t id : tokenizer->encode(args.prompt)) prompt.push_back(id);
-    const Sampling sampling{args.tokens, args.temperature, args.top_k, uint64_t(args.seed)};
+    const Sampling sampling{args.tokens, args.temperature, args.top_k, uint64_t(args.seed), stderr};
     const auto ids =
         generate(*load_model(opened, 1), prompt, opened.config.data.sequence_length, tokenizer->delimiter(), sampling);
     std::vector<int32_t> text(prompt.begin() + 1, prompt.end());

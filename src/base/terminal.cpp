@@ -32,7 +32,7 @@ void print_each(const char* word, const char* colour, const std::string& lines) 
 void print_error(const std::string& lines) { print_each("error", "\x1b[31m", lines.empty() ? "unknown" : lines); }
 void print_warning(const std::string& lines) { print_each("warning", "\x1b[33m", lines); }
 
-Progress::Progress(std::string task, std::string unit, double total, std::FILE* to)
+ProgressLine::ProgressLine(std::string task, std::string unit, double total, std::FILE* to)
     : task_(std::move(task)),
       unit_(std::move(unit)),
       total_(total),
@@ -41,11 +41,11 @@ Progress::Progress(std::string task, std::string unit, double total, std::FILE* 
       start_(Clock::now()),
       next_(start_ + std::chrono::seconds(terminal_ ? 1 : 5)) {}
 
-Progress::~Progress() {
+ProgressLine::~ProgressLine() {
     if (terminal_ && shown_) std::fprintf(to_, "\r\x1b[K"), std::fflush(to_);
 }
 
-void Progress::at(double done, const std::string& more) {
+void ProgressLine::at(double done, const std::string& more) {
     const auto now = Clock::now();
     if (now < next_) return;
     next_ = now + std::chrono::milliseconds(terminal_ ? 200 : 10000);

@@ -13,12 +13,12 @@ void print_warning(const std::string& lines);
 
 // "tokenize 42% | 12.3M bytes/s | 31.2M tokens | 1m20s left": on a terminal one line that changes, elsewhere a line
 // after five seconds and then every ten. Cheap enough to call in a loop.
-class Progress {
+class ProgressLine {
  public:
-    Progress(std::string task, std::string unit, double total, std::FILE* to = stdout);
-    Progress(const Progress&) = delete;
-    Progress& operator=(const Progress&) = delete;
-    ~Progress();  // leaves no half line behind
+    ProgressLine(std::string task, std::string unit, double total, std::FILE* to = stdout);
+    ProgressLine(const ProgressLine&) = delete;
+    ProgressLine& operator=(const ProgressLine&) = delete;
+    ~ProgressLine();  // leaves no half line behind
     void at(double done, const std::string& more = "");
 
  private:

@@ -232,7 +232,10 @@ std::vector<fs::path> shard_files(const std::string& path) {
     std::vector<fs::path> files;
     const bool index = path.ends_with(".idx");
     const std::string prefix = index ? path.substr(0, path.size() - 4) : path;
-    if (fs::is_directory(path)) {
+    if (path.ends_with(".json") && fs::exists(path)) {
+        for (const ShardFacts& facts : read_shard_set(path).shards)
+            files.push_back(fs::path(path).parent_path() / facts.file);
+    } else if (fs::is_directory(path)) {
         for (const auto& entry : fs::directory_iterator(path))
             if (entry.path().extension() == ".bin") files.push_back(entry.path());
     } else if (fs::exists(path) && !index) {

@@ -78,8 +78,8 @@ class ShardWriter {
 // A whole shard without documents.
 void write_shard(const std::filesystem::path& path, const std::vector<int32_t>& tokens, int64_t vocab);
 
-// A file, a folder's *.bin, a glob, or Megatron's prefix (with or without .idx), sorted. What `sluice-data tokenize`
-// has not finished is refused.
+// A file, a folder's *.bin, a glob, a set's NAME.json (base/shard_set.h), or Megatron's prefix (with or without .idx),
+// sorted. What `sluice-data tokenize` has not finished is refused.
 std::vector<std::filesystem::path> shard_files(const std::string& path);
 
 }  // namespace sluice

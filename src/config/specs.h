@@ -216,7 +216,7 @@ struct DataSource {
     double weight = 1;
     template <class V>
     void fields(V&& v) {
-        v("path", path, "token shards: a file, a folder or a glob");
+        v("path", path, "token shards: a set's NAME.json, a file, a folder or a glob");
         v("weight", weight, "share of the samples, relative to the others", above(0));
     }
 };
@@ -226,7 +226,7 @@ struct ValidationSet {
     template <class V>
     void fields(V&& v) {
         v("name", name, "name of the set in logs");
-        v("path", path, "token shards: a file, a folder or a glob");
+        v("path", path, "token shards: a set's NAME.json, a file, a folder or a glob");
     }
 };
 

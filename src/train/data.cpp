@@ -30,8 +30,9 @@ struct ShardList {
 void refuse_missing(const std::string& folder, const ShardSet& set) {
     for (const ShardFacts& shard : set.shards)
         if (!fs::exists(fs::path(folder) / shard.file))
-            fail(Exit::data, (fs::path(folder) / shard.file).string() +
-                                 ": is not there, though its set lists it; to do without it name the others by a glob");
+            fail(Exit::data,
+                 (fs::path(folder) / shard.file).string() +
+                     ": is not there, though its set lists it; to do without it, name the others by a glob");
 }
 
 // size(shard): what of it counts towards the running total.

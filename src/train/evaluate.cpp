@@ -5,6 +5,8 @@
 #include <numbers>
 #include <vector>
 
+#include "base/terminal.h"
+
 namespace sluice {
 
 template <class B>
@@ -17,6 +19,8 @@ Evaluation evaluate(Model<B>& model, ValidationData& data, const EvaluationSpec&
     std::vector<int32_t> tokens(size_t(spec.sequences * length)), targets(tokens.size()), first(tokens.size()), window,
         starts;
     double sums[2] = {0, 0};  // of losses, and tokens
+    std::optional<ProgressLine> progress;
+    if (spec.progress) progress.emplace("eval", "tokens", double(std::min(predicted, windows * length)), spec.progress);
     const auto run = [&](int64_t w, int64_t sequences, int64_t tokens_each) {
         window.resize(size_t(tokens_each + 1));
         starts.resize(window.size());
@@ -29,6 +33,7 @@ Evaluation evaluate(Model<B>& model, ValidationData& data, const EvaluationSpec&
         sums[0] += model.forward({sequences, tokens_each}, tokens.data(), targets.data(),
                                  spec.document_mask ? first.data() : nullptr);
         sums[1] += double(sequences * tokens_each);
+        if (progress) progress->at(sums[1] * double(model.mesh().place.data));
     };
     // Passes go round the data-parallel ranks. Experts are shared by some of these: a rank whose turn does not come
     // takes part without tokens.

@@ -1,6 +1,7 @@
 // Loss on held-out text: every token of a set but its first is predicted exactly once, in windows of sequence_length
 // that start where the last ended (the last may be short).
 #pragma once
+#include <cstdio>
 #include <optional>
 
 #include "model/model.h"
@@ -20,6 +21,7 @@ struct EvaluationSpec {
     int64_t sequences;  // windows a pass and rank
     int64_t windows;    // at most so many of a set; 0: all
     bool document_mask;
+    std::FILE* progress = nullptr;  // where a long evaluation says how far it is; null: nowhere
 };
 
 // Collective over the model's mesh: every data-parallel rank takes its share of the windows.

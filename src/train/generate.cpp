@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
 
 #include "base/check.h"
 #include "base/rng.h"
+#include "base/terminal.h"
 
 namespace sluice {
 namespace {
@@ -40,7 +42,10 @@ std::vector<int32_t> generate(Model<B>& model, std::vector<int32_t> prompt, int6
     check(!prompt.empty(), "generation needs a token to begin with");
     std::vector<int32_t> text = std::move(prompt), out;
     std::vector<typename B::T> logits(size_t(model.spec().vocab));
+    std::optional<ProgressLine> progress;
+    if (sampling.progress) progress.emplace("sample", "tokens", double(sampling.tokens), sampling.progress);
     for (int64_t i = 0; i < sampling.tokens; i++) {
+        if (progress) progress->at(double(i));
         const int64_t length = std::min<int64_t>(window, int64_t(text.size()));
         model.encode({1, length}, text.data() + text.size() - size_t(length), nullptr);
         model.logits(logits.data(), length - 1);

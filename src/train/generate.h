@@ -1,5 +1,6 @@
 // Text from a model, a token at a time.
 #pragma once
+#include <cstdio>
 #include <vector>
 
 #include "model/model.h"
@@ -11,6 +12,7 @@ struct Sampling {
     double temperature = 0.7;  // 0: the likeliest token
     int64_t top_k = 40;        // 0: all
     uint64_t seed = 1;
+    std::FILE* progress = nullptr;  // where a long text says how far it is; null: nowhere
 };
 
 // The tokens that follow `prompt` (not empty). The model sees the last `window` tokens; `banned` is never drawn (below

@@ -88,10 +88,10 @@ class Run {
 void Run::open() {
     const DataSpec& data = config_.data;
     origin_ = find_origin(config_, folder_ / "checkpoints");
-    if (config_.sample.every > 0 && !text_.encode)
-        fail(Exit::data, "sample.every needs a tokenizer, and none stands beside the shards: give data.tokenizer");
     data_.emplace(data, config_.model.vocab, config_.run.seed);
     for (const auto& set : data.validation) validation_.emplace_back(data, set, config_.model.vocab);
+    if (config_.sample.every > 0 && !text_.encode)
+        fail(Exit::data, "sample.every needs a tokenizer, and none stands beside the shards: give data.tokenizer");
     trainer_.emplace(config_, mesh_);
 }
 
@@ -281,7 +281,8 @@ void Run::log_step(const StepResult& result, MetricsRow& row) {
 
 void Run::evaluate_sets(MetricsRow& row) {
     const EvaluationSpec spec{config_.data.sequence_length, config_.train.micro_batch,
-                              config_.eval.batches * config_.train.batch, config_.data.document_mask};
+                              config_.eval.batches * config_.train.batch, config_.data.document_mask,
+                              master() ? stdout : nullptr};
     for (size_t i = 0; i < validation_.size(); i++) {
         const std::string& name = config_.data.validation[i].name;
         const Evaluation e = evaluate(trainer_->model(), validation_[i], spec);

@@ -176,6 +176,7 @@ TEST(ShardSets, WhatDoesNotFitTogetherIsNamed) {
         return data_error([&] { ValidationData({}, {"v", folder.path().string()}, vocab); });
     };
     EXPECT_EQ(open(), "");
+    EXPECT_EQ(shard_files((folder / "v.json").string()), shard_files(folder.path().string()));
     EXPECT_NE(open(11).find("v_000001.bin: holds id 11"), std::string::npos) << open(11);
     std::filesystem::rename(folder / "v_000001.bin", folder / "w");
     EXPECT_NE(open().find("v_000001.bin: is not there"), std::string::npos) << open();

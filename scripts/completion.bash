@@ -1,0 +1,49 @@
+# Completion of sluice and sluice-data for bash: `source scripts/completion.bash`, or copy it into
+# ~/.local/share/bash-completion/completions/. Commands, options and config keys are asked of the program itself.
+
+# The commands that a --help page lists.
+_sluice_commands() {
+    "$@" --help 2>/dev/null | awk '/^Subcommands:/ {on = 1; next} /^$/ {on = 0} on && /^  [a-z]/ {print $1}'
+}
+
+_sluice_options() {
+    "$@" --help 2>/dev/null | grep -oE '^  (-h,)?--[a-z-]+' | grep -oE -- '--[a-z-]+'
+}
+
+# Every key, with its values where there are few: KEY VALUE...
+_sluice_keys() {
+    "$1" config --reference 2>/dev/null | awk -F'|' '/^\| [a-z]/ && $2 !~ /^ (key|base) / {
+        gsub(/ /, "", $2); gsub(/,/, "", $5)
+        print $2, $3 ~ /true or false/ ? "true false" : $3 ~ /word/ ? $5 : ""}'
+}
+
+_sluice() {
+    local program=${COMP_WORDS[0]} command=${COMP_WORDS[1]} word=${COMP_WORDS[COMP_CWORD]} key= words=
+    COMPREPLY=()
+    # bash takes `key=value` for three words.
+    if [ "$word" = = ]; then
+        key=${COMP_WORDS[COMP_CWORD - 1]} word=
+    elif [ "$COMP_CWORD" -gt 1 ] && [ "${COMP_WORDS[COMP_CWORD - 1]}" = = ]; then
+        key=${COMP_WORDS[COMP_CWORD - 2]}
+    fi
+    if [ -n "$key" ]; then
+        words=$(_sluice_keys "$program" | awk -v key="$key" '$1 == key {$1 = ""; print}')
+        [ -n "${words// /}" ] || COMPREPLY=($(compgen -f -- "$word"))
+    elif [ "$COMP_CWORD" -eq 1 ]; then
+        words="$(_sluice_commands "$program") --help --version"
+    elif [[ $word == -* ]]; then
+        [ "$command" = bench ] && command="bench step"
+        words=$(_sluice_options "$program" $command)
+    elif [ "$command" = bench ] && [ "$COMP_CWORD" -eq 2 ]; then
+        words=$(_sluice_commands "$program" bench)
+    else
+        COMPREPLY=($(compgen -f -- "$word"))
+        if [ "${program##*/}" = sluice ] && [ "$COMP_CWORD" -gt 2 ]; then
+            compopt -o nospace 2>/dev/null
+            words=$(_sluice_keys "$program" | awk '{print $1 "="}')
+        fi
+    fi
+    COMPREPLY+=($(compgen -W "$words" -- "$word"))
+}
+
+complete -o filenames -F _sluice sluice sluice-data

@@ -1,0 +1,48 @@
+// Completion for bash, asked as bash asks it.
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <string>
+
+#include "base/file.h"
+#include "support/folder.h"
+
+namespace sluice {
+namespace {
+
+// What is offered for a line of words, the last of which is being typed.
+std::string offered(const std::string& program, const std::string& words) {
+    const Folder folder;
+    write_file(folder / "ask", "cd /; source '" SLUICE_SOURCE_DIR "/scripts/completion.bash'; COMP_WORDS=('" + program +
+                                   "' " + words +
+                                   "); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _sluice\n"
+                                   "echo \" ${COMPREPLY[*]} \"\n");
+    FILE* out = popen(("bash '" + (folder / "ask").string() + "' 2>&1").c_str(), "r");
+    std::string text;
+    char buffer[4096];
+    while (size_t n = fread(buffer, 1, sizeof buffer, out)) text.append(buffer, n);
+    pclose(out);
+    return text;
+}
+void expect(const std::string& text, const std::string& word) {
+    EXPECT_NE(text.find(" " + word + " "), std::string::npos) << word << " is not in: " << text;
+}
+
+TEST(Completion, CommandsOptionsKeysAndValues) {
+    const std::string sluice = SLUICE_PROGRAM, data = SLUICE_DATA_PROGRAM;
+    for (const char* command : {"train", "eval", "sample", "plan", "config", "bench", "--version"})
+        expect(offered(sluice, "''"), command);
+    EXPECT_EQ(offered(sluice, "tr"), " train \n");
+    EXPECT_EQ(offered(data, "tok"), " tokenize \n");
+    expect(offered(data, "tokenize --"), "--tokenizer");
+    expect(offered(sluice, "plan c.yaml --"), "--gpu");
+    expect(offered(sluice, "bench step --"), "--json");
+    EXPECT_EQ(offered(sluice, "train c.yaml optimizer.l"), " optimizer.lr= \n");
+    EXPECT_EQ(offered(sluice, "train c.yaml schedule.kind ="), " cosine wsd constant \n");
+    EXPECT_EQ(offered(sluice, "train c.yaml schedule.kind = w"), " wsd \n");
+    EXPECT_EQ(offered(sluice, "train c.yaml model.qk_norm = t"), " true \n");
+    EXPECT_EQ(offered(sluice, "train et"), " etc \n");  // a file
+}
+
+}  // namespace
+}  // namespace sluice
