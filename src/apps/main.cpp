@@ -81,6 +81,20 @@ void add_checkpoint(CLI::App* app, CheckpointArgs& args) {
 }
 void add_json(CLI::App* app, bool& json) { app->add_flag("--json", json, "one JSON object on stdout"); }
 
+void add_drawing(CLI::App* app, SampleArgs& sample) {
+    app->add_option("--prompt", sample.prompt, "text to go on from");
+    app->add_option("--tokens", sample.tokens, "tokens to add")
+        ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))
+        ->capture_default_str();
+    app->add_option("--temperature", sample.temperature, "0: the likeliest token")
+        ->check(CLI::Range(0.0, 100.0))
+        ->capture_default_str();
+    app->add_option("--top-k", sample.top_k, "draw from the k likeliest; 0: from all")
+        ->check(CLI::NonNegativeNumber)
+        ->capture_default_str();
+    app->add_option("--seed", sample.seed, "seed of the draws")->capture_default_str();
+}
+
 int run(int argc, char** argv) {
     CLI::App app("Sluice pretrains language models with gated attention.", "sluice");
     app.require_subcommand(1);
@@ -108,17 +122,7 @@ int run(int argc, char** argv) {
 
     auto* sampler = app.add_subcommand("sample", "go on from a prompt");
     add_checkpoint(sampler, sample.from);
-    sampler->add_option("--prompt", sample.prompt, "text to go on from");
-    sampler->add_option("--tokens", sample.tokens, "tokens to add")
-        ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))
-        ->capture_default_str();
-    sampler->add_option("--temperature", sample.temperature, "0: the likeliest token")
-        ->check(CLI::Range(0.0, 100.0))
-        ->capture_default_str();
-    sampler->add_option("--top-k", sample.top_k, "draw from the k likeliest; 0: from all")
-        ->check(CLI::NonNegativeNumber)
-        ->capture_default_str();
-    sampler->add_option("--seed", sample.seed, "seed of the draws")->capture_default_str();
+    add_drawing(sampler, sample);
     sampler->footer("Example: sluice sample runs/quickstart --prompt \"It is a truth\" --tokens 50");
     sampler->callback([&] { command = [&] { return guarded([&] { return sample_command(sample); }, nullptr); }; });
 
