@@ -18,8 +18,8 @@ struct TokenizeArgs {
 };
 int tokenize_command(const TokenizeArgs& args);
 
-// samples: documents to decode, of each shard.
-int inspect_command(const std::string& path, int64_t samples, bool json);
+// samples: documents to decode, of each shard; tokenizer: for shards that have none beside them, or empty.
+int inspect_command(const std::string& path, const std::string& tokenizer, int64_t samples, bool json);
 
 // A SentencePiece BPE model with byte fallback, that gives back any text to the letter.
 struct TrainTokenizerArgs {

@@ -75,7 +75,7 @@ void print(const std::string& file, const Json& s) {
 
 }  // namespace
 
-int inspect_command(const std::string& path, int64_t samples, bool json) {
+int inspect_command(const std::string& path, const std::string& tokenizer, int64_t samples, bool json) {
     Json all = Json::object();
     const auto files = shard_files(path);
     std::vector<TokenShard> shards;
@@ -83,6 +83,8 @@ int inspect_command(const std::string& path, int64_t samples, bool json) {
     for (const auto& file : files) total += shards.emplace_back(file).size();
     ProgressLine progress("inspect", "tokens", double(total), json ? stderr : stdout);
     ShardSets sets;
+    std::string opened;
+    std::unique_ptr<Tokenizer> decoder;
     for (size_t i = 0; i < files.size(); i++) {
         const TokenShard& shard = shards[i];
         const ShardSet* set = sets.of(files[i]);
@@ -103,8 +105,13 @@ int inspect_command(const std::string& path, int64_t samples, bool json) {
             one["vocab"] = set->vocab;
             one["delimiter"] = set->delimiter;
             one["fingerprint"] = set->fingerprint;
-            if (samples > 0 && (set->tokenizer == "bytes" || std::filesystem::exists(set->tokenizer)))
-                one["samples"] = samples_of(shard, *open_tokenizer(set->tokenizer), samples);
+        }
+        std::string name = tokenizer;
+        if (name.empty() && set && (set->tokenizer == "bytes" || std::filesystem::exists(set->tokenizer)))
+            name = set->tokenizer;
+        if (samples > 0 && !name.empty()) {
+            if (name != opened) decoder = open_tokenizer(opened = name);
+            one["samples"] = samples_of(shard, *decoder, samples);
         }
         if (!json) print(files[i].string(), one);
         all[files[i].string()] = std::move(one);

@@ -37,13 +37,14 @@ int run(int argc, char** argv) {
     app.footer("sluice-data COMMAND --help tells a command's options, with an example.");
     TokenizeArgs tokenize;
     TrainTokenizerArgs train;
-    std::string shard;
+    std::string shard, tokenizer;
     int64_t samples = 2;
     bool json = false;
 
     auto* t = add_tokenize(app, tokenize);
     auto* i = app.add_subcommand("inspect", "what token shards hold, and whether it is what was written");
     i->add_option("shard", shard, "a shard, a folder or a glob")->required();
+    i->add_option("--tokenizer", tokenizer, "for foreign shards: what to decode samples with");
     i->add_option("--samples", samples, "documents to decode, of each shard")->capture_default_str();
     i->add_flag("--json", json, "one JSON object on stdout");
     i->footer("Example: sluice-data inspect 'shards/web_train_*.bin' --samples 5");
@@ -64,7 +65,7 @@ int run(int argc, char** argv) {
     }
     try {
         if (*t) return tokenize_command(tokenize);
-        if (*i) return inspect_command(shard, samples, json);
+        if (*i) return inspect_command(shard, tokenizer, samples, json);
         return train_tokenizer_command(train);
     } catch (const Failure& f) {
         print_error(f.what());

@@ -59,7 +59,7 @@ void TokenShard::open_llm_c() {
         refuse(path(), "not a token shard: its magic number is " + std::to_string(header[0]));
     const bool wide = header[0] == kMagic32;
     if (header[1] != (wide ? 7 : 1)) refuse(path(), "shard version " + std::to_string(header[1]) + " is not known");
-    format_ = wide ? "llm.c uint32" : "llm.c uint16";
+    format_ = wide ? "llm.c uint32 (magic 20240801, version 7)" : "llm.c uint16 (magic 20240520, version 1)";
     width_ = wide ? 4 : 2;
     header_ = sizeof header;
     count_ = header[2];
@@ -98,7 +98,8 @@ void TokenShard::open_megatron(const fs::path& path) {
         refuse(path, "not a Megatron index of version 1");
     const auto type = read_at<uint8_t>(*index_, 17);
     const int widths[] = {0, 1, 0, 0, 4, 0, 0, 0, 2};
-    const char* formats[] = {"", "Megatron uint8", "", "", "Megatron int32", "", "", "", "Megatron uint16"};
+    const char* formats[] = {"", "Megatron uint8 (code 1)", "", "", "Megatron int32 (code 4)", "", "",
+                             "", "Megatron uint16 (code 8)"};
     if (type >= std::size(widths) || widths[type] == 0)
         refuse(path, "token type " + std::to_string(type) + " is not supported: use uint8, uint16 or int32");
     width_ = widths[type];

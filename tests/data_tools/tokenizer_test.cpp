@@ -106,7 +106,7 @@ TEST(Tokenize, WritesASetOfShards) {
     EXPECT_EQ(all.set.delimiter, 256);
     EXPECT_EQ(all.set.shards[1].documents, 1);
     EXPECT_EQ(text_bytes(all.set), 10);
-    EXPECT_EQ(inspect_command(args.out, 2, true), 0);
+    EXPECT_EQ(inspect_command(args.out, "", 2, true), 0);
     EXPECT_FALSE(std::filesystem::exists(folder / "out/tokens.partial"));
 
     EXPECT_EQ(exit_of(args), 3) << "the set is there";
@@ -120,7 +120,7 @@ TEST(Tokenize, WritesASetOfShards) {
     shard.seekp(1026);
     shard.put('z');
     shard.close();
-    EXPECT_THROW(inspect_command(args.out, 0, true), Failure);
+    EXPECT_THROW(inspect_command(args.out, "", 0, true), Failure);
 }
 
 TEST(Tokenize, BadInputIsNamedAndLeavesNothing) {
