@@ -63,7 +63,7 @@ uint64_t pair_key(int32_t left, int32_t right) { return uint64_t(uint32_t(left))
 class ByteLevelBpe : public Tokenizer {
  public:
     ByteLevelBpe(const std::string& path, const std::string& delimiter) : path_(path) {
-        const std::string text = read_file(path, int(Exit::data), kLargestFile);
+        const std::string text = read_file(path, int(Exit::data), kLargestFile, Links::follow);
         try {
             const LargeJson json = parse_large_json(text);
             read_model(member(json, "model"));

@@ -23,7 +23,7 @@ bool is_lines(const std::string& file) { return file.ends_with(".jsonl") || file
 // The bytes of a file, decompressed where its name says so.
 class Bytes {
  public:
-    explicit Bytes(const std::string& path) : file_(path, int(Exit::data)), stored_(size_t{1} << 17) {
+    explicit Bytes(const std::string& path) : file_(path, int(Exit::data), Links::follow), stored_(size_t{1} << 17) {
         if (!is_compressed(path)) return;
         stream_.reset(ZSTD_createDStream());
         ZSTD_DCtx_setParameter(stream_.get(), ZSTD_d_windowLogMax, kLargestWindow);

@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 
 #include "base/check.h"
+#include "base/nearest.h"
 #include "base/terminal.h"
 #include "data_tools/commands.h"
 
@@ -60,7 +61,8 @@ int run(int argc, char** argv) {
     try {
         app.parse(argc, argv);
     } catch (const CLI::Success& e) { return app.exit(e); } catch (const CLI::ParseError& e) {
-        print_error(std::string(e.what()) + " (see sluice-data --help)");
+        const auto unknown = unknown_command(argc, argv, {"tokenize", "inspect", "train-tokenizer"});
+        print_error((unknown.empty() ? e.what() : unknown) + " (see sluice-data --help)");
         return int(Exit::config);
     }
     try {

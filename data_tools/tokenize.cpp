@@ -71,7 +71,7 @@ void keep_tokenizer(const TokenizeArgs& args, const std::string& fingerprint) {
         return;
     }
     make_folders(args.out);
-    write_file(copy, read_file(args.tokenizer, int(Exit::data), kLargestTokenizer));
+    write_file(copy, read_file(args.tokenizer, int(Exit::data), kLargestTokenizer, Links::follow));
 }
 
 void print_set(const std::string& name, const ShardOutput& set, int64_t vocab) {

@@ -3,6 +3,7 @@
 #include <sentencepiece_processor.h>
 
 #include "base/check.h"
+#include "base/file.h"
 #include "data_tools/byte_level_bpe.h"
 
 namespace sluice {
@@ -29,8 +30,9 @@ class Bytes : public Tokenizer {
 class SentencePiece : public Tokenizer {
  public:
     SentencePiece(const std::string& path, const std::string& delimiter) {
+        const InputFile file(path, int(Exit::data), Links::follow);  // which says what is wrong with it
         if (const auto status = model_.Load(path); !status.ok())
-            fail(Exit::data, path + ": not a SentencePiece model that can be read");
+            fail(Exit::data, path + ": not a SentencePiece model: give one, a tokenizer.json or 'bytes'");
         delimiter_ = model_.bos_id() >= 0 ? model_.bos_id() : model_.eos_id();
         if (!delimiter.empty()) {
             delimiter_ = model_.PieceToId(delimiter);

@@ -12,6 +12,7 @@
 #include "apps/commands.h"
 #include "apps/config.h"
 #include "base/check.h"
+#include "base/nearest.h"
 #include "base/terminal.h"
 #include "config/load.h"
 
@@ -24,13 +25,15 @@ void divide_cores() {
     if (ranks > 1) omp_set_num_threads(std::min(omp_get_max_threads(), std::max(1, cores / ranks)));
 }
 
+// Ranks often fail together (a bad command, a full disk): rank 0 tells, and the others wait for that before they speak
+// up themselves.
 int report(const std::string& message, Exit code) {
+    if (launched_rank() > 0) std::this_thread::sleep_for(std::chrono::seconds(3));
     print_error(message);
     return int(code);
 }
 
-// Runs a command; what fails ends every rank. Ranks often fail together (a full disk, a diverged model): rank 0 tells
-// and ends the others, who wait for that before they speak up themselves.
+// Runs a command; what fails ends every rank.
 int guarded(const std::function<int()>& command, Comm* comm) {
     std::string message;
     Exit code = Exit::other;
@@ -43,7 +46,6 @@ int guarded(const std::function<int()>& command, Comm* comm) {
         message = "out of memory: lower train.micro_batch or set train.recompute: block";
         code = Exit::out_of_memory;
     } catch (const std::exception& e) { message = e.what(); }
-    if (launched_rank() > 0) std::this_thread::sleep_for(std::chrono::seconds(3));
     report(message, code);
     if (comm && comm->size() > 1) comm->abort(int(code));
     return int(code);
@@ -164,7 +166,8 @@ int run(int argc, char** argv) {
     try {
         app.parse(argc, argv);
     } catch (const CLI::Success& e) { return app.exit(e); } catch (const CLI::ParseError& e) {
-        return report(std::string(e.what()) + " (see sluice --help)", Exit::config);
+        const auto unknown = unknown_command(argc, argv, {"train", "eval", "sample", "plan", "config", "bench"});
+        return report((unknown.empty() ? e.what() : unknown) + " (see sluice --help)", Exit::config);
     }
     return command();
 }

@@ -50,11 +50,13 @@ void OutputFile::close() {
     if (::close(fd) != 0) disk_error(path_, "close");
 }
 
-InputFile::InputFile(const std::filesystem::path& path, int exit_code) : path_(path), code_(exit_code) {
+InputFile::InputFile(const std::filesystem::path& path, int exit_code, Links links) : path_(path), code_(exit_code) {
     struct stat info;
-    if (lstat(path.c_str(), &info) != 0) fail(Exit(code_), path.string() + ": " + std::strerror(errno));
+    const bool follow = links == Links::follow;
+    if ((follow ? stat(path.c_str(), &info) : lstat(path.c_str(), &info)) != 0)
+        fail(Exit(code_), path.string() + ": " + std::strerror(errno));
     if (!S_ISREG(info.st_mode)) fail(Exit(code_), path.string() + ": not a regular file");
-    fd_ = open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    fd_ = open(path.c_str(), O_RDONLY | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW));
     if (fd_ < 0 || fstat(fd_, &info) != 0) fail(Exit(code_), path.string() + ": " + std::strerror(errno));
     size_ = size_t(info.st_size);
 }
@@ -76,8 +78,8 @@ void InputFile::read(void* data, size_t bytes, size_t offset) const {
     }
 }
 
-std::string read_file(const std::filesystem::path& path, int exit_code, size_t most_bytes) {
-    const InputFile file(path, exit_code);
+std::string read_file(const std::filesystem::path& path, int exit_code, size_t most_bytes, Links links) {
+    const InputFile file(path, exit_code, links);
     if (file.size() > most_bytes)
         fail(Exit(exit_code), path.string() + ": " + std::to_string(file.size()) + " bytes, at most " +
                                   std::to_string(most_bytes) + " are read");

@@ -23,10 +23,13 @@ class OutputFile {
     int fd_ = -1;
 };
 
-// A regular file (no link, pipe or folder) read by position. Errors: Failure(code).
+// Links are followed where a user names files of his own, refused where a folder from anywhere is read.
+enum class Links { refuse, follow };
+
+// A regular file (no pipe or folder) read by position. Errors: Failure(code).
 class InputFile {
  public:
-    InputFile(const std::filesystem::path& path, int exit_code);
+    InputFile(const std::filesystem::path& path, int exit_code, Links links = Links::refuse);
     InputFile(const InputFile&) = delete;
     InputFile& operator=(const InputFile&) = delete;
     ~InputFile();
@@ -40,7 +43,7 @@ class InputFile {
     size_t size_ = 0;
 };
 
-std::string read_file(const std::filesystem::path& path, int exit_code, size_t most_bytes);
+std::string read_file(const std::filesystem::path& path, int exit_code, size_t most_bytes, Links links = Links::refuse);
 void write_file(const std::filesystem::path& path, const std::string& text);  // atomically, through path.tmp
 void make_folders(const std::filesystem::path& path);
 void sync_folder(const std::filesystem::path& path);

@@ -33,7 +33,11 @@ J parse(const std::string& text) {
     try {
         return J::parse(
             text, [&](int depth, typename J::parse_event_t event, J& value) { return strict(depth, event, value); });
-    } catch (const typename J::exception& e) { throw JsonError(std::string("not JSON: ") + e.what()); }
+    } catch (const typename J::exception& e) {
+        const std::string what = e.what();  // "[json.exception.parse_error.101] parse error at line ..."
+        const size_t name = what.find("] ");
+        throw JsonError("not JSON: " + (name == std::string::npos ? what : what.substr(name + 2)));
+    }
 }
 
 }  // namespace

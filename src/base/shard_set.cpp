@@ -24,7 +24,7 @@ const ShardFacts* ShardSet::find(const fs::path& shard) const {
 
 std::string fingerprint_of(const std::string& tokenizer) {
     if (tokenizer == "bytes") return tokenizer;
-    const std::string text = read_file(tokenizer, int(Exit::data), kLargestTokenizer);
+    const std::string text = read_file(tokenizer, int(Exit::data), kLargestTokenizer, Links::follow);
     Hash hash;
     hash.add(text.data(), text.size());
     return hash.hex();
@@ -42,7 +42,7 @@ fs::path set_path(const fs::path& shard) {
 ShardSet read_shard_set(const fs::path& path) {
     ShardSet set;
     try {
-        const Json json = parse_json(read_file(path, int(Exit::data), kLargestSet));
+        const Json json = parse_json(read_file(path, int(Exit::data), kLargestSet, Links::follow));
         if (to_integer(member(json, "format"), "format") != kFormat) throw JsonError("'format' is not 1");
         set.tokenizer = to_text(member(json, "tokenizer"), "tokenizer");
         if (set.tokenizer != "bytes") {

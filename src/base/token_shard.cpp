@@ -40,7 +40,8 @@ void scan(const InputFile& file, int64_t offset, int64_t count, const Visit& vis
 
 }  // namespace
 
-TokenShard::TokenShard(const fs::path& path) : file_(std::make_unique<InputFile>(path, int(Exit::data))) {
+TokenShard::TokenShard(const fs::path& path)
+    : file_(std::make_unique<InputFile>(path, int(Exit::data), Links::follow)) {
     const fs::path index = fs::path(path).replace_extension(".idx"),
                    documents = fs::path(path).replace_extension(".documents");
     if (path.extension() == ".bin" && fs::exists(index)) {
@@ -69,7 +70,7 @@ void TokenShard::open_llm_c() {
 }
 
 void TokenShard::open_documents(const fs::path& path) {
-    index_ = std::make_unique<InputFile>(path, int(Exit::data));
+    index_ = std::make_unique<InputFile>(path, int(Exit::data), Links::follow);
     char magic[8];
     const auto size = int64_t(index_->size());
     if (size < kDocumentsHeader) refuse(path, "too short for an index of documents");
@@ -90,7 +91,7 @@ void TokenShard::open_documents(const fs::path& path) {
 // Magic, version, type of the ids, numbers of sequences and of documents' ends; then the sequences' lengths (int32) and
 // byte offsets (int64), and at which sequence each document begins (int64).
 void TokenShard::open_megatron(const fs::path& path) {
-    index_ = std::make_unique<InputFile>(path, int(Exit::data));
+    index_ = std::make_unique<InputFile>(path, int(Exit::data), Links::follow);
     char magic[9];
     if (int64_t(index_->size()) < kMegatronHeader) refuse(path, "too short for a Megatron index");
     index_->read(magic, 9, 0);

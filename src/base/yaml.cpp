@@ -201,7 +201,9 @@ Node parse(std::string text, const std::string& name, bool lines, Complaints& co
         Builder second(text, source, lines, unread);
         if (parser.HandleNextDocument(second))
             complaints.add(second.take().mark, "a second document: a file holds one");
-    } catch (const YAML::Exception& e) { complaints.stop(builder.mark(e.mark), e.msg); }
+    } catch (const YAML::Exception& e) {
+        complaints.stop(builder.mark(e.mark), e.msg + ": check brackets, quotes and indentation up to here");
+    }
     return root;
 }
 

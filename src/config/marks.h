@@ -26,7 +26,4 @@ struct Marks {
 
 constexpr char kCommandLine[] = "command line";
 
-// The known key nearest to `key` by edit distance.
-std::string nearest(const std::string& key, const std::vector<std::string>& known);
-
 }  // namespace sluice

@@ -22,6 +22,29 @@ bool has_leading_zero(const std::string& text) {
     return text.size() > at + 1 && text[at] == '0' && text[at + 1] >= '0' && text[at + 1] <= '9';
 }
 
+// 524_288 -> 524288, 2e9 -> 2000000000; other texts as they are.
+std::string plain_integer(const std::string& text) {
+    const auto digits = [](const std::string& part) {
+        return !part.empty() && part.find_first_not_of("0123456789") == std::string::npos;
+    };
+    const size_t exponent = text.find('e');
+    if (exponent != std::string::npos) {
+        const std::string zeros = text.substr(exponent + 1);
+        const bool fits =
+            digits(text.substr(0, exponent)) && digits(zeros) && zeros.size() <= 2 && std::stoi(zeros) <= 18;
+        return fits ? text.substr(0, exponent) + std::string(size_t(std::stoi(zeros)), '0') : text;
+    }
+    std::string plain;
+    for (size_t i = 0; i < text.size(); i++) {
+        const size_t right = text.size() - 1 - i;  // digits and marks after this one
+        if (text[i] != '_')
+            plain += text[i];
+        else if (right % 4 != 3 || i == 0 || !digits(text.substr(i + 1, 3)))
+            return text;
+    }
+    return plain.size() == text.size() || (digits(plain) && text.find('_') <= 3) ? plain : text;
+}
+
 template <class T>
 std::string read_number(const Node& node, T& value, const std::string& kind) {
     if (!is_plain(node)) return mismatch(node, kind);
@@ -58,7 +81,12 @@ std::string read_scalar(const Node& node, bool& value) {
 }
 
 std::string read_scalar(const Node& node, int64_t& value) {
-    return read_number(node, value, "an integer in decimal digits");
+    if (!is_plain(node)) return mismatch(node, "an integer in decimal digits");
+    Node plain = node;
+    plain.text = plain_integer(node.text);
+    const std::string why = read_number(plain, value, "an integer in decimal digits");
+    if (why.empty() || node.text.find_last_of("kKmMgG") + 1 != node.text.size()) return why;
+    return in_quotes(node.text) + " could count in thousands or in 1024s: write the digits, as in 524_288 or 2e9";
 }
 
 std::string read_scalar(const Node& node, double& value) {

@@ -316,7 +316,8 @@ TEST_F(Program, BadInputGetsOneLineAndItsCode) {
                  {"train c.yaml run.dir=c.yaml/x", 5, "c.yaml"},
                  {"eval runs", 4, "runs"},
                  {"sample c.yaml --tokens 0", 2, "tokens"},
-                 {"nonsense", 2, "subcommand"}};
+                 {"trian c.yaml", 2, "did you mean 'train'"},
+                 {"train", 2, "config is required"}};
     for (const auto& c : cases)
         for (const int ranks : {1, 2}) {
             if (ranks == 2 && std::string(c.arguments).rfind("train", 0) != 0) continue;

@@ -98,8 +98,36 @@ TEST(Load, UnknownKeysGetTheNearestKnownOne) {
 }
 
 TEST(Load, ValuesOfTheWrongType) {
-    for (auto text : {"two", "010", "-01", "0x10", "1_000", "1e6", "4.0", "4x", "+4", "'4'", "true", "[4]", "{a: 4}",
-                      "~", "", "99999999999999999999", "4 5"})
+    for (auto text : {"two",
+                      "010",
+                      "-01",
+                      "0x10",
+                      "10_00",
+                      "1_0000",
+                      "_100",
+                      "1__000",
+                      "100_",
+                      "1000_000",
+                      "0_100",
+                      "1e",
+                      "e3",
+                      "1e-3",
+                      "1.5e3",
+                      "1e99",
+                      "1e20",
+                      "1e3e3",
+                      "4.0",
+                      "4x",
+                      "+4",
+                      "'4'",
+                      "true",
+                      "[4]",
+                      "{a: 4}",
+                      "~",
+                      "",
+                      "512k",
+                      "99999999999999999999",
+                      "4 5"})
         expect_refused({std::string("model.layers=") + text}, "model.layers", "");
     for (auto text :
          {"x", "nan", ".nan", "inf", ".inf", "-inf", "0x1p3", "1,5", "1e999", "01.5", "'1'", "[1]", "1e", "+1"})
@@ -124,6 +152,10 @@ TEST(Load, NumbersAreReadToTheLastBit) {
     EXPECT_EQ(small({"optimizer.eps=4.9e-324"}).optimizer.eps, 4.9e-324);
     EXPECT_EQ(small({"model.rope.theta=1000000"}).model.rope.theta, 1e6);
     EXPECT_EQ(small({"run.seed=1099511627776"}).run.seed, int64_t{1} << 40);
+    EXPECT_EQ(small({"run.seed=1_099_511_627_776"}).run.seed, int64_t{1} << 40);
+    EXPECT_EQ(small({"run.seed=524_288"}).run.seed, 524288);
+    EXPECT_EQ(small({"run.seed=2e9"}).run.seed, 2'000'000'000);
+    expect_refused({"run.seed=512k"}, "run.seed", "thousands or in 1024s");
     EXPECT_EQ(small({"run.dir=007"}).run.dir, "007");
 }
 
