@@ -9,6 +9,7 @@
 #include "kernels/cpu/simd_math.h"
 #include "kernels/cpu/tile.h"
 #include "kernels/ops.h"
+#include "kernels/profile.h"
 
 namespace sluice {
 namespace {
@@ -143,6 +144,7 @@ struct BackwardBlock {
 template <class B>
 void attention_forward(Stream, typename B::T* out, typename B::A* lse, const typename B::T* q, const typename B::T* k,
                        const typename B::T* v, const int32_t* first, const AttentionShape& n) {
+    const Timed timed(__func__);
     using A = typename B::A;
     const int64_t blocks = (n.length + kBlock - 1) / kBlock, group = n.heads / n.kv_heads;
     const int64_t q_stride = n.heads * n.dim, k_stride = n.kv_heads * n.dim;
@@ -162,6 +164,7 @@ void attention_backward(Stream, typename B::T* dq, typename B::T* dk, typename B
                         const typename B::T* dout, const typename B::T* out, const typename B::A* lse,
                         const typename B::T* q, const typename B::T* k, const typename B::T* v, const int32_t* first,
                         const AttentionShape& n) {
+    const Timed timed(__func__);
     using A = typename B::A;
     const int64_t group = n.heads / n.kv_heads, q_stride = n.heads * n.dim, k_stride = n.kv_heads * n.dim, D = n.dim;
 #pragma omp parallel for schedule(dynamic)

@@ -1,12 +1,14 @@
 // Token embedding and rotary position embedding.
 #include "kernels/cpu/parallel.h"
 #include "kernels/ops.h"
+#include "kernels/profile.h"
 
 namespace sluice {
 
 template <class B>
 void embedding_forward(Stream, typename B::T* out, const int32_t* tokens, const typename B::T* table, int64_t rows,
                        int64_t width, int64_t first, int64_t vocab) {
+    const Timed timed(__func__);
     parallel_chunks(rows, width, [&](int64_t begin, int64_t end) {
         for (int64_t r = begin; r < end; r++) {
             const int64_t id = tokens[r] - first;
@@ -22,6 +24,7 @@ void embedding_forward(Stream, typename B::T* out, const int32_t* tokens, const 
 template <class B>
 void embedding_backward(Stream, typename B::T* dtable, const typename B::T* dout, const int32_t* tokens, int64_t rows,
                         int64_t width, int64_t first, int64_t vocab) {
+    const Timed timed(__func__);
     constexpr int64_t kChannels = 64;
 #pragma omp parallel for schedule(static) if (width > kChannels)
     for (int64_t begin = 0; begin < width; begin += kChannels) {
@@ -38,6 +41,7 @@ void embedding_backward(Stream, typename B::T* dtable, const typename B::T* dout
 template <class B>
 void rope(Stream, typename B::T* x, const typename B::A* cos, const typename B::A* sin, int64_t sequences,
           int64_t length, int64_t heads, int64_t dim, int direction) {
+    const Timed timed(__func__);
     using A = typename B::A;
     const int64_t half = dim / 2;
     parallel_chunks(sequences * length, heads * dim, [&](int64_t begin, int64_t end) {

@@ -4,6 +4,7 @@
 #include "kernels/cpu/simd_math.h"
 #include "kernels/gate_math.h"
 #include "kernels/ops.h"
+#include "kernels/profile.h"
 
 namespace sluice {
 namespace {
@@ -18,6 +19,7 @@ A logistic(A x) {
 template <class B>
 void gate_forward(Stream, typename B::T* out, const typename B::T* y, const typename B::T* s, const GateShape& n,
                   Activation act, Combine how) {
+    const Timed timed(__func__);
     using A = typename B::A;
     with_gate(act, how, [&](auto a, auto c) {
         parallel_chunks(n.rows, n.heads * n.channels, [&](int64_t begin, int64_t end) {
@@ -70,6 +72,7 @@ static void gate_backward_row(typename B::T* dy, typename B::A* ds, const typena
 template <class B>
 void gate_backward(Stream, typename B::T* dy, typename B::T* ds, const typename B::T* dout, const typename B::T* y,
                    const typename B::T* s, const GateShape& n, Activation act, Combine how, Into into) {
+    const Timed timed(__func__);
     using A = typename B::A;
     using T = typename B::T;
     const int64_t width = n.heads * n.channels, scores = n.score_heads() * n.score_channels();
@@ -88,6 +91,7 @@ void gate_backward(Stream, typename B::T* dy, typename B::T* ds, const typename 
 template <class B>
 void head_mean_forward(Stream, typename B::T* mean, const typename B::T* s, int64_t rows, int64_t heads,
                        int64_t channels, int64_t of) {
+    const Timed timed(__func__);
     using A = typename B::A;
     parallel_chunks(rows, heads * channels, [&](int64_t begin, int64_t end) {
         for (int64_t r = begin; r < end; r++)
@@ -102,6 +106,7 @@ void head_mean_forward(Stream, typename B::T* mean, const typename B::T* s, int6
 template <class B>
 void head_mean_backward(Stream, typename B::T* ds, const typename B::T* dmean, int64_t rows, int64_t heads,
                         int64_t channels, int64_t of, Into into) {
+    const Timed timed(__func__);
     using A = typename B::A;
     const A keep = into == Into::add ? A(1) : A(0);
     parallel_chunks(rows, heads * channels, [&](int64_t begin, int64_t end) {

@@ -1,29 +1,23 @@
 // Linear maps. In float oneDNN multiplies (the fastest of the libraries measured); in double the loops below are the
 // definition.
-#include <array>
 #include <map>
 #include <oneapi/dnnl/dnnl.hpp>
+#include <vector>
 
 #include "base/check.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/ops.h"
+#include "kernels/profile.h"
 
 namespace sluice {
 namespace {
 
-// C (m, n) = or += A (m, k) B (k, n); A is stored as (k, m) or B as (n, k) where transposed.
-struct Gemm {
-    int64_t m, n, k;
-    bool transpose_a, transpose_b;
-    Into into;
-};
-
 // ---------------------------------------------------------------- double: plain loops
-void gemm(double* c, const double* a, const double* b, const Gemm& g) {
+void gemm(double* c, const double* a, const double* b, const GemmShape& g) {
     parallel_chunks(g.m, g.n * g.k, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; i++) {
             double* row = c + i * g.n;
-            if (g.into == Into::overwrite) std::fill(row, row + g.n, 0.0);
+            if (!g.add) std::fill(row, row + g.n, 0.0);
             for (int64_t j = 0; j < g.n && g.transpose_b; j++) {
                 double sum = 0;
                 for (int64_t l = 0; l < g.k; l++) sum += a[g.transpose_a ? l * g.m + i : i * g.k + l] * b[j * g.k + l];
@@ -40,7 +34,7 @@ void gemm(double* c, const double* a, const double* b, const Gemm& g) {
 
 // ---------------------------------------------------------------- float: oneDNN
 // A matmul is made once a shape and thread (ranks may be threads of one process) and used again.
-dnnl::matmul make_matmul(const dnnl::engine& engine, const Gemm& g) {
+dnnl::matmul make_matmul(const dnnl::engine& engine, const GemmShape& g) {
     using Memory = dnnl::memory;
     const auto type = Memory::data_type::f32;
     const auto strides = [](int64_t rows, int64_t columns, bool transposed) {
@@ -50,7 +44,7 @@ dnnl::matmul make_matmul(const dnnl::engine& engine, const Gemm& g) {
     const Memory::desc b({g.k, g.n}, type, strides(g.k, g.n, g.transpose_b));
     const Memory::desc c({g.m, g.n}, type, strides(g.m, g.n, false));
     dnnl::primitive_attr attributes;
-    if (g.into == Into::add) {
+    if (g.add) {
         dnnl::post_ops sum;
         sum.append_sum(1.0f);
         attributes.set_post_ops(sum);
@@ -63,12 +57,12 @@ struct Prepared {
     dnnl::memory a, b, c;
 };
 
-void gemm(float* c, const float* a, const float* b, const Gemm& g) {
+void gemm(float* c, const float* a, const float* b, const GemmShape& g) {
+    count_gemm(g);
     thread_local dnnl::engine engine(dnnl::engine::kind::cpu, 0);
     thread_local dnnl::stream stream(engine);
-    thread_local std::map<std::array<int64_t, 6>, Prepared> prepared;
-    const std::array<int64_t, 6> key{g.m, g.n, g.k, g.transpose_a, g.transpose_b, int64_t(g.into)};
-    auto it = prepared.find(key);
+    thread_local std::map<GemmShape, Prepared> prepared;
+    auto it = prepared.find(g);
     if (it == prepared.end()) {
         const dnnl::matmul made = make_matmul(engine, g);
         const auto memory = [&](const_dnnl_primitive_desc_t desc, dnnl_query_t which) {
@@ -76,8 +70,8 @@ void gemm(float* c, const float* a, const float* b, const Gemm& g) {
         };
         const auto desc = made.get_primitive_desc();
         it = prepared
-                 .emplace(key, Prepared{made, memory(desc, dnnl_query_src_md), memory(desc, dnnl_query_weights_md),
-                                        memory(desc, dnnl_query_dst_md)})
+                 .emplace(g, Prepared{made, memory(desc, dnnl_query_src_md), memory(desc, dnnl_query_weights_md),
+                                      memory(desc, dnnl_query_dst_md)})
                  .first;
     }
     Prepared& p = it->second;
@@ -91,9 +85,10 @@ void gemm(float* c, const float* a, const float* b, const Gemm& g) {
 }
 
 // Ragged products have another shape every time: no primitive is made for them.
-void ragged_gemm(double* c, const double* a, const double* b, const Gemm& g) { gemm(c, a, b, g); }
-void ragged_gemm(float* c, const float* a, const float* b, const Gemm& g) {
-    const float beta = g.into == Into::add ? 1 : 0;
+void ragged_gemm(double* c, const double* a, const double* b, const GemmShape& g) { gemm(c, a, b, g); }
+void ragged_gemm(float* c, const float* a, const float* b, const GemmShape& g) {
+    count_gemm(g);
+    const float beta = g.add ? 1 : 0;
     const auto status = dnnl_sgemm(g.transpose_a ? 'T' : 'N', g.transpose_b ? 'T' : 'N', g.m, g.n, g.k, 1.0f, a,
                                    g.transpose_a ? g.m : g.k, b, g.transpose_b ? g.k : g.n, beta, c, g.n);
     check(status == dnnl_success, "dnnl_sgemm");
@@ -101,60 +96,79 @@ void ragged_gemm(float* c, const float* a, const float* b, const Gemm& g) {
 
 }  // namespace
 
+double measure_gemm(const GemmShape& g) {
+    const std::vector<float> a(size_t(g.m * g.k), 0.5f), b(size_t(g.k * g.n), 0.25f);
+    std::vector<float> c(size_t(g.m * g.n));
+    double best = 1e30;
+    for (int i = 0; i < 4; i++) {  // the first prepares
+        const auto start = std::chrono::steady_clock::now();
+        gemm(c.data(), a.data(), b.data(), g);
+        const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+        if (i > 0) best = std::min(best, took.count());
+    }
+    return best;
+}
+
 // ---------------------------------------------------------------- ops
 template <class B>
 void linear_forward(Stream, typename B::T* y, const typename B::T* x, const typename B::T* w, int64_t rows, int64_t in,
                     int64_t out) {
-    if (rows > 0 && out > 0) gemm(y, x, w, {rows, out, in, false, true, Into::overwrite});
+    const Timed timed(__func__);
+    if (rows > 0 && out > 0) gemm(y, x, w, {rows, out, in, false, true, false});
 }
 
 template <class B>
 void linear_backward_input(Stream, typename B::T* dx, const typename B::T* dy, const typename B::T* w, int64_t rows,
                            int64_t in, int64_t out, Into into) {
+    const Timed timed(__func__);
     if (out == 0 && into == Into::overwrite) std::fill(dx, dx + rows * in, typename B::T(0));
-    if (rows > 0 && out > 0) gemm(dx, dy, w, {rows, in, out, false, false, into});
+    if (rows > 0 && out > 0) gemm(dx, dy, w, {rows, in, out, false, false, into == Into::add});
 }
 
 template <class B>
 void linear_backward_weight(Stream, typename B::T* dw, const typename B::T* dy, const typename B::T* x, int64_t rows,
                             int64_t in, int64_t out) {
-    if (rows > 0 && out > 0) gemm(dw, dy, x, {out, in, rows, true, false, Into::add});
+    const Timed timed(__func__);
+    if (rows > 0 && out > 0) gemm(dw, dy, x, {out, in, rows, true, false, true});
 }
 
 template <class B>
 void grouped_linear_forward(Stream, typename B::T* y, const typename B::T* x, const typename B::T* w,
                             const GroupedShape& n) {
+    const Timed timed(__func__);
     for (int64_t e = 0; e < n.experts; e++) {
         const int64_t at = n.offsets[e], rows = n.offsets[e + 1] - at;
         if (rows > 0)
-            ragged_gemm(y + at * n.out, x + at * n.in, w + e * n.out * n.in,
-                        {rows, n.out, n.in, false, true, Into::overwrite});
+            ragged_gemm(y + at * n.out, x + at * n.in, w + e * n.out * n.in, {rows, n.out, n.in, false, true, false});
     }
 }
 
 template <class B>
 void grouped_linear_backward_input(Stream, typename B::T* dx, const typename B::T* dy, const typename B::T* w,
                                    const GroupedShape& n, Into into) {
+    const Timed timed(__func__);
     for (int64_t e = 0; e < n.experts; e++) {
         const int64_t at = n.offsets[e], rows = n.offsets[e + 1] - at;
         if (rows > 0)
-            ragged_gemm(dx + at * n.in, dy + at * n.out, w + e * n.out * n.in, {rows, n.in, n.out, false, false, into});
+            ragged_gemm(dx + at * n.in, dy + at * n.out, w + e * n.out * n.in,
+                        {rows, n.in, n.out, false, false, into == Into::add});
     }
 }
 
 template <class B>
 void grouped_linear_backward_weight(Stream, typename B::T* dw, const typename B::T* dy, const typename B::T* x,
                                     const GroupedShape& n) {
+    const Timed timed(__func__);
     for (int64_t e = 0; e < n.experts; e++) {
         const int64_t at = n.offsets[e], rows = n.offsets[e + 1] - at;
         if (rows > 0)
-            ragged_gemm(dw + e * n.out * n.in, dy + at * n.out, x + at * n.in,
-                        {n.out, n.in, rows, true, false, Into::add});
+            ragged_gemm(dw + e * n.out * n.in, dy + at * n.out, x + at * n.in, {n.out, n.in, rows, true, false, true});
     }
 }
 
 template <class B>
 void bias_forward(Stream, typename B::T* y, const typename B::T* bias, int64_t rows, int64_t width) {
+    const Timed timed(__func__);
     parallel_chunks(rows, width, [&](int64_t begin, int64_t end) {
         for (int64_t r = begin; r < end; r++)
 #pragma omp simd
@@ -164,6 +178,7 @@ void bias_forward(Stream, typename B::T* y, const typename B::T* bias, int64_t r
 
 template <class B>
 void bias_backward(Stream, typename B::T* db, const typename B::T* dy, int64_t rows, int64_t width) {
+    const Timed timed(__func__);
     using A = typename B::A;
     sum_rows<typename B::T, A>(db, rows, width, [&](int64_t r, A* partial) {
 #pragma omp simd

@@ -4,12 +4,14 @@
 
 #include "kernels/cpu/parallel.h"
 #include "kernels/ops.h"
+#include "kernels/profile.h"
 
 namespace sluice {
 
 template <class B>
 void rmsnorm_forward(Stream, typename B::T* y, typename B::A* rstd, const typename B::T* x, const typename B::T* w,
                      int64_t rows, int64_t width, double eps) {
+    const Timed timed(__func__);
     using A = typename B::A;
     parallel_chunks(rows, width, [&](int64_t begin, int64_t end) {
         for (int64_t r = begin; r < end; r++) {
@@ -28,6 +30,7 @@ void rmsnorm_forward(Stream, typename B::T* y, typename B::A* rstd, const typena
 template <class B>
 void rmsnorm_backward(Stream, typename B::T* dx, typename B::T* dw, const typename B::T* dy, const typename B::T* x,
                       const typename B::T* w, const typename B::A* rstd, int64_t rows, int64_t width, Into into) {
+    const Timed timed(__func__);
     using A = typename B::A;
     using T = typename B::T;
     sum_rows<T, A>(dw, rows, width, [&](int64_t r, A* partial) {

@@ -226,9 +226,9 @@ TEST(Tokenize, KilledLeavesNothingThatLooksComplete) {
     const std::string command = std::string("'") + SLUICE_DATA_PROGRAM + "' tokenize --out '" +
                                 (folder / "out").string() + "' --shard-tokens 20000 '" + (folder / "c.jsonl").string() +
                                 "' >/dev/null 2>&1";
-    int killed = 0;
+    int killed = 0;  // by timeout, which in the foreground waits until its child is gone, and with it its lock
     for (int ms = 5; ms < 2000; ms = ms * 5 / 4) {
-        const int status = std::system(("timeout -s KILL 0." +
+        const int status = std::system(("timeout --foreground -s KILL 0." +
                                         std::string(ms < 10    ? "00"
                                                     : ms < 100 ? "0"
                                                                : "") +
