@@ -48,57 +48,74 @@ A* scratch(size_t count) {
     return memory.data();
 }
 
-// transposed (dim, kBlock) = rows (count, dim).
+// transposed (dim, kBlock) = rows (count, dim) times scale, zero beyond count.
 template <class A>
-void transpose(A* transposed, const HeadView<const A>& x, int64_t t, int64_t count, int64_t dim) {
+void transpose(A* transposed, const HeadView<const A>& x, int64_t t, int64_t count, int64_t dim, A scale) {
+    if (count < kBlock) std::fill(transposed, transposed + dim * kBlock, A(0));
     for (int64_t j = 0; j < count; j++)
-        for (int64_t d = 0; d < dim; d++) transposed[d * kBlock + j] = x.row(t + j)[d];
+        for (int64_t d = 0; d < dim; d++) transposed[d * kBlock + j] = x.row(t + j)[d] * scale;
 }
 
-// p (rows, kBlock) = scaled scores of queries q0.. against keys k0.., -inf where unseen.
-template <class A>
-void scores(A* p, const HeadView<const A>& q, int64_t q0, int64_t rows, const A* k_transposed, int64_t k0, int64_t keys,
-            const AttentionShape& n, const Sight& sight) {
-    std::fill(p, p + rows * kBlock, A(0));
-    tile_product(p, kBlock, q.row(q0), q.stride, int64_t{1}, k_transposed, kBlock, rows, keys, n.dim);
-    for (int64_t i = 0; i < rows; i++) {
-        const int64_t low = std::clamp<int64_t>(sight.begin(q0 + i) - k0, 0, keys);
-        const int64_t high = std::clamp<int64_t>(q0 + i + 1 - k0, 0, keys);
-        A* row = p + i * kBlock;
-        for (int64_t j = 0; j < keys; j++)
-            row[j] = j >= low && j < high ? row[j] * A(n.scale) : -std::numeric_limits<A>::infinity();
+// Whether queries q0.. see all keys k0.., and which each sees otherwise.
+struct Seen {
+    const Sight& sight;
+    int64_t q0, rows, k0, keys;
+
+    bool all() const {
+        if (k0 + keys > q0 + 1) return false;
+        for (int64_t i = 0; i < rows; i++)
+            if (sight.begin(q0 + i) > k0) return false;
+        return true;
     }
-}
+    int64_t low(int64_t i) const { return std::clamp<int64_t>(sight.begin(q0 + i) - k0, 0, keys); }
+    int64_t high(int64_t i) const { return std::clamp<int64_t>(q0 + i + 1 - k0, 0, keys); }
+};
 
 // ---------------------------------------------------------------- forward
+// Scores stand as (keys, queries): the queries are transposed once, and maxima and sums go along with them in vectors.
 template <class A>
 void forward_block(const HeadView<A>& out, A* lse, const HeadView<const A>& q, const HeadView<const A>& k,
                    const HeadView<const A>& v, int64_t q0, const AttentionShape& n, const Sight& sight) {
+    constexpr A kNone = -std::numeric_limits<A>::infinity();
     const int64_t rows = std::min(kBlock, n.length - q0), D = n.dim;
     A* p = scratch<A>(size_t(kBlock * kBlock + 2 * kBlock * D));
-    A *k_transposed = p + kBlock * kBlock, *sum = k_transposed + kBlock * D;
-    A largest[kBlock], total[kBlock];
-    std::fill(largest, largest + rows, -std::numeric_limits<A>::infinity());
-    std::fill(total, total + rows, A(0));
+    A *q_transposed = p + kBlock * kBlock, *sum = q_transposed + kBlock * D;
+    A largest[kBlock], total[kBlock], base[kBlock], shrink[kBlock];
+    std::fill(largest, largest + kBlock, kNone);
+    std::fill(total, total + kBlock, A(0));
     std::fill(sum, sum + rows * D, A(0));
+    transpose(q_transposed, q, q0, rows, D, A(n.scale));
     for (int64_t k0 = sight.begin(q0, rows) / kBlock * kBlock; k0 < q0 + rows; k0 += kBlock) {
         const int64_t keys = std::min(kBlock, q0 + rows - k0);
-        transpose(k_transposed, k, k0, keys, D);
-        scores(p, q, q0, rows, k_transposed, k0, keys, n, sight);
-        for (int64_t i = 0; i < rows; i++) {
-            A *row = p + i * kBlock, peak = largest[i], added = 0;
-#pragma omp simd reduction(max : peak)
-            for (int64_t j = 0; j < keys; j++) peak = row[j] > peak ? row[j] : peak;
-            const A base = peak == -std::numeric_limits<A>::infinity() ? A(0) : peak;  // nothing seen yet
-            const A shrink = fast_exp(largest[i] - base);
-#pragma omp simd reduction(+ : added)
-            for (int64_t j = 0; j < keys; j++) added += row[j] = fast_exp(row[j] - base);
+        std::fill(p, p + keys * kBlock, A(0));
+        tile_product(p, kBlock, k.row(k0), k.stride, int64_t{1}, q_transposed, kBlock, keys, kBlock, D);
+        if (const Seen seen{sight, q0, rows, k0, keys}; !seen.all())
+            for (int64_t i = 0; i < rows; i++) {
+                for (int64_t j = 0; j < seen.low(i); j++) p[j * kBlock + i] = kNone;
+                for (int64_t j = seen.high(i); j < keys; j++) p[j * kBlock + i] = kNone;
+            }
+        for (int64_t i = 0; i < kBlock; i++) base[i] = largest[i];
+        for (int64_t j = 0; j < keys; j++)
 #pragma omp simd
-            for (int64_t d = 0; d < D; d++) sum[i * D + d] *= shrink;
-            total[i] = total[i] * shrink + added;
+            for (int64_t i = 0; i < kBlock; i++) base[i] = p[j * kBlock + i] > base[i] ? p[j * kBlock + i] : base[i];
+        for (int64_t i = 0; i < kBlock; i++) {
+            const A peak = base[i];
+            base[i] = peak == kNone ? A(0) : peak;  // nothing seen yet
+            shrink[i] = fast_exp(largest[i] - base[i]);
+            total[i] *= shrink[i];
             largest[i] = peak;
         }
-        tile_product(sum, D, p, kBlock, int64_t{1}, v.row(k0), v.stride, rows, D, keys);
+        for (int64_t j = 0; j < keys; j++)
+#pragma omp simd
+            for (int64_t i = 0; i < kBlock; i++) {
+                const A e = fast_exp(p[j * kBlock + i] - base[i]);
+                p[j * kBlock + i] = e;
+                total[i] += e;
+            }
+        for (int64_t i = 0; i < rows; i++)
+#pragma omp simd
+            for (int64_t d = 0; d < D; d++) sum[i * D + d] *= shrink[i];
+        tile_product(sum, D, p, int64_t{1}, kBlock, v.row(k0), v.stride, rows, D, keys);
     }
     for (int64_t i = 0; i < rows; i++) {
         lse[q0 + i] = largest[i] + std::log(total[i]);
@@ -121,12 +138,19 @@ struct BackwardBlock {
              int64_t q0) const {
         const int64_t rows = std::min(kBlock, n.length - q0), D = n.dim;
         if (sight.begin(q0, rows) >= k0 + keys) return;
-        scores(p, q, q0, rows, k_transposed, k0, keys, n, sight);
+        const Seen seen{sight, q0, rows, k0, keys};
+        std::fill(p, p + rows * kBlock, A(0));
         std::fill(dp, dp + rows * kBlock, A(0));
+        tile_product(p, kBlock, q.row(q0), q.stride, int64_t{1}, k_transposed, kBlock, rows, keys, D);
         tile_product(dp, kBlock, dout.row(q0), dout.stride, int64_t{1}, v_transposed, kBlock, rows, keys, D);
+        const bool all = seen.all();
         for (int64_t i = 0; i < rows; i++) {
             A *row = p + i * kBlock, *drow = dp + i * kBlock;
             const A log_sum = lse[q0 + i], mean = delta[q0 + i];
+            if (!all) {
+                std::fill(row, row + seen.low(i), -std::numeric_limits<A>::infinity());
+                std::fill(row + seen.high(i), row + keys, -std::numeric_limits<A>::infinity());
+            }
 #pragma omp simd
             for (int64_t j = 0; j < keys; j++) {
                 row[j] = fast_exp(row[j] - log_sum);
@@ -187,8 +211,8 @@ void attention_backward(Stream, typename B::T* dq, typename B::T* dk, typename B
         const HeadView<const A> keys_view{k + at_kv, k_stride}, values{v + at_kv, k_stride};
         for (int64_t k0 = 0; k0 < n.length; k0 += kBlock) {
             const int64_t keys = std::min(kBlock, n.length - k0);
-            transpose(k_transposed, keys_view, k0, keys, D);
-            transpose(v_transposed, values, k0, keys, D);
+            transpose(k_transposed, keys_view, k0, keys, D, A(n.scale));
+            transpose(v_transposed, values, k0, keys, D, A(1));
             std::fill(dk_block, dk_block + 2 * kBlock * D, A(0));
             for (int64_t h = kv * group; h < (kv + 1) * group; h++) {
                 const int64_t at = token * q_stride + h * D, row = (s * n.heads + h) * n.length;

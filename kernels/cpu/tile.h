@@ -1,52 +1,63 @@
-// Products of small tiles that fit the cache, for attention: rows of C are built in registers, 4 at a time, 32 columns
-// wide, so that each load of B serves four rows.
+// Products of small tiles that fit the cache, for attention: a strip of C is built in registers, kStripRows rows of two
+// vectors, so that each load of B serves all rows and the sums hide the latency of multiply-add.
 #pragma once
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 
 namespace sluice {
 
-// One strip: c (rows <= R, width <= W) += a (rows, k) b (k, width). Strides are row strides in elements.
-template <int R, int W, class A>
+#ifdef __AVX512F__
+constexpr int kVectorBytes = 64, kStripRows = 8;  // of 32 registers
+#else
+constexpr int kVectorBytes = 32, kStripRows = 4;  // of 16
+#endif
+
+// c (Rows, Vectors * V) += a (Rows, k) b (k, Vectors * V), V the elements of a vector.
+template <int Rows, int Vectors, class A>
 inline void tile_strip(A* c, int64_t c_stride, const A* a, int64_t a_row, int64_t a_column, const A* b,
                        int64_t b_stride, int64_t k) {
-    A sum[R][W];
-    for (int r = 0; r < R; r++)
-#pragma omp simd
-        for (int j = 0; j < W; j++) sum[r][j] = c[r * c_stride + j];
-    for (int64_t l = 0; l < k; l++)
-        for (int r = 0; r < R; r++) {
+    typedef A Vector __attribute__((vector_size(kVectorBytes)));
+    constexpr int V = kVectorBytes / int(sizeof(A));
+    Vector sum[Rows][Vectors], row[Vectors];
+    for (int r = 0; r < Rows; r++)
+        for (int j = 0; j < Vectors; j++) std::memcpy(&sum[r][j], c + r * c_stride + j * V, sizeof(Vector));
+    for (int64_t l = 0; l < k; l++) {
+        for (int j = 0; j < Vectors; j++) std::memcpy(&row[j], b + l * b_stride + j * V, sizeof(Vector));
+        for (int r = 0; r < Rows; r++) {
             const A x = a[r * a_row + l * a_column];
-#pragma omp simd
-            for (int j = 0; j < W; j++) sum[r][j] += x * b[l * b_stride + j];
+            for (int j = 0; j < Vectors; j++) sum[r][j] += x * row[j];
         }
-    for (int r = 0; r < R; r++)
-#pragma omp simd
-        for (int j = 0; j < W; j++) c[r * c_stride + j] = sum[r][j];
+    }
+    for (int r = 0; r < Rows; r++)
+        for (int j = 0; j < Vectors; j++) std::memcpy(c + r * c_stride + j * V, &sum[r][j], sizeof(Vector));
+}
+
+template <int Rows, class A>
+inline void tile_rows(A* c, int64_t c_stride, const A* a, int64_t a_row, int64_t a_column, const A* b, int64_t b_stride,
+                      int64_t n, int64_t k) {
+    constexpr int64_t V = kVectorBytes / int64_t(sizeof(A));
+    int64_t j = 0;
+    for (; j + 2 * V <= n; j += 2 * V) tile_strip<Rows, 2>(c + j, c_stride, a, a_row, a_column, b + j, b_stride, k);
+    if (j + V <= n) {
+        tile_strip<Rows, 1>(c + j, c_stride, a, a_row, a_column, b + j, b_stride, k);
+        j += V;
+    }
+    for (int r = 0; r < Rows && j < n; r++)
+        for (int64_t l = 0; l < k; l++) {
+            const A x = a[r * a_row + l * a_column];
+            for (int64_t i = j; i < n; i++) c[r * c_stride + i] += x * b[l * b_stride + i];
+        }
 }
 
 // c (m, n) += a (m, k) b (k, n), a read at [i * a_row + l * a_column] so that it may be transposed.
 template <class A>
 void tile_product(A* c, int64_t c_stride, const A* a, int64_t a_row, int64_t a_column, const A* b, int64_t b_stride,
                   int64_t m, int64_t n, int64_t k) {
-    constexpr int W = 32;
     int64_t i = 0;
-    for (; i + 4 <= m; i += 4) {
-        int64_t j = 0;
-        for (; j + W <= n; j += W)
-            tile_strip<4, W>(c + i * c_stride + j, c_stride, a + i * a_row, a_row, a_column, b + j, b_stride, k);
-        for (; j + 8 <= n; j += 8)
-            tile_strip<4, 8>(c + i * c_stride + j, c_stride, a + i * a_row, a_row, a_column, b + j, b_stride, k);
-        for (; j < n; j++)
-            tile_strip<4, 1>(c + i * c_stride + j, c_stride, a + i * a_row, a_row, a_column, b + j, b_stride, k);
-    }
-    for (; i < m; i++) {
-        int64_t j = 0;
-        for (; j + W <= n; j += W)
-            tile_strip<1, W>(c + i * c_stride + j, c_stride, a + i * a_row, a_row, a_column, b + j, b_stride, k);
-        for (; j < n; j++)
-            tile_strip<1, 1>(c + i * c_stride + j, c_stride, a + i * a_row, a_row, a_column, b + j, b_stride, k);
-    }
+    for (; i + kStripRows <= m; i += kStripRows)
+        tile_rows<kStripRows>(c + i * c_stride, c_stride, a + i * a_row, a_row, a_column, b, b_stride, n, k);
+    for (; i < m; i++) tile_rows<1>(c + i * c_stride, c_stride, a + i * a_row, a_row, a_column, b, b_stride, n, k);
 }
 
 }  // namespace sluice
