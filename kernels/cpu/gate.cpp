@@ -9,10 +9,8 @@
 namespace sluice {
 namespace {
 
-template <class A>
-A logistic(A x) {
-    return fast_logistic(x);
-}
+// A function object: a pointer to a function would keep loops from being vectorised.
+constexpr auto logistic = [](auto x) { return fast_logistic(x); };
 
 }  // namespace
 
@@ -27,13 +25,13 @@ void gate_forward(Stream, typename B::T* out, const typename B::T* y, const type
                 const auto* score = s + row / n.heads * n.stride.row + row % n.heads * n.stride.head;
                 const int64_t at = row * n.channels;
                 if (n.stride.channel == 0) {
-                    const A g = a.value(A(*score), logistic<A>);
+                    const A g = a.value(A(*score), logistic);
 #pragma omp simd
                     for (int64_t k = 0; k < n.channels; k++) out[at + k] = c.value(A(y[at + k]), g);
                 } else {
 #pragma omp simd
                     for (int64_t k = 0; k < n.channels; k++)
-                        out[at + k] = c.value(A(y[at + k]), a.value(A(score[k]), logistic<A>));
+                        out[at + k] = c.value(A(y[at + k]), a.value(A(score[k]), logistic));
                 }
             }
         });
@@ -49,7 +47,7 @@ static void gate_backward_row(typename B::T* dy, typename B::A* ds, const typena
     for (int64_t h = 0; h < n.heads; h++) {
         const int64_t at = h * n.channels, score = h * n.stride.head;
         if (n.stride.channel == 0) {
-            const A g = a.value(A(s[score]), logistic<A>);
+            const A g = a.value(A(s[score]), logistic);
             A sum = 0;
 #pragma omp simd reduction(+ : sum)
             for (int64_t k = 0; k < n.channels; k++) {
@@ -57,13 +55,13 @@ static void gate_backward_row(typename B::T* dy, typename B::A* ds, const typena
                 sum += c.dg(d, A(y[at + k]));
                 dy[at + k] = c.dy(d, g);
             }
-            ds[score] += sum * a.slope(A(s[score]), logistic<A>);
+            ds[score] += sum * a.slope(A(s[score]), logistic);
         } else {
 #pragma omp simd
             for (int64_t k = 0; k < n.channels; k++) {
                 const A d = dout[at + k], x = s[score + k];
-                ds[score + k] += c.dg(d, A(y[at + k])) * a.slope(x, logistic<A>);
-                dy[at + k] = c.dy(d, a.value(x, logistic<A>));
+                ds[score + k] += c.dg(d, A(y[at + k])) * a.slope(x, logistic);
+                dy[at + k] = c.dy(d, a.value(x, logistic));
             }
         }
     }

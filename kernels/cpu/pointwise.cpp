@@ -17,10 +17,8 @@ void each(int64_t count, F f) {
     });
 }
 
-template <class A>
-A logistic(A x) {
-    return fast_logistic(x);
-}
+// A function object: a pointer to a function would keep loops from being vectorised.
+constexpr auto logistic = [](auto x) { return fast_logistic(x); };
 
 }  // namespace
 
@@ -28,7 +26,7 @@ template <class B>
 void activation_forward(Stream, typename B::T* y, const typename B::T* x, int64_t count, Activation act) {
     const Timed timed(__func__);
     using A = typename B::A;
-    with_activation(act, [&](auto a) { each(count, [&](int64_t i) { y[i] = a.value(A(x[i]), logistic<A>); }); });
+    with_activation(act, [&](auto a) { each(count, [&](int64_t i) { y[i] = a.value(A(x[i]), logistic); }); });
 }
 
 template <class B>
@@ -37,7 +35,7 @@ void activation_backward(Stream, typename B::T* dx, const typename B::T* dy, con
     const Timed timed(__func__);
     using A = typename B::A;
     with_activation(act,
-                    [&](auto a) { each(count, [&](int64_t i) { dx[i] = dy[i] * a.slope(A(x[i]), logistic<A>); }); });
+                    [&](auto a) { each(count, [&](int64_t i) { dx[i] = dy[i] * a.slope(A(x[i]), logistic); }); });
 }
 
 template <class B>
