@@ -34,8 +34,7 @@ void activation_backward(Stream, typename B::T* dx, const typename B::T* dy, con
                          Activation act) {
     const Timed timed(__func__);
     using A = typename B::A;
-    with_activation(act,
-                    [&](auto a) { each(count, [&](int64_t i) { dx[i] = dy[i] * a.slope(A(x[i]), logistic); }); });
+    with_activation(act, [&](auto a) { each(count, [&](int64_t i) { dx[i] = dy[i] * a.slope(A(x[i]), logistic); }); });
 }
 
 template <class B>
