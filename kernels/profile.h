@@ -7,15 +7,9 @@
 #include <map>
 #include <string>
 
-namespace sluice {
+#include "kernels/gemm.h"
 
-// C (m, n) = or += A (m, k) B (k, n); A is stored as (k, m), or B as (n, k), where transposed.
-struct GemmShape {
-    int64_t m, n, k;
-    bool transpose_a, transpose_b, add;
-    auto operator<=>(const GemmShape&) const = default;
-    double flops() const { return 2.0 * double(m) * double(n) * double(k); }
-};
+namespace sluice {
 
 struct OpTime {
     int64_t calls = 0;
@@ -42,8 +36,5 @@ class Timed {
     std::chrono::steady_clock::time_point start_;
 };
 void count_gemm(const GemmShape& shape);
-
-// Seconds that the library takes for one such product in float, the least of several.
-double measure_gemm(const GemmShape& shape);
 
 }  // namespace sluice

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Training steps of a dense Sluice config's model in PyTorch, as its users would write it, for scripts/bench:
+"""Training steps of a Sluice config's model in PyTorch, as its users would write it, for scripts/bench:
     bench_pytorch.py CONFIG.json [--compile] [--steps N]
-CONFIG.json is what `sluice config CONFIG --json` prints. Prints one JSON object with the median of the steps' seconds. fp32,
-scaled_dot_product_attention, fused AdamW, clip by norm; threads by OMP_NUM_THREADS."""
+CONFIG.json is what `sluice config CONFIG --json` prints. Prints one JSON object with the median of the steps' seconds. fp32, or
+autocast to bf16 with train.precision bf16; scaled_dot_product_attention, experts over tokens sorted by pick, fused AdamW, clip by
+norm; threads by OMP_NUM_THREADS."""
 import argparse
 import json
 import os
@@ -43,18 +44,55 @@ class Attention(nn.Module):
         return self.output(y)
 
 
-class Block(nn.Module):
+class SwiGlu(nn.Module):
     def __init__(self, m):
         super().__init__()
         width, inner = m["hidden"], m["ffn"]["hidden"]
+        self.up, self.gate, self.down = (nn.Linear(*s, bias=False) for s in ((width, inner), (width, inner), (inner, width)))
+
+    def forward(self, x):
+        return self.down(F.silu(self.gate(x)) * self.up(x)), 0
+
+
+class Experts(nn.Module):
+    def __init__(self, m):
+        super().__init__()
+        width, self.moe = m["hidden"], m["moe"]
+        experts, inner = self.moe["experts"], self.moe["hidden"]
+        self.router = nn.Linear(width, experts, bias=False)
+        self.gate, self.up = (nn.Parameter(torch.empty(experts, inner, width)) for _ in range(2))
+        self.down = nn.Parameter(torch.empty(experts, width, inner))
+
+    def forward(self, sequences):
+        x, experts, top_k = sequences.flatten(0, 1), self.moe["experts"], self.moe["top_k"]
+        logits = self.router(x).float()
+        probs = logits.softmax(-1)
+        weights, picks = probs.topk(top_k)
+        if self.moe["norm_top_k"]:
+            weights = weights / weights.sum(-1, keepdim=True)
+        order = picks.flatten().argsort(stable=True)
+        counts = picks.flatten().bincount(minlength=experts)
+        parts = x[order // top_k].split(counts.tolist())
+        y = torch.cat([F.linear(F.silu(F.linear(part, self.gate[e])) * F.linear(part, self.up[e]), self.down[e])
+                       for e, part in enumerate(parts)])
+        out = torch.zeros_like(x).index_add(0, order // top_k, (y * weights.flatten()[order, None]).to(x.dtype))
+        balance = experts * (counts / counts.sum() * probs.mean(0)).sum()
+        z = logits.logsumexp(-1).square().mean()
+        return out.view_as(sequences), self.moe["balance_coef"] * balance + self.moe["z_coef"] * z
+
+
+class Block(nn.Module):
+    def __init__(self, m):
+        super().__init__()
+        width = m["hidden"]
         self.attention_norm, self.ffn_norm = nn.RMSNorm(width, m["norm_eps"]), nn.RMSNorm(width, m["norm_eps"])
         self.attention = Attention(m)
-        self.up, self.gate, self.down = (nn.Linear(*s, bias=False) for s in ((width, inner), (width, inner), (inner, width)))
+        self.ffn = Experts(m) if m["moe"]["experts"] else SwiGlu(m)
 
     def forward(self, x, cos, sin):
         x = x + self.attention(self.attention_norm(x), cos, sin)
-        h = self.ffn_norm(x)
-        return x + self.down(F.silu(self.gate(h)) * self.up(h))
+        y, auxiliary = self.ffn(self.ffn_norm(x))
+        return x + y, auxiliary
 
 
 class Model(nn.Module):
@@ -75,10 +113,11 @@ class Model(nn.Module):
         self.register_buffer("sin", angles.sin())
 
     def forward(self, tokens, targets):
-        x = self.embedding(tokens)
+        x, auxiliary = self.embedding(tokens), 0
         for block in self.blocks:
-            x = block(x, self.cos, self.sin)
-        return F.cross_entropy(self.head(self.norm(x)).flatten(0, 1), targets.flatten())
+            x, more = block(x, self.cos, self.sin)
+            auxiliary = auxiliary + more
+        return F.cross_entropy(self.head(self.norm(x)).flatten(0, 1).float(), targets.flatten()) + auxiliary
 
 
 def main():
@@ -90,23 +129,27 @@ def main():
     config = json.load(open(args.config))
     m, batch, length = config["model"], config["train"]["batch"], config["data"]["sequence_length"]
     gates = [{"position": "sdpa", "granularity": "elementwise", "activation": "sigmoid"}]
-    if m["moe"]["experts"] or m["sandwich_norm"] or [{k: g[k] for k in gates[0]} for g in m["gates"]] not in ([], gates):
-        parser.error("a dense model with an elementwise sdpa gate or none is what this measures")
+    plain = not m["moe"]["shared_hidden"] and not m["sandwich_norm"]
+    if not plain or [{k: g[k] for k in gates[0]} for g in m["gates"]] not in ([], gates):
+        parser.error("a model with an elementwise sdpa gate or none, and no shared expert, is what this measures")
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count())))
     torch.manual_seed(1)
     model = Model(m, length)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
     loss_of = torch.compile(model) if args.compile else model
     seconds = []
-    for _ in range(args.steps + 2):  # two warm up
+    warm_up = 4 if m["moe"]["experts"] else 2  # sizes of experts differ from step to step: more is compiled
+    for _ in range(args.steps + warm_up):
         tokens = torch.randint(m["vocab"], (batch, length + 1))
         start = time.perf_counter()
         optimizer.zero_grad()
-        loss_of(tokens[:, :-1], tokens[:, 1:]).backward()
+        with torch.autocast("cpu", torch.bfloat16, enabled=config["train"]["precision"] == "bf16"):
+            loss = loss_of(tokens[:, :-1], tokens[:, 1:])
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         seconds.append(time.perf_counter() - start)
-    step = statistics.median(seconds[2:])
+    step = statistics.median(seconds[warm_up:])
     print(json.dumps({"step_seconds": step, "tokens_per_second": batch * length / step, "torch": torch.__version__}))
 
 

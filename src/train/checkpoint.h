@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,8 @@ struct CheckpointInfo {
     std::string config_yaml;              // resolved
     std::map<std::string, int64_t> mesh;  // {"data": 2, "tensor": 1, ...}
     std::string digest;                   // of the state, whatever the mesh
+    // How ranks multiplied, by kind of machine: lines of kernels/gemm.h, so that a resume multiplies alike.
+    std::map<std::string, std::set<std::string>> gemm;
 };
 
 // Where a part of a tensor stands: under the tensor's name in a file.

@@ -153,6 +153,7 @@ void CheckpointWriter::write_share() {
         }
         const FileSummary summary = write_safetensors(temporary_ / file_, tensors);
         report["size"] = summary.size;
+        report["gemm"] = info_.gemm;
         report["hash"] = summary.hash;
     } catch (const std::exception& e) { report["error"] = e.what(); }
     report_ = report.dump();
@@ -199,6 +200,8 @@ void CheckpointWriter::commit(const std::vector<std::string>& reports, int64_t& 
             if (report.contains("error")) fail(Exit::disk, report["error"].get<std::string>());
             manifest.files[file] = {report["size"].get<int64_t>(), report["hash"].get<std::string>()};
             bytes += report["size"].get<int64_t>();
+            for (const auto& [machine, lines] : report["gemm"].items())
+                for (const auto& line : lines) manifest.info.gemm[machine].insert(line.get<std::string>());
             if (!report.contains("tensors")) continue;
             for (const auto& [name, piece] : report["tensors"].items()) {
                 manifest.tensors[name].pieces.push_back(

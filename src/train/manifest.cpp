@@ -59,6 +59,16 @@ StoredTensor parse_tensor(const Json& value, const Manifest& manifest) {
     return t;
 }
 
+std::map<std::string, std::set<std::string>> parse_gemm(const Json& value) {
+    if (!value.is_object()) throw JsonError("'gemm' is not an object");
+    std::map<std::string, std::set<std::string>> gemm;
+    for (const auto& [machine, lines] : value.items()) {
+        if (!lines.is_array()) throw JsonError("'gemm' is not an object of lists");
+        for (const Json& line : lines) gemm[machine].insert(to_text(line, "gemm"));
+    }
+    return gemm;
+}
+
 }  // namespace
 
 std::string manifest_text(const Manifest& m) {
@@ -73,6 +83,7 @@ std::string manifest_text(const Manifest& m) {
     json["optimizer"] = {
         {"updates", m.info.updates}, {"skipped", m.info.skipped}, {"skipped_in_a_row", m.info.skipped_in_a_row}};
     json["digest"] = m.info.digest;
+    json["gemm"] = m.info.gemm;
     for (const auto& [name, file] : m.files) json["files"][name] = {{"size", file.size}, {"hash", file.hash}};
     for (const auto& [name, t] : m.tensors) {
         Json& out = json["tensors"][name] = {{"dtype", t.dtype}, {"shape", t.shape}, {"pieces", Json::array()}};
@@ -101,6 +112,7 @@ Manifest parse_manifest(const std::string& text) {
     m.info.updates = to_integer(member(optimizer, "updates"), "updates");
     m.info.skipped = to_integer(member(optimizer, "skipped"), "skipped");
     m.info.skipped_in_a_row = to_integer(member(optimizer, "skipped_in_a_row"), "skipped_in_a_row");
+    if (json.contains("gemm")) m.info.gemm = parse_gemm(json["gemm"]);
     if (!member(json, "files").is_object() || !member(json, "tensors").is_object())
         throw JsonError("'files' or 'tensors' is not an object");
     for (const auto& [name, file] : json["files"].items()) {

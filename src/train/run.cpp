@@ -11,7 +11,7 @@
 #include "base/format.h"
 #include "base/signals.h"
 #include "config/load.h"
-#include "kernels/gemm_rate.h"
+#include "kernels/gemm.h"
 #include "model/counts.h"
 #include "train/checkpoint_writer.h"
 #include "train/collective.h"
@@ -30,6 +30,16 @@ namespace {
 constexpr int64_t kMostSkipped = 10;  // non-finite steps in a row that end a run
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+// Products go the ways they went before, whatever a timing would say today.
+void multiply_as(const CheckpointInfo& info) {
+    std::vector<GemmChoice> choices;
+    GemmChoice choice;
+    if (const auto lines = info.gemm.find(gemm_machine()); lines != info.gemm.end())
+        for (const std::string& line : lines->second)
+            if (from_line(line, choice)) choices.push_back(choice);
+    use_gemm_choices(choices);
+}
 
 class Run {
  public:
@@ -113,6 +123,7 @@ void Run::load(const Checkpoint& from, bool weights_only) {
         origin_.warnings.push_back("init_from has no '" + name + "': it starts from its initial value");
     if (weights_only) return;
     const CheckpointInfo& info = from.info;
+    multiply_as(info);
     trainer_->go_on_from({info.step, info.updates, info.skipped, info.skipped_in_a_row}, info.samples);
     saved_step_ = info.step;
 }
@@ -160,6 +171,7 @@ CheckpointInfo Run::info() const {
     info.skipped = p.skipped;
     info.skipped_in_a_row = p.skipped_in_a_row;
     info.config_yaml = dump_yaml(config_);
+    for (const GemmChoice& choice : gemm_choices()) info.gemm[gemm_machine()].insert(to_line(choice));
     info.mesh = {{"data", mesh_.place.data},
                  {"tensor", mesh_.place.tensor},
                  {"expert", mesh_.place.expert},

@@ -5,6 +5,7 @@
 #include <limits>
 #include <type_traits>
 
+#include "kernels/gemm.h"
 #include "train/schedule.h"
 
 namespace sluice {
@@ -50,6 +51,7 @@ double Trainer<B>::forward_backward(const Samples& samples) {
     const int64_t micro_batches = config_.train.batch / (m * ranks);
     fill<B>({}, model_.gradients(), T(0), model_.parameters());
     model_.begin_routing();
+    const GemmTuning tuning;
     double loss = 0;
     for (int64_t u = 0; u < micro_batches; u++) {
         read_micro_batch(samples, consumed_ + (u * ranks + mesh_.place.data_rank) * m);

@@ -1,0 +1,28 @@
+#include "base/machine.h"
+
+#include <cstdlib>
+#include <fstream>
+
+namespace sluice {
+
+std::string processor() {
+    std::string lines;
+    std::ifstream cpus("/proc/cpuinfo");
+    for (std::string line; std::getline(cpus, line) && !line.empty();)  // of the first one
+        for (const char* what : {"vendor_id", "cpu family", "model", "cache size", "flags"})
+            if (line.rfind(what, 0) == 0) lines += line + "\n";
+    return lines;
+}
+
+std::filesystem::path cache_folder() {
+    const auto named = [](const char* variable, const char* within) {
+        const char* value = std::getenv(variable);
+        return value && *value ? std::filesystem::path(value) / within : std::filesystem::path();
+    };
+    for (const auto& [variable, within] :
+         {std::pair{"SLUICE_CACHE", ""}, {"XDG_CACHE_HOME", "sluice"}, {"HOME", ".cache/sluice"}})
+        if (auto folder = named(variable, within); !folder.empty()) return folder;
+    return {};
+}
+
+}  // namespace sluice

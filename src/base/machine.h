@@ -1,0 +1,14 @@
+// What this machine is, and where a program may keep what it found out about it.
+#pragma once
+#include <filesystem>
+#include <string>
+
+namespace sluice {
+
+// What tells one kind of processor from another: vendor, family, model, cache and instruction sets, as lines.
+std::string processor();
+
+// $SLUICE_CACHE, $XDG_CACHE_HOME/sluice or ~/.cache/sluice, which may not exist; empty where none of these is set.
+std::filesystem::path cache_folder();
+
+}  // namespace sluice

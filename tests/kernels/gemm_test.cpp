@@ -1,0 +1,103 @@
+// Every way to multiply against the definition; and choices: as text, kept by machine, taken again.
+#include "kernels/gemm.h"
+
+#include <gtest/gtest.h>
+#include <omp.h>
+
+#include <fstream>
+
+#include "kernels/ops.h"
+#include "support/folder.h"
+#include "support/oracle.h"
+
+namespace sluice {
+namespace {
+
+constexpr GemmWay kWays[] = {GemmWay::matmul, GemmWay::sgemm, GemmWay::slabs, GemmWay::blis};
+
+// linear_backward_weight of `rows`, a product that adds, with both operands' rows summed over.
+std::vector<float> weight_gradient(int64_t rows, int64_t in, int64_t out) {
+    const auto dy = cast<float>(noise(size_t(rows * out), 1)), x = cast<float>(noise(size_t(rows * in), 2));
+    std::vector<float> dw(size_t(in * out), 1.0f);
+    linear_backward_weight<Cpu<float>>({}, dw.data(), dy.data(), x.data(), rows, in, out);
+    return dw;
+}
+
+TEST(Gemm, EveryWayEqualsTheDefinition) {
+    const int64_t in = 72, out = 40, rows = 5000;  // three slabs, the last a short one; worth timing
+    const auto dy = noise(size_t(rows * out), 1), x = noise(size_t(rows * in), 2), w = noise(size_t(in * out), 3);
+    std::vector<double> y(size_t(rows * out)), dx(size_t(rows * in), 1.0), dw(size_t(in * out), 1.0);
+    linear_forward<Cpu<double>>({}, y.data(), x.data(), w.data(), rows, in, out);
+    linear_backward_input<Cpu<double>>({}, dx.data(), dy.data(), w.data(), rows, in, out, Into::add);
+    linear_backward_weight<Cpu<double>>({}, dw.data(), dy.data(), x.data(), rows, in, out);
+    const auto xf = cast<float>(x), wf = cast<float>(w), dyf = cast<float>(dy);
+    for (int threads = 1; const GemmWay way : kWays) {
+        SCOPED_TRACE(to_word(way));
+        omp_set_num_threads(++threads);  // a product that is ready stays so: another number of threads is another one
+        use_gemm_choices({{{rows, out, in, false, true, false}, false, threads, way},
+                          {{rows, in, out, false, false, true}, false, threads, way},
+                          {{out, in, rows, true, false, true}, false, threads, way}});
+        std::vector<float> yf(y.size()), dxf(dx.size(), 1.0f), dwf(dw.size(), 1.0f);
+        linear_forward<Cpu<float>>({}, yf.data(), xf.data(), wf.data(), rows, in, out);
+        linear_backward_input<Cpu<float>>({}, dxf.data(), dyf.data(), wf.data(), rows, in, out, Into::add);
+        linear_backward_weight<Cpu<float>>({}, dwf.data(), dyf.data(), xf.data(), rows, in, out);
+        EXPECT_LT(relative_error(yf, y), tolerance<float>());
+        EXPECT_LT(relative_error(dxf, dx), tolerance<float>());
+        EXPECT_LT(relative_error(dwf, dw), tolerance<float>());
+        bool used = false;
+        for (const GemmChoice& c : gemm_choices()) used |= c.shape.k == rows && c.threads == threads && c.way == way;
+        EXPECT_TRUE(used);
+    }
+    omp_set_num_threads(1);
+}
+
+TEST(Gemm, ChoicesAreLines) {
+    for (const GemmWay way : kWays)
+        for (const bool flag : {false, true}) {
+            const GemmChoice choice{{4096, 384, 1 << 20, flag, !flag, flag}, flag, 64, way};
+            GemmChoice back{};
+            ASSERT_TRUE(from_line(to_line(choice), back)) << to_line(choice);
+            EXPECT_EQ(to_line(back), to_line(choice));
+        }
+    GemmChoice none{};
+    for (const char* line :
+         {"", "blis", "mkl 1x1x1 nn set threads 1", "blis 0x1x1 nn set threads 1", "blis 1x1x1 nn set threads 0",
+          "blis 1x1x1 nn set threads 1 more", "blis 1x1 nn set threads 1", "blis 1x1x1 xx set threads 1"})
+        EXPECT_FALSE(from_line(line, none)) << line;
+}
+
+TEST(Gemm, AChoiceIsTimedOnceAndKeptByTheMachine) {
+    const Folder folder;
+    setenv("SLUICE_CACHE", folder.path().c_str(), 1);
+    const auto kept = [&] {
+        std::ifstream file(folder.path() / ("gemm-" + gemm_machine() + ".txt"));
+        return std::string(std::istreambuf_iterator<char>(file), {});
+    };
+    weight_gradient(4200, 64, 64);
+    EXPECT_EQ(kept(), "");  // nobody wanted it timed
+    {
+        const GemmTuning tuning;
+        weight_gradient(4200, 64, 64);
+        const std::string first = kept();
+        GemmChoice choice{};
+        ASSERT_TRUE(from_line(first.substr(0, first.find('\n')), choice)) << first;
+        EXPECT_EQ(choice.shape.k, 4200);
+
+        // What another process found, beside lines that a crash or an editor left.
+        std::ofstream(folder.path() / ("gemm-" + gemm_machine() + ".txt"))
+            << "onednn_slabs 64x64x4300 tn add threads " << omp_get_max_threads() << "\nrubbish\n"
+            << first;
+        weight_gradient(4300, 64, 64);
+        bool taken = false;
+        for (const GemmChoice& c : gemm_choices()) taken |= c.shape.k == 4300 && c.way == GemmWay::slabs;
+        EXPECT_TRUE(taken);
+    }
+    setenv("SLUICE_CACHE", "/proc/none", 1);  // nowhere to keep it: not timed, and as good
+    const GemmTuning tuning;
+    weight_gradient(4400, 64, 64);
+    for (const GemmChoice& c : gemm_choices()) EXPECT_TRUE(c.shape.k != 4400 || c.way == GemmWay::matmul);
+    unsetenv("SLUICE_CACHE");
+}
+
+}  // namespace
+}  // namespace sluice
