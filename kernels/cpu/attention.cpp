@@ -1,7 +1,6 @@
 // Causal attention in blocks (FlashAttention, arXiv 2205.14135 and 2307.08691): a block of queries walks over the
 // blocks of keys that it sees, with a running maximum and sum; backward makes the probabilities again from the
-// log-sum-exp. Scratch is a few blocks a thread. Forward shares out (sequence, head, query block); backward (sequence,
-// kv head), whose query heads go in order: no sum depends on threads.
+// log-sum-exp. Scratch is a few blocks a thread. No sum depends on threads.
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -15,6 +14,7 @@ namespace sluice {
 namespace {
 
 constexpr int64_t kBlock = 64;
+constexpr int64_t kManyHeads = 16;  // that keep all cores busy
 
 // The range of tokens that token t sees is [begin(t), t].
 struct Sight {
@@ -26,6 +26,7 @@ struct Sight {
     }
     // The smallest over a block's rows: `begin` need not grow with t where first is arbitrary.
     int64_t begin(int64_t t, int64_t rows) const {
+        if (!first) return begin(t);
         int64_t least = begin(t);
         for (int64_t i = 1; i < rows; i++) least = std::min(least, begin(t + i));
         return least;
@@ -42,25 +43,27 @@ struct HeadView {
 
 // This thread's scratch, grown once.
 template <class A>
-A* scratch(size_t count) {
-    thread_local std::vector<A> memory;
+A* grown(std::vector<A>& memory, size_t count) {
     if (memory.size() < count) memory.resize(count);
     return memory.data();
 }
-
-// transposed (dim, kBlock) = rows (count, dim) times scale, zero beyond count.
 template <class A>
-void transpose(A* transposed, const HeadView<const A>& x, int64_t t, int64_t count, int64_t dim, A scale) {
-    if (count < kBlock) std::fill(transposed, transposed + dim * kBlock, A(0));
-    for (int64_t j = 0; j < count; j++)
-        for (int64_t d = 0; d < dim; d++) transposed[d * kBlock + j] = x.row(t + j)[d] * scale;
+A* scratch(size_t count) {
+    thread_local std::vector<A> memory;
+    return grown(memory, count);
+}
+template <class A>
+A* transposed_keys(size_t count) {
+    thread_local std::vector<A> memory;
+    return grown(memory, count);
 }
 
-// Whether queries q0.. see all keys k0.., and which each sees otherwise.
+// Which of the keys k0.. the queries q0.. see.
 struct Seen {
     const Sight& sight;
     int64_t q0, rows, k0, keys;
 
+    bool none() const { return sight.begin(q0, rows) >= k0 + keys; }
     bool all() const {
         if (k0 + keys > q0 + 1) return false;
         for (int64_t i = 0; i < rows; i++)
@@ -69,6 +72,7 @@ struct Seen {
     }
     int64_t low(int64_t i) const { return std::clamp<int64_t>(sight.begin(q0 + i) - k0, 0, keys); }
     int64_t high(int64_t i) const { return std::clamp<int64_t>(q0 + i + 1 - k0, 0, keys); }
+    bool diagonal() const { return q0 == k0; }  // where key j is seen by queries j.. only
 };
 
 // ---------------------------------------------------------------- forward
@@ -84,38 +88,47 @@ void forward_block(const HeadView<A>& out, A* lse, const HeadView<const A>& q, c
     std::fill(largest, largest + kBlock, kNone);
     std::fill(total, total + kBlock, A(0));
     std::fill(sum, sum + rows * D, A(0));
-    transpose(q_transposed, q, q0, rows, D, A(n.scale));
+    if (rows < kBlock) std::fill(q_transposed, q_transposed + kBlock * D, A(0));
+    tile_transpose(q_transposed, kBlock, q.row(q0), q.stride, rows, D, A(n.scale));
     for (int64_t k0 = sight.begin(q0, rows) / kBlock * kBlock; k0 < q0 + rows; k0 += kBlock) {
         const int64_t keys = std::min(kBlock, q0 + rows - k0);
-        std::fill(p, p + keys * kBlock, A(0));
-        tile_product(p, kBlock, k.row(k0), k.stride, int64_t{1}, q_transposed, kBlock, keys, kBlock, D);
-        if (const Seen seen{sight, q0, rows, k0, keys}; !seen.all())
-            for (int64_t i = 0; i < rows; i++) {
-                for (int64_t j = 0; j < seen.low(i); j++) p[j * kBlock + i] = kNone;
-                for (int64_t j = seen.high(i); j < keys; j++) p[j * kBlock + i] = kNone;
+        const Seen seen{sight, q0, rows, k0, keys};
+        const bool diagonal = seen.diagonal();
+        tile_product<Into::overwrite, A>(p, kBlock, {k.row(k0), k.stride, 1, q_transposed, kBlock}, keys,
+                                         [&](int64_t j, int64_t) {
+                                             return StripRange{diagonal ? j : 0, kBlock, 0, D};
+                                         });
+        if (!seen.all())
+            for (int64_t i = 0; i < kBlock; i++) {
+                const int64_t low = i < rows ? seen.low(i) : 0, high = i < rows ? seen.high(i) : keys;
+                for (int64_t j = 0; j < low; j++) p[j * kBlock + i] = kNone;
+                for (int64_t j = high; j < keys; j++) p[j * kBlock + i] = kNone;
             }
-        for (int64_t i = 0; i < kBlock; i++) base[i] = largest[i];
+        std::copy(largest, largest + kBlock, base);
         for (int64_t j = 0; j < keys; j++)
 #pragma omp simd
             for (int64_t i = 0; i < kBlock; i++) base[i] = p[j * kBlock + i] > base[i] ? p[j * kBlock + i] : base[i];
+#pragma omp simd
         for (int64_t i = 0; i < kBlock; i++) {
             const A peak = base[i];
             base[i] = peak == kNone ? A(0) : peak;  // nothing seen yet
-            shrink[i] = fast_exp(largest[i] - base[i]);
+            shrink[i] = softmax_exp(largest[i] - base[i]);
             total[i] *= shrink[i];
             largest[i] = peak;
         }
         for (int64_t j = 0; j < keys; j++)
 #pragma omp simd
             for (int64_t i = 0; i < kBlock; i++) {
-                const A e = fast_exp(p[j * kBlock + i] - base[i]);
+                const A e = softmax_exp(p[j * kBlock + i] - base[i]);
                 p[j * kBlock + i] = e;
                 total[i] += e;
             }
         for (int64_t i = 0; i < rows; i++)
 #pragma omp simd
             for (int64_t d = 0; d < D; d++) sum[i * D + d] *= shrink[i];
-        tile_product(sum, D, p, int64_t{1}, kBlock, v.row(k0), v.stride, rows, D, keys);
+        tile_product<Into::add, A>(sum, D, {p, 1, kBlock, v.row(k0), v.stride}, rows, [&](int64_t i, int64_t strip) {
+            return StripRange{0, D, 0, diagonal ? std::min(keys, i + strip) : keys};
+        });
     }
     for (int64_t i = 0; i < rows; i++) {
         lse[q0 + i] = largest[i] + std::log(total[i]);
@@ -125,41 +138,110 @@ void forward_block(const HeadView<A>& out, A* lse, const HeadView<const A>& q, c
 }
 
 // ---------------------------------------------------------------- backward
-// One query head against one block of keys: adds to dk and dv of the block (kBlock, dim each) and to dq.
+// A key-value head of one sequence, and the query heads that share it. Pairs of a block of queries and a block of keys
+// go in rounds, the queries `round` blocks after the keys: those of one round touch different rows of dq, dk and dv,
+// so they may go on any cores, and every sum is in order of rounds.
 template <class A>
-struct BackwardBlock {
-    HeadView<const A> q, k, v, dout;
+struct BackwardHead {
+    // Of each query head.
+    HeadView<const A> q, dout, out;
     HeadView<A> dq;
-    const A *lse, *delta;
+    const A* lse;
+    A* delta;
+    int64_t heads;  // from one to the next: `dim` channels, and `length` in lse and delta
+    HeadView<const A> k, v;
+    HeadView<A> dk, dv;
+    A *k_transposed, *v_transposed;  // (blocks, dim, kBlock)
     const AttentionShape& n;
-    const Sight& sight;
+    Sight sight;
 
-    void run(A* dk, A* dv, const A* k_transposed, const A* v_transposed, A* p, A* dp, int64_t k0, int64_t keys,
-             int64_t q0) const {
-        const int64_t rows = std::min(kBlock, n.length - q0), D = n.dim;
-        if (sight.begin(q0, rows) >= k0 + keys) return;
-        const Seen seen{sight, q0, rows, k0, keys};
-        std::fill(p, p + rows * kBlock, A(0));
-        std::fill(dp, dp + rows * kBlock, A(0));
-        tile_product(p, kBlock, q.row(q0), q.stride, int64_t{1}, k_transposed, kBlock, rows, keys, D);
-        tile_product(dp, kBlock, dout.row(q0), dout.stride, int64_t{1}, v_transposed, kBlock, rows, keys, D);
-        const bool all = seen.all();
+    int64_t blocks() const { return (n.length + kBlock - 1) / kBlock; }
+    // Long sequences go in runs of blocks, so that what a job touches is used again while it is in the second cache.
+    int64_t run_length() const { return std::clamp<int64_t>(blocks() / 64, 1, 4); }
+    int64_t runs() const { return (blocks() + run_length() - 1) / run_length(); }
+
+    // A run of blocks of keys against the run of queries that is `round` runs after it. Nearest pairs first: a block of
+    // queries begins with the keys of its own tokens.
+    void job(int64_t round, int64_t run) const {
+        const int64_t length = run_length(), first = run * length, last = std::min(blocks(), first + length);
+        for (int64_t ahead = std::max<int64_t>(0, (round - 1) * length + 1); ahead < (round + 1) * length; ahead++)
+            for (int64_t block = first; block < last; block++)
+                if ((block + ahead) / length == run + round && block + ahead < blocks()) pair(block, ahead);
+    }
+
+ private:
+    int64_t rows_at(int64_t block) const { return std::min(kBlock, n.length - block * kBlock); }
+
+    void pair(int64_t key_block, int64_t ahead) const {
+        const int64_t k0 = key_block * kBlock, q0 = k0 + ahead * kBlock, D = n.dim;
+        const Seen seen{sight, q0, rows_at(key_block + ahead), k0, rows_at(key_block)};
+        if (ahead == 0) begin(k0, seen.keys);
+        if (seen.none()) return;
+        A *p = scratch<A>(2 * size_t(kBlock * kBlock)), *dp = p + kBlock * kBlock;
+        for (int64_t h = 0; h < heads; h++) {
+            if (ahead == 0)
+                add_head<true>(seen, h * D, h * n.length, p, dp, h == 0);
+            else
+                add_head<false>(seen, h * D, h * n.length, p, dp, false);
+        }
+    }
+
+    void begin(int64_t k0, int64_t keys) const {
+        const int64_t D = n.dim;
+        tile_transpose(k_transposed + k0 * D, kBlock, k.row(k0), k.stride, keys, D, A(n.scale));
+        tile_transpose(v_transposed + k0 * D, kBlock, v.row(k0), v.stride, keys, D, A(1));
+        for (int64_t h = 0; h < heads; h++)
+            for (int64_t t = k0; t < k0 + keys; t++) {
+                const A *d = dout.row(t) + h * D, *o = out.row(t) + h * D;
+                A sum = 0;
+#pragma omp simd reduction(+ : sum)
+                for (int64_t i = 0; i < D; i++) sum += d[i] * o[i];
+                delta[h * n.length + t] = sum;
+            }
+    }
+
+    // One head at channel `at` and row `token`. The first round makes dq, and its first head dk and dv.
+    template <bool diagonal>
+    void add_head(const Seen& seen, int64_t at, int64_t token, A* p, A* dp, bool first) const {
+        const auto [sight, q0, rows, k0, keys] = seen;
+        const int64_t D = n.dim;
+        const auto below = [keys = keys](int64_t i, int64_t strip) {
+            return diagonal ? std::min(keys, (i + strip + kVector<A> - 1) / kVector<A> * kVector<A>) : keys;
+        };
+        const auto scores = [&, D](int64_t i, int64_t strip) { return StripRange{0, below(i, strip), 0, D}; };
+        tile_product<Into::overwrite, A>(p, kBlock, {q.row(q0) + at, q.stride, 1, k_transposed + k0 * D, kBlock}, rows,
+                                         scores);
+        tile_product<Into::overwrite, A>(dp, kBlock, {dout.row(q0) + at, dout.stride, 1, v_transposed + k0 * D, kBlock},
+                                         rows, scores);
+        const bool all = !diagonal && seen.all();
         for (int64_t i = 0; i < rows; i++) {
             A *row = p + i * kBlock, *drow = dp + i * kBlock;
-            const A log_sum = lse[q0 + i], mean = delta[q0 + i];
-            if (!all) {
-                std::fill(row, row + seen.low(i), -std::numeric_limits<A>::infinity());
-                std::fill(row + seen.high(i), row + keys, -std::numeric_limits<A>::infinity());
-            }
+            const A log_sum = lse[token + q0 + i], mean = delta[token + q0 + i];
+            const int64_t low = all ? 0 : seen.low(i), high = all ? keys : seen.high(i);
+            for (int64_t j = 0; j < low; j++) row[j] = drow[j] = 0;
 #pragma omp simd
-            for (int64_t j = 0; j < keys; j++) {
-                row[j] = fast_exp(row[j] - log_sum);
+            for (int64_t j = low; j < high; j++) {
+                row[j] = softmax_exp(row[j] - log_sum);
                 drow[j] = row[j] * (drow[j] - mean) * A(n.scale);
             }
+            for (int64_t j = high; j < keys; j++) row[j] = drow[j] = 0;
         }
-        tile_product(dv, D, p, int64_t{1}, kBlock, dout.row(q0), dout.stride, keys, D, rows);
-        tile_product(dk, D, dp, int64_t{1}, kBlock, q.row(q0), q.stride, keys, D, rows);
-        tile_product(dq.row(q0), dq.stride, dp, kBlock, int64_t{1}, k.row(k0), k.stride, rows, D, keys);
+        const auto keys_sum = [&, rows = rows, D](int64_t j, int64_t) {
+            return StripRange{0, D, diagonal ? j : 0, rows};
+        };
+        const Factors<A> to_dv{p, 1, kBlock, dout.row(q0) + at, dout.stride},
+            to_dk{dp, 1, kBlock, q.row(q0) + at, q.stride};
+        if (first) {
+            tile_product<Into::overwrite, A>(dv.row(k0), dv.stride, to_dv, keys, keys_sum);
+            tile_product<Into::overwrite, A>(dk.row(k0), dk.stride, to_dk, keys, keys_sum);
+        } else {
+            tile_product<Into::add, A>(dv.row(k0), dv.stride, to_dv, keys, keys_sum);
+            tile_product<Into::add, A>(dk.row(k0), dk.stride, to_dk, keys, keys_sum);
+        }
+        tile_product<diagonal ? Into::overwrite : Into::add, A>(
+            dq.row(q0) + at, dq.stride, {dp, kBlock, 1, k.row(k0), k.stride}, rows, [&, D](int64_t i, int64_t strip) {
+                return StripRange{0, D, 0, below(i, strip)};
+            });
     }
 };
 
@@ -190,44 +272,46 @@ void attention_backward(Stream, typename B::T* dq, typename B::T* dk, typename B
                         const AttentionShape& n) {
     const Timed timed(__func__);
     using A = typename B::A;
-    const int64_t group = n.heads / n.kv_heads, q_stride = n.heads * n.dim, k_stride = n.kv_heads * n.dim, D = n.dim;
+    const int64_t group = n.heads / n.kv_heads, q_stride = n.heads * n.dim, k_stride = n.kv_heads * n.dim;
+    const int64_t blocks = (n.length + kBlock - 1) / kBlock, all_heads = n.sequences * n.kv_heads;
+    const auto head = [&](int64_t index, A* transposed) {
+        const int64_t s = index / n.kv_heads, kv = index % n.kv_heads, token = s * n.length;
+        const int64_t at = token * q_stride + kv * group * n.dim, at_kv = token * k_stride + kv * n.dim;
+        const int64_t row = (s * n.heads + kv * group) * n.length;
+        return BackwardHead<A>{{q + at, q_stride},
+                               {dout + at, q_stride},
+                               {out + at, q_stride},
+                               {dq + at, q_stride},
+                               lse + row,
+                               delta + row,
+                               group,
+                               {k + at_kv, k_stride},
+                               {v + at_kv, k_stride},
+                               {dk + at_kv, k_stride},
+                               {dv + at_kv, k_stride},
+                               transposed,
+                               transposed + blocks * kBlock * n.dim,
+                               n,
+                               {first ? first + token : nullptr, n.window}};
+    };
+    const size_t room = size_t(2 * blocks * kBlock * n.dim);
+    // Many heads: one a core. Few: a head's blocks are shared out, round after round.
+    if (all_heads >= kManyHeads) {
 #pragma omp parallel for schedule(dynamic)
-    for (int64_t job = 0; job < n.sequences * n.kv_heads; job++) {
-        const int64_t s = job / n.kv_heads, kv = job % n.kv_heads, token = s * n.length;
-        const int64_t at_kv = token * k_stride + kv * D;
-        const Sight sight{first ? first + token : nullptr, n.window};
-        for (int64_t h = kv * group; h < (kv + 1) * group; h++)
-            for (int64_t t = 0; t < n.length; t++) {
-                const int64_t at = (token + t) * q_stride + h * D;
-                A sum = 0;
-#pragma omp simd reduction(+ : sum)
-                for (int64_t d = 0; d < D; d++) sum += A(dout[at + d]) * A(out[at + d]);
-                delta[(s * n.heads + h) * n.length + t] = sum;
-                std::fill(dq + at, dq + at + D, A(0));
-            }
-        A* p = scratch<A>(size_t(2 * kBlock * kBlock + 4 * kBlock * D));
-        A *dp = p + kBlock * kBlock, *k_transposed = dp + kBlock * kBlock, *v_transposed = k_transposed + kBlock * D;
-        A *dk_block = v_transposed + kBlock * D, *dv_block = dk_block + kBlock * D;
-        const HeadView<const A> keys_view{k + at_kv, k_stride}, values{v + at_kv, k_stride};
-        for (int64_t k0 = 0; k0 < n.length; k0 += kBlock) {
-            const int64_t keys = std::min(kBlock, n.length - k0);
-            transpose(k_transposed, keys_view, k0, keys, D, A(n.scale));
-            transpose(v_transposed, values, k0, keys, D, A(1));
-            std::fill(dk_block, dk_block + 2 * kBlock * D, A(0));
-            for (int64_t h = kv * group; h < (kv + 1) * group; h++) {
-                const int64_t at = token * q_stride + h * D, row = (s * n.heads + h) * n.length;
-                const BackwardBlock<A> block{
-                    {q + at, q_stride}, keys_view, values, {dout + at, q_stride}, {dq + at, q_stride}, lse + row,
-                    delta + row,        n,         sight};
-                for (int64_t q0 = k0; q0 < n.length; q0 += kBlock)
-                    block.run(dk_block, dv_block, k_transposed, v_transposed, p, dp, k0, keys, q0);
-            }
-            for (int64_t j = 0; j < keys; j++)
-                for (int64_t d = 0; d < D; d++) {
-                    dk[at_kv + (k0 + j) * k_stride + d] = dk_block[j * D + d];
-                    dv[at_kv + (k0 + j) * k_stride + d] = dv_block[j * D + d];
-                }
+        for (int64_t index = 0; index < all_heads; index++) {
+            const BackwardHead<A> one = head(index, transposed_keys<A>(room));
+            for (int64_t round = 0; round < one.runs(); round++)
+                for (int64_t run = 0; run < one.runs() - round; run++) one.job(round, run);
         }
+        return;
+    }
+    A* shared = transposed_keys<A>(room);
+#pragma omp parallel
+    for (int64_t index = 0; index < all_heads; index++) {
+        const BackwardHead<A> one = head(index, shared);
+        for (int64_t round = 0; round < one.runs(); round++)
+#pragma omp for schedule(dynamic)
+            for (int64_t run = 0; run < one.runs() - round; run++) one.job(round, run);
     }
 }
 
