@@ -54,12 +54,29 @@ template <class B>
 void rmsnorm_backward(Stream, typename B::T* dx, typename B::T* dw, const typename B::T* dy, const typename B::T* x,
                       const typename B::T* w, const typename B::A* rstd, int64_t rows, int64_t width, Into);
 
+// out = x + clamp(y), as residual_forward, and its norm; out may be x. The bits of the two ops one after the other.
+template <class B>
+void residual_rmsnorm_forward(Stream, typename B::T* out, typename B::T* normed, typename B::A* rstd,
+                              const typename B::T* x, const typename B::T* y, const typename B::T* w, int64_t rows,
+                              int64_t width, double eps, double clip);
+
 // ---------------------------------------------------------------- RoPE, rotating halves
+struct RopeShape {
+    int64_t sequences, length, heads, dim;
+};
 // x (sequences, length, heads, dim) in place: (x1, x2) -> (x1 cos - x2 sin, x2 cos + x1 sin), x1 = x[0:dim/2]. cos, sin
 // (length, dim / 2). Backward is the inverse rotation times the same scale: pass direction -1.
 template <class B>
-void rope(Stream, typename B::T* x, const typename B::A* cos, const typename B::A* sin, int64_t sequences,
-          int64_t length, int64_t heads, int64_t dim, int direction);
+void rope(Stream, typename B::T* x, const typename B::A* cos, const typename B::A* sin, const RopeShape&,
+          int direction);
+// RMSNorm of each head, then rope; and back. dx may be dy. dw (dim) +=.
+template <class B>
+void rmsnorm_rope_forward(Stream, typename B::T* y, typename B::A* rstd, const typename B::T* x, const typename B::T* w,
+                          const typename B::A* cos, const typename B::A* sin, const RopeShape&, double eps);
+template <class B>
+void rmsnorm_rope_backward(Stream, typename B::T* dx, typename B::T* dw, const typename B::T* dy,
+                           const typename B::T* x, const typename B::T* w, const typename B::A* rstd,
+                           const typename B::A* cos, const typename B::A* sin, const RopeShape&);
 
 // ---------------------------------------------------------------- causal attention, grouped queries
 struct AttentionShape {
@@ -97,7 +114,8 @@ struct GateShape {
 template <class B>
 void gate_forward(Stream, typename B::T* out, const typename B::T* y, const typename B::T* s, const GateShape&,
                   Activation, Combine);
-// dy may be dout. ds gets (or adds) the sum over whatever s was broadcast to.
+// dy may be dout. ds gets (or adds) the sum over whatever s was broadcast to; it may be s where rows and heads have
+// scores of their own.
 template <class B>
 void gate_backward(Stream, typename B::T* dy, typename B::T* ds, const typename B::T* dout, const typename B::T* y,
                    const typename B::T* s, const GateShape&, Activation, Combine, Into ds_into);
@@ -212,18 +230,20 @@ void copy(Stream, typename B::T* out, const typename B::T* x, int64_t count);
 // ---------------------------------------------------------------- loss
 // A vocabulary may be cut: here are logits (rows, vocab) of the ids from `first` on. Of each row, stats (rows, 3): the
 // largest logit, the sum of exp(logit - largest), and the target's logit (0 where it is not among these ids).
+// Those exponentials (rows, vocab) are kept for backward, where the logits are if wished, or null.
 template <class B>
-void cross_entropy_stats(Stream, typename B::A* stats, const typename B::T* logits, const int32_t* targets,
-                         int64_t rows, int64_t first, int64_t vocab);
+void cross_entropy_stats(Stream, typename B::A* stats, typename B::T* exponentials, const typename B::T* logits,
+                         const int32_t* targets, int64_t rows, int64_t first, int64_t vocab);
 // From the stats of all parts (parts, rows, 3): losses (rows) = logsumexp(logits) - logits[target], and lse (rows). A
 // target below 0 gives loss 0.
 template <class B>
 void cross_entropy_join(Stream, typename B::A* losses, typename B::A* lse, const typename B::A* stats,
                         const int32_t* targets, int64_t rows, int64_t parts);
-// dlogits = scale * (softmax - onehot), in place of the logits; 0 where the target is below 0.
+// dlogits = scale * (softmax - onehot), in place of the exponentials; 0 where the target is below 0. stats are these
+// ids'.
 template <class B>
-void cross_entropy_backward(Stream, typename B::T* dlogits, const typename B::A* lse, const int32_t* targets,
-                            int64_t rows, int64_t first, int64_t vocab, double scale);
+void cross_entropy_backward(Stream, typename B::T* dlogits, const typename B::A* stats, const typename B::A* lse,
+                            const int32_t* targets, int64_t rows, int64_t first, int64_t vocab, double scale);
 
 // ---------------------------------------------------------------- optimizer
 // Sum of squares, kept in double in a fixed order.

@@ -1,4 +1,4 @@
-// Token embedding and rotary position embedding.
+// Token embedding.
 #include "kernels/cpu/parallel.h"
 #include "kernels/ops.h"
 #include "kernels/profile.h"
@@ -38,33 +38,10 @@ void embedding_backward(Stream, typename B::T* dtable, const typename B::T* dout
     }
 }
 
-template <class B>
-void rope(Stream, typename B::T* x, const typename B::A* cos, const typename B::A* sin, int64_t sequences,
-          int64_t length, int64_t heads, int64_t dim, int direction) {
-    const Timed timed(__func__);
-    using A = typename B::A;
-    const int64_t half = dim / 2;
-    parallel_chunks(sequences * length, heads * dim, [&](int64_t begin, int64_t end) {
-        for (int64_t row = begin * heads; row < end * heads; row++) {
-            const int64_t t = row / heads % length;
-            const A *c = cos + t * half, *s = sin + t * half;
-            auto *first = x + row * dim, *second = first + half;
-#pragma omp simd
-            for (int64_t i = 0; i < half; i++) {
-                const A a = first[i], b = second[i], turn = A(direction) * s[i];
-                first[i] = a * c[i] - b * turn;
-                second[i] = b * c[i] + a * turn;
-            }
-        }
-    });
-}
-
-#define INSTANTIATE(B)                                                                                         \
-    template void embedding_forward<B>(Stream, B::T*, const int32_t*, const B::T*, int64_t, int64_t, int64_t,  \
-                                       int64_t);                                                               \
-    template void embedding_backward<B>(Stream, B::T*, const B::T*, const int32_t*, int64_t, int64_t, int64_t, \
-                                        int64_t);                                                              \
-    template void rope<B>(Stream, B::T*, const B::A*, const B::A*, int64_t, int64_t, int64_t, int64_t, int);
+#define INSTANTIATE(B)                                                                                        \
+    template void embedding_forward<B>(Stream, B::T*, const int32_t*, const B::T*, int64_t, int64_t, int64_t, \
+                                       int64_t);                                                              \
+    template void embedding_backward<B>(Stream, B::T*, const B::T*, const int32_t*, int64_t, int64_t, int64_t, int64_t);
 INSTANTIATE(Cpu<float>)
 INSTANTIATE(Cpu<double>)
 

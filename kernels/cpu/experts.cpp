@@ -147,10 +147,13 @@ void weighted_swiglu_forward(Stream, typename B::T* h, const typename B::T* gate
     const Timed timed(__func__);
     using A = typename B::A;
     parallel_chunks(rows, width, [&](int64_t begin, int64_t end) {
-        for (int64_t r = begin; r < end; r++)
+        for (int64_t r = begin; r < end; r++) {
+            const auto *s = gate + r * width, *u = up + r * width;
+            auto* row = h + r * width;
+            const A w = weight[r];
 #pragma omp simd
-            for (int64_t i = r * width; i < (r + 1) * width; i++)
-                h[i] = weight[r] * A(gate[i]) * fast_logistic(A(gate[i])) * A(up[i]);
+            for (int64_t i = 0; i < width; i++) row[i] = w * A(s[i]) * fast_logistic(A(s[i])) * A(u[i]);
+        }
     });
 }
 
@@ -162,13 +165,16 @@ void weighted_swiglu_backward(Stream, typename B::T* dgate, typename B::T* dup, 
     using A = typename B::A;
     parallel_chunks(rows, width, [&](int64_t begin, int64_t end) {
         for (int64_t r = begin; r < end; r++) {
+            const auto *d_row = dh + r * width, *s_row = gate + r * width, *u_row = up + r * width;
+            auto *ds_row = dgate + r * width, *du_row = dup + r * width;
+            const A w = weight[r];
             A sum = 0;
 #pragma omp simd reduction(+ : sum)
-            for (int64_t i = r * width; i < (r + 1) * width; i++) {
-                const A d = dh[i], s = gate[i], u = up[i], g = fast_logistic(s);
+            for (int64_t i = 0; i < width; i++) {
+                const A d = d_row[i], s = s_row[i], u = u_row[i], g = fast_logistic(s);
                 sum += d * s * g * u;
-                dgate[i] = weight[r] * d * u * g * (A(1) + s * (A(1) - g));
-                dup[i] = weight[r] * d * s * g;
+                ds_row[i] = w * d * u * g * (A(1) + s * (A(1) - g));
+                du_row[i] = w * d * s * g;
             }
             dweight[r] = sum;
         }

@@ -38,12 +38,12 @@ void gate_forward(Stream, typename B::T* out, const typename B::T* y, const type
     });
 }
 
-// One row's part: dy of every element, and ds (scores of one row) summed over the heads and channels that share a
-// score.
-template <class B, class Act, class How>
+// One row's part: dy of every element, and ds (scores of one row) = or += the sum over the channels that share a score.
+template <Into into, class B, class Act, class How>
 static void gate_backward_row(typename B::T* dy, typename B::A* ds, const typename B::T* dout, const typename B::T* y,
                               const typename B::T* s, const GateShape& n, Act a, How c) {
     using A = typename B::A;
+    const auto put = [](A& to, A value) { to = into == Into::add ? to + value : value; };
     for (int64_t h = 0; h < n.heads; h++) {
         const int64_t at = h * n.channels, score = h * n.stride.head;
         if (n.stride.channel == 0) {
@@ -55,12 +55,12 @@ static void gate_backward_row(typename B::T* dy, typename B::A* ds, const typena
                 sum += c.dg(d, A(y[at + k]));
                 dy[at + k] = c.dy(d, g);
             }
-            ds[score] += sum * a.slope(A(s[score]), logistic);
+            put(ds[score], sum * a.slope(A(s[score]), logistic));
         } else {
 #pragma omp simd
             for (int64_t k = 0; k < n.channels; k++) {
                 const A d = dout[at + k], x = s[score + k];
-                ds[score + k] += c.dg(d, A(y[at + k])) * a.slope(x, logistic);
+                put(ds[score + k], c.dg(d, A(y[at + k])) * a.slope(x, logistic));
                 dy[at + k] = c.dy(d, a.value(x, logistic));
             }
         }
@@ -74,14 +74,25 @@ void gate_backward(Stream, typename B::T* dy, typename B::T* ds, const typename 
     using A = typename B::A;
     using T = typename B::T;
     const int64_t width = n.heads * n.channels, scores = n.score_heads() * n.score_channels();
-    if (into == Into::overwrite) std::fill(ds, ds + n.scores(), T(0));
+    const bool by_head = n.stride.row > 0 && n.stride.head > 0;  // no other head of any row adds to a head's scores
+    if (into == Into::overwrite && n.stride.row == 0) std::fill(ds, ds + scores, T(0));
     with_gate(act, how, [&](auto a, auto c) {
-        const auto row = [&](int64_t r, A* sums) {
-            gate_backward_row<B>(dy + r * width, sums, dout + r * width, y + r * width, s + r * n.stride.row, n, a, c);
+        const auto add_row = [&](int64_t r, A* sums) {
+            gate_backward_row<Into::add, B>(dy + r * width, sums, dout + r * width, y + r * width, s + r * n.stride.row,
+                                            n, a, c);
         };
-        if (n.stride.row == 0) return sum_rows<T, A>(ds, n.rows, scores, row);
+        if (n.stride.row == 0) return sum_rows<T, A>(ds, n.rows, scores, add_row);
         parallel_chunks(n.rows, width, [&](int64_t begin, int64_t end) {
-            for (int64_t r = begin; r < end; r++) row(r, ds + r * n.stride.row);
+            for (int64_t r = begin; r < end; r++) {
+                T* row = ds + r * n.stride.row;
+                if (into == Into::overwrite && by_head) {
+                    gate_backward_row<Into::overwrite, B>(dy + r * width, row, dout + r * width, y + r * width,
+                                                          s + r * n.stride.row, n, a, c);
+                    continue;
+                }
+                if (into == Into::overwrite) std::fill_n(row, scores, T(0));
+                add_row(r, row);
+            }
         });
     });
 }

@@ -11,8 +11,8 @@
 namespace sluice {
 
 template <class B>
-void cross_entropy_stats(Stream, typename B::A* stats, const typename B::T* logits, const int32_t* targets,
-                         int64_t rows, int64_t first, int64_t vocab) {
+void cross_entropy_stats(Stream, typename B::A* stats, typename B::T* exponentials, const typename B::T* logits,
+                         const int32_t* targets, int64_t rows, int64_t first, int64_t vocab) {
     const Timed timed(__func__);
     using A = typename B::A;
     parallel_chunks(rows, vocab, [&](int64_t begin, int64_t end) {
@@ -21,12 +21,22 @@ void cross_entropy_stats(Stream, typename B::A* stats, const typename B::T* logi
             A largest = -std::numeric_limits<A>::infinity(), sum = 0;
 #pragma omp simd reduction(max : largest)
             for (int64_t i = 0; i < vocab; i++) largest = A(z[i]) > largest ? A(z[i]) : largest;
-#pragma omp simd reduction(+ : sum)
-            for (int64_t i = 0; i < vocab; i++) sum += fast_exp(A(z[i]) - largest);
             const int64_t target = targets[r] - first;
+            stats[3 * r + 2] = targets[r] >= 0 && target >= 0 && target < vocab ? A(z[target]) : A(0);
+            if (exponentials) {
+                auto* kept = exponentials + r * vocab;
+#pragma omp simd reduction(+ : sum)
+                for (int64_t i = 0; i < vocab; i++) {
+                    const A e = softmax_exp(A(z[i]) - largest);
+                    kept[i] = e;
+                    sum += e;
+                }
+            } else {
+#pragma omp simd reduction(+ : sum)
+                for (int64_t i = 0; i < vocab; i++) sum += softmax_exp(A(z[i]) - largest);
+            }
             stats[3 * r] = largest;
             stats[3 * r + 1] = sum;
-            stats[3 * r + 2] = targets[r] >= 0 && target >= 0 && target < vocab ? A(z[target]) : A(0);
         }
     });
 }
@@ -50,28 +60,29 @@ void cross_entropy_join(Stream, typename B::A* losses, typename B::A* lse, const
 }
 
 template <class B>
-void cross_entropy_backward(Stream, typename B::T* dlogits, const typename B::A* lse, const int32_t* targets,
-                            int64_t rows, int64_t first, int64_t vocab, double scale) {
+void cross_entropy_backward(Stream, typename B::T* dlogits, const typename B::A* stats, const typename B::A* lse,
+                            const int32_t* targets, int64_t rows, int64_t first, int64_t vocab, double scale) {
     const Timed timed(__func__);
     using A = typename B::A;
     using T = typename B::T;
     parallel_chunks(rows, vocab, [&](int64_t begin, int64_t end) {
         for (int64_t r = begin; r < end; r++) {
             T* d = dlogits + r * vocab;
-            const A factor = targets[r] < 0 ? A(0) : A(scale), log_sum = lse[r];
+            const A factor = targets[r] < 0 ? A(0) : A(scale) * std::exp(stats[3 * r] - lse[r]);
 #pragma omp simd
-            for (int64_t i = 0; i < vocab; i++) d[i] = factor * fast_exp(A(d[i]) - log_sum);
+            for (int64_t i = 0; i < vocab; i++) d[i] *= factor;
             const int64_t target = targets[r] - first;
             if (targets[r] >= 0 && target >= 0 && target < vocab) d[target] -= T(scale);
         }
     });
 }
 
-#define INSTANTIATE(B)                                                                                             \
-    template void cross_entropy_stats<B>(Stream, B::A*, const B::T*, const int32_t*, int64_t, int64_t, int64_t);   \
-    template void cross_entropy_join<B>(Stream, B::A*, B::A*, const B::A*, const int32_t*, int64_t, int64_t);      \
-    template void cross_entropy_backward<B>(Stream, B::T*, const B::A*, const int32_t*, int64_t, int64_t, int64_t, \
-                                            double);
+#define INSTANTIATE(B)                                                                                                 \
+    template void cross_entropy_stats<B>(Stream, B::A*, B::T*, const B::T*, const int32_t*, int64_t, int64_t,          \
+                                         int64_t);                                                                     \
+    template void cross_entropy_join<B>(Stream, B::A*, B::A*, const B::A*, const int32_t*, int64_t, int64_t);          \
+    template void cross_entropy_backward<B>(Stream, B::T*, const B::A*, const B::A*, const int32_t*, int64_t, int64_t, \
+                                            int64_t, double);
 INSTANTIATE(Cpu<float>)
 INSTANTIATE(Cpu<double>)
 

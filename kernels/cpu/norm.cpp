@@ -1,5 +1,5 @@
 // RMSNorm: y = x rstd w, rstd = 1 / sqrt(mean(x^2) + eps). With d = dy w: dx = rstd (d - x rstd^2 mean(d x)), dw = sum
-// dy x rstd.
+// dy x rstd. And what is done to a row while it is at hand: the residual before it, the rotation after it.
 #include <cmath>
 
 #include "kernels/cpu/parallel.h"
@@ -7,23 +7,59 @@
 #include "kernels/profile.h"
 
 namespace sluice {
+namespace {
+
+// One row; returns its rstd. Not inlined, so that it gives the same bits wherever it stands.
+template <class T, class A>
+[[gnu::noinline]] A norm_row(T* y, const T* x, const T* w, int64_t width, double eps) {
+    A squares = 0;
+#pragma omp simd reduction(+ : squares)
+    for (int64_t i = 0; i < width; i++) squares += A(x[i]) * A(x[i]);
+    const A scale = A(1) / std::sqrt(squares / A(width) + A(eps));
+#pragma omp simd
+    for (int64_t i = 0; i < width; i++) y[i] = A(x[i]) * scale * A(w[i]);
+    return scale;
+}
+
+// partial (width) += dw of one row.
+template <class T, class A>
+void norm_row_backward(T* dx, A* partial, const T* dy, const T* x, const T* w, A scale, int64_t width, Into into) {
+    A dot = 0;
+#pragma omp simd reduction(+ : dot)
+    for (int64_t i = 0; i < width; i++) {
+        dot += A(dy[i]) * A(w[i]) * A(x[i]);
+        partial[i] += A(dy[i]) * A(x[i]) * scale;
+    }
+    const A pull = scale * scale * dot / A(width);
+    if (into == Into::add) {
+#pragma omp simd
+        for (int64_t i = 0; i < width; i++) dx[i] += scale * (A(dy[i]) * A(w[i]) - A(x[i]) * pull);
+    } else {
+#pragma omp simd
+        for (int64_t i = 0; i < width; i++) dx[i] = scale * (A(dy[i]) * A(w[i]) - A(x[i]) * pull);
+    }
+}
+
+// x (2 half) turned by direction times the angle, into y, which may be x.
+template <class T, class A>
+void turn_row(T* y, const T* x, const A* cos, const A* sin, int64_t half, A direction) {
+#pragma omp simd
+    for (int64_t i = 0; i < half; i++) {
+        const A a = x[i], b = x[half + i], turn = direction * sin[i];
+        y[i] = a * cos[i] - b * turn;
+        y[half + i] = b * cos[i] + a * turn;
+    }
+}
+
+}  // namespace
 
 template <class B>
 void rmsnorm_forward(Stream, typename B::T* y, typename B::A* rstd, const typename B::T* x, const typename B::T* w,
                      int64_t rows, int64_t width, double eps) {
     const Timed timed(__func__);
-    using A = typename B::A;
     parallel_chunks(rows, width, [&](int64_t begin, int64_t end) {
-        for (int64_t r = begin; r < end; r++) {
-            const auto* row = x + r * width;
-            A squares = 0;
-#pragma omp simd reduction(+ : squares)
-            for (int64_t i = 0; i < width; i++) squares += A(row[i]) * A(row[i]);
-            const A scale = A(1) / std::sqrt(squares / A(width) + A(eps));
-            rstd[r] = scale;
-#pragma omp simd
-            for (int64_t i = 0; i < width; i++) y[r * width + i] = A(row[i]) * scale * A(w[i]);
-        }
+        for (int64_t r = begin; r < end; r++)
+            rstd[r] = norm_row<typename B::T, typename B::A>(y + r * width, x + r * width, w, width, eps);
     });
 }
 
@@ -32,32 +68,92 @@ void rmsnorm_backward(Stream, typename B::T* dx, typename B::T* dw, const typena
                       const typename B::T* w, const typename B::A* rstd, int64_t rows, int64_t width, Into into) {
     const Timed timed(__func__);
     using A = typename B::A;
+    sum_rows<typename B::T, A>(dw, rows, width, [&](int64_t r, A* partial) {
+        norm_row_backward(dx + r * width, partial, dy + r * width, x + r * width, w, rstd[r], width, into);
+    });
+}
+
+template <class B>
+void residual_rmsnorm_forward(Stream, typename B::T* out, typename B::T* normed, typename B::A* rstd,
+                              const typename B::T* x, const typename B::T* y, const typename B::T* w, int64_t rows,
+                              int64_t width, double eps, double clip) {
+    const Timed timed(__func__);
     using T = typename B::T;
-    sum_rows<T, A>(dw, rows, width, [&](int64_t r, A* partial) {
-        const T *d = dy + r * width, *row = x + r * width;
-        T* out = dx + r * width;
-        const A scale = rstd[r];
-        A dot = 0;
-#pragma omp simd reduction(+ : dot)
-        for (int64_t i = 0; i < width; i++) {
-            dot += A(d[i]) * A(w[i]) * A(row[i]);
-            partial[i] += A(d[i]) * A(row[i]) * scale;
-        }
-        const A pull = scale * scale * dot / A(width);
-        if (into == Into::add) {
+    const T c = T(clip);
+    parallel_chunks(rows, width, [&](int64_t begin, int64_t end) {
+        for (int64_t r = begin; r < end; r++) {
+            T* sum = out + r * width;
+            const T *skip = x + r * width, *branch = y + r * width;
+            if (clip == 0) {
 #pragma omp simd
-            for (int64_t i = 0; i < width; i++) out[i] += scale * (A(d[i]) * A(w[i]) - A(row[i]) * pull);
-        } else {
+                for (int64_t i = 0; i < width; i++) sum[i] = skip[i] + branch[i];
+            } else {
 #pragma omp simd
-            for (int64_t i = 0; i < width; i++) out[i] = scale * (A(d[i]) * A(w[i]) - A(row[i]) * pull);
+                for (int64_t i = 0; i < width; i++)
+                    sum[i] = skip[i] + (branch[i] > c ? c : branch[i] < -c ? -c : branch[i]);
+            }
+            rstd[r] = norm_row<T, typename B::A>(normed + r * width, sum, w, width, eps);
         }
     });
 }
 
-#define INSTANTIATE(B)                                                                                          \
-    template void rmsnorm_forward<B>(Stream, B::T*, B::A*, const B::T*, const B::T*, int64_t, int64_t, double); \
-    template void rmsnorm_backward<B>(Stream, B::T*, B::T*, const B::T*, const B::T*, const B::T*, const B::A*, \
-                                      int64_t, int64_t, Into);
+template <class B>
+void rmsnorm_rope_forward(Stream, typename B::T* y, typename B::A* rstd, const typename B::T* x, const typename B::T* w,
+                          const typename B::A* cos, const typename B::A* sin, const RopeShape& n, double eps) {
+    const Timed timed(__func__);
+    using A = typename B::A;
+    const int64_t half = n.dim / 2;
+    parallel_chunks(n.sequences * n.length, n.heads * n.dim, [&](int64_t begin, int64_t end) {
+        for (int64_t row = begin * n.heads; row < end * n.heads; row++) {
+            const int64_t t = row / n.heads % n.length;
+            auto* head = y + row * n.dim;
+            rstd[row] = norm_row<typename B::T, A>(head, x + row * n.dim, w, n.dim, eps);
+            turn_row(head, head, cos + t * half, sin + t * half, half, A(1));
+        }
+    });
+}
+
+template <class B>
+void rmsnorm_rope_backward(Stream, typename B::T* dx, typename B::T* dw, const typename B::T* dy,
+                           const typename B::T* x, const typename B::T* w, const typename B::A* rstd,
+                           const typename B::A* cos, const typename B::A* sin, const RopeShape& n) {
+    const Timed timed(__func__);
+    using A = typename B::A;
+    const int64_t half = n.dim / 2;
+    sum_rows<typename B::T, A>(dw, n.sequences * n.length * n.heads, n.dim, [&](int64_t row, A* partial) {
+        const int64_t t = row / n.heads % n.length;
+        auto* head = dx + row * n.dim;
+        turn_row(head, dy + row * n.dim, cos + t * half, sin + t * half, half, A(-1));
+        norm_row_backward(head, partial, head, x + row * n.dim, w, rstd[row], n.dim, Into::overwrite);
+    });
+}
+
+template <class B>
+void rope(Stream, typename B::T* x, const typename B::A* cos, const typename B::A* sin, const RopeShape& n,
+          int direction) {
+    const Timed timed(__func__);
+    using A = typename B::A;
+    const int64_t half = n.dim / 2;
+    parallel_chunks(n.sequences * n.length, n.heads * n.dim, [&](int64_t begin, int64_t end) {
+        for (int64_t row = begin * n.heads; row < end * n.heads; row++) {
+            const int64_t t = row / n.heads % n.length;
+            auto* head = x + row * n.dim;
+            turn_row(head, head, cos + t * half, sin + t * half, half, A(direction));
+        }
+    });
+}
+
+#define INSTANTIATE(B)                                                                                               \
+    template void rmsnorm_forward<B>(Stream, B::T*, B::A*, const B::T*, const B::T*, int64_t, int64_t, double);      \
+    template void rmsnorm_backward<B>(Stream, B::T*, B::T*, const B::T*, const B::T*, const B::T*, const B::A*,      \
+                                      int64_t, int64_t, Into);                                                       \
+    template void residual_rmsnorm_forward<B>(Stream, B::T*, B::T*, B::A*, const B::T*, const B::T*, const B::T*,    \
+                                              int64_t, int64_t, double, double);                                     \
+    template void rmsnorm_rope_forward<B>(Stream, B::T*, B::A*, const B::T*, const B::T*, const B::A*, const B::A*,  \
+                                          const RopeShape&, double);                                                 \
+    template void rmsnorm_rope_backward<B>(Stream, B::T*, B::T*, const B::T*, const B::T*, const B::T*, const B::A*, \
+                                           const B::A*, const B::A*, const RopeShape&);                              \
+    template void rope<B>(Stream, B::T*, const B::A*, const B::A*, const RopeShape&, int);
 INSTANTIATE(Cpu<float>)
 INSTANTIATE(Cpu<double>)
 

@@ -49,14 +49,18 @@ typename B::T* Attention<B>::forward(const Pass<B>& pass, const Params& w, Acts&
     a.k_final = a.k_gated = gate(Position::key, a.k.out);
     a.v_final = gate(Position::value, a.v.out);
 
+    const RopeShape q_heads{sequences, length, H, D}, k_heads{sequences, length, K, D};
     if (n_.qk_norm) {
-        rmsnorm_forward<B>(pass.stream, a.q_normed, a.q_rstd, a.q_gated, w.query_norm, tokens * H, D, n_.norm_eps);
-        rmsnorm_forward<B>(pass.stream, a.k_normed, a.k_rstd, a.k_gated, w.key_norm, tokens * K, D, n_.norm_eps);
+        rmsnorm_rope_forward<B>(pass.stream, a.q_normed, a.q_rstd, a.q_gated, w.query_norm, pass.cos, pass.sin, q_heads,
+                                n_.norm_eps);
+        rmsnorm_rope_forward<B>(pass.stream, a.k_normed, a.k_rstd, a.k_gated, w.key_norm, pass.cos, pass.sin, k_heads,
+                                n_.norm_eps);
         a.q_final = a.q_normed;
         a.k_final = a.k_normed;
+    } else {
+        rope<B>(pass.stream, a.q_final, pass.cos, pass.sin, q_heads, +1);
+        rope<B>(pass.stream, a.k_final, pass.cos, pass.sin, k_heads, +1);
     }
-    rope<B>(pass.stream, a.q_final, pass.cos, pass.sin, sequences, length, H, D, +1);
-    rope<B>(pass.stream, a.k_final, pass.cos, pass.sin, sequences, length, K, D, +1);
 
     attention_forward<B>(pass.stream, a.sdpa, a.lse, a.q_final, a.k_final, a.v_final, pass.first, shape(pass.batch));
 
@@ -109,13 +113,15 @@ void Attention<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, co
     attention_backward<B>(pass.stream, s.dq, s.dk, s.dv, s.delta, s.dmixed, a.sdpa, a.lse, a.q_final, a.k_final,
                           a.v_final, pass.first, shape(pass.batch));
 
-    rope<B>(pass.stream, s.dk, pass.cos, pass.sin, sequences, length, K, D, -1);
-    rope<B>(pass.stream, s.dq, pass.cos, pass.sin, sequences, length, H, D, -1);
+    const RopeShape q_heads{sequences, length, H, D}, k_heads{sequences, length, K, D};
     if (n_.qk_norm) {
-        rmsnorm_backward<B>(pass.stream, s.dk, dw.key_norm, s.dk, a.k_gated, w.key_norm, a.k_rstd, tokens * K, D,
-                            Into::overwrite);
-        rmsnorm_backward<B>(pass.stream, s.dq, dw.query_norm, s.dq, a.q_gated, w.query_norm, a.q_rstd, tokens * H, D,
-                            Into::overwrite);
+        rmsnorm_rope_backward<B>(pass.stream, s.dk, dw.key_norm, s.dk, a.k_gated, w.key_norm, a.k_rstd, pass.cos,
+                                 pass.sin, k_heads);
+        rmsnorm_rope_backward<B>(pass.stream, s.dq, dw.query_norm, s.dq, a.q_gated, w.query_norm, a.q_rstd, pass.cos,
+                                 pass.sin, q_heads);
+    } else {
+        rope<B>(pass.stream, s.dk, pass.cos, pass.sin, k_heads, -1);
+        rope<B>(pass.stream, s.dq, pass.cos, pass.sin, q_heads, -1);
     }
 
     gate(Position::value, s.dv);

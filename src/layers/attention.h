@@ -106,7 +106,8 @@ class Attention {
 
     // Returns the layer's result, a buffer of the acts. x and all that is as large: (rows, hidden).
     T* forward(const Pass<B>&, const Params&, Acts&, const Scratch&, const T* x) const;
-    // dx is overwritten; dout is used up.
+    // dx is overwritten; dout is used up where there are output gates.
+    bool uses_up_dout() const { return gates_.any(Position::output); }
     void backward(const Pass<B>&, const Params& w, Params& dw, const Acts&, const Scratch&, T* dx, T* dout,
                   const T* x) const;
 

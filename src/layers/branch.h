@@ -1,5 +1,6 @@
 // One of a block's two branches around the residual: out = x + clip(post_norm(layer(norm(x)))). Layer is Attention or
-// Ffn; the post-norm is sandwich norm, the clip residual_clip; both may be absent. x and out are (rows, hidden).
+// Ffn; the post-norm is sandwich norm, the clip residual_clip; both may be absent. x and out are (rows, hidden). What
+// follows a branch begins with a norm of its out, which is made while out is at hand.
 #pragma once
 #include <string>
 
@@ -7,6 +8,14 @@
 #include "layers/ffn.h"
 
 namespace sluice {
+
+// The norm that reads a branch's out: that of the next branch, or the model's last.
+template <class B>
+struct NextNorm {
+    const typename B::T* weight;  // (hidden)
+    typename B::T* normed;        // (rows, hidden)
+    typename B::A* rstd;          // (rows)
+};
 
 template <class B, class Layer>
 class Branch {
@@ -50,41 +59,58 @@ class Branch {
     }
 
     struct Scratch {
-        T *dresult = nullptr, *dnormed = nullptr;  // (rows, hidden)
+        T* dresult = nullptr;  // (rows, hidden), where it is not simply the gradient of out
+        T* dnormed = nullptr;  // (rows, hidden)
         typename Layer::Scratch layer;
     };
     template <class V>
     void scratch(V&& v, Scratch& s, int64_t tokens, int64_t rows, bool backward) const {
-        if (backward) v("dresult", s.dresult, {rows, n_.hidden});
+        if (backward && !passes_through()) v("dresult", s.dresult, {rows, n_.hidden});
         if (backward) v("dnormed", s.dnormed, {rows, n_.hidden});
         layer_.scratch(v, s.layer, tokens, rows, backward);
     }
 
-    void forward(const Pass<B>& pass, const Params& w, Acts& a, const Scratch& s, T* out, const T* x) const {
+    NextNorm<B> norm_of(const Params& w, const Acts& a) const { return {w.norm, a.normed, a.rstd}; }
+    void norm(const Pass<B>& pass, const Params& w, Acts& a, const T* x) const {
+        rmsnorm_forward<B>(pass.stream, a.normed, a.rstd, x, w.norm, pass.rows, n_.hidden, n_.norm_eps);
+    }
+
+    // From a.normed, which is norm(x): what joins the residual.
+    void forward(const Pass<B>& pass, const Params& w, Acts& a, const Scratch& s) const {
         const int64_t rows = pass.rows;
-        rmsnorm_forward<B>(pass.stream, a.normed, a.rstd, x, w.norm, rows, n_.hidden, n_.norm_eps);
         a.joined = a.result = layer_.forward(pass, w.layer, a.layer, s.layer, a.normed);
         if (n_.sandwich_norm) {
             rmsnorm_forward<B>(pass.stream, a.post_normed, a.post_rstd, a.result, w.post_norm, rows, n_.hidden,
                                n_.norm_eps);
             a.joined = a.post_normed;
         }
-        residual_forward<B>(pass.stream, out, x, a.joined, rows * n_.hidden, n_.residual_clip);
+    }
+    // out, and the norm of it.
+    void join(const Pass<B>& pass, const Acts& a, T* out, const T* x, const NextNorm<B>& next) const {
+        residual_rmsnorm_forward<B>(pass.stream, out, next.normed, next.rstd, x, a.joined, next.weight, pass.rows,
+                                    n_.hidden, n_.norm_eps, n_.residual_clip);
     }
 
     // dx holds the gradient of out and becomes that of x.
     void backward(const Pass<B>& pass, const Params& w, Params& dw, const Acts& a, const Scratch& s, T* dx,
                   const T* x) const {
         const int64_t rows = pass.rows;
-        residual_backward<B>(pass.stream, s.dresult, dx, a.joined, rows * n_.hidden, n_.residual_clip);
+        T* dresult = dx;
+        if (!passes_through()) {
+            dresult = s.dresult;
+            residual_backward<B>(pass.stream, dresult, dx, a.joined, rows * n_.hidden, n_.residual_clip);
+        }
         if (n_.sandwich_norm)
-            rmsnorm_backward<B>(pass.stream, s.dresult, dw.post_norm, s.dresult, a.result, w.post_norm, a.post_rstd,
-                                rows, n_.hidden, Into::overwrite);
-        layer_.backward(pass, w.layer, dw.layer, a.layer, s.layer, s.dnormed, s.dresult, a.normed);
+            rmsnorm_backward<B>(pass.stream, dresult, dw.post_norm, dresult, a.result, w.post_norm, a.post_rstd, rows,
+                                n_.hidden, Into::overwrite);
+        layer_.backward(pass, w.layer, dw.layer, a.layer, s.layer, s.dnormed, dresult, a.normed);
         rmsnorm_backward<B>(pass.stream, dx, dw.norm, s.dnormed, x, w.norm, a.rstd, rows, n_.hidden, Into::add);
     }
 
  private:
+    // Whether the gradient of out is that of the layer's result, and the layer leaves it as it is.
+    bool passes_through() const { return !n_.sandwich_norm && n_.residual_clip == 0 && !layer_.uses_up_dout(); }
+
     ModelSpec n_;
     Layer layer_;
     Cut norm_cut_;

@@ -57,6 +57,7 @@ class Ffn {
 
     T* forward(const Pass<B>&, const Params&, Acts&, const Scratch&, const T* x) const;
     // dx is overwritten, and so are the acts.
+    bool uses_up_dout() const { return false; }
     void backward(const Pass<B>&, const Params& w, Params& dw, const Acts&, const Scratch&, T* dx, const T* dout,
                   const T* x) const;
 

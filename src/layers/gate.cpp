@@ -110,15 +110,18 @@ void Gates<B>::backward(Position position, const Pass<B>& pass, const std::vecto
             apply(dw[j].constant, w[j].constant, Into::add);
             continue;
         }
-        apply(averaged ? s.dmean : s.dscore, averaged ? a.mean : a.score, Into::overwrite);
+        // In place of the scores, which nothing reads again, where each head has its own.
+        const bool in_place = !averaged && g.spec.heads == HeadSharing::specific;
+        T* dscore = in_place ? a.score : s.dscore;
+        apply(averaged ? s.dmean : dscore, averaged ? a.mean : a.score, Into::overwrite);
         if (averaged) {
             pass.mesh->tensor->all_reduce(s.dmean, tokens * g.score_channels());
-            head_mean_backward<B>(pass.stream, s.dscore, s.dmean, tokens, g.n.heads, g.score_channels(),
+            head_mean_backward<B>(pass.stream, dscore, s.dmean, tokens, g.n.heads, g.score_channels(),
                                   g.n.heads * tensor_, Into::overwrite);
         }
-        if (g.spec.bias) bias_backward<B>(pass.stream, dw[j].bias, s.dscore, tokens, g.rows());
-        linear_backward_weight<B>(pass.stream, dw[j].weight, s.dscore, x, tokens, hidden_, g.rows());
-        linear_backward_input<B>(pass.stream, dx, s.dscore, w[j].weight, tokens, hidden_, g.rows(), Into::add);
+        if (g.spec.bias) bias_backward<B>(pass.stream, dw[j].bias, dscore, tokens, g.rows());
+        linear_backward_weight<B>(pass.stream, dw[j].weight, dscore, x, tokens, hidden_, g.rows());
+        linear_backward_input<B>(pass.stream, dx, dscore, w[j].weight, tokens, hidden_, g.rows(), Into::add);
     }
 }
 

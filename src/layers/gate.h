@@ -69,13 +69,14 @@ class Gates {
     }
 
     struct Scratch {
-        T *dscore = nullptr, *dmean = nullptr;
+        T *dscore = nullptr, *dmean = nullptr;  // of gates whose heads share a score
     };
     template <class V>
     void scratch(V&& v, Scratch& s, int64_t tokens) const {
         int64_t rows = 0, channels = 0;
         for (const Gate& g : gates_) {
-            if (g.spec.input == GateInput::hidden) rows = std::max(rows, g.rows());
+            if (g.spec.input == GateInput::hidden && g.spec.heads != HeadSharing::specific)
+                rows = std::max(rows, g.rows());
             if (g.spec.heads == HeadSharing::averaged) channels = std::max(channels, g.score_channels());
         }
         v("gate.dscore", s.dscore, {tokens, rows});
@@ -86,6 +87,7 @@ class Gates {
     // hidden) at the output, as y.
     T* forward(Position, const Pass<B>&, const std::vector<Params>&, std::vector<Acts>&, T* y, const T* x) const;
     // dy in place, from the gradient of what forward returned to that of its y. dx += what passes through the scores.
+    // The acts are used up.
     void backward(Position, const Pass<B>&, const std::vector<Params>& w, std::vector<Params>& dw,
                   const std::vector<Acts>&, const Scratch&, T* dy, T* dx, const T* x) const;
 

@@ -3,10 +3,10 @@
 namespace sluice {
 
 template <class B>
-void Head<B>::chunk_forward(const Pass<B>& pass, const T* w, const Scratch& s, A* losses, const T* x,
+void Head<B>::chunk_forward(const Pass<B>& pass, const T* w, const Scratch& s, T* exponentials, A* losses, const T* x,
                             const int32_t* targets, int64_t rows) const {
     linear_forward<B>(pass.stream, s.logits, x, w, rows, hidden_, ids_.size());
-    cross_entropy_stats<B>(pass.stream, s.stats, s.logits, targets, rows, ids_.begin, ids_.size());
+    cross_entropy_stats<B>(pass.stream, s.stats, exponentials, s.logits, targets, rows, ids_.begin, ids_.size());
     pass.mesh->tensor->all_gather(s.all_stats, s.stats, 3 * rows);
     cross_entropy_join<B>(pass.stream, losses, s.lse, s.all_stats, targets, rows, parts_);
 }
@@ -17,7 +17,7 @@ void Head<B>::forward(const Pass<B>& pass, const T* w, const Scratch& s, A* loss
     const int64_t tokens = pass.tokens(), step = chunk(tokens);
     const T* x = pass.enter(pass.entered, rows_x, hidden_);
     for (int64_t t = 0; t < tokens; t += step)
-        chunk_forward(pass, w, s, losses + t, x + t * hidden_, targets + t, std::min(step, tokens - t));
+        chunk_forward(pass, w, s, nullptr, losses + t, x + t * hidden_, targets + t, std::min(step, tokens - t));
 }
 
 template <class B>
@@ -28,8 +28,9 @@ void Head<B>::forward_backward(const Pass<B>& pass, const T* w, T* dw, const Scr
     T* dx = pass.before_leave(pass.dpartial, rows_dx);
     for (int64_t t = 0; t < tokens; t += step) {
         const int64_t rows = std::min(step, tokens - t);
-        chunk_forward(pass, w, s, losses + t, x + t * hidden_, targets + t, rows);
-        cross_entropy_backward<B>(pass.stream, s.logits, s.lse, targets + t, rows, ids_.begin, vocab, pass.scale);
+        chunk_forward(pass, w, s, s.logits, losses + t, x + t * hidden_, targets + t, rows);
+        cross_entropy_backward<B>(pass.stream, s.logits, s.stats, s.lse, targets + t, rows, ids_.begin, vocab,
+                                  pass.scale);
         linear_backward_weight<B>(pass.stream, dw, s.logits, x + t * hidden_, rows, hidden_, vocab);
         linear_backward_input<B>(pass.stream, dx + t * hidden_, s.logits, w, rows, hidden_, vocab, Into::overwrite);
     }

@@ -257,16 +257,26 @@ void Model<B>::run_blocks(const Pass<B>& pass, const int32_t* tokens) {
     embedding_forward<B>(pass.stream, partial, tokens, weights_.embedding, pass.tokens(), spec_.hidden, ids.begin,
                          ids.size());
     pass.leave(acts_.embedded, partial, spec_.hidden);  // partner: enter(dx)
-    T* x = acts_.embedded;
+    const T* x = acts_.embedded;
+    blocks_[0].attention.norm(pass, weights_.blocks[0].attention, acts_.blocks[0].attention, x);
     for (size_t l = 0; l < blocks_.size(); l++) {
+        const auto& [attention, ffn] = blocks_[l];
+        const auto& w = weights_.blocks[l];
         auto& a = acts_.blocks[l];
-        auto& s = scratch_.blocks[l];
-        blocks_[l].attention.forward(pass, weights_.blocks[l].attention, a.attention, s.attention, a.mid, x);
-        blocks_[l].ffn.forward(pass, weights_.blocks[l].ffn, a.ffn, s.ffn, a.out, a.mid);
+        attention.forward(pass, w.attention, a.attention, scratch_.blocks[l].attention);
+        attention.join(pass, a.attention, a.mid, x, ffn.norm_of(w.ffn, a.ffn));
+        ffn.forward(pass, w.ffn, a.ffn, scratch_.blocks[l].ffn);
+        ffn.join(pass, a.ffn, a.out, a.mid, norm_after(l));
         x = a.out;
     }
-    rmsnorm_forward<B>(pass.stream, acts_.final_normed, acts_.final_rstd, x, weights_.final_norm, pass.rows,
-                       spec_.hidden, spec_.norm_eps);
+}
+
+// That of the next block's attention, or the final one.
+template <class B>
+NextNorm<B> Model<B>::norm_after(size_t layer) const {
+    const size_t next = layer + 1;
+    if (next == blocks_.size()) return {weights_.final_norm, acts_.final_normed, acts_.final_rstd};
+    return blocks_[next].attention.norm_of(weights_.blocks[next].attention, acts_.blocks[next].attention);
 }
 
 template <class B>
@@ -328,15 +338,20 @@ void Model<B>::backward_blocks(const Pass<B>& pass, const int32_t* tokens, const
     tell(0, first_tensor_[0]);
 }
 
-// The same calls as in run_blocks on the same inputs, so the same bits.
+// The same as in run_blocks on the same inputs, so the same bits.
 template <class B>
 void Model<B>::recompute(const Pass<B>& pass, size_t l, const T* x) {
+    const auto& [attention, ffn] = blocks_[l];
+    const auto& w = weights_.blocks[l];
     auto& a = acts_.blocks[l];
-    auto& s = scratch_.blocks[l];
-    if (recompute_ == Recompute::attention || recompute_ == Recompute::block)
-        blocks_[l].attention.forward(pass, weights_.blocks[l].attention, a.attention, s.attention, a.mid, x);
+    if (recompute_ == Recompute::attention || recompute_ == Recompute::block) {
+        attention.norm(pass, w.attention, a.attention, x);
+        attention.forward(pass, w.attention, a.attention, scratch_.blocks[l].attention);
+    }
+    if (recompute_ == Recompute::block) attention.join(pass, a.attention, a.mid, x, ffn.norm_of(w.ffn, a.ffn));
+    if (recompute_ == Recompute::ffn) ffn.norm(pass, w.ffn, a.ffn, a.mid);
     if (recompute_ == Recompute::ffn || recompute_ == Recompute::block)
-        blocks_[l].ffn.forward(pass, weights_.blocks[l].ffn, a.ffn, s.ffn, a.out, a.mid);
+        ffn.forward(pass, w.ffn, a.ffn, scratch_.blocks[l].ffn);
 }
 
 template <class B>

@@ -140,6 +140,7 @@ class Model {
 
     Pass<B> pass(Batch batch, const int32_t* first, double scale);
     void run_blocks(const Pass<B>& pass, const int32_t* tokens);
+    NextNorm<B> norm_after(size_t layer) const;
     void backward_blocks(const Pass<B>& pass, const int32_t* tokens, const GradientsReady& ready);
     void recompute(const Pass<B>& pass, size_t layer, const T* x);
     double sum_of_losses(int64_t count) const;

@@ -79,18 +79,59 @@ TEST(RmsNorm, Gradients) {
 }
 
 TEST(Rope, TurnsBackAndGradients) {
-    const int sequences = 2, length = 3, heads = 2, dim = 6;
-    const auto angle = noise(size_t(length * dim / 2), 5);
-    hold("rope", {noise(size_t(sequences * length * heads * dim), 1)}, size_t(sequences * length * heads * dim),
+    const RopeShape n{2, 3, 2, 6};
+    const auto angle = noise(size_t(n.length * n.dim / 2), 5);
+    const auto count = size_t(n.sequences * n.length * n.heads * n.dim);
+    hold("rope", {noise(count, 1)}, count,
          [&]<class T>(const Tensors<T>& x, const std::vector<T>& dout, std::vector<T>& y) {
              std::vector<T> cos, sin;
              for (double a : angle) cos.push_back(T(std::cos(a))), sin.push_back(T(std::sin(a)));
              y = x[0];
-             rope<Cpu<T>>({}, y.data(), cos.data(), sin.data(), sequences, length, heads, dim, +1);
+             rope<Cpu<T>>({}, y.data(), cos.data(), sin.data(), n, +1);
              Tensors<T> g{dout};
-             rope<Cpu<T>>({}, g[0].data(), cos.data(), sin.data(), sequences, length, heads, dim, -1);
+             rope<Cpu<T>>({}, g[0].data(), cos.data(), sin.data(), n, -1);
              return g;
          });
+}
+
+// Ops that do two things while a row is at hand give the bits of the two one after the other.
+template <class T>
+void expect_fused_to_be_exact() {
+    using B = Cpu<T>;
+    const int64_t rows = 70;
+    for (const int64_t width : {6, 32, 100})
+        for (const double clip : {0.0, 0.5}) {
+            const size_t count = size_t(rows * width);
+            const auto x = cast<T>(noise(count, 1)), y = cast<T>(noise(count, 2)), w = cast<T>(noise(size_t(width), 3));
+            std::vector<T> out(count), normed(count), rstd(rows), out2(x), normed2(count), rstd2(rows);
+            residual_forward<B>({}, out.data(), x.data(), y.data(), rows * width, clip);
+            rmsnorm_forward<B>({}, normed.data(), rstd.data(), out.data(), w.data(), rows, width, 1e-3);
+            residual_rmsnorm_forward<B>({}, out2.data(), normed2.data(), rstd2.data(), out2.data(), y.data(), w.data(),
+                                        rows, width, 1e-3, clip);
+            EXPECT_EQ(out, out2);
+            EXPECT_EQ(normed, normed2);
+            EXPECT_EQ(rstd, rstd2);
+        }
+    const RopeShape n{2, 5, 7, 10};  // as many rows
+    const auto x = cast<T>(noise(700, 1)), w = cast<T>(noise(10, 2)), dy = cast<T>(noise(700, 3));
+    const auto angle = noise(25, 4);
+    std::vector<T> cos, sin, y(700), rstd(70), y2(700), rstd2(70), dx(dy), dw(10), dx2(dy), dw2(10);
+    for (double a : angle) cos.push_back(T(std::cos(a))), sin.push_back(T(std::sin(a)));
+    rmsnorm_forward<B>({}, y.data(), rstd.data(), x.data(), w.data(), 70, 10, 1e-3);
+    rope<B>({}, y.data(), cos.data(), sin.data(), n, +1);
+    rmsnorm_rope_forward<B>({}, y2.data(), rstd2.data(), x.data(), w.data(), cos.data(), sin.data(), n, 1e-3);
+    EXPECT_EQ(y, y2);
+    EXPECT_EQ(rstd, rstd2);
+    rope<B>({}, dx.data(), cos.data(), sin.data(), n, -1);
+    rmsnorm_backward<B>({}, dx.data(), dw.data(), dx.data(), x.data(), w.data(), rstd.data(), 70, 10, Into::overwrite);
+    rmsnorm_rope_backward<B>({}, dx2.data(), dw2.data(), dx2.data(), x.data(), w.data(), rstd.data(), cos.data(),
+                             sin.data(), n);
+    EXPECT_LT(relative_error(dx2, dx), tolerance<T>());
+    EXPECT_LT(relative_error(dw2, dw), tolerance<T>());
+}
+TEST(Fused, AreTheTwoOps) {
+    expect_fused_to_be_exact<float>();
+    expect_fused_to_be_exact<double>();
 }
 
 TEST(SwitchHeads, Gradients) {
@@ -164,14 +205,21 @@ void cross_entropy(std::vector<T>& losses, std::vector<T>& slopes, const std::ve
     for (int64_t p = 0; p < parts; p++)
         for (int64_t r = 0; r < rows; r++) {
             const int64_t begin = cut(r, p);
-            cross_entropy_stats<Cpu<T>>({}, &stats[size_t(3 * (p * rows + r))], row.data(), &targets[size_t(r)], 1,
-                                        begin, int64_t(row.size()));
+            cross_entropy_stats<Cpu<T>>({}, &stats[size_t(3 * (p * rows + r))], nullptr, row.data(),
+                                        &targets[size_t(r)], 1, begin, int64_t(row.size()));
         }
     cross_entropy_join<Cpu<T>>({}, losses.data(), lse.data(), stats.data(), targets.data(), rows, parts);
     for (int64_t p = 0; p < parts; p++)
         for (int64_t r = 0; r < rows; r++) {
             const int64_t begin = cut(r, p);
-            cross_entropy_backward<Cpu<T>>({}, row.data(), &lse[size_t(r)], &targets[size_t(r)], 1, begin,
+            T* part = &stats[size_t(3 * (p * rows + r))];
+            const std::vector<T> told(part, part + 3);
+            cross_entropy_stats<Cpu<T>>({}, part, row.data(), row.data(), &targets[size_t(r)], 1, begin,
+                                        int64_t(row.size()));
+            if (!row.empty() && !std::isnan(told[1])) {
+                EXPECT_LT(relative_error(std::vector<T>(part, part + 3), told), tolerance<T>());
+            }
+            cross_entropy_backward<Cpu<T>>({}, row.data(), part, &lse[size_t(r)], &targets[size_t(r)], 1, begin,
                                            int64_t(row.size()), double(scales[size_t(r)]));
             std::copy(row.begin(), row.end(), slopes.begin() + r * vocab + begin);
         }
