@@ -15,6 +15,7 @@ void blis_gemm(float* c, const float* a, const float* b, const GemmShape& g, int
 }
 
 std::string blis_version() {
+    bli_init();  // else BLIS_ARCH_TYPE, where it is set, ends the program
     return std::string(bli_info_get_version_str()) + " " + bli_arch_string(bli_arch_query_id());
 }
 

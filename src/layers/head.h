@@ -43,8 +43,8 @@ class Head {
                           const int32_t* targets) const;
 
  private:
-    // Enough rows to keep the GEMMs busy, and at most 16 MiB of logits in float (but 64 rows).
-    int64_t chunk(int64_t tokens) const { return std::min(tokens, std::max<int64_t>(64, (int64_t{1} << 22) / room_)); }
+    // Enough rows to keep the GEMMs busy, and at most 64 MiB of logits in float (but 64 rows).
+    int64_t chunk(int64_t tokens) const { return std::min(tokens, std::max<int64_t>(64, (int64_t{1} << 24) / room_)); }
     // The logits, losses and lse of some tokens; and the exponentials unless null.
     void chunk_forward(const Pass<B>&, const T* w, const Scratch&, T* exponentials, A* losses, const T* x,
                        const int32_t* targets, int64_t rows) const;
