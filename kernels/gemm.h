@@ -63,6 +63,8 @@ void use_gemm_choices(const std::vector<GemmChoice>& choices);
 
 // Seconds of one such product, the least of several.
 double measure_gemm(const GemmShape& shape);
+// Bytes a second, read and written, of copying arrays larger than caches; the best of several.
+double measure_copy_rate();
 // How fast this rank multiplies, FLOP/s of linear_forward at 1024 x 1024 x 1024, the best of three: the denominator of
 // MFU on a CPU.
 double measure_gemm_rate();

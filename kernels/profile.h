@@ -1,7 +1,8 @@
-// Where a step's time goes, for `sluice bench`: seconds by op, and the products of matrices that were asked for. Each
-// op of ops.h holds a Timed; while no profile is taken, that is a look at a flag. A profile is of one thread, that
-// which calls the ops.
+// Where a step's time goes, for `sluice bench`: seconds by op and size, and the products of matrices that were asked
+// for. Each op of ops.h holds a Timed; while no profile is taken, that is a look at a flag. A profile is of one thread,
+// that which calls the ops.
 #pragma once
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -11,14 +12,32 @@
 
 namespace sluice {
 
+// What a call has to do at least, whatever does it.
+struct Work {
+    std::array<int64_t, 3> size{};  // rows and width; or m, n and k of a product
+    double flops = 0;               // of products: what they are measured by
+    double bytes = 0;               // of all other ops: read and written, each operand once
+};
+// Arrays (rows, width) that are read or written (both: two), and `more` elements.
+template <class B>
+Work moved(int64_t rows, int64_t width, int64_t arrays, int64_t more = 0) {
+    size_t item = sizeof(B);
+    if constexpr (requires { typename B::T; }) item = sizeof(typename B::T);
+    return {{rows, width, 0}, 0, double(item) * double(rows * width * arrays + more)};
+}
+inline Work multiplied(int64_t m, int64_t n, int64_t k) {
+    return {{m, n, k}, 2.0 * double(m) * double(n) * double(k), 0};
+}
+
 struct OpTime {
     int64_t calls = 0;
     double seconds = 0;
+    Work work;  // of all calls
 };
 
 struct Profile {
-    std::map<std::string, OpTime> ops;
-    std::map<GemmShape, int64_t> gemms;  // how often
+    std::map<std::pair<std::string, std::array<int64_t, 3>>, OpTime> ops;  // by op and size
+    std::map<GemmShape, int64_t> gemms;                                    // how often
 };
 
 // From here on ops and products of this thread are added to `profile`; null: to none.
@@ -26,13 +45,14 @@ void profile_into(Profile* profile);
 
 class Timed {
  public:
-    explicit Timed(const char* op);
+    Timed(const char* op, const Work& work);
     ~Timed();
     Timed(const Timed&) = delete;
     Timed& operator=(const Timed&) = delete;
 
  private:
     const char* op_;
+    Work work_;
     std::chrono::steady_clock::time_point start_;
 };
 void count_gemm(const GemmShape& shape);

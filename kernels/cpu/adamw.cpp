@@ -9,7 +9,7 @@ namespace sluice {
 
 template <class B>
 double sum_of_squares(Stream, const typename B::T* x, int64_t count) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, moved<B>(1, count, 1));
     constexpr int64_t kChunk = 65536;
     const int64_t chunks = (count + kChunk - 1) / kChunk;
     thread_local std::vector<double> storage;
@@ -30,7 +30,7 @@ double sum_of_squares(Stream, const typename B::T* x, int64_t count) {
 template <class B>
 void adamw(Stream, typename B::T* w, typename B::T* m, typename B::T* v, const typename B::T* g, int64_t count,
            const AdamW& n) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, moved<B>(1, count, 7));
     using A = typename B::A;
     const A b1 = A(n.beta1), b2 = A(n.beta2), keep1 = A(1 - n.beta1), keep2 = A(1 - n.beta2),
             clip = A(n.gradient_scale);

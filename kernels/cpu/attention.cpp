@@ -245,12 +245,20 @@ struct BackwardHead {
     }
 };
 
+// Of `count` products of queries and keys, at half the square, or a window's part of it.
+Work products(const AttentionShape& n, int count) {
+    const double T = double(n.length), w = n.window > 0 ? std::min(double(n.window), T) : T;
+    return {{n.sequences * n.length, n.heads * n.dim, 0},
+            2.0 * count * double(n.sequences * n.heads * n.dim) * (w * T - w * w / 2),
+            0};
+}
+
 }  // namespace
 
 template <class B>
 void attention_forward(Stream, typename B::T* out, typename B::A* lse, const typename B::T* q, const typename B::T* k,
                        const typename B::T* v, const int32_t* first, const AttentionShape& n) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, products(n, 2));
     using A = typename B::A;
     const int64_t blocks = (n.length + kBlock - 1) / kBlock, group = n.heads / n.kv_heads;
     const int64_t q_stride = n.heads * n.dim, k_stride = n.kv_heads * n.dim;
@@ -270,7 +278,7 @@ void attention_backward(Stream, typename B::T* dq, typename B::T* dk, typename B
                         const typename B::T* dout, const typename B::T* out, const typename B::A* lse,
                         const typename B::T* q, const typename B::T* k, const typename B::T* v, const int32_t* first,
                         const AttentionShape& n) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, products(n, 4));
     using A = typename B::A;
     const int64_t group = n.heads / n.kv_heads, q_stride = n.heads * n.dim, k_stride = n.kv_heads * n.dim;
     const int64_t blocks = (n.length + kBlock - 1) / kBlock, all_heads = n.sequences * n.kv_heads;

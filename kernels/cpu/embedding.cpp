@@ -8,7 +8,7 @@ namespace sluice {
 template <class B>
 void embedding_forward(Stream, typename B::T* out, const int32_t* tokens, const typename B::T* table, int64_t rows,
                        int64_t width, int64_t first, int64_t vocab) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, moved<B>(rows, width, 2));
     parallel_chunks(rows, width, [&](int64_t begin, int64_t end) {
         for (int64_t r = begin; r < end; r++) {
             const int64_t id = tokens[r] - first;
@@ -24,7 +24,7 @@ void embedding_forward(Stream, typename B::T* out, const int32_t* tokens, const 
 template <class B>
 void embedding_backward(Stream, typename B::T* dtable, const typename B::T* dout, const int32_t* tokens, int64_t rows,
                         int64_t width, int64_t first, int64_t vocab) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, moved<B>(rows, width, 3));
     constexpr int64_t kChannels = 64;
 #pragma omp parallel for schedule(static) if (width > kChannels)
     for (int64_t begin = 0; begin < width; begin += kChannels) {

@@ -13,7 +13,7 @@ namespace sluice {
 template <class B>
 void router_forward(Stream, typename B::A* probs, typename B::A* lse, int32_t* picks, typename B::A* weights,
                     int64_t* counts, const typename B::T* logits, const typename B::T* bias, const RouterShape& n) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, moved<B>(n.rows, n.experts, 2));
     using A = typename B::A;
     parallel_chunks(n.rows, n.experts * (n.top_k + 2), [&](int64_t begin, int64_t end) {
         for (int64_t r = begin; r < end; r++) {
@@ -48,7 +48,7 @@ template <class B>
 void router_backward(Stream, typename B::T* dlogits, const typename B::A* dweights, const typename B::A* probs,
                      const typename B::A* lse, const int32_t* picks, const typename B::A* weights,
                      const typename B::A* balance, double z, const RouterShape& n) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, moved<B>(n.rows, n.experts, 2));
     using A = typename B::A;
     parallel_chunks(n.rows, 3 * n.experts, [&](int64_t begin, int64_t end) {
         for (int64_t r = begin; r < end; r++) {
@@ -77,7 +77,7 @@ void router_backward(Stream, typename B::T* dlogits, const typename B::A* dweigh
 template <class B>
 void router_sums(Stream, RouterSums* sums, const typename B::T* logits, const typename B::A* probs,
                  const typename B::A* lse, const typename B::A* share, double scale, const RouterShape& n) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, moved<B>(n.rows, n.experts, 2));
     double total[3] = {0, 0, 0};
     sum_rows<double, double>(total, n.rows, 3, [&](int64_t r, double* partial) {
         double weighted = 0, expected = 0;
@@ -97,7 +97,7 @@ void router_sums(Stream, RouterSums* sums, const typename B::T* logits, const ty
 
 void sort_by_expert(Stream, int32_t* slots, int32_t* origins, const int32_t* picks, const int64_t* counts,
                     int64_t count, int64_t experts) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, moved<int32_t>(1, count, 3));
     thread_local std::vector<int64_t> next;
     next.assign(size_t(experts), 0);
     for (int64_t e = 1; e < experts; e++) next[size_t(e)] = next[size_t(e - 1)] + counts[e - 1];
@@ -109,7 +109,7 @@ void sort_by_expert(Stream, int32_t* slots, int32_t* origins, const int32_t* pic
 
 template <class T>
 void gather_rows(Stream, T* out, const T* x, const int32_t* index, int64_t count, int64_t width, int64_t per) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, moved<T>(count, width, 2));
     parallel_chunks(count, width, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; i++) std::copy_n(x + index[i] / per * width, width, out + i * width);
     });
@@ -117,7 +117,7 @@ void gather_rows(Stream, T* out, const T* x, const int32_t* index, int64_t count
 
 template <class T>
 void scatter_rows(Stream, T* out, const T* x, const int32_t* index, int64_t count, int64_t width) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, moved<T>(count, width, 2));
     parallel_chunks(count, width, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; i++) std::copy_n(x + i * width, width, out + int64_t(index[i]) * width);
     });
@@ -126,7 +126,7 @@ void scatter_rows(Stream, T* out, const T* x, const int32_t* index, int64_t coun
 template <class B>
 void sum_rows_at(Stream, typename B::T* out, const typename B::T* x, const int32_t* index, int64_t rows, int64_t per,
                  int64_t width, Into into) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, moved<B>(rows, width, per + (into == Into::add ? 2 : 1)));
     using T = typename B::T;
     parallel_chunks(rows, width * per, [&](int64_t begin, int64_t end) {
         for (int64_t r = begin; r < end; r++) {
@@ -144,7 +144,7 @@ void sum_rows_at(Stream, typename B::T* out, const typename B::T* x, const int32
 template <class B>
 void weighted_swiglu_forward(Stream, typename B::T* h, const typename B::T* gate, const typename B::T* up,
                              const typename B::A* weight, int64_t rows, int64_t width) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, moved<B>(rows, width, 3));
     using A = typename B::A;
     parallel_chunks(rows, width, [&](int64_t begin, int64_t end) {
         for (int64_t r = begin; r < end; r++) {
@@ -161,7 +161,7 @@ template <class B>
 void weighted_swiglu_backward(Stream, typename B::T* dgate, typename B::T* dup, typename B::A* dweight,
                               const typename B::T* dh, const typename B::T* gate, const typename B::T* up,
                               const typename B::A* weight, int64_t rows, int64_t width) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, moved<B>(rows, width, 5));
     using A = typename B::A;
     parallel_chunks(rows, width, [&](int64_t begin, int64_t end) {
         for (int64_t r = begin; r < end; r++) {

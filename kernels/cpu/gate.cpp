@@ -17,7 +17,7 @@ constexpr auto logistic = [](auto x) { return fast_logistic(x); };
 template <class B>
 void gate_forward(Stream, typename B::T* out, const typename B::T* y, const typename B::T* s, const GateShape& n,
                   Activation act, Combine how) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, moved<B>(n.rows, n.heads * n.channels, 2, n.scores()));
     using A = typename B::A;
     with_gate(act, how, [&](auto a, auto c) {
         parallel_chunks(n.rows, n.heads * n.channels, [&](int64_t begin, int64_t end) {
@@ -70,7 +70,7 @@ static void gate_backward_row(typename B::T* dy, typename B::A* ds, const typena
 template <class B>
 void gate_backward(Stream, typename B::T* dy, typename B::T* ds, const typename B::T* dout, const typename B::T* y,
                    const typename B::T* s, const GateShape& n, Activation act, Combine how, Into into) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, moved<B>(n.rows, n.heads * n.channels, 3, 2 * n.scores()));
     using A = typename B::A;
     using T = typename B::T;
     const int64_t width = n.heads * n.channels, scores = n.score_heads() * n.score_channels();
@@ -100,7 +100,7 @@ void gate_backward(Stream, typename B::T* dy, typename B::T* ds, const typename 
 template <class B>
 void head_mean_forward(Stream, typename B::T* mean, const typename B::T* s, int64_t rows, int64_t heads,
                        int64_t channels, int64_t of) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, moved<B>(rows, heads * channels, 1, rows * channels));
     using A = typename B::A;
     parallel_chunks(rows, heads * channels, [&](int64_t begin, int64_t end) {
         for (int64_t r = begin; r < end; r++)
@@ -115,7 +115,7 @@ void head_mean_forward(Stream, typename B::T* mean, const typename B::T* s, int6
 template <class B>
 void head_mean_backward(Stream, typename B::T* ds, const typename B::T* dmean, int64_t rows, int64_t heads,
                         int64_t channels, int64_t of, Into into) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, moved<B>(rows, heads * channels, into == Into::add ? 2 : 1, rows * channels));
     using A = typename B::A;
     const A keep = into == Into::add ? A(1) : A(0);
     parallel_chunks(rows, heads * channels, [&](int64_t begin, int64_t end) {

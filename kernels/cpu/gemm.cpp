@@ -208,6 +208,18 @@ double measure_gemm(const GemmShape& g) {
     return best;
 }
 
+double measure_copy_rate() {
+    constexpr int64_t kCount = int64_t{1} << 26;
+    std::vector<float> from(size_t(kCount), 1.0f), to(size_t(kCount), 0.0f);
+    double best = 1e30;
+    for (int i = 0; i < 4; i++) {
+        const auto start = std::chrono::steady_clock::now();
+        copy<Cpu<float>>({}, to.data(), from.data(), kCount);
+        best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    }
+    return 2.0 * sizeof(float) * double(kCount) / best;
+}
+
 double measure_gemm_rate() {
     const GemmShape shape{1024, 1024, 1024, false, true, false};
     return shape.flops() / measure_gemm(shape);

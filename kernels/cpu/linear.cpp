@@ -11,14 +11,14 @@ namespace sluice {
 template <class B>
 void linear_forward(Stream, typename B::T* y, const typename B::T* x, const typename B::T* w, int64_t rows, int64_t in,
                     int64_t out) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, multiplied(rows, out, in));
     if (rows > 0 && out > 0) gemm(y, x, w, {rows, out, in, false, true, false});
 }
 
 template <class B>
 void linear_backward_input(Stream, typename B::T* dx, const typename B::T* dy, const typename B::T* w, int64_t rows,
                            int64_t in, int64_t out, Into into) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, multiplied(rows, in, out));
     if (out == 0 && into == Into::overwrite) std::fill(dx, dx + rows * in, typename B::T(0));
     if (rows > 0 && out > 0) gemm(dx, dy, w, {rows, in, out, false, false, into == Into::add});
 }
@@ -26,14 +26,14 @@ void linear_backward_input(Stream, typename B::T* dx, const typename B::T* dy, c
 template <class B>
 void linear_backward_weight(Stream, typename B::T* dw, const typename B::T* dy, const typename B::T* x, int64_t rows,
                             int64_t in, int64_t out) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, multiplied(out, in, rows));
     if (rows > 0 && out > 0) gemm(dw, dy, x, {out, in, rows, true, false, true});
 }
 
 template <class B>
 void grouped_linear_forward(Stream, typename B::T* y, const typename B::T* x, const typename B::T* w,
                             const GroupedShape& n) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, multiplied(n.offsets[n.experts], n.out, n.in));
     for (int64_t e = 0; e < n.experts; e++) {
         const int64_t at = n.offsets[e], rows = n.offsets[e + 1] - at;
         if (rows > 0)
@@ -44,7 +44,7 @@ void grouped_linear_forward(Stream, typename B::T* y, const typename B::T* x, co
 template <class B>
 void grouped_linear_backward_input(Stream, typename B::T* dx, const typename B::T* dy, const typename B::T* w,
                                    const GroupedShape& n, Into into) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, multiplied(n.offsets[n.experts], n.in, n.out));
     for (int64_t e = 0; e < n.experts; e++) {
         const int64_t at = n.offsets[e], rows = n.offsets[e + 1] - at;
         if (rows > 0)
@@ -56,7 +56,7 @@ void grouped_linear_backward_input(Stream, typename B::T* dx, const typename B::
 template <class B>
 void grouped_linear_backward_weight(Stream, typename B::T* dw, const typename B::T* dy, const typename B::T* x,
                                     const GroupedShape& n) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, multiplied(n.out, n.in, n.offsets[n.experts]));
     for (int64_t e = 0; e < n.experts; e++) {
         const int64_t at = n.offsets[e], rows = n.offsets[e + 1] - at;
         if (rows > 0)
@@ -66,7 +66,7 @@ void grouped_linear_backward_weight(Stream, typename B::T* dw, const typename B:
 
 template <class B>
 void bias_forward(Stream, typename B::T* y, const typename B::T* bias, int64_t rows, int64_t width) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, moved<B>(rows, width, 2));
     parallel_chunks(rows, width, [&](int64_t begin, int64_t end) {
         for (int64_t r = begin; r < end; r++)
 #pragma omp simd
@@ -76,7 +76,7 @@ void bias_forward(Stream, typename B::T* y, const typename B::T* bias, int64_t r
 
 template <class B>
 void bias_backward(Stream, typename B::T* db, const typename B::T* dy, int64_t rows, int64_t width) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, moved<B>(rows, width, 1));
     using A = typename B::A;
     sum_rows<typename B::T, A>(db, rows, width, [&](int64_t r, A* partial) {
 #pragma omp simd

@@ -13,7 +13,7 @@ namespace sluice {
 template <class B>
 void cross_entropy_stats(Stream, typename B::A* stats, typename B::T* exponentials, const typename B::T* logits,
                          const int32_t* targets, int64_t rows, int64_t first, int64_t vocab) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, moved<B>(rows, vocab, exponentials ? 2 : 1));
     using A = typename B::A;
     parallel_chunks(rows, vocab, [&](int64_t begin, int64_t end) {
         for (int64_t r = begin; r < end; r++) {
@@ -44,7 +44,7 @@ void cross_entropy_stats(Stream, typename B::A* stats, typename B::T* exponentia
 template <class B>
 void cross_entropy_join(Stream, typename B::A* losses, typename B::A* lse, const typename B::A* stats,
                         const int32_t* targets, int64_t rows, int64_t parts) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, moved<B>(rows, 3 * parts, 1));
     using A = typename B::A;
     for (int64_t r = 0; r < rows; r++) {
         A largest = -std::numeric_limits<A>::infinity(), sum = 0, at_target = 0;
@@ -62,7 +62,7 @@ void cross_entropy_join(Stream, typename B::A* losses, typename B::A* lse, const
 template <class B>
 void cross_entropy_backward(Stream, typename B::T* dlogits, const typename B::A* stats, const typename B::A* lse,
                             const int32_t* targets, int64_t rows, int64_t first, int64_t vocab, double scale) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, moved<B>(rows, vocab, 2));
     using A = typename B::A;
     using T = typename B::T;
     parallel_chunks(rows, vocab, [&](int64_t begin, int64_t end) {

@@ -56,7 +56,7 @@ void turn_row(T* y, const T* x, const A* cos, const A* sin, int64_t half, A dire
 template <class B>
 void rmsnorm_forward(Stream, typename B::T* y, typename B::A* rstd, const typename B::T* x, const typename B::T* w,
                      int64_t rows, int64_t width, double eps) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, moved<B>(rows, width, 2));
     parallel_chunks(rows, width, [&](int64_t begin, int64_t end) {
         for (int64_t r = begin; r < end; r++)
             rstd[r] = norm_row<typename B::T, typename B::A>(y + r * width, x + r * width, w, width, eps);
@@ -66,7 +66,7 @@ void rmsnorm_forward(Stream, typename B::T* y, typename B::A* rstd, const typena
 template <class B>
 void rmsnorm_backward(Stream, typename B::T* dx, typename B::T* dw, const typename B::T* dy, const typename B::T* x,
                       const typename B::T* w, const typename B::A* rstd, int64_t rows, int64_t width, Into into) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, moved<B>(rows, width, into == Into::add ? 4 : 3));
     using A = typename B::A;
     sum_rows<typename B::T, A>(dw, rows, width, [&](int64_t r, A* partial) {
         norm_row_backward(dx + r * width, partial, dy + r * width, x + r * width, w, rstd[r], width, into);
@@ -77,7 +77,7 @@ template <class B>
 void residual_rmsnorm_forward(Stream, typename B::T* out, typename B::T* normed, typename B::A* rstd,
                               const typename B::T* x, const typename B::T* y, const typename B::T* w, int64_t rows,
                               int64_t width, double eps, double clip) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, moved<B>(rows, width, 4));
     using T = typename B::T;
     const T c = T(clip);
     parallel_chunks(rows, width, [&](int64_t begin, int64_t end) {
@@ -100,7 +100,7 @@ void residual_rmsnorm_forward(Stream, typename B::T* out, typename B::T* normed,
 template <class B>
 void rmsnorm_rope_forward(Stream, typename B::T* y, typename B::A* rstd, const typename B::T* x, const typename B::T* w,
                           const typename B::A* cos, const typename B::A* sin, const RopeShape& n, double eps) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, moved<B>(n.sequences * n.length, n.heads * n.dim, 2));
     using A = typename B::A;
     const int64_t half = n.dim / 2;
     parallel_chunks(n.sequences * n.length, n.heads * n.dim, [&](int64_t begin, int64_t end) {
@@ -117,7 +117,7 @@ template <class B>
 void rmsnorm_rope_backward(Stream, typename B::T* dx, typename B::T* dw, const typename B::T* dy,
                            const typename B::T* x, const typename B::T* w, const typename B::A* rstd,
                            const typename B::A* cos, const typename B::A* sin, const RopeShape& n) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, moved<B>(n.sequences * n.length, n.heads * n.dim, 3));
     using A = typename B::A;
     const int64_t half = n.dim / 2;
     sum_rows<typename B::T, A>(dw, n.sequences * n.length * n.heads, n.dim, [&](int64_t row, A* partial) {
@@ -131,7 +131,7 @@ void rmsnorm_rope_backward(Stream, typename B::T* dx, typename B::T* dw, const t
 template <class B>
 void rope(Stream, typename B::T* x, const typename B::A* cos, const typename B::A* sin, const RopeShape& n,
           int direction) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, moved<B>(n.sequences * n.length, n.heads * n.dim, 2));
     using A = typename B::A;
     const int64_t half = n.dim / 2;
     parallel_chunks(n.sequences * n.length, n.heads * n.dim, [&](int64_t begin, int64_t end) {

@@ -24,7 +24,7 @@ constexpr auto logistic = [](auto x) { return fast_logistic(x); };
 
 template <class B>
 void activation_forward(Stream, typename B::T* y, const typename B::T* x, int64_t count, Activation act) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, moved<B>(1, count, 2));
     using A = typename B::A;
     with_activation(act, [&](auto a) { each(count, [&](int64_t i) { y[i] = a.value(A(x[i]), logistic); }); });
 }
@@ -32,14 +32,14 @@ void activation_forward(Stream, typename B::T* y, const typename B::T* x, int64_
 template <class B>
 void activation_backward(Stream, typename B::T* dx, const typename B::T* dy, const typename B::T* x, int64_t count,
                          Activation act) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, moved<B>(1, count, 3));
     using A = typename B::A;
     with_activation(act, [&](auto a) { each(count, [&](int64_t i) { dx[i] = dy[i] * a.slope(A(x[i]), logistic); }); });
 }
 
 template <class B>
 void swiglu_forward(Stream, typename B::T* h, const typename B::T* gate, const typename B::T* up, int64_t count) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, moved<B>(1, count, 3));
     using A = typename B::A;
     each(count, [&](int64_t i) { h[i] = A(gate[i]) * logistic(A(gate[i])) * A(up[i]); });
 }
@@ -47,7 +47,7 @@ void swiglu_forward(Stream, typename B::T* h, const typename B::T* gate, const t
 template <class B>
 void swiglu_backward(Stream, typename B::T* dgate, typename B::T* dup, const typename B::T* dh,
                      const typename B::T* gate, const typename B::T* up, int64_t count) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, moved<B>(1, count, 5));
     using A = typename B::A;
     each(count, [&](int64_t i) {
         const A d = dh[i], s = gate[i], u = up[i], g = logistic(s);
@@ -59,7 +59,7 @@ void swiglu_backward(Stream, typename B::T* dgate, typename B::T* dup, const typ
 template <class B>
 void residual_forward(Stream, typename B::T* out, const typename B::T* x, const typename B::T* y, int64_t count,
                       double clip) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, moved<B>(1, count, 3));
     using T = typename B::T;
     const T c = T(clip);
     if (clip == 0)
@@ -71,7 +71,7 @@ void residual_forward(Stream, typename B::T* out, const typename B::T* x, const 
 template <class B>
 void residual_backward(Stream, typename B::T* dy, const typename B::T* dout, const typename B::T* y, int64_t count,
                        double clip) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, moved<B>(1, count, clip == 0 ? 2 : 3));
     using T = typename B::T;
     const T c = T(clip);
     if (clip == 0)
@@ -82,19 +82,19 @@ void residual_backward(Stream, typename B::T* dy, const typename B::T* dout, con
 
 template <class B>
 void add(Stream, typename B::T* x, const typename B::T* y, int64_t count) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, moved<B>(1, count, 3));
     each(count, [&](int64_t i) { x[i] += y[i]; });
 }
 
 template <class B>
 void fill(Stream, typename B::T* x, typename B::T value, int64_t count) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, moved<B>(1, count, 1));
     each(count, [&](int64_t i) { x[i] = value; });
 }
 
 template <class B>
 void copy(Stream, typename B::T* out, const typename B::T* x, int64_t count) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, moved<B>(1, count, 2));
     each(count, [&](int64_t i) { out[i] = x[i]; });
 }
 

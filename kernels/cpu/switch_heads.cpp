@@ -26,7 +26,7 @@ bool picked(const T* s, int64_t experts, int64_t top_k, int64_t e) {
 template <class B>
 void switch_forward(Stream, typename B::T* out, const typename B::T* y, const typename B::T* s, int64_t rows,
                     int64_t heads, int64_t experts, int64_t dim, int64_t top_k) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, moved<B>(rows * heads, experts * dim, 1, rows * heads * dim));
     using A = typename B::A;
     parallel_chunks(rows * heads, experts * dim, [&](int64_t begin, int64_t end) {
         for (int64_t r = begin; r < end; r++) {
@@ -45,7 +45,7 @@ void switch_forward(Stream, typename B::T* out, const typename B::T* y, const ty
 template <class B>
 void switch_backward(Stream, typename B::T* dy, typename B::T* ds, const typename B::T* dout, const typename B::T* y,
                      const typename B::T* s, int64_t rows, int64_t heads, int64_t experts, int64_t dim, int64_t top_k) {
-    const Timed timed(__func__);
+    const Timed timed(__func__, moved<B>(rows * heads, experts * dim, 2, rows * heads * dim));
     using A = typename B::A;
     parallel_chunks(rows * heads, experts * dim, [&](int64_t begin, int64_t end) {
         for (int64_t r = begin; r < end; r++)

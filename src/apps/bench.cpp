@@ -1,5 +1,5 @@
-// sluice bench step: whole training steps on made-up tokens, against the rate of this rank's GEMMs measured in the same
-// run.
+// sluice bench: training steps on made-up tokens. `step` measures whole ones, against the rate of this rank's GEMMs
+// measured in the same run; `kernels` each op within them, at each of its sizes.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -25,14 +25,77 @@ double median(std::vector<double> x) {
     return x[x.size() / 2];
 }
 
-Json table_of(const Profile& profile, double step_seconds) {
-    std::vector<std::pair<std::string, OpTime>> ops(profile.ops.begin(), profile.ops.end());
-    std::sort(ops.begin(), ops.end(), [](auto& a, auto& b) { return a.second.seconds > b.second.seconds; });
-    Json table = Json::array();
-    for (const auto& [op, time] : ops)
-        table.push_back(
-            {{"op", op}, {"calls", time.calls}, {"seconds", time.seconds}, {"share", time.seconds / step_seconds}});
-    return table;
+class Bench {
+ public:
+    Bench(Comm& comm, const Config& config)
+        : comm_(comm),
+          config_(config),
+          mesh_(comm, mesh_shape(config.model, config.parallel)),
+          trainer_(config, mesh_) {
+        step();  // warms up
+    }
+
+    // Its seconds.
+    double step() {
+        const auto random_tokens = [&](int64_t sample, int32_t* tokens, int32_t* first) {
+            if (first) std::fill_n(first, config_.data.sequence_length, 0);
+            for (int64_t t = 0; t <= config_.data.sequence_length; t++)
+                tokens[t] = int32_t(mix(uint64_t(sample), uint64_t(t)) % uint64_t(config_.model.vocab));
+        };
+        comm_.barrier();
+        const auto start = std::chrono::steady_clock::now();
+        trainer_.step(random_tokens);
+        return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    }
+    double step_into(Profile& profile) {
+        profile_into(&profile);
+        const double seconds = step();
+        profile_into(nullptr);
+        return seconds;
+    }
+    // FLOP/s of all ranks on the products of a profile, with nothing between them.
+    double gemm_rate(const Profile& profile) {
+        comm_.barrier();
+        double seconds = 0, flops = 0;
+        for (const auto& [shape, count] : profile.gemms) {
+            seconds += double(count) * measure_gemm(shape);
+            flops += double(count) * shape.flops();
+        }
+        return flops / seconds * comm_.size();
+    }
+
+ private:
+    Comm& comm_;
+    const Config& config_;
+    Mesh mesh_;
+    Trainer<Cpu<float>> trainer_;
+};
+
+// Rows of a profile, the longest first.
+using Row = std::pair<std::string, OpTime>;
+std::vector<Row> sorted(std::vector<Row> rows) {
+    std::stable_sort(rows.begin(), rows.end(), [](auto& a, auto& b) { return a.second.seconds > b.second.seconds; });
+    return rows;
+}
+std::vector<Row> by_op(const Profile& profile) {
+    std::map<std::string, OpTime> ops;
+    for (const auto& [key, time] : profile.ops) {
+        ops[key.first].calls += time.calls;
+        ops[key.first].seconds += time.seconds;
+    }
+    return sorted({ops.begin(), ops.end()});
+}
+std::vector<Row> by_op_and_size(const Profile& profile) {
+    std::vector<Row> rows;
+    for (const auto& [key, time] : profile.ops) rows.emplace_back(key.first, time);
+    return sorted(std::move(rows));
+}
+
+std::string size_text(const std::array<int64_t, 3>& size) {
+    std::string text;
+    for (const int64_t extent : size)
+        if (extent > 0) text += (text.empty() ? "" : "x") + std::to_string(extent);
+    return text;
 }
 
 }  // namespace
@@ -40,42 +103,26 @@ Json table_of(const Profile& profile, double step_seconds) {
 int bench_step_command(Comm& comm, const Config& config, bool json) {
     constexpr int kSteps = 7;
     std::vector<double> seconds, gemm_rates;
-    Mesh mesh(comm, mesh_shape(config.model, config.parallel));
-    Trainer<Cpu<float>> trainer(config, mesh);
-    const auto random_tokens = [&](int64_t sample, int32_t* tokens, int32_t* first) {
-        if (first) std::fill_n(first, config.data.sequence_length, 0);
-        for (int64_t t = 0; t <= config.data.sequence_length; t++)
-            tokens[t] = int32_t(mix(uint64_t(sample), uint64_t(t)) % uint64_t(config.model.vocab));
-    };
     ProgressLine progress("bench", "steps", kSteps + 1, json ? stderr : stdout);
-    const auto timed_step = [&] {
-        const auto start = std::chrono::steady_clock::now();
-        trainer.step(random_tokens);
-        return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    };
-    timed_step();  // warms up
+    Bench bench(comm, config);
     Profile profile;
-    profile_into(&profile);
-    const double profiled_seconds = timed_step();
-    profile_into(nullptr);
+    const double profiled_seconds = bench.step_into(profile);
     for (int i = 0; i < kSteps; i++) {
         if (comm.rank() == 0) progress.at(i + 1);
-        comm.barrier();
-        double gemm_seconds = 0, gemm_flops = 0;
-        for (const auto& [shape, count] : profile.gemms) {
-            gemm_seconds += double(count) * measure_gemm(shape);
-            gemm_flops += double(count) * shape.flops();
-        }
-        gemm_rates.push_back(gemm_flops / gemm_seconds * comm.size());
-        comm.barrier();
-        seconds.push_back(timed_step());
+        gemm_rates.push_back(bench.gemm_rate(profile));
+        seconds.push_back(bench.step());
     }
     const double step_seconds = median(seconds), gemm = median(gemm_rates);
     const double tokens_per_second = double(config.train.batch * config.data.sequence_length) / step_seconds;
     const double model = tokens_per_second * flops_per_token(config.model, config.data.sequence_length);
     if (comm.rank() != 0) return 0;
-    const Json table = table_of(profile, profiled_seconds);
     if (json) {
+        Json table = Json::array();
+        for (const auto& [op, time] : by_op(profile))
+            table.push_back({{"op", op},
+                             {"calls", time.calls},
+                             {"seconds", time.seconds},
+                             {"share", time.seconds / profiled_seconds}});
         fmt::print("{}\n", Json{{"tokens_per_second", tokens_per_second},
                                 {"step_seconds", step_seconds},
                                 {"model_flops_per_second", model},
@@ -89,9 +136,52 @@ int bench_step_command(Comm& comm, const Config& config, bool json) {
                format_count(tokens_per_second), format_seconds(step_seconds), format_count(model), 100 * model / gemm,
                format_count(gemm));
     fmt::print("{:<32}{:>8}{:>12}{:>9}\n", "op, in one step", "calls", "time", "share");
-    for (const Json& row : table)
-        fmt::print("{:<32}{:>8}{:>12}{:>8.1f}%\n", row["op"].get<std::string>(), row["calls"].get<int64_t>(),
-                   format_seconds(row["seconds"].get<double>()), 100 * row["share"].get<double>());
+    for (const auto& [op, time] : by_op(profile))
+        fmt::print("{:<32}{:>8}{:>12}{:>8.1f}%\n", op, time.calls, format_seconds(time.seconds),
+                   100 * time.seconds / profiled_seconds);
+    return 0;
+}
+
+int bench_kernels_command(Comm& comm, const Config& config, bool json) {
+    constexpr int kSteps = 5;
+    ProgressLine progress("bench", "steps", kSteps, json ? stderr : stdout);
+    Bench bench(comm, config);
+    Profile profile;
+    std::vector<double> gemm_rates, copy_rates;
+    for (int i = 0; i < kSteps; i++) {
+        if (comm.rank() == 0) progress.at(i);
+        bench.step_into(profile);
+        gemm_rates.push_back(bench.gemm_rate(profile) / comm.size());
+        copy_rates.push_back(measure_copy_rate());
+    }
+    const double gemm = median(gemm_rates), copy = median(copy_rates);
+    if (comm.rank() != 0) return 0;
+    Json table = Json::array();
+    for (const auto& [op, time] : by_op_and_size(profile)) {
+        const bool product = time.work.flops > 0;
+        const double rate = (product ? time.work.flops : time.work.bytes) / time.seconds;
+        table.push_back({{"op", op},
+                         {"size", size_text(time.work.size)},
+                         {"calls", time.calls / kSteps},
+                         {"seconds", time.seconds / double(time.calls)},
+                         {product ? "flops_per_second" : "bytes_per_second", rate},
+                         {"share", rate / (product ? gemm : copy)}});
+    }
+    if (json) {
+        const Json all{{"gemm_flops_per_second", gemm}, {"copy_bytes_per_second", copy}, {"kernels", table}};
+        fmt::print("{}\n", all.dump());
+        return 0;
+    }
+    fmt::print("of one rank: {}FLOP/s is the library's on the model's products, {}B/s that of a copy beyond caches\n",
+               format_count(gemm), format_count(copy));
+    fmt::print("{:<32}{:<20}{:>6}{:>12}{:>14}{:>8}\n", "op", "size", "calls", "time a call", "rate", "share");
+    for (const Json& row : table) {
+        const bool product = row.contains("flops_per_second");
+        const double rate = row[product ? "flops_per_second" : "bytes_per_second"];
+        fmt::print("{:<32}{:<20}{:>6}{:>10.3f}ms{:>14}{:>7.0f}%\n", row["op"].get<std::string>(),
+                   row["size"].get<std::string>(), row["calls"].get<int64_t>(), 1e3 * row["seconds"].get<double>(),
+                   format_count(rate) + (product ? "FLOP/s" : "B/s"), 100 * row["share"].get<double>());
+    }
     return 0;
 }
 

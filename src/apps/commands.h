@@ -29,5 +29,6 @@ int eval_command(Comm& comm, const CheckpointArgs& args, bool json);
 int sample_command(const SampleArgs& args);
 int plan_command(const ConfigArgs& args, int ranks, const std::string& gpu, bool json);  // gpu empty: the CPU
 int bench_step_command(Comm& comm, const Config& config, bool json);
+int bench_kernels_command(Comm& comm, const Config& config, bool json);
 
 }  // namespace sluice

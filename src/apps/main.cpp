@@ -77,6 +77,12 @@ CLI::Option* add_config(CLI::App* app, ConfigArgs& args) {
     app->add_option("overrides", args.overrides, "key=value ..., as optimizer.lr=4e-3 or 'model.gates=[]'");
     return file;
 }
+// Without a config, overrides may come first.
+void use_bench_model(ConfigArgs& args) {
+    if (!args.config.empty() && args.config.find('=') == std::string::npos) return;
+    if (!args.config.empty()) args.overrides.insert(args.overrides.begin(), args.config);
+    args.config = "configs/models/bench_17m.yaml";
+}
 void add_checkpoint(CLI::App* app, CheckpointArgs& args) {
     app->add_option("checkpoint", args.checkpoint, "a step folder, or a run folder for its newest")->required();
     app->add_option("overrides", args.overrides, "key=value ..., as eval.batches=0");
@@ -152,16 +158,23 @@ int run(int argc, char** argv) {
     auto* bench = app.add_subcommand("bench", "measure");
     bench->require_subcommand(1);
     bench->footer("Example: sluice bench step configs/quickstart.yaml");
-    auto* step = bench->add_subcommand("step", "tokens per second of whole training steps");
-    add_config(step, config);
-    add_json(step, json);
-    step->footer("Example: mpirun -n 2 sluice bench step configs/quickstart.yaml train.batch=16");
-    step->callback([&] {
-        command = [&] {
-            return with_config(config, Purpose::plan,
-                               [&](Comm& c, const Config& read) { return bench_step_command(c, read, json); });
-        };
-    });
+    const auto add_bench = [&](const char* name, const char* what, const char* example, auto measure) {
+        auto* sub = bench->add_subcommand(name, what);
+        add_config(sub, config)->required(false);
+        add_json(sub, json);
+        sub->footer(example);
+        sub->callback([&, measure] {
+            command = [&, measure] {
+                use_bench_model(config);
+                return with_config(config, Purpose::plan,
+                                   [&](Comm& c, const Config& read) { return measure(c, read, json); });
+            };
+        });
+    };
+    add_bench("step", "tokens per second of whole training steps, and time by op",
+              "Example: mpirun -n 2 sluice bench step configs/quickstart.yaml train.batch=16", bench_step_command);
+    add_bench("kernels", "each op at the sizes of a model's step: time, and its rate against a GEMM's or a copy's",
+              "Example: sluice bench kernels configs/quickstart.yaml data.sequence_length=512", bench_kernels_command);
 
     try {
         app.parse(argc, argv);
