@@ -17,6 +17,7 @@ namespace sluice {
 struct GemmShape {
     int64_t m, n, k;
     bool transpose_a, transpose_b, add;
+    bool bf16 = false;  // of A and B: multiplied in one way only
     auto operator<=>(const GemmShape&) const = default;
     double flops() const { return 2.0 * double(m) * double(n) * double(k); }
 };
@@ -65,8 +66,8 @@ void use_gemm_choices(const std::vector<GemmChoice>& choices);
 double measure_gemm(const GemmShape& shape);
 // Bytes a second, read and written, of copying arrays larger than caches; the best of several.
 double measure_copy_rate();
-// How fast this rank multiplies, FLOP/s of linear_forward at 1024 x 1024 x 1024, the best of three: the denominator of
+// How fast this rank multiplies, FLOP/s at 1024 x 1024 x 1024, the best of three: the denominator of
 // MFU on a CPU.
-double measure_gemm_rate();
+double measure_gemm_rate(bool bf16 = false);
 
 }  // namespace sluice

@@ -53,5 +53,6 @@ void adamw(Stream, typename B::T* w, typename B::T* m, typename B::T* v, const t
     template void adamw<B>(Stream, B::T*, B::T*, B::T*, const B::T*, int64_t, const AdamW&);
 INSTANTIATE(Cpu<float>)
 INSTANTIATE(Cpu<double>)
+INSTANTIATE(CpuBf16)
 
 }  // namespace sluice

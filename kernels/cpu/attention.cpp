@@ -330,5 +330,6 @@ void attention_backward(Stream, typename B::T* dq, typename B::T* dk, typename B
                                         const B::T*, const B::T*, const B::T*, const int32_t*, const AttentionShape&);
 INSTANTIATE(Cpu<float>)
 INSTANTIATE(Cpu<double>)
+INSTANTIATE(CpuBf16)
 
 }  // namespace sluice

@@ -7,11 +7,10 @@
 #include <bit>
 #include <chrono>
 #include <map>
-#include <oneapi/dnnl/dnnl.hpp>
 #include <optional>
 #include <vector>
 
-#include "base/check.h"
+#include "kernels/cpu/matmul.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/ops.h"
 #include "kernels/profile.h"
@@ -19,7 +18,8 @@
 namespace sluice {
 
 // ---------------------------------------------------------------- double: plain loops
-void gemm(double* c, const double* a, const double* b, const GemmShape& g) {
+template <>
+void gemm<Cpu<double>>(double* c, const double* a, const double* b, const GemmShape& g) {
     parallel_chunks(g.m, g.n * g.k, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; i++) {
             double* row = c + i * g.n;
@@ -37,64 +37,16 @@ void gemm(double* c, const double* a, const double* b, const GemmShape& g) {
         }
     });
 }
-void ragged_gemm(double* c, const double* a, const double* b, const GemmShape& g) { gemm(c, a, b, g); }
+template <>
+void ragged_gemm<Cpu<double>>(double* c, const double* a, const double* b, const GemmShape& g) {
+    gemm<Cpu<double>>(c, a, b, g);
+}
 
 // ---------------------------------------------------------------- float: the ways
 namespace {
 
 constexpr int64_t kSlab = 2048;           // of k
 constexpr double kWorthTiming = 1 << 24;  // FLOPs
-
-// A oneDNN primitive, made once a shape and thread (ranks may be threads of one process) and used again.
-class Matmul {
- public:
-    explicit Matmul(const GemmShape& g) : Matmul(make(g)) {}
-
-    void run(float* c, const float* a, const float* b) {
-        a_.set_data_handle(const_cast<float*>(a));
-        b_.set_data_handle(const_cast<float*>(b));
-        c_.set_data_handle(c);
-        // The C call: its C++ wrapper allocates.
-        const dnnl_exec_arg_t arguments[] = {
-            {DNNL_ARG_SRC, a_.get()}, {DNNL_ARG_WEIGHTS, b_.get()}, {DNNL_ARG_DST, c_.get()}};
-        check(dnnl_primitive_execute(matmul_.get(), stream().get(), 3, arguments) == dnnl_success, "oneDNN's matmul");
-    }
-
- private:
-    using Memory = dnnl::memory;
-
-    static dnnl::engine& engine() {
-        thread_local dnnl::engine engine(dnnl::engine::kind::cpu, 0);
-        return engine;
-    }
-    static dnnl::stream& stream() {
-        thread_local dnnl::stream stream(engine());
-        return stream;
-    }
-    static dnnl::matmul::primitive_desc make(const GemmShape& g) {
-        const auto matrix = [](int64_t rows, int64_t columns, bool transposed) {
-            return Memory::desc({rows, columns}, Memory::data_type::f32,
-                                transposed ? Memory::dims{1, rows} : Memory::dims{columns, 1});
-        };
-        dnnl::primitive_attr attributes;
-        if (g.add) {
-            dnnl::post_ops sum;
-            sum.append_sum(1.0f);
-            attributes.set_post_ops(sum);
-        }
-        return {dnnl::matmul::desc(matrix(g.m, g.k, g.transpose_a), matrix(g.k, g.n, g.transpose_b),
-                                   matrix(g.m, g.n, false)),
-                attributes, engine()};
-    }
-    explicit Matmul(const dnnl::matmul::primitive_desc& desc)
-        : matmul_(desc),
-          a_(desc.src_desc(), engine(), nullptr),
-          b_(desc.weights_desc(), engine(), nullptr),
-          c_(desc.dst_desc(), engine(), nullptr) {}
-
-    dnnl::matmul matmul_;
-    Memory a_, b_, c_;
-};
 
 void onednn_sgemm(float* c, const float* a, const float* b, const GemmShape& g, int64_t begin, int64_t end) {
     const float* a_slab = a + begin * (g.transpose_a ? g.m : 1);
@@ -113,7 +65,7 @@ class Product {
     void run(GemmWay way, float* c, const float* a, const float* b) {
         switch (way) {
             case GemmWay::matmul:
-                if (!matmul_) matmul_.emplace(shape_);
+                if (!matmul_) matmul_.emplace(shape_, dnnl::memory::data_type::f32);
                 return matmul_->run(c, a, b);
             case GemmWay::sgemm:
                 return onednn_sgemm(c, a, b, shape_, 0, shape_.k);
@@ -169,7 +121,8 @@ class Product {
 
 }  // namespace
 
-void gemm(float* c, const float* a, const float* b, const GemmShape& g) {
+template <>
+void gemm<Cpu<float>>(float* c, const float* a, const float* b, const GemmShape& g) {
     count_gemm(g);
     struct Chosen {
         Product product;
@@ -188,40 +141,42 @@ void gemm(float* c, const float* a, const float* b, const GemmShape& g) {
     chosen.product.run(chosen.way, c, a, b);
 }
 
-void ragged_gemm(float* c, const float* a, const float* b, const GemmShape& g) {
+template <>
+void ragged_gemm<Cpu<float>>(float* c, const float* a, const float* b, const GemmShape& g) {
     count_gemm(g);
     Product product(g, true, omp_get_max_threads());
     product.run(product.choose(), c, a, b);
 }
 
 // ---------------------------------------------------------------- rates
+double least_seconds(const std::function<void()>& run) {
+    double least = 1e30;
+    for (int i = 0; i < 4; i++) {
+        const auto start = std::chrono::steady_clock::now();
+        run();
+        const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+        if (i > 0) least = std::min(least, took.count());
+    }
+    return least;
+}
+
 double measure_gemm(const GemmShape& g) {
+    if (g.bf16) return measure_gemm_bf16(g);
     const std::vector<float> a(size_t(g.m * g.k), 0.5f), b(size_t(g.k * g.n), 0.25f);
     std::vector<float> c(size_t(g.m * g.n));
-    double best = 1e30;
-    for (int i = 0; i < 4; i++) {  // the first prepares
-        const auto start = std::chrono::steady_clock::now();
-        gemm(c.data(), a.data(), b.data(), g);
-        const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-        if (i > 0) best = std::min(best, took.count());
-    }
-    return best;
+    return least_seconds([&] { gemm<Cpu<float>>(c.data(), a.data(), b.data(), g); });
 }
 
 double measure_copy_rate() {
     constexpr int64_t kCount = int64_t{1} << 26;
-    std::vector<float> from(size_t(kCount), 1.0f), to(size_t(kCount), 0.0f);
-    double best = 1e30;
-    for (int i = 0; i < 4; i++) {
-        const auto start = std::chrono::steady_clock::now();
-        copy<Cpu<float>>({}, to.data(), from.data(), kCount);
-        best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-    }
-    return 2.0 * sizeof(float) * double(kCount) / best;
+    const std::vector<float> from(size_t(kCount), 1.0f);
+    std::vector<float> to(size_t(kCount), 0.0f);
+    const double seconds = least_seconds([&] { copy<Cpu<float>>({}, to.data(), from.data(), kCount); });
+    return 2.0 * sizeof(float) * double(kCount) / seconds;
 }
 
-double measure_gemm_rate() {
-    const GemmShape shape{1024, 1024, 1024, false, true, false};
+double measure_gemm_rate(bool bf16) {
+    const GemmShape shape{1024, 1024, 1024, false, true, false, bf16};
     return shape.flops() / measure_gemm(shape);
 }
 

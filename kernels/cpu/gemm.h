@@ -2,15 +2,33 @@
 #pragma once
 #include <functional>
 
+#include "base/backend.h"
 #include "kernels/gemm.h"
 
 namespace sluice {
 
-void gemm(float* c, const float* a, const float* b, const GemmShape& shape);
-void gemm(double* c, const double* a, const double* b, const GemmShape& shape);
+template <class B>
+void gemm(typename B::T* c, const typename B::T* a, const typename B::T* b, const GemmShape& shape);
 // Of shapes that may never come again: nothing is made ready for them.
-void ragged_gemm(float* c, const float* a, const float* b, const GemmShape& shape);
-void ragged_gemm(double* c, const double* a, const double* b, const GemmShape& shape);
+template <class B>
+void ragged_gemm(typename B::T* c, const typename B::T* a, const typename B::T* b, const GemmShape& shape);
+
+template <>
+void gemm<Cpu<double>>(double* c, const double* a, const double* b, const GemmShape& shape);
+template <>
+void gemm<Cpu<float>>(float* c, const float* a, const float* b, const GemmShape& shape);
+template <>
+void gemm<CpuBf16>(float* c, const float* a, const float* b, const GemmShape& shape);
+template <>
+void ragged_gemm<Cpu<double>>(double* c, const double* a, const double* b, const GemmShape& shape);
+template <>
+void ragged_gemm<Cpu<float>>(float* c, const float* a, const float* b, const GemmShape& shape);
+template <>
+void ragged_gemm<CpuBf16>(float* c, const float* a, const float* b, const GemmShape& shape);
+
+double measure_gemm_bf16(const GemmShape& shape);  // operands rounded before
+// Of several runs, after one that prepares.
+double least_seconds(const std::function<void()>& run);
 
 // BLIS, on `threads` cores.
 void blis_gemm(float* c, const float* a, const float* b, const GemmShape& shape, int threads);

@@ -85,5 +85,6 @@ void cross_entropy_backward(Stream, typename B::T* dlogits, const typename B::A*
                                             int64_t, double);
 INSTANTIATE(Cpu<float>)
 INSTANTIATE(Cpu<double>)
+INSTANTIATE(CpuBf16)
 
 }  // namespace sluice

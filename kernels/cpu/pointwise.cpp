@@ -110,5 +110,6 @@ void copy(Stream, typename B::T* out, const typename B::T* x, int64_t count) {
     template void copy<B>(Stream, B::T*, const B::T*, int64_t);
 INSTANTIATE(Cpu<float>)
 INSTANTIATE(Cpu<double>)
+INSTANTIATE(CpuBf16)
 
 }  // namespace sluice

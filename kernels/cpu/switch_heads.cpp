@@ -72,5 +72,6 @@ void switch_backward(Stream, typename B::T* dy, typename B::T* ds, const typenam
                                      int64_t, int64_t, int64_t);
 INSTANTIATE(Cpu<float>)
 INSTANTIATE(Cpu<double>)
+INSTANTIATE(CpuBf16)
 
 }  // namespace sluice

@@ -8,9 +8,12 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/commands.h"
+#include "base/check.h"
 #include "base/format.h"
+#include "base/machine.h"
 #include "base/rng.h"
 #include "base/terminal.h"
+#include "config/refuse.h"
 #include "kernels/profile.h"
 #include "model/counts.h"
 #include "train/step.h"
@@ -25,6 +28,14 @@ double median(std::vector<double> x) {
     return x[x.size() / 2];
 }
 
+// A config that is only measured was not refused for what this machine lacks.
+bool computes_in_bf16(const Config& config) {
+    const std::string conflict = precision_conflict(config.train.precision, processor());
+    if (!conflict.empty()) fail(Exit::config, "train.precision: " + conflict);
+    return config.train.precision == Precision::bf16;
+}
+
+template <class B>
 class Bench {
  public:
     Bench(Comm& comm, const Config& config)
@@ -68,7 +79,7 @@ class Bench {
     Comm& comm_;
     const Config& config_;
     Mesh mesh_;
-    Trainer<Cpu<float>> trainer_;
+    Trainer<B> trainer_;
 };
 
 // Rows of a profile, the longest first.
@@ -98,13 +109,12 @@ std::string size_text(const std::array<int64_t, 3>& size) {
     return text;
 }
 
-}  // namespace
-
-int bench_step_command(Comm& comm, const Config& config, bool json) {
+template <class B>
+int bench_step(Comm& comm, const Config& config, bool json) {
     constexpr int kSteps = 7;
     std::vector<double> seconds, gemm_rates;
     ProgressLine progress("bench", "steps", kSteps + 1, json ? stderr : stdout);
-    Bench bench(comm, config);
+    Bench<B> bench(comm, config);
     Profile profile;
     const double profiled_seconds = bench.step_into(profile);
     for (int i = 0; i < kSteps; i++) {
@@ -142,10 +152,11 @@ int bench_step_command(Comm& comm, const Config& config, bool json) {
     return 0;
 }
 
-int bench_kernels_command(Comm& comm, const Config& config, bool json) {
+template <class B>
+int bench_kernels(Comm& comm, const Config& config, bool json) {
     constexpr int kSteps = 5;
     ProgressLine progress("bench", "steps", kSteps, json ? stderr : stdout);
-    Bench bench(comm, config);
+    Bench<B> bench(comm, config);
     Profile profile;
     std::vector<double> gemm_rates, copy_rates;
     for (int i = 0; i < kSteps; i++) {
@@ -183,6 +194,18 @@ int bench_kernels_command(Comm& comm, const Config& config, bool json) {
                    format_count(rate) + (product ? "FLOP/s" : "B/s"), 100 * row["share"].get<double>());
     }
     return 0;
+}
+
+}  // namespace
+
+int bench_step_command(Comm& comm, const Config& config, bool json) {
+    return computes_in_bf16(config) ? bench_step<CpuBf16>(comm, config, json)
+                                    : bench_step<Cpu<float>>(comm, config, json);
+}
+
+int bench_kernels_command(Comm& comm, const Config& config, bool json) {
+    return computes_in_bf16(config) ? bench_kernels<CpuBf16>(comm, config, json)
+                                    : bench_kernels<Cpu<float>>(comm, config, json);
 }
 
 }  // namespace sluice

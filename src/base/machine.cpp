@@ -14,6 +14,8 @@ std::string processor() {
     return lines;
 }
 
+bool multiplies_bf16(const std::string& processor) { return processor.find(" avx512_bf16") != std::string::npos; }
+
 std::filesystem::path cache_folder() {
     const auto named = [](const char* variable, const char* within) {
         const char* value = std::getenv(variable);

@@ -8,6 +8,9 @@ namespace sluice {
 // What tells one kind of processor from another: vendor, family, model, cache and instruction sets, as lines.
 std::string processor();
 
+// Whether such a processor multiplies bf16 (AVX512-BF16).
+bool multiplies_bf16(const std::string& processor);
+
 // $SLUICE_CACHE, $XDG_CACHE_HOME/sluice or ~/.cache/sluice, which may not exist; empty where none of these is set.
 std::filesystem::path cache_folder();
 

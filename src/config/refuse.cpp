@@ -4,6 +4,7 @@
 #include <cmath>
 #include <set>
 
+#include "base/machine.h"
 #include "config/scalar.h"
 #include "config/visit.h"
 
@@ -183,12 +184,17 @@ void Refusal::sharding(int ranks) {
 void Refusal::not_built() {
     if (sound("data.train")) need(!c_.data.train.empty(), "data.train", "empty: name at least one source of tokens");
     need(c_.device != Device::cuda, "device", "this build has no CUDA backend: use cpu or auto");
-    need(c_.train.precision != Precision::bf16, "train.precision",
-         "the CPU backend computes in fp32, not bf16: use fp32");
+    if (const std::string conflict = precision_conflict(c_.train.precision, processor()); !conflict.empty())
+        marks_.refuse("train.precision", conflict);
     need(c_.probes.every == 0, "probes.every", "probes during training are not built yet: use 0");
 }
 
 }  // namespace
+
+std::string precision_conflict(Precision precision, const std::string& processor) {
+    if (precision == Precision::fp32 || multiplies_bf16(processor)) return "";
+    return "bf16 on a CPU needs one with AVX512-BF16, and this has none: use fp32";
+}
 
 void refuse_config(const Config& config, Marks& marks, Purpose purpose, int ranks) {
     Refusal refusal(config, marks);

@@ -258,7 +258,7 @@ struct TrainSpec {
         v("batch", batch, "sequences a step over all ranks (required)", from(1, kMaxSequences));
         v("micro_batch", micro_batch, "sequences a rank and pass (default: batch / data-parallel ranks)",
           from(0, kMaxSequences));
-        v("precision", precision, "type of weights and activations");
+        v("precision", precision, "what products multiply: on a CPU bf16 needs AVX512-BF16, and all else stays fp32");
         v("recompute", recompute, "what backward computes again instead of keeping");
     }
 };

@@ -139,6 +139,7 @@ void Attention<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, co
 
 template class Attention<Cpu<float>>;
 template class Attention<Cpu<double>>;
+template class Attention<CpuBf16>;
 template Attention<PlannedBf16>::Attention(const ModelSpec&, int64_t, const Place&);
 
 }  // namespace sluice

@@ -145,6 +145,7 @@ void Experts<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, cons
 
 template class Experts<Cpu<float>>;
 template class Experts<Cpu<double>>;
+template class Experts<CpuBf16>;
 template Experts<PlannedBf16>::Experts(const ModelSpec&, int64_t, const Place&);
 
 }  // namespace sluice

@@ -28,5 +28,6 @@ void Ffn<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, const Ac
 
 template class Ffn<Cpu<float>>;
 template class Ffn<Cpu<double>>;
+template class Ffn<CpuBf16>;
 
 }  // namespace sluice

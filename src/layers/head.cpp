@@ -39,5 +39,6 @@ void Head<B>::forward_backward(const Pass<B>& pass, const T* w, T* dw, const Scr
 
 template class Head<Cpu<float>>;
 template class Head<Cpu<double>>;
+template class Head<CpuBf16>;
 
 }  // namespace sluice

@@ -28,5 +28,6 @@ void Projection<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, c
 
 template class Projection<Cpu<float>>;
 template class Projection<Cpu<double>>;
+template class Projection<CpuBf16>;
 
 }  // namespace sluice

@@ -27,5 +27,6 @@ void SwiGlu<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, const
 
 template class SwiGlu<Cpu<float>>;
 template class SwiGlu<Cpu<double>>;
+template class SwiGlu<CpuBf16>;
 
 }  // namespace sluice

@@ -368,6 +368,7 @@ void Model<B>::logits(T* logits, int64_t row) {
 
 template class Model<Cpu<float>>;
 template class Model<Cpu<double>>;
+template class Model<CpuBf16>;
 template ModelBytes Model<PlannedBf16>::plan(const ModelSpec&, Batch, Recompute, Mode, const Place&);
 
 }  // namespace sluice

@@ -61,5 +61,6 @@ Evaluation evaluate(Model<B>& model, ValidationData& data, const EvaluationSpec&
 
 template Evaluation evaluate(Model<Cpu<float>>&, ValidationData&, const EvaluationSpec&);
 template Evaluation evaluate(Model<Cpu<double>>&, ValidationData&, const EvaluationSpec&);
+template Evaluation evaluate(Model<CpuBf16>&, ValidationData&, const EvaluationSpec&);
 
 }  // namespace sluice

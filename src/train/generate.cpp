@@ -59,5 +59,6 @@ std::vector<int32_t> generate(Model<B>& model, std::vector<int32_t> prompt, int6
 
 template std::vector<int32_t> generate(Model<Cpu<float>>&, std::vector<int32_t>, int64_t, int32_t, const Sampling&);
 template std::vector<int32_t> generate(Model<Cpu<double>>&, std::vector<int32_t>, int64_t, int32_t, const Sampling&);
+template std::vector<int32_t> generate(Model<CpuBf16>&, std::vector<int32_t>, int64_t, int32_t, const Sampling&);
 
 }  // namespace sluice

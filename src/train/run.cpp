@@ -41,10 +41,9 @@ void multiply_as(const CheckpointInfo& info) {
     use_gemm_choices(choices);
 }
 
+template <class B>
 class Run {
  public:
-    using B = Cpu<float>;
-
     Run(const Config& config, Comm& comm, const Text& text)
         : config_(config),
           comm_(comm),
@@ -95,7 +94,8 @@ class Run {
 };
 
 // ---------------------------------------------------------------- start
-void Run::open() {
+template <class B>
+void Run<B>::open() {
     const DataSpec& data = config_.data;
     origin_ = find_origin(config_, folder_ / "checkpoints");
     data_.emplace(data, config_.model.vocab, config_.run.seed);
@@ -105,7 +105,8 @@ void Run::open() {
     trainer_.emplace(config_, mesh_);
 }
 
-void Run::restore() {
+template <class B>
+void Run<B>::restore() {
     if (origin_.checkpoint) load(*origin_.checkpoint, origin_.weights_only);
     if (master()) {
         make_folders(folder_ / "checkpoints");
@@ -116,7 +117,8 @@ void Run::restore() {
     writer_.emplace(folder_ / "checkpoints", config_.checkpoint.async, config_.checkpoint.keep);
 }
 
-void Run::load(const Checkpoint& from, bool weights_only) {
+template <class B>
+void Run<B>::load(const Checkpoint& from, bool weights_only) {
     auto state = trainer_->state();
     if (weights_only) state.resize(trainer_->model().tensors().size());  // the weights stand first
     for (const auto& name : load_checkpoint(from, state, weights_only))
@@ -128,11 +130,12 @@ void Run::load(const Checkpoint& from, bool weights_only) {
     saved_step_ = info.step;
 }
 
-void Run::greet() {
+template <class B>
+void Run<B>::greet() {
     if (master() && config_.log.tensorboard) tensorboard_.emplace(folder_);
     const ParameterCounts n = count_parameters(config_.model);
     flops_ = flops_per_token(config_.model, config_.data.sequence_length);
-    peak_ = measure_gemm_rate() * comm_.size();
+    peak_ = measure_gemm_rate(config_.train.precision == Precision::bf16) * comm_.size();
     log_->info("run " + folder_.string() + " | " + std::to_string(comm_.size()) + " ranks" + mesh_text() + " | seed " +
                std::to_string(config_.run.seed));
     log_->info("model " + format_count(double(n.total)) + " parameters, " + format_count(double(n.gates)) +
@@ -149,7 +152,8 @@ void Run::greet() {
 }
 
 // " (data 4 x tensor 2, expert 2, zero 1)" where there is more than data parallelism.
-std::string Run::mesh_text() const {
+template <class B>
+std::string Run<B>::mesh_text() const {
     const ParallelSpec& p = config_.parallel;
     if (p.tensor == 1 && p.expert == 1 && p.zero == 0) return "";
     std::string text = " (data " + std::to_string(mesh_.place.data);
@@ -160,7 +164,8 @@ std::string Run::mesh_text() const {
 }
 
 // ---------------------------------------------------------------- checkpoints
-CheckpointInfo Run::info() const {
+template <class B>
+CheckpointInfo Run<B>::info() const {
     const Progress& p = trainer_->progress();
     CheckpointInfo info;
     info.step = p.step;
@@ -180,14 +185,16 @@ CheckpointInfo Run::info() const {
     return info;
 }
 
-void Run::save() {
+template <class B>
+void Run<B>::save() {
     finish_save();
     writer_->begin(comm_, info(), trainer_->state());
     saved_step_ = step();
     if (!config_.checkpoint.async || last()) finish_save();
 }
 
-void Run::finish_save() {
+template <class B>
+void Run<B>::finish_save() {
     if (!writer_->pending()) return;
     const double start = now();
     const int64_t bytes = writer_->finish(comm_);
@@ -196,7 +203,8 @@ void Run::finish_save() {
 }
 
 // ---------------------------------------------------------------- the loop
-Exit Run::loop() {
+template <class B>
+Exit Run<B>::loop() {
     if (last() && saved_step_ >= 0 && saved_step_ >= config_.train.steps) {
         log_->info("finished: step " + std::to_string(step()) + " of " + std::to_string(config_.train.steps) +
                    " is in " + (folder_ / "checkpoints").string());
@@ -226,7 +234,8 @@ Exit Run::loop() {
     return Exit::done;
 }
 
-void Run::after_step(const StepResult& result) {
+template <class B>
+void Run<B>::after_step(const StepResult& result) {
     MetricsRow row;
     const bool log = due(config_.log.every) || !result.applied;
     row.emplace_back("step", step());
@@ -238,7 +247,8 @@ void Run::after_step(const StepResult& result) {
     if (config_.sample.every > 0 && due(config_.sample.every)) sample();
 }
 
-void Run::refuse_divergence(const StepResult& result) {
+template <class B>
+void Run<B>::refuse_divergence(const StepResult& result) {
     const Progress& p = trainer_->progress();
     log_->warn("step " + std::to_string(step()) + ": loss " + std::to_string(result.loss) + ", gradient norm " +
                std::to_string(result.grad_norm) + " is not finite: no rank applied it (" +
@@ -252,7 +262,8 @@ void Run::refuse_divergence(const StepResult& result) {
     }
 }
 
-void Run::log_step(const StepResult& result, MetricsRow& row) {
+template <class B>
+void Run<B>::log_step(const StepResult& result, MetricsRow& row) {
     const double seconds = training_seconds_ / double(steps_since_log_);
     const double tokens_per_second = double(config_.train.batch * config_.data.sequence_length) / seconds;
     const double mfu = flops_ * tokens_per_second / peak_;
@@ -291,7 +302,8 @@ void Run::log_step(const StepResult& result, MetricsRow& row) {
     steps_since_log_ = 0;
 }
 
-void Run::evaluate_sets(MetricsRow& row) {
+template <class B>
+void Run<B>::evaluate_sets(MetricsRow& row) {
     const EvaluationSpec spec{config_.data.sequence_length, config_.train.micro_batch,
                               config_.eval.batches * config_.train.batch, config_.data.document_mask,
                               master() ? stdout : nullptr};
@@ -305,7 +317,8 @@ void Run::evaluate_sets(MetricsRow& row) {
     }
 }
 
-void Run::sample() {
+template <class B>
+void Run<B>::sample() {
     std::vector<int32_t> prompt{text_.delimiter};
     for (int32_t id : text_.encode(config_.sample.prompt)) prompt.push_back(id);
     Sampling sampling;
@@ -315,13 +328,19 @@ void Run::sample() {
     log_->info("sample " + std::to_string(step()) + " | " + config_.sample.prompt + text_.decode(ids));
 }
 
-}  // namespace
-
-Exit train(const Config& config, Comm& comm, const Text& text) {
-    Run run(config, comm, text);
+template <class B>
+Exit train_on(const Config& config, Comm& comm, const Text& text) {
+    Run<B> run(config, comm, text);
     if (const int failed = collectively(comm, [&] { run.open(); })) return Exit(failed);
     if (const int failed = collectively(comm, [&] { run.restore(); })) return Exit(failed);
     return run.loop();
+}
+
+}  // namespace
+
+Exit train(const Config& config, Comm& comm, const Text& text) {
+    const bool bf16 = config.train.precision == Precision::bf16;
+    return bf16 ? train_on<CpuBf16>(config, comm, text) : train_on<Cpu<float>>(config, comm, text);
 }
 
 }  // namespace sluice

@@ -183,7 +183,9 @@ OptimizerBytes plan_optimizer(const ModelSpec& spec, const Place& place, bool ze
 
 template class Trainer<Cpu<float>>;
 template class Trainer<Cpu<double>>;
+template class Trainer<CpuBf16>;
 template OptimizerBytes plan_optimizer<Cpu<float>>(const ModelSpec&, const Place&, bool);
 template OptimizerBytes plan_optimizer<Cpu<double>>(const ModelSpec&, const Place&, bool);
+template OptimizerBytes plan_optimizer<CpuBf16>(const ModelSpec&, const Place&, bool);
 
 }  // namespace sluice
