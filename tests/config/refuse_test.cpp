@@ -1,5 +1,8 @@
+#include "config/refuse.h"
+
 #include <algorithm>
 
+#include "base/machine.h"
 #include "config/text.h"
 
 namespace sluice {
@@ -179,8 +182,15 @@ TEST(Refuse, Data) {
 TEST(Refuse, WhatIsNotBuiltYet) {
     expect_refused({"device=cuda"}, "device", "this build has no CUDA backend");
     expect_loads({"device=cuda"}, Purpose::plan);
-    expect_refused({"train.precision=bf16"}, "train.precision", "fp32");
     expect_loads({"train.precision=bf16"}, Purpose::plan);
+    if (multiplies_bf16(processor()))
+        expect_loads({"train.precision=bf16"}, Purpose::train);
+    else
+        expect_refused({"train.precision=bf16"}, "train.precision", "AVX512-BF16");
+    const std::string with = "flags\t\t: fpu avx512f avx512_bf16 sse\n", without = "flags\t\t: fpu avx2 avx512f\n";
+    EXPECT_EQ(precision_conflict(Precision::bf16, with), "");
+    EXPECT_EQ(precision_conflict(Precision::fp32, without), "");
+    EXPECT_NE(precision_conflict(Precision::bf16, without).find("use fp32"), std::string::npos);
     expect_refused({"probes.every=1"}, "probes.every", "not built");
 }
 

@@ -4,8 +4,11 @@
 #include <gtest/gtest.h>
 #include <omp.h>
 
+#include <bit>
 #include <fstream>
 
+#include "base/machine.h"
+#include "base/rng.h"
 #include "kernels/ops.h"
 #include "support/folder.h"
 #include "support/oracle.h"
@@ -21,6 +24,12 @@ std::vector<float> weight_gradient(int64_t rows, int64_t in, int64_t out) {
     std::vector<float> dw(size_t(in * out), 1.0f);
     linear_backward_weight<Cpu<float>>({}, dw.data(), dy.data(), x.data(), rows, in, out);
     return dw;
+}
+
+std::vector<double> normals(size_t count, uint64_t seed) {
+    std::vector<double> v(count);
+    for (size_t i = 0; i < count; i++) v[i] = normal(seed, i);
+    return v;
 }
 
 TEST(Gemm, EveryWayEqualsTheDefinition) {
@@ -49,6 +58,56 @@ TEST(Gemm, EveryWayEqualsTheDefinition) {
         EXPECT_TRUE(used);
     }
     omp_set_num_threads(1);
+}
+
+TEST(Bf16, RoundsToTheNearest) {
+    for (const auto& [x, expected] : {std::pair{1.0f, 1.0f},
+                                      {-2.5f, -2.5f},
+                                      {1 + 1.0f / 256, 1.0f},           // a tie goes to the even one
+                                      {1 + 3.0f / 256, 1 + 1.0f / 64},  // here too
+                                      {1 + 1.1f / 256, 1 + 1.0f / 128},
+                                      {3.4e38f, INFINITY},
+                                      {-INFINITY, -INFINITY},
+                                      {0.0f, 0.0f}})
+        EXPECT_EQ(to_float(to_bf16(x)), expected) << x;
+    EXPECT_TRUE(std::isnan(to_float(to_bf16(std::bit_cast<float>(0x7f800001)))));  // whose upper half is infinity
+}
+
+TEST(Bf16, ProductsAreTheDefinitionsToItsPrecision) {
+    if (!multiplies_bf16(processor())) GTEST_SKIP() << "this processor has no AVX512-BF16";
+    const int64_t in = 72, out = 40;
+    for (const int64_t rows : {1, 63, 130, 300}) {
+        const auto dy = normals(size_t(rows * out), 1), x = normals(size_t(rows * in), 2),
+                   w = normals(size_t(2 * in * out), 3);
+        const auto rounded = [](const std::vector<double>& v) {
+            std::vector<double> r;
+            for (double value : v) r.push_back(to_float(to_bf16(float(value))));
+            return r;
+        };
+        const int64_t offsets[] = {0, rows / 3, rows};
+        const GroupedShape groups{offsets, 2, in, out};
+        const auto run = [&]<class B>(B, const auto& x, const auto& w, const auto& dy) {
+            using T = typename B::T;
+            std::vector<std::vector<T>> r{std::vector<T>(dy.size()),          std::vector<T>(x.size(), T(1)),
+                                          std::vector<T>(w.size() / 2, T(1)), std::vector<T>(dy.size()),
+                                          std::vector<T>(x.size(), T(1)),     std::vector<T>(w.size(), T(1))};
+            linear_forward<B>({}, r[0].data(), x.data(), w.data(), rows, in, out);
+            linear_backward_input<B>({}, r[1].data(), dy.data(), w.data(), rows, in, out, Into::add);
+            linear_backward_weight<B>({}, r[2].data(), dy.data(), x.data(), rows, in, out);
+            grouped_linear_forward<B>({}, r[3].data(), x.data(), w.data(), groups);
+            grouped_linear_backward_input<B>({}, r[4].data(), dy.data(), w.data(), groups, Into::overwrite);
+            grouped_linear_backward_weight<B>({}, r[5].data(), dy.data(), x.data(), groups);
+            return r;
+        };
+        const auto products = run(CpuBf16(), cast<float>(x), cast<float>(w), cast<float>(dy));
+        const auto exact = run(Cpu<double>(), x, w, dy);
+        const auto of_rounded = run(Cpu<double>(), rounded(x), rounded(w), rounded(dy));
+        const int64_t heights[] = {rows, rows, out, rows, rows, 2 * out};
+        for (size_t i = 0; i < exact.size(); i++) {
+            EXPECT_LT(relative_error_of_rows(products[i], exact[i], heights[i]), tolerance<bf16>()) << i;
+            EXPECT_LT(relative_error(products[i], of_rounded[i]), tolerance<float>()) << i;
+        }
+    }
 }
 
 TEST(Gemm, ChoicesAreLines) {

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <new>
 
+#include "base/machine.h"
 #include "config/load.h"
 #include "train/data.h"
 #include "train/step.h"
@@ -103,6 +104,8 @@ TEST(Allocation, NothingInsideAStep) {
             all.push_back(experts ? kExperts : kGates);
             EXPECT_EQ(allocations_in_a_step<Cpu<double>>(ranks, all), 0) << ranks << " ranks in double" << experts;
             EXPECT_EQ(allocations_in_a_step<Cpu<float>>(ranks, all), 0) << ranks << " ranks in float" << experts;
+            if (!multiplies_bf16(processor())) continue;
+            EXPECT_EQ(allocations_in_a_step<CpuBf16>(ranks, all), 0) << ranks << " ranks in bf16" << experts;
         }
 }
 

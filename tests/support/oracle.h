@@ -5,6 +5,8 @@
 #include <functional>
 #include <vector>
 
+#include "base/bf16.h"
+
 namespace sluice {
 
 // Smooth, sign-changing, not periodic in any shape used here.
@@ -54,6 +56,22 @@ constexpr double tolerance<double>() {
 template <>
 constexpr double tolerance<float>() {
     return 5e-6;
+}
+template <>
+constexpr double tolerance<bf16>() {  // a row at a time
+    return 1.0 / 128;
+}
+
+// The largest relative error of a row.
+template <class X, class Y>
+double relative_error_of_rows(const std::vector<X>& x, const std::vector<Y>& reference, int64_t rows) {
+    const auto row = [&](const auto& v, int64_t r) {
+        const auto width = int64_t(v.size()) / rows;
+        return std::vector(v.begin() + r * width, v.begin() + (r + 1) * width);
+    };
+    double worst = 0;
+    for (int64_t r = 0; r < rows; r++) worst = std::max(worst, relative_error(row(x, r), row(reference, r)));
+    return worst;
 }
 
 }  // namespace sluice
