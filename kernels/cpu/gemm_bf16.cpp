@@ -49,7 +49,7 @@ void gemm<CpuBf16>(float* c, const float* a, const float* b, const GemmShape& g)
     matmul_of(g).run(c, first, second);
 }
 
-// Shapes are brought back to a few.
+// Shapes are brought back to a few. One that is new makes a primitive, which allocates.
 template <>
 void ragged_gemm<CpuBf16>(float* c, const float* a, const float* b, const GemmShape& g) {
     count_gemm(in_bf16(g));

