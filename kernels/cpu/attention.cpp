@@ -76,6 +76,23 @@ struct Seen {
 };
 
 // ---------------------------------------------------------------- forward
+// The scores (keys, queries) that are not seen become -inf, those of absent queries apart.
+template <class A>
+void hide(A* p, const Seen& seen) {
+    int32_t low[kBlock] = {}, high[kBlock];
+    std::fill(high, high + kBlock, int32_t(kBlock));
+    for (int64_t i = 0; i < seen.rows; i++) {
+        low[i] = int32_t(seen.low(i));
+        high[i] = int32_t(seen.high(i));
+    }
+    for (int32_t j = 0; j < seen.keys; j++) {
+        A* row = p + j * kBlock;
+#pragma omp simd
+        for (int64_t i = 0; i < kBlock; i++)
+            row[i] = j < low[i] || j >= high[i] ? -std::numeric_limits<A>::infinity() : row[i];
+    }
+}
+
 // Scores stand as (keys, queries): the queries are transposed once, and maxima and sums go along with them in vectors.
 template <class A>
 void forward_block(const HeadView<A>& out, A* lse, const HeadView<const A>& q, const HeadView<const A>& k,
@@ -98,12 +115,7 @@ void forward_block(const HeadView<A>& out, A* lse, const HeadView<const A>& q, c
                                          [&](int64_t j, int64_t) {
                                              return StripRange{diagonal ? j : 0, kBlock, 0, D};
                                          });
-        if (!seen.all())
-            for (int64_t i = 0; i < kBlock; i++) {
-                const int64_t low = i < rows ? seen.low(i) : 0, high = i < rows ? seen.high(i) : keys;
-                for (int64_t j = 0; j < low; j++) p[j * kBlock + i] = kNone;
-                for (int64_t j = high; j < keys; j++) p[j * kBlock + i] = kNone;
-            }
+        if (!seen.all()) hide(p, seen);
         std::copy(largest, largest + kBlock, base);
         for (int64_t j = 0; j < keys; j++)
 #pragma omp simd

@@ -5,6 +5,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
@@ -33,6 +34,7 @@ struct Table {
     std::mutex mutex;
     std::map<Key, GemmWay> ways;  // known here
     std::map<Key, GemmWay> used;  // by products of this process
+    bool alone = false;           // no file can be locked: nothing is timed
 };
 Table& table() {
     static Table table;
@@ -58,9 +60,12 @@ class LockedFile {
         path_ /= "gemm-" + gemm_machine() + ".txt";
         fd_ = ::open((path_.string() + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
         if (fd_ < 0) return;
-        // Who holds it longer than a product takes to time is stopped, not busy.
-        for (int i = 0; i < 3000 && !(locked_ = ::flock(fd_, LOCK_EX | LOCK_NB) == 0); i++)
+        // Who holds it for longer than a product takes to time is stopped, not busy.
+        for (int i = 0; i < 3000; i++) {
+            locked_ = ::flock(fd_, LOCK_EX | LOCK_NB) == 0;
+            if (locked_ || errno != EWOULDBLOCK) return;
             std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        }
     }
     ~LockedFile() {
         if (fd_ >= 0) ::close(fd_);
@@ -148,8 +153,10 @@ GemmWay choose_gemm_way(GemmChoice wanted, const std::function<GemmWay()>& time_
     const auto use = [&](GemmWay way) { return table().used[key] = way; };
     if (const auto known = ways.find(key); known != ways.end()) return use(known->second);
     if (!GemmTuning::wanted()) return wanted.way;
+    if (table().alone) return use(ways[key] = wanted.way);
     const LockedFile file;
-    if (!file.locked()) return use(ways[key] = wanted.way);
+    table().alone = !file.locked();
+    if (table().alone) return use(ways[key] = wanted.way);
     auto kept = file.read();
     for (const auto& [other, way] : kept) ways.emplace(other, way);  // but what is used already stays
     if (const auto known = ways.find(key); known != ways.end()) return use(known->second);

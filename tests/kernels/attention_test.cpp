@@ -79,6 +79,75 @@ TEST(Attention, Gradients) {
     }
 }
 
+// dq, dk and dv as the formula says, token by token.
+Tensors<double> plain_gradients(const Case& c, const std::vector<double>& q, const std::vector<double>& k,
+                                const std::vector<double>& v, const std::vector<double>& dout,
+                                const std::vector<int32_t>& first) {
+    Tensors<double> g{std::vector<double>(q.size()), std::vector<double>(k.size()), std::vector<double>(v.size())};
+    std::vector<double> p, dp;
+    for (int64_t s = 0; s < c.sequences; s++)
+        for (int64_t h = 0; h < c.heads; h++)
+            for (int64_t t = 0; t < c.length; t++) {
+                int64_t from = first.empty() ? 0 : first[size_t(s * c.length + t)];
+                if (c.window) from = std::max(from, t - c.window + 1);
+                const size_t at = size_t(((s * c.length + t) * c.heads + h) * c.dim), D = size_t(c.dim);
+                const auto key = [&](int64_t u) {
+                    return size_t(((s * c.length + u) * c.kv_heads + h / (c.heads / c.kv_heads)) * c.dim);
+                };
+                double total = 0, mean = 0;
+                p.assign(size_t(t - from + 1), 0);
+                dp = p;
+                for (int64_t u = from; u <= t; u++) {
+                    double score = 0;
+                    for (size_t d = 0; d < D; d++) score += q[at + d] * k[key(u) + d];
+                    for (size_t d = 0; d < D; d++) dp[size_t(u - from)] += dout[at + d] * v[key(u) + d];
+                    total += p[size_t(u - from)] = std::exp(0.6 * score);
+                }
+                for (size_t i = 0; i < p.size(); i++) mean += (p[i] /= total) * dp[i];
+                for (int64_t u = from; u <= t; u++) {
+                    const double weight = p[size_t(u - from)], slope = 0.6 * weight * (dp[size_t(u - from)] - mean);
+                    for (size_t d = 0; d < D; d++) {
+                        g[0][at + d] += slope * k[key(u) + d];
+                        g[1][key(u) + d] += slope * q[at + d];
+                        g[2][key(u) + d] += weight * dout[at + d];
+                    }
+                }
+            }
+    return g;
+}
+
+// Sizes at which blocks are shared out in other ways: many heads, and sequences whose blocks go in runs.
+TEST(Attention, GradientsOfManyHeadsAndOfLongSequences) {
+    for (const Case& c : std::vector<Case>{
+             {16, 70, 1, 1, 4, 0}, {4, 130, 8, 4, 2, 40, 33}, {1, 8200, 2, 1, 2, 0}, {1, 12301, 1, 1, 2, 700, 1111}}) {
+        SCOPED_TRACE(text(c));
+        const size_t nq = size_t(c.sequences * c.length * c.heads * c.dim),
+                     nk = size_t(c.sequences * c.length * c.kv_heads * c.dim);
+        const auto q = noise(nq, 1), k = noise(nk, 2), v = noise(nk, 3), dout = noise(nq, 4);
+        const auto first = starts(c);
+        const auto run = [&]<class T>(T, int threads) {
+            const auto tq = cast<T>(q), tk = cast<T>(k), tv = cast<T>(v), tdout = cast<T>(dout);
+            std::vector<T> out(nq), lse(size_t(c.sequences * c.heads * c.length)), delta(lse.size());
+            Tensors<T> g{std::vector<T>(nq, T(9)), std::vector<T>(nk, T(9)), std::vector<T>(nk, T(9))};
+            const int32_t* mask = first.empty() ? nullptr : first.data();
+            omp_set_num_threads(threads);
+            attention_forward<Cpu<T>>({}, out.data(), lse.data(), tq.data(), tk.data(), tv.data(), mask, shape(c));
+            attention_backward<Cpu<T>>({}, g[0].data(), g[1].data(), g[2].data(), delta.data(), tdout.data(),
+                                       out.data(), lse.data(), tq.data(), tk.data(), tv.data(), mask, shape(c));
+            omp_set_num_threads(1);
+            return g;
+        };
+        const auto expected = plain_gradients(c, q, k, v, dout, first);
+        const auto doubles = run(double(), 1);
+        const auto one = run(float(), 1), three = run(float(), 3);
+        for (size_t i = 0; i < 3; i++) {
+            EXPECT_LT(relative_error(doubles[i], expected[i]), tolerance<double>());
+            EXPECT_LT(relative_error(one[i], expected[i]), tolerance<float>());
+            EXPECT_EQ(one[i], three[i]) << "threads change bits";
+        }
+    }
+}
+
 TEST(Attention, ShowsNaN) {
     std::vector<float> q(8, 1.0f), k(8, 1.0f), v(8, 1.0f), out(8), lse(4);
     k[2] = std::numeric_limits<float>::quiet_NaN();
