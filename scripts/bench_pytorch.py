@@ -120,6 +120,26 @@ class Model(nn.Module):
         return F.cross_entropy(self.head(self.norm(x)).flatten(0, 1).float(), targets.flatten()) + auxiliary
 
 
+def unlike(config):
+    """What of a config this script would not train as Sluice does, as dotted keys."""
+    m, train = config["model"], config["train"]
+    gate = {"position": "sdpa", "granularity": "elementwise", "heads": "specific", "combine": "multiply",
+            "activation": "sigmoid", "input": "hidden", "bias": False}
+    expected = {
+        "model.gates": [{k: g[k] for k in gate} for g in m["gates"]] in ([], [gate]) if isinstance(m["gates"], list) else False,
+        "model.moe.shared_hidden": m["moe"]["shared_hidden"] == 0,
+        "model.sandwich_norm": not m["sandwich_norm"],
+        "model.residual_clip": m["residual_clip"] == 0,
+        "model.switch_heads": m["switch_heads"]["target"] == "none",
+        "model.rope.scaling": m["rope"]["scaling"] == "none",
+        "model.attention": m["attention"] == {"kind": "softmax", "window": 0, "sdpa_norm": "none", "sdpa_activation": "none"},
+        "data.document_mask": not config["data"]["document_mask"],
+        "train.micro_batch": train["micro_batch"] in (0, train["batch"]),
+        "train.recompute": train["recompute"] == "none",
+    }
+    return [key for key, same in expected.items() if not same]
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("config")
@@ -128,10 +148,8 @@ def main():
     args = parser.parse_args()
     config = json.load(open(args.config))
     m, batch, length = config["model"], config["train"]["batch"], config["data"]["sequence_length"]
-    gates = [{"position": "sdpa", "granularity": "elementwise", "activation": "sigmoid"}]
-    plain = not m["moe"]["shared_hidden"] and not m["sandwich_norm"]
-    if not plain or [{k: g[k] for k in gates[0]} for g in m["gates"]] not in ([], gates):
-        parser.error("a model with an elementwise sdpa gate or none, and no shared expert, is what this measures")
+    if keys := unlike(config):
+        parser.error(f"{', '.join(keys)}: not what this trains (an elementwise sdpa gate or none, dense or routed, whole batches)")
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count())))
     torch.manual_seed(1)
     model = Model(m, length)

@@ -145,7 +145,8 @@ void Run<B>::greet() {
         "data " + format_count(double(data_->tokens())) + " tokens in " + std::to_string(data_->shards()) +
         " shards | " + format_count(double(config_.train.batch * config_.data.sequence_length)) + " tokens a step, " +
         format_count(double(config_.train.steps * config_.train.batch * config_.data.sequence_length)) + " in all");
-    log_->info("mfu is counted against the measured GEMM rate, " + format_count(peak_) + "FLOP/s");
+    log_->info("mfu is counted against the measured GEMM rate, " + format_count(peak_) + "FLOP/s in " +
+               to_word(config_.train.precision));
     for (const auto& warning : origin_.warnings) log_->warn(warning);
     if (origin_.checkpoint)
         log_->info((origin_.weights_only ? "weights from " : "resumed from ") + origin_.checkpoint->path.string());

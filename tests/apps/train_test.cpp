@@ -125,7 +125,7 @@ TEST_F(Program, ResumesInBf16) {
 // How products were multiplied is in the checkpoint, and holds against whatever the machine has found since.
 TEST_F(Program, MultipliesAsBefore) {
     setenv("SLUICE_CACHE", (folder_ / "cache").c_str(), 1);
-    const std::string large = "train c.yaml train.micro_batch=4 model.hidden=256 model.ffn.hidden=512 train.batch=16";
+    const std::string large = "train c.yaml train.micro_batch=16 model.hidden=256 model.ffn.hidden=512 train.batch=16";
     const auto choices = [&](const char* step) {
         const Json manifest =
             Json::parse(text(std::string("runs/a/checkpoints/step-000000") + step + "/manifest.json"));

@@ -33,7 +33,7 @@ std::vector<double> normals(size_t count, uint64_t seed) {
 }
 
 TEST(Gemm, EveryWayEqualsTheDefinition) {
-    const int64_t in = 72, out = 40, rows = 5000;  // three slabs, the last a short one; worth timing
+    const int64_t in = 144, out = 80, rows = 5000;  // three slabs, the last a short one; worth timing
     const auto dy = noise(size_t(rows * out), 1), x = noise(size_t(rows * in), 2), w = noise(size_t(in * out), 3);
     std::vector<double> y(size_t(rows * out)), dx(size_t(rows * in), 1.0), dw(size_t(in * out), 1.0);
     linear_forward<Cpu<double>>({}, y.data(), x.data(), w.data(), rows, in, out);
@@ -132,11 +132,11 @@ TEST(Gemm, AChoiceIsTimedOnceAndKeptByTheMachine) {
         std::ifstream file(folder.path() / ("gemm-" + gemm_machine() + ".txt"));
         return std::string(std::istreambuf_iterator<char>(file), {});
     };
-    weight_gradient(4200, 64, 64);
+    weight_gradient(4200, 96, 96);
     EXPECT_EQ(kept(), "");  // nobody wanted it timed
     {
         const GemmTuning tuning;
-        weight_gradient(4200, 64, 64);
+        weight_gradient(4200, 96, 96);
         const std::string first = kept();
         GemmChoice choice{};
         ASSERT_TRUE(from_line(first.substr(0, first.find('\n')), choice)) << first;
@@ -144,16 +144,16 @@ TEST(Gemm, AChoiceIsTimedOnceAndKeptByTheMachine) {
 
         // What another process found, beside lines that a crash or an editor left.
         std::ofstream(folder.path() / ("gemm-" + gemm_machine() + ".txt"))
-            << "onednn_slabs 64x64x4300 tn add threads " << omp_get_max_threads() << "\nrubbish\n"
+            << "onednn_slabs 96x96x4300 tn add threads " << omp_get_max_threads() << "\nrubbish\n"
             << first;
-        weight_gradient(4300, 64, 64);
+        weight_gradient(4300, 96, 96);
         bool taken = false;
         for (const GemmChoice& c : gemm_choices()) taken |= c.shape.k == 4300 && c.way == GemmWay::slabs;
         EXPECT_TRUE(taken);
     }
     setenv("SLUICE_CACHE", "/proc/none", 1);  // nowhere to keep it: not timed, and as good
     const GemmTuning tuning;
-    weight_gradient(4400, 64, 64);
+    weight_gradient(4400, 96, 96);
     for (const GemmChoice& c : gemm_choices()) EXPECT_TRUE(c.shape.k != 4400 || c.way == GemmWay::matmul);
     unsetenv("SLUICE_CACHE");
 }
