@@ -1,7 +1,4 @@
 // The program as its users run it: a launch, a resume, a signal, a killed rank, bad input.
-#include <gtest/gtest.h>
-#include <sys/wait.h>
-
 #include <algorithm>
 #include <csignal>
 #include <filesystem>
@@ -10,82 +7,10 @@
 #include <sstream>
 #include <thread>
 
-#include "base/json.h"
-#include "base/machine.h"
-#include "base/token_shard.h"
-#include "support/folder.h"
+#include "apps/program.h"
 
 namespace sluice {
 namespace {
-
-namespace fs = std::filesystem;
-
-const char* kConfig = R"(
-run: {name: a, seed: 3}
-model:
-  layers: 2
-  hidden: 32
-  heads: 2
-  vocab: 97
-  ffn: {hidden: 48}
-  gates: [{position: sdpa}, {position: value, granularity: headwise, bias: true}]
-data:
-  train: [{path: train.bin}]
-  validation: [{name: held, path: train.bin}]
-  sequence_length: 16
-train: {steps: 12, batch: 4, micro_batch: 1}
-optimizer: {lr: 0.01}
-schedule: {warmup_steps: 8}
-checkpoint: {every: 4, keep: 0}
-log: {every: 1}
-)";
-
-class Program : public testing::Test {
- protected:
-    void SetUp() override {
-        std::ofstream(folder_ / "c.yaml") << kConfig;
-        std::vector<int32_t> tokens(16 * 25 + 1);  // 25 samples: 12 steps of 4 cross the epoch
-        for (size_t i = 0; i < tokens.size(); i++) tokens[i] = int32_t((i * i + 3 * i) % 97);
-        write_shard(folder_ / "train.bin", tokens, 97);
-    }
-    struct Ended {
-        int code;
-        std::string out, err;
-    };
-    Ended run(const std::string& arguments, int ranks = 1) {
-        const std::string launch = ranks > 1 ? "mpirun -n " + std::to_string(ranks) + " " : "";
-        const std::string command =
-            "cd '" + folder_.path().string() + "' && " + launch + "'" SLUICE_PROGRAM "' " + arguments + " >out 2>err";
-        const int status = std::system(command.c_str());
-        return {WEXITSTATUS(status), text("out"), text("err")};
-    }
-    std::string text(const std::string& name) {
-        std::ostringstream text;
-        text << std::ifstream(folder_ / name).rdbuf();
-        return text.str();
-    }
-    // The last row of each step: loss, gradient norm and lr, as written.
-    std::vector<std::string> course(const std::string& name) {
-        std::map<int64_t, std::string> rows;
-        std::istringstream lines(text("runs/" + name + "/metrics.jsonl"));
-        for (std::string line; std::getline(lines, line);) {
-            const Json row = Json::parse(line);
-            if (row.contains("loss"))
-                rows[row["step"].get<int64_t>()] =
-                    row["loss"].dump() + " " + row["grad_norm"].dump() + " " + row["lr"].dump();
-        }
-        std::vector<std::string> course;
-        for (const auto& [step, row] : rows) course.push_back(row);
-        return course;
-    }
-    std::string digest(const std::string& name, int64_t step) {
-        char path[80];
-        std::snprintf(path, sizeof path, "runs/%s/checkpoints/step-%08lld/manifest.json", name.c_str(),
-                      (long long)step);
-        return Json::parse(text(path))["digest"].get<std::string>();
-    }
-    Folder folder_;
-};
 
 TEST_F(Program, ResumesBitForBitFromEveryCheckpoint) {
     ASSERT_EQ(run("train c.yaml", 2).code, 0);
@@ -102,79 +27,6 @@ TEST_F(Program, ResumesBitForBitFromEveryCheckpoint) {
         EXPECT_EQ(rest, std::vector<std::string>(all.begin() + step, all.end()));
         EXPECT_EQ(digest(name, 12), digest("a", 12));
     }
-}
-
-TEST_F(Program, ResumesInBf16) {
-    const Ended first = run("train c.yaml train.precision=bf16");
-    if (!multiplies_bf16(processor())) {
-        EXPECT_EQ(first.code, 2);
-        EXPECT_NE(first.err.find("AVX512-BF16"), std::string::npos) << first.err;
-        EXPECT_EQ(run("bench step c.yaml train.precision=bf16").code, 2);
-        return;
-    }
-    ASSERT_EQ(first.code, 0) << first.err;
-    const auto all = course("a");
-    const std::string end = digest("a", 12);
-    fs::remove_all(folder_ / "runs/a/checkpoints/step-00000012");
-    ASSERT_EQ(run("train c.yaml train.precision=bf16").code, 0);
-    EXPECT_EQ(course("a"), all);
-    EXPECT_EQ(digest("a", 12), end);
-    EXPECT_EQ(run("eval runs/a").code, 0);
-}
-
-// How products were multiplied is in the checkpoint, and holds against whatever the machine has found since.
-TEST_F(Program, MultipliesAsBefore) {
-    setenv("SLUICE_CACHE", (folder_ / "cache").c_str(), 1);
-    const std::string large = "train c.yaml train.micro_batch=16 model.hidden=256 model.ffn.hidden=512 train.batch=16";
-    const auto choices = [&](const char* step) {
-        const Json manifest =
-            Json::parse(text(std::string("runs/a/checkpoints/step-000000") + step + "/manifest.json"));
-        return manifest["gemm"].dump();
-    };
-    const Ended first = run(large);
-    ASSERT_EQ(first.code, 0) << first.err;
-    const std::string before = choices("12"), end = digest("a", 12);
-    EXPECT_NE(before.find("threads"), std::string::npos) << before;
-    fs::remove_all(folder_ / "runs/a/checkpoints/step-00000012");
-    int files = 0;
-    for (const auto& file : fs::directory_iterator(folder_ / "cache")) {
-        if (file.path().extension() != ".txt") continue;
-        files++;
-        std::ostringstream kept;
-        std::ifstream in(file.path());
-        for (std::string line; std::getline(in, line);)  // another way for each
-            kept << (line.rfind("blis", 0) == 0 ? "onednn_sgemm" : "blis") << line.substr(line.find(' ')) << "\n";
-        std::ofstream(file.path()) << kept.str();
-    }
-    EXPECT_EQ(files, 1);
-    ASSERT_EQ(run(large).code, 0);
-    EXPECT_EQ(choices("12"), before);
-    EXPECT_EQ(digest("a", 12), end);
-    unsetenv("SLUICE_CACHE");
-}
-
-TEST_F(Program, BenchTellsOpsAtTheirSizes) {
-    const Ended kernels = run("bench kernels c.yaml --json"), step = run("bench step c.yaml --json");
-    ASSERT_EQ(kernels.code, 0) << kernels.err;
-    const Json json = Json::parse(kernels.out);
-    EXPECT_GT(json["gemm_flops_per_second"].get<double>(), 0);
-    EXPECT_GT(json["copy_bytes_per_second"].get<double>(), 0);
-    std::map<std::string, int> seen;
-    for (const Json& row : json["kernels"]) {
-        seen[row["op"].get<std::string>() + " " + row["size"].get<std::string>()]++;
-        EXPECT_GT(row["seconds"].get<double>(), 0);
-        EXPECT_GT(row["share"].get<double>(), 0);
-        EXPECT_NE(row.contains("flops_per_second"), row.contains("bytes_per_second"));
-    }
-    EXPECT_EQ(seen["linear_forward 16x97x32"], 1);  // the head's: rows, vocabulary, width
-    EXPECT_EQ(seen["attention_backward 16x32"], 1);
-    ASSERT_EQ(step.code, 0) << step.err;
-    const Json whole = Json::parse(step.out);
-    for (const char* key : {"tokens_per_second", "step_seconds", "model_flops_per_second", "gemm_flops_per_second"})
-        EXPECT_GT(whole[key].get<double>(), 0) << key;
-    const Ended nowhere = run("bench kernels train.batch=8");  // the benchmark's model is not in this folder
-    EXPECT_EQ(nowhere.code, 2);
-    EXPECT_NE(nowhere.err.find("bench_17m.yaml"), std::string::npos) << nowhere.err;
 }
 
 TEST_F(Program, ResumesOnAnotherNumberOfRanks) {
