@@ -2,7 +2,7 @@
 // fastest hangs on machine, shape and threads. Training times them at a shape's first product, and the choice is kept,
 // so that no timing changes bits: in a file of this kind of machine ($SLUICE_CACHE, $XDG_CACHE_HOME/sluice or
 // ~/.cache/sluice), read by every later run, and in checkpoints, whose choices a resume takes first. Where no such file
-// can be written nothing is timed, and one fixed way serves.
+// can be written nothing is timed, and one fixed way serves what it does not tell; so it does for small products.
 #pragma once
 #include <compare>
 #include <cstdint>
@@ -17,7 +17,8 @@ namespace sluice {
 struct GemmShape {
     int64_t m, n, k;
     bool transpose_a, transpose_b, add;
-    bool bf16 = false;  // of A and B: multiplied in one way only
+    bool bf16 = false;    // of A and B: multiplied in one way only
+    bool ragged = false;  // rows (m, or k where A is transposed) differ from step to step
     auto operator<=>(const GemmShape&) const = default;
     double flops() const { return 2.0 * double(m) * double(n) * double(k); }
 };
@@ -33,11 +34,10 @@ struct Words<GemmWay> {
     };
 };
 
-// A way that was chosen. Ragged products, whose rows differ from step to step, share the choice of all that have as
-// many rows when rounded up to a power of two; `shape` is so rounded.
+// A way that was chosen. Ragged products share the choice of all that have as many rows when rounded up to a power of
+// two; `shape` is so rounded.
 struct GemmChoice {
     GemmShape shape;
-    bool ragged;
     int threads;
     GemmWay way;
 };
@@ -57,10 +57,13 @@ class GemmTuning {
 
 // The choices are those of one kind of machine: its processor and the libraries' versions, as a short hash.
 const std::string& gemm_machine();
-// The choices that products of this process have taken.
+// The choices that products of this process have taken, or that use_gemm_choices gave it.
 std::vector<GemmChoice> gemm_choices();
 // From here on these are taken, before those of the machine's file.
 void use_gemm_choices(const std::vector<GemmChoice>& choices);
+
+// Refuses (Exit::config) what oneDNN would not multiply: bf16 where DNNL_MAX_CPU_ISA or the processor stop it.
+void require_bf16_products();
 
 // Seconds of one such product, the least of several.
 double measure_gemm(const GemmShape& shape);

@@ -25,6 +25,11 @@ Work moved(int64_t rows, int64_t width, int64_t arrays, int64_t more = 0) {
     if constexpr (requires { typename B::T; }) item = sizeof(typename B::T);
     return {{rows, width, 0}, 0, double(item) * double(rows * width * arrays + more)};
 }
+// Of rows that differ from call to call: those of all sizes are told together.
+inline Work ragged(Work work) {
+    work.size[0] = 0;
+    return work;
+}
 inline Work multiplied(int64_t m, int64_t n, int64_t k) {
     return {{m, n, k}, 2.0 * double(m) * double(n) * double(k), 0};
 }

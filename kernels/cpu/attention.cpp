@@ -1,6 +1,7 @@
 // Causal attention in blocks (FlashAttention, arXiv 2205.14135 and 2307.08691): a block of queries walks over the
 // blocks of keys that it sees, with a running maximum and sum; backward makes the probabilities again from the
-// log-sum-exp. Scratch is a few blocks a thread. No sum depends on threads.
+// log-sum-exp. Scratch is a few blocks a thread, in backward also keys and values transposed. No sum depends on
+// threads.
 #include <cmath>
 #include <limits>
 #include <vector>

@@ -109,7 +109,7 @@ void sort_by_expert(Stream, int32_t* slots, int32_t* origins, const int32_t* pic
 
 template <class T>
 void gather_rows(Stream, T* out, const T* x, const int32_t* index, int64_t count, int64_t width, int64_t per) {
-    const Timed timed(__func__, moved<T>(count, width, 2));
+    const Timed timed(__func__, ragged(moved<T>(count, width, 2)));
     parallel_chunks(count, width, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; i++) std::copy_n(x + index[i] / per * width, width, out + i * width);
     });
@@ -117,7 +117,7 @@ void gather_rows(Stream, T* out, const T* x, const int32_t* index, int64_t count
 
 template <class T>
 void scatter_rows(Stream, T* out, const T* x, const int32_t* index, int64_t count, int64_t width) {
-    const Timed timed(__func__, moved<T>(count, width, 2));
+    const Timed timed(__func__, ragged(moved<T>(count, width, 2)));
     parallel_chunks(count, width, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; i++) std::copy_n(x + i * width, width, out + int64_t(index[i]) * width);
     });
@@ -144,7 +144,7 @@ void sum_rows_at(Stream, typename B::T* out, const typename B::T* x, const int32
 template <class B>
 void weighted_swiglu_forward(Stream, typename B::T* h, const typename B::T* gate, const typename B::T* up,
                              const typename B::A* weight, int64_t rows, int64_t width) {
-    const Timed timed(__func__, moved<B>(rows, width, 3));
+    const Timed timed(__func__, ragged(moved<B>(rows, width, 3)));
     using A = typename B::A;
     parallel_chunks(rows, width, [&](int64_t begin, int64_t end) {
         for (int64_t r = begin; r < end; r++) {
@@ -161,7 +161,7 @@ template <class B>
 void weighted_swiglu_backward(Stream, typename B::T* dgate, typename B::T* dup, typename B::A* dweight,
                               const typename B::T* dh, const typename B::T* gate, const typename B::T* up,
                               const typename B::A* weight, int64_t rows, int64_t width) {
-    const Timed timed(__func__, moved<B>(rows, width, 5));
+    const Timed timed(__func__, ragged(moved<B>(rows, width, 5)));
     using A = typename B::A;
     parallel_chunks(rows, width, [&](int64_t begin, int64_t end) {
         for (int64_t r = begin; r < end; r++) {

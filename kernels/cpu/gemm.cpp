@@ -60,7 +60,7 @@ void onednn_sgemm(float* c, const float* a, const float* b, const GemmShape& g, 
 // One shape, ready to be multiplied in any way.
 class Product {
  public:
-    Product(const GemmShape& shape, bool ragged, int threads) : shape_(shape), ragged_(ragged), threads_(threads) {}
+    Product(const GemmShape& shape, int threads) : shape_(shape), threads_(threads) {}
 
     void run(GemmWay way, float* c, const float* a, const float* b) {
         switch (way) {
@@ -78,19 +78,30 @@ class Product {
         }
     }
 
-    // Of the ways that could be the fastest.
-    GemmWay fastest() {
-        std::vector<float> c(size_t(shape_.m * shape_.n)), a(size_t(shape_.m * shape_.k), 0.5f),
-            b(size_t(shape_.k * shape_.n), 0.25f);
+    // The way that was chosen or is chosen now, by timing on these operands.
+    GemmWay choose(const float* a, const float* b) {
+        GemmShape shape = shape_;
+        if (shape_.ragged) rows_of(shape) = int64_t(std::bit_ceil(uint64_t(rows_of(shape))));
+        if (shape_.flops() < kWorthTiming) return choose_gemm_way({shape, threads_, usual()}, {});
+        return choose_gemm_way({shape, threads_, usual()}, [&] { return fastest(a, b); });
+    }
+
+ private:
+    // Where nothing is timed.
+    GemmWay usual() const { return shape_.ragged ? GemmWay::sgemm : GemmWay::matmul; }
+    static int64_t& rows_of(GemmShape& shape) { return shape.transpose_a ? shape.k : shape.m; }
+
+    GemmWay fastest(const float* a, const float* b) {
+        std::vector<float> c(size_t(shape_.m * shape_.n));
         const auto seconds = [&](GemmWay way) {
             const auto start = std::chrono::steady_clock::now();
-            run(way, c.data(), a.data(), b.data());
+            run(way, c.data(), a, b);
             return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
         };
         GemmWay best = usual();
         double least = 1e30;
         for (const auto& [word, way] : Words<GemmWay>::all) {
-            if (way == GemmWay::matmul && ragged_) continue;
+            if (way == GemmWay::matmul && shape_.ragged) continue;
             if (way == GemmWay::slabs && shape_.k < 2 * kSlab) continue;
             if (seconds(way) > 3 * least) continue;  // made ready, and hopeless
             for (int i = 0; i < 3; i++)
@@ -100,21 +111,7 @@ class Product {
         return best;
     }
 
-    // Where nothing is timed.
-    GemmWay usual() const { return ragged_ ? GemmWay::sgemm : GemmWay::matmul; }
-
-    GemmWay choose() {
-        if (shape_.flops() < kWorthTiming) return usual();
-        GemmShape shape = shape_;
-        if (ragged_) (shape_.transpose_a ? shape.k : shape.m) = int64_t(std::bit_ceil(uint64_t(rows())));
-        return choose_gemm_way({shape, ragged_, threads_, usual()}, [this] { return fastest(); });
-    }
-
- private:
-    int64_t rows() const { return shape_.transpose_a ? shape_.k : shape_.m; }
-
     GemmShape shape_;
-    bool ragged_;
     int threads_;
     std::optional<Matmul> matmul_;
 };
@@ -132,10 +129,10 @@ void gemm<Cpu<float>>(float* c, const float* a, const float* b, const GemmShape&
     thread_local std::map<std::pair<GemmShape, int>, Chosen> ready;
     const std::pair key{g, omp_get_max_threads()};
     auto it = ready.find(key);
-    if (it == ready.end()) it = ready.emplace(key, Chosen{{g, false, key.second}, GemmWay::matmul, false}).first;
+    if (it == ready.end()) it = ready.emplace(key, Chosen{{g, key.second}, GemmWay::matmul, false}).first;
     Chosen& chosen = it->second;
     if (!chosen.tuned) {
-        chosen.way = chosen.product.choose();
+        chosen.way = chosen.product.choose(a, b);
         chosen.tuned = GemmTuning::wanted();
     }
     chosen.product.run(chosen.way, c, a, b);
@@ -143,9 +140,11 @@ void gemm<Cpu<float>>(float* c, const float* a, const float* b, const GemmShape&
 
 template <>
 void ragged_gemm<Cpu<float>>(float* c, const float* a, const float* b, const GemmShape& g) {
-    count_gemm(g);
-    Product product(g, true, omp_get_max_threads());
-    product.run(product.choose(), c, a, b);
+    GemmShape shape = g;
+    shape.ragged = true;
+    count_gemm(shape);
+    Product product(shape, omp_get_max_threads());
+    product.run(product.choose(a, b), c, a, b);
 }
 
 // ---------------------------------------------------------------- rates
@@ -164,7 +163,8 @@ double measure_gemm(const GemmShape& g) {
     if (g.bf16) return measure_gemm_bf16(g);
     const std::vector<float> a(size_t(g.m * g.k), 0.5f), b(size_t(g.k * g.n), 0.25f);
     std::vector<float> c(size_t(g.m * g.n));
-    return least_seconds([&] { gemm<Cpu<float>>(c.data(), a.data(), b.data(), g); });
+    const auto multiply = g.ragged ? ragged_gemm<Cpu<float>> : gemm<Cpu<float>>;
+    return least_seconds([&] { multiply(c.data(), a.data(), b.data(), g); });
 }
 
 double measure_copy_rate() {

@@ -34,7 +34,8 @@ double least_seconds(const std::function<void()>& run);
 void blis_gemm(float* c, const float* a, const float* b, const GemmShape& shape, int threads);
 std::string blis_version();
 
-// wanted.way where nothing was chosen yet and nothing may be timed. time_all() times every way and returns the fastest.
-GemmWay choose_gemm_way(GemmChoice wanted, const std::function<GemmWay()>& time_all);
+// The way that was chosen, else found by time_all(), which times every way and returns the fastest; wanted.way where
+// nothing may be timed or time_all is empty.
+GemmWay choose_gemm_way(const GemmChoice& wanted, const std::function<GemmWay()>& time_all);
 
 }  // namespace sluice

@@ -35,16 +35,17 @@ const bf16* rounded(int operand, const float* x, int64_t count, int64_t room) {
 }
 const bf16* rounded(int operand, const float* x, int64_t count) { return rounded(operand, x, count, count); }
 
-GemmShape in_bf16(GemmShape g) {
+void count(GemmShape g, bool ragged) {
     g.bf16 = true;
-    return g;
+    g.ragged = ragged;
+    count_gemm(g);
 }
 
 }  // namespace
 
 template <>
 void gemm<CpuBf16>(float* c, const float* a, const float* b, const GemmShape& g) {
-    count_gemm(in_bf16(g));
+    count(g, false);
     const bf16 *first = rounded(0, a, g.m * g.k), *second = rounded(1, b, g.k * g.n);
     matmul_of(g).run(c, first, second);
 }
@@ -52,7 +53,7 @@ void gemm<CpuBf16>(float* c, const float* a, const float* b, const GemmShape& g)
 // Shapes are brought back to a few. One that is new makes a primitive, which allocates.
 template <>
 void ragged_gemm<CpuBf16>(float* c, const float* a, const float* b, const GemmShape& g) {
-    count_gemm(in_bf16(g));
+    count(g, true);
     GemmShape part = g;
     if (g.transpose_a) {  // a sum over the rows: zeros add nothing
         part.k = (g.k + kRows - 1) / kRows * kRows;
@@ -65,6 +66,12 @@ void ragged_gemm<CpuBf16>(float* c, const float* a, const float* b, const GemmSh
     const int64_t done = part.m;
     part.m = g.m - done;
     if (part.m > 0) matmul_of(part).run(c + done * g.n, first + done * g.k, second);
+}
+
+void require_bf16_products() {
+    const auto isa = dnnl_get_effective_cpu_isa();
+    if ((isa & dnnl_cpu_isa_avx512_core_bf16) != dnnl_cpu_isa_avx512_core_bf16)
+        fail(Exit::config, "train.precision: oneDNN may not use AVX512-BF16 here (DNNL_MAX_CPU_ISA?): use fp32");
 }
 
 double measure_gemm_bf16(const GemmShape& g) {

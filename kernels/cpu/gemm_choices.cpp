@@ -1,5 +1,4 @@
-// Which way multiplies which shape: this process's table, and the machine's file behind it. The file is locked while a
-// product is timed, so that ranks and runs beside each other neither disturb the timing nor choose apart.
+// Which way multiplies which shape: this process's table, and the machine's file behind it.
 #include <fcntl.h>
 #include <oneapi/dnnl/dnnl.h>
 #include <sys/file.h>
@@ -14,7 +13,6 @@
 #include <mutex>
 #include <sstream>
 #include <thread>
-#include <tuple>
 
 #include "base/check.h"
 #include "base/file.h"
@@ -27,14 +25,14 @@ namespace {
 
 thread_local int tuning = 0;
 
-using Key = std::tuple<GemmShape, bool, int>;
-Key key_of(const GemmChoice& c) { return {c.shape, c.ragged, c.threads}; }
+using Key = std::pair<GemmShape, int>;
+Key key_of(const GemmChoice& c) { return {c.shape, c.threads}; }
 
 struct Table {
     std::mutex mutex;
     std::map<Key, GemmWay> ways;  // known here
     std::map<Key, GemmWay> used;  // by products of this process
-    bool alone = false;           // no file can be locked: nothing is timed
+    bool alone = false;           // the file cannot be locked or written: nothing is timed
 };
 Table& table() {
     static Table table;
@@ -50,51 +48,56 @@ std::string hash_machine() {
     return hash.hex().substr(0, 16);
 }
 
-// The machine's file, locked for this process, until destroyed.
-class LockedFile {
+// The machine's file; nowhere: the path is empty.
+std::filesystem::path choices_file() {
+    const auto folder = cache_folder();
+    return folder.empty() ? folder : folder / ("gemm-" + gemm_machine() + ".txt");
+}
+
+// What is there; lines that are no choices are passed over.
+std::map<Key, GemmWay> read_choices() {
+    std::map<Key, GemmWay> ways;
+    std::ifstream file(choices_file());
+    GemmChoice choice;
+    for (std::string line; std::getline(file, line);)
+        if (from_line(line, choice)) ways[key_of(choice)] = choice.way;
+    return ways;
+}
+
+bool write_choices(const std::map<Key, GemmWay>& ways) {
+    std::string text;
+    for (const auto& [key, way] : ways) text += to_line({key.first, key.second, way}) + "\n";
+    try {
+        write_file(choices_file(), text);
+    } catch (const Failure&) { return false; }
+    return true;
+}
+
+// Held while a product is timed, so that nothing of ours disturbs it and two do not choose apart.
+class Lock {
  public:
-    LockedFile() : path_(cache_folder()) {
-        if (path_.empty()) return;
+    Lock() {
+        const auto path = choices_file();
+        if (path.empty()) return;
         std::error_code ignored;
-        std::filesystem::create_directories(path_, ignored);
-        path_ /= "gemm-" + gemm_machine() + ".txt";
-        fd_ = ::open((path_.string() + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+        std::filesystem::create_directories(path.parent_path(), ignored);
+        fd_ = ::open((path.string() + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
         if (fd_ < 0) return;
-        // Who holds it for longer than a product takes to time is stopped, not busy.
-        for (int i = 0; i < 3000; i++) {
+        // Who holds it for longer than two minutes is stopped, not busy.
+        for (int i = 0; i < 12000; i++) {
             locked_ = ::flock(fd_, LOCK_EX | LOCK_NB) == 0;
             if (locked_ || errno != EWOULDBLOCK) return;
             std::this_thread::sleep_for(std::chrono::milliseconds(10));
         }
     }
-    ~LockedFile() {
+    ~Lock() {
         if (fd_ >= 0) ::close(fd_);
     }
-    LockedFile(const LockedFile&) = delete;
-    LockedFile& operator=(const LockedFile&) = delete;
-
+    Lock(const Lock&) = delete;
+    Lock& operator=(const Lock&) = delete;
     bool locked() const { return locked_; }
-    // What is there; lines that are no choices are passed over.
-    std::map<Key, GemmWay> read() const {
-        std::map<Key, GemmWay> ways;
-        std::ifstream file(path_);
-        GemmChoice choice;
-        for (std::string line; std::getline(file, line);)
-            if (from_line(line, choice)) ways[key_of(choice)] = choice.way;
-        return ways;
-    }
-    bool write(const std::map<Key, GemmWay>& ways) const {
-        std::string text;
-        for (const auto& [key, way] : ways)
-            text += to_line({std::get<0>(key), std::get<1>(key), std::get<2>(key), way}) + "\n";
-        try {
-            write_file(path_, text);
-        } catch (const Failure&) { return false; }
-        return true;
-    }
 
  private:
-    std::filesystem::path path_;
     int fd_ = -1;
     bool locked_ = false;
 };
@@ -105,7 +108,7 @@ std::string to_line(const GemmChoice& c) {
     std::ostringstream line;
     line << to_word(c.way) << ' ' << c.shape.m << 'x' << c.shape.n << 'x' << c.shape.k << ' '
          << (c.shape.transpose_a ? 't' : 'n') << (c.shape.transpose_b ? 't' : 'n') << (c.shape.add ? " add" : " set")
-         << (c.ragged ? " ragged" : "") << " threads " << c.threads;
+         << (c.shape.ragged ? " ragged" : "") << " threads " << c.threads;
     return line.str();
 }
 
@@ -114,8 +117,8 @@ bool from_line(const std::string& line, GemmChoice& c) {
     std::string way, order, into, word;
     char x = 0, y = 0;
     in >> way >> c.shape.m >> x >> c.shape.n >> y >> c.shape.k >> order >> into >> word;
-    c.ragged = word == "ragged";
-    if (c.ragged) in >> word;
+    c.shape.ragged = word == "ragged";
+    if (c.shape.ragged) in >> word;
     in >> c.threads;
     c.shape.transpose_a = order[0] == 't';
     c.shape.transpose_b = order.size() == 2 && order[1] == 't';
@@ -136,32 +139,35 @@ const std::string& gemm_machine() {
 std::vector<GemmChoice> gemm_choices() {
     const std::lock_guard lock(table().mutex);
     std::vector<GemmChoice> choices;
-    for (const auto& [key, way] : table().used)
-        choices.push_back({std::get<0>(key), std::get<1>(key), std::get<2>(key), way});
+    for (const auto& [key, way] : table().used) choices.push_back({key.first, key.second, way});
     return choices;
 }
 
 void use_gemm_choices(const std::vector<GemmChoice>& choices) {
     const std::lock_guard lock(table().mutex);
-    for (const GemmChoice& c : choices) table().ways[key_of(c)] = c.way;
+    for (const GemmChoice& c : choices) table().used[key_of(c)] = table().ways[key_of(c)] = c.way;
 }
 
-GemmWay choose_gemm_way(GemmChoice wanted, const std::function<GemmWay()>& time_all) {
+GemmWay choose_gemm_way(const GemmChoice& wanted, const std::function<GemmWay()>& time_all) {
     const Key key = key_of(wanted);
     const std::lock_guard lock(table().mutex);
     auto& ways = table().ways;
-    const auto use = [&](GemmWay way) { return table().used[key] = way; };
-    if (const auto known = ways.find(key); known != ways.end()) return use(known->second);
-    if (!GemmTuning::wanted()) return wanted.way;
-    if (table().alone) return use(ways[key] = wanted.way);
-    const LockedFile file;
-    table().alone = !file.locked();
-    if (table().alone) return use(ways[key] = wanted.way);
-    auto kept = file.read();
-    for (const auto& [other, way] : kept) ways.emplace(other, way);  // but what is used already stays
-    if (const auto known = ways.find(key); known != ways.end()) return use(known->second);
-    kept[key] = time_all();
-    return use(ways[key] = file.write(kept) ? kept[key] : wanted.way);
+    const auto known = [&](const std::map<Key, GemmWay>& from) { return from.find(key) != from.end(); };
+    const auto use = [&](GemmWay way) { return table().used[key] = ways[key] = way; };
+    if (known(ways)) return table().used[key] = ways[key];
+    if (!GemmTuning::wanted() || (!time_all && wanted.shape.ragged)) return wanted.way;
+    if (!time_all) return use(wanted.way);
+    if (const auto kept = read_choices(); known(kept)) return use(kept.at(key));
+    if (table().alone) return use(wanted.way);
+    const Lock machine;
+    auto kept = read_choices();  // another process may have timed it meanwhile
+    if (known(kept)) return use(kept[key]);
+    if (machine.locked()) {
+        kept[key] = time_all();
+        if (write_choices(kept)) return use(kept[key]);
+    }
+    table().alone = true;
+    return use(wanted.way);
 }
 
 }  // namespace sluice

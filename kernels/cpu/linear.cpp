@@ -33,7 +33,7 @@ void linear_backward_weight(Stream, typename B::T* dw, const typename B::T* dy, 
 template <class B>
 void grouped_linear_forward(Stream, typename B::T* y, const typename B::T* x, const typename B::T* w,
                             const GroupedShape& n) {
-    const Timed timed(__func__, multiplied(n.offsets[n.experts], n.out, n.in));
+    const Timed timed(__func__, ragged(multiplied(n.offsets[n.experts], n.out, n.in)));
     for (int64_t e = 0; e < n.experts; e++) {
         const int64_t at = n.offsets[e], rows = n.offsets[e + 1] - at;
         if (rows > 0)
@@ -45,7 +45,7 @@ void grouped_linear_forward(Stream, typename B::T* y, const typename B::T* x, co
 template <class B>
 void grouped_linear_backward_input(Stream, typename B::T* dx, const typename B::T* dy, const typename B::T* w,
                                    const GroupedShape& n, Into into) {
-    const Timed timed(__func__, multiplied(n.offsets[n.experts], n.in, n.out));
+    const Timed timed(__func__, ragged(multiplied(n.offsets[n.experts], n.in, n.out)));
     for (int64_t e = 0; e < n.experts; e++) {
         const int64_t at = n.offsets[e], rows = n.offsets[e + 1] - at;
         if (rows > 0)
@@ -57,7 +57,7 @@ void grouped_linear_backward_input(Stream, typename B::T* dx, const typename B::
 template <class B>
 void grouped_linear_backward_weight(Stream, typename B::T* dw, const typename B::T* dy, const typename B::T* x,
                                     const GroupedShape& n) {
-    const Timed timed(__func__, multiplied(n.out, n.in, n.offsets[n.experts]));
+    const Timed timed(__func__, ragged(multiplied(n.offsets[n.experts], n.out, n.in)));
     for (int64_t e = 0; e < n.experts; e++) {
         const int64_t at = n.offsets[e], rows = n.offsets[e + 1] - at;
         if (rows > 0)

@@ -32,7 +32,10 @@ double median(std::vector<double> x) {
 bool computes_in_bf16(const Config& config) {
     const std::string conflict = precision_conflict(config.train.precision, processor());
     if (!conflict.empty()) fail(Exit::config, "train.precision: " + conflict);
-    return config.train.precision == Precision::bf16;
+    if (config.device == Device::cuda) fail(Exit::config, "device: this build has no CUDA backend: use cpu or auto");
+    const bool bf16 = config.train.precision == Precision::bf16;
+    if (bf16) require_bf16_products();
+    return bf16;
 }
 
 template <class B>
@@ -173,7 +176,7 @@ int bench_kernels(Comm& comm, const Config& config, bool json) {
         const double rate = (product ? time.work.flops : time.work.bytes) / time.seconds;
         table.push_back({{"op", op},
                          {"size", size_text(time.work.size)},
-                         {"calls", time.calls / kSteps},
+                         {"calls", double(time.calls) / kSteps},
                          {"seconds", time.seconds / double(time.calls)},
                          {product ? "flops_per_second" : "bytes_per_second", rate},
                          {"share", rate / (product ? gemm : copy)}});
@@ -185,12 +188,12 @@ int bench_kernels(Comm& comm, const Config& config, bool json) {
     }
     fmt::print("of one rank: {}FLOP/s is the library's on the model's products, {}B/s that of a copy beyond caches\n",
                format_count(gemm), format_count(copy));
-    fmt::print("{:<32}{:<20}{:>6}{:>12}{:>14}{:>8}\n", "op", "size", "calls", "time a call", "rate", "share");
+    fmt::print("{:<32}{:<20}{:>7}{:>12}{:>14}{:>8}\n", "op", "size", "calls", "time a call", "rate", "share");
     for (const Json& row : table) {
         const bool product = row.contains("flops_per_second");
         const double rate = row[product ? "flops_per_second" : "bytes_per_second"];
-        fmt::print("{:<32}{:<20}{:>6}{:>10.3f}ms{:>14}{:>7.0f}%\n", row["op"].get<std::string>(),
-                   row["size"].get<std::string>(), row["calls"].get<int64_t>(), 1e3 * row["seconds"].get<double>(),
+        fmt::print("{:<32}{:<20}{:>7.5g}{:>10.3f}ms{:>14}{:>7.0f}%\n", row["op"].get<std::string>(),
+                   row["size"].get<std::string>(), row["calls"].get<double>(), 1e3 * row["seconds"].get<double>(),
                    format_count(rate) + (product ? "FLOP/s" : "B/s"), 100 * row["share"].get<double>());
     }
     return 0;

@@ -126,6 +126,8 @@ void add_bench(CLI::App& app, ConfigArgs& config, bool& json, std::function<int(
         "Example: sluice bench kernels configs/quickstart.yaml data.sequence_length=512", bench_kernels_command);
 }
 
+bool bench_asked(int argc, char** argv) { return argc > 2 && std::string(argv[1]) == "bench"; }
+
 int run(int argc, char** argv) {
     CLI::App app("Sluice pretrains language models with gated attention.", "sluice");
     app.require_subcommand(1);
@@ -183,7 +185,8 @@ int run(int argc, char** argv) {
     try {
         app.parse(argc, argv);
     } catch (const CLI::Success& e) { return app.exit(e); } catch (const CLI::ParseError& e) {
-        const auto unknown = unknown_command(argc, argv, {"train", "eval", "sample", "plan", "config", "bench"});
+        auto unknown = unknown_command(argc, argv, {"train", "eval", "sample", "plan", "config", "bench"});
+        if (bench_asked(argc, argv)) unknown = unknown_command(argc - 1, argv + 1, {"step", "kernels"});
         return report((unknown.empty() ? e.what() : unknown) + " (see sluice --help)", Exit::config);
     }
     return command();

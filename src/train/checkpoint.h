@@ -23,6 +23,14 @@ struct StateTensor {
     Box own;  // rows of box along dimension 0
 };
 
+// How ranks multiplied on a kind of machine (kernels/gemm.h): their choices as lines. Without ranks it is of machines
+// that the run has left.
+struct GemmWays {
+    std::string machine;
+    std::set<std::string> lines;
+    std::set<int64_t> ranks;
+};
+
 // What else a run needs to go on: all of it is in the manifest.
 struct CheckpointInfo {
     int64_t step = 0, tokens = 0, samples = 0;  // consumed so far, over all ranks
@@ -32,8 +40,7 @@ struct CheckpointInfo {
     std::string config_yaml;              // resolved
     std::map<std::string, int64_t> mesh;  // {"data": 2, "tensor": 1, ...}
     std::string digest;                   // of the state, whatever the mesh
-    // How ranks multiplied, by kind of machine: lines of kernels/gemm.h, so that a resume multiplies alike.
-    std::map<std::string, std::set<std::string>> gemm;
+    std::vector<GemmWays> gemm;           // of all ranks, so that a resume multiplies alike
 };
 
 // Where a part of a tensor stands: under the tensor's name in a file.

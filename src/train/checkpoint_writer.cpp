@@ -103,6 +103,16 @@ void discard(const fs::path& path) {
     remove_tree(trash);
 }
 
+// Ranks that multiply alike stand together.
+void add_ways(std::vector<GemmWays>& all, GemmWays ways) {
+    for (GemmWays& g : all)
+        if (g.machine == ways.machine && (g.lines == ways.lines || ways.ranks.empty())) {
+            g.ranks.merge(ways.ranks);
+            return;
+        }
+    all.push_back(std::move(ways));
+}
+
 }  // namespace
 
 CheckpointWriter::~CheckpointWriter() {
@@ -153,7 +163,8 @@ void CheckpointWriter::write_share() {
         }
         const FileSummary summary = write_safetensors(temporary_ / file_, tensors);
         report["size"] = summary.size;
-        report["gemm"] = info_.gemm;
+        for (const GemmWays& mine : info_.gemm)
+            if (!mine.ranks.empty()) report["gemm"] = {{"machine", mine.machine}, {"ways", mine.lines}};
         report["hash"] = summary.hash;
     } catch (const std::exception& e) { report["error"] = e.what(); }
     report_ = report.dump();
@@ -192,6 +203,7 @@ void CheckpointWriter::commit(const std::vector<std::string>& reports, int64_t& 
     try {
         Manifest manifest;
         manifest.info = info_;
+        manifest.info.gemm.clear();
         manifest.tensors = whole_state_;
         std::map<std::string, Digest> digests;
         for (size_t r = 0; r < reports.size(); r++) {
@@ -200,8 +212,10 @@ void CheckpointWriter::commit(const std::vector<std::string>& reports, int64_t& 
             if (report.contains("error")) fail(Exit::disk, report["error"].get<std::string>());
             manifest.files[file] = {report["size"].get<int64_t>(), report["hash"].get<std::string>()};
             bytes += report["size"].get<int64_t>();
-            for (const auto& [machine, lines] : report["gemm"].items())
-                for (const auto& line : lines) manifest.info.gemm[machine].insert(line.get<std::string>());
+            if (report.contains("gemm"))
+                add_ways(manifest.info.gemm, {report["gemm"]["machine"].get<std::string>(),
+                                              report["gemm"]["ways"].get<std::set<std::string>>(),
+                                              {int64_t(r)}});
             if (!report.contains("tensors")) continue;
             for (const auto& [name, piece] : report["tensors"].items()) {
                 manifest.tensors[name].pieces.push_back(
@@ -218,6 +232,8 @@ void CheckpointWriter::commit(const std::vector<std::string>& reports, int64_t& 
             digest.add(&digests[name], sizeof(Digest));
         }
         manifest.info.digest = digest.hex();
+        for (GemmWays left : info_.gemm)  // machines that none of these ranks runs on
+            if (left.ranks.empty()) add_ways(manifest.info.gemm, std::move(left));
 
         const fs::path final_path = folder_ / step_name(info_.step);
         OutputFile file(temporary_ / "manifest.json");

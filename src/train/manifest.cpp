@@ -59,12 +59,16 @@ StoredTensor parse_tensor(const Json& value, const Manifest& manifest) {
     return t;
 }
 
-std::map<std::string, std::set<std::string>> parse_gemm(const Json& value) {
-    if (!value.is_object()) throw JsonError("'gemm' is not an object");
-    std::map<std::string, std::set<std::string>> gemm;
-    for (const auto& [machine, lines] : value.items()) {
-        if (!lines.is_array()) throw JsonError("'gemm' is not an object of lists");
-        for (const Json& line : lines) gemm[machine].insert(to_text(line, "gemm"));
+std::vector<GemmWays> parse_gemm(const Json& value) {
+    if (!value.is_array()) throw JsonError("'gemm' is not a list");
+    std::vector<GemmWays> gemm;
+    for (const Json& group : value) {
+        if (!member(group, "ranks").is_array() || !member(group, "ways").is_array())
+            throw JsonError("'gemm' has no lists of ranks and ways");
+        GemmWays& g = gemm.emplace_back();
+        g.machine = to_text(member(group, "machine"), "machine");
+        for (const Json& rank : group["ranks"]) g.ranks.insert(to_integer(rank, "ranks"));
+        for (const Json& line : group["ways"]) g.lines.insert(to_text(line, "ways"));
     }
     return gemm;
 }
@@ -83,7 +87,9 @@ std::string manifest_text(const Manifest& m) {
     json["optimizer"] = {
         {"updates", m.info.updates}, {"skipped", m.info.skipped}, {"skipped_in_a_row", m.info.skipped_in_a_row}};
     json["digest"] = m.info.digest;
-    json["gemm"] = m.info.gemm;
+    json["gemm"] = Json::array();
+    for (const GemmWays& g : m.info.gemm)
+        json["gemm"].push_back({{"machine", g.machine}, {"ranks", g.ranks}, {"ways", g.lines}});
     for (const auto& [name, file] : m.files) json["files"][name] = {{"size", file.size}, {"hash", file.hash}};
     for (const auto& [name, t] : m.tensors) {
         Json& out = json["tensors"][name] = {{"dtype", t.dtype}, {"shape", t.shape}, {"pieces", Json::array()}};

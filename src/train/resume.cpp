@@ -24,7 +24,8 @@ void refuse_changes(const Config& config, const Checkpoint& from, Origin& origin
     if (!changes.course.empty() && !config.checkpoint.allow_change)
         fail(Exit::checkpoint, from.path.string() + ": resuming would change the course: " + changes.course[0] +
                                    " (set checkpoint.allow_change=true to go on all the same)");
-    for (const auto& change : changes.course) origin.warnings.push_back("changed on resume: " + change);
+    for (const auto& list : {changes.course, changes.rounding})
+        for (const auto& change : list) origin.warnings.push_back("changed on resume: " + change);
 }
 
 }  // namespace
@@ -48,6 +49,7 @@ ConfigChanges compare_configs(const Config& before, const Config& now) {
                                  (value.second.empty() ? "(absent)" : value.second);
         if (starts_with(key, "model.")) changes.model.push_back(text);
         if (changes_course(key)) changes.course.push_back(text);
+        if (key == "train.precision") changes.rounding.push_back(text);
     }
     return changes;
 }

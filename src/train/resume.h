@@ -24,9 +24,10 @@ Origin find_origin(const Config& config, const std::filesystem::path& checkpoint
 Config config_of(const Checkpoint& checkpoint);
 
 // Keys that differ between a checkpoint's config and this one, as "key: OLD -> NEW"; those under `model.`, those that
-// change the course of training (optimizer, schedule, data, train.steps, train.batch, seed), and the harmless rest.
+// change the course of training (optimizer, schedule, data, train.steps, train.batch, seed), the precision, and the
+// harmless rest, which is not listed.
 struct ConfigChanges {
-    std::vector<std::string> model, course;
+    std::vector<std::string> model, course, rounding;
 };
 ConfigChanges compare_configs(const Config& before, const Config& now);
 

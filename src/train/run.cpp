@@ -31,12 +31,15 @@ constexpr int64_t kMostSkipped = 10;  // non-finite steps in a row that end a ru
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
-// Products go the ways they went before, whatever a timing would say today.
-void multiply_as(const CheckpointInfo& info) {
+// Products go the ways they went before, on this rank or else on any like machine, whatever a timing would say today.
+void multiply_as(const std::vector<GemmWays>& before, int64_t rank) {
+    const GemmWays* mine = nullptr;
+    for (const GemmWays& g : before)
+        if (g.machine == gemm_machine() && (!mine || g.ranks.count(rank))) mine = &g;
     std::vector<GemmChoice> choices;
     GemmChoice choice;
-    if (const auto lines = info.gemm.find(gemm_machine()); lines != info.gemm.end())
-        for (const std::string& line : lines->second)
+    if (mine)
+        for (const std::string& line : mine->lines)
             if (from_line(line, choice)) choices.push_back(choice);
     use_gemm_choices(choices);
 }
@@ -125,7 +128,7 @@ void Run<B>::load(const Checkpoint& from, bool weights_only) {
         origin_.warnings.push_back("init_from has no '" + name + "': it starts from its initial value");
     if (weights_only) return;
     const CheckpointInfo& info = from.info;
-    multiply_as(info);
+    multiply_as(info.gemm, comm_.rank());
     trainer_->go_on_from({info.step, info.updates, info.skipped, info.skipped_in_a_row}, info.samples);
     saved_step_ = info.step;
 }
@@ -177,7 +180,11 @@ CheckpointInfo Run<B>::info() const {
     info.skipped = p.skipped;
     info.skipped_in_a_row = p.skipped_in_a_row;
     info.config_yaml = dump_yaml(config_);
-    for (const GemmChoice& choice : gemm_choices()) info.gemm[gemm_machine()].insert(to_line(choice));
+    info.gemm.push_back({gemm_machine(), {}, {comm_.rank()}});
+    for (const GemmChoice& choice : gemm_choices()) info.gemm[0].lines.insert(to_line(choice));
+    if (origin_.checkpoint && !origin_.weights_only)
+        for (const GemmWays& g : origin_.checkpoint->info.gemm)
+            if (g.machine != gemm_machine()) info.gemm.push_back({g.machine, g.lines, {}});
     info.mesh = {{"data", mesh_.place.data},
                  {"tensor", mesh_.place.tensor},
                  {"expert", mesh_.place.expert},
@@ -341,6 +348,7 @@ Exit train_on(const Config& config, Comm& comm, const Text& text) {
 
 Exit train(const Config& config, Comm& comm, const Text& text) {
     const bool bf16 = config.train.precision == Precision::bf16;
+    if (bf16) require_bf16_products();
     return bf16 ? train_on<CpuBf16>(config, comm, text) : train_on<Cpu<float>>(config, comm, text);
 }
 

@@ -1,4 +1,6 @@
 // What serves speed keeps its promises: bf16, ways to multiply that are kept, and the benchmarks' output.
+#include <set>
+
 #include "apps/program.h"
 #include "base/machine.h"
 
@@ -21,6 +23,10 @@ TEST_F(Program, ResumesInBf16) {
     EXPECT_EQ(course("a"), all);
     EXPECT_EQ(digest("a", 12), end);
     EXPECT_EQ(run("eval runs/a").code, 0);
+    fs::remove_all(folder_ / "runs/a/checkpoints/step-00000012");
+    const Ended in_float = run("train c.yaml");
+    EXPECT_EQ(in_float.code, 0);
+    EXPECT_NE((in_float.out + in_float.err).find("train.precision: bf16 -> fp32"), std::string::npos);
 }
 
 // How products were multiplied is in the checkpoint, and holds against whatever the machine has found since.
@@ -54,6 +60,36 @@ TEST_F(Program, MultipliesAsBefore) {
     unsetenv("SLUICE_CACHE");
 }
 
+// Two ranks of one kind of machine that had chosen apart go on apart; machines that a run has left are not forgotten.
+TEST_F(Program, EveryRankMultipliesAsBefore) {
+    const std::string large = "train c.yaml train.micro_batch=16 model.hidden=256 model.ffn.hidden=512 train.batch=32";
+    setenv("SLUICE_CACHE", (folder_ / "cache").c_str(), 1);
+    ASSERT_EQ(run(large + " train.steps=4", 2).code, 0);
+    const fs::path manifest = folder_ / "runs/a/checkpoints/step-00000004/manifest.json";
+    Json json = Json::parse(text("runs/a/checkpoints/step-00000004/manifest.json"));
+    ASSERT_EQ(json["gemm"].size(), 1u) << json["gemm"];
+    EXPECT_EQ(json["gemm"][0]["ranks"], Json::parse("[0, 1]"));
+    Json other = json["gemm"][0], elsewhere = other;
+    for (Json& line : other["ways"]) line = "blis" + line.get<std::string>().substr(line.get<std::string>().find(' '));
+    json["gemm"][0]["ranks"] = {0};
+    other["ranks"] = {1};
+    elsewhere["machine"] = "another";
+    elsewhere["ranks"] = {7};
+    json["gemm"].push_back(other);
+    json["gemm"].push_back(elsewhere);
+    std::ofstream(manifest) << json.dump();
+    const Ended resumed = run(large + " train.steps=6 checkpoint.allow_change=true", 2);
+    ASSERT_EQ(resumed.code, 0) << resumed.err;
+    const Json after = Json::parse(text("runs/a/checkpoints/step-00000006/manifest.json"))["gemm"];
+    ASSERT_EQ(after.size(), 3u) << after;
+    EXPECT_EQ(after[0], json["gemm"][0]);
+    EXPECT_EQ(after[1]["ways"].get<std::set<std::string>>(), other["ways"].get<std::set<std::string>>());
+    EXPECT_EQ(after[1]["ranks"], other["ranks"]);
+    EXPECT_EQ(after[2]["machine"], "another");
+    EXPECT_EQ(after[2]["ranks"], Json::array());
+    unsetenv("SLUICE_CACHE");
+}
+
 TEST_F(Program, BenchTellsOpsAtTheirSizes) {
     const Ended kernels = run("bench kernels c.yaml --json"), step = run("bench step c.yaml --json");
     ASSERT_EQ(kernels.code, 0) << kernels.err;
@@ -73,6 +109,8 @@ TEST_F(Program, BenchTellsOpsAtTheirSizes) {
     const Json whole = Json::parse(step.out);
     for (const char* key : {"tokens_per_second", "step_seconds", "model_flops_per_second", "gemm_flops_per_second"})
         EXPECT_GT(whole[key].get<double>(), 0) << key;
+    EXPECT_EQ(run("bench step c.yaml device=cuda").code, 2);
+    EXPECT_NE(run("bench kernel c.yaml").err.find("'kernels'"), std::string::npos);
     const Ended nowhere = run("bench kernels train.batch=8");  // the benchmark's model is not in this folder
     EXPECT_EQ(nowhere.code, 2);
     EXPECT_NE(nowhere.err.find("bench_17m.yaml"), std::string::npos) << nowhere.err;

@@ -1,8 +1,11 @@
 // Every way to multiply against the definition; and choices: as text, kept by machine, taken again.
 #include "kernels/gemm.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <omp.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include <bit>
 #include <fstream>
@@ -43,9 +46,9 @@ TEST(Gemm, EveryWayEqualsTheDefinition) {
     for (int threads = 1; const GemmWay way : kWays) {
         SCOPED_TRACE(to_word(way));
         omp_set_num_threads(++threads);  // a product that is ready stays so: another number of threads is another one
-        use_gemm_choices({{{rows, out, in, false, true, false}, false, threads, way},
-                          {{rows, in, out, false, false, true}, false, threads, way},
-                          {{out, in, rows, true, false, true}, false, threads, way}});
+        use_gemm_choices({{{rows, out, in, false, true, false}, threads, way},
+                          {{rows, in, out, false, false, true}, threads, way},
+                          {{out, in, rows, true, false, true}, threads, way}});
         std::vector<float> yf(y.size()), dxf(dx.size(), 1.0f), dwf(dw.size(), 1.0f);
         linear_forward<Cpu<float>>({}, yf.data(), xf.data(), wf.data(), rows, in, out);
         linear_backward_input<Cpu<float>>({}, dxf.data(), dyf.data(), wf.data(), rows, in, out, Into::add);
@@ -113,7 +116,7 @@ TEST(Bf16, ProductsAreTheDefinitionsToItsPrecision) {
 TEST(Gemm, ChoicesAreLines) {
     for (const GemmWay way : kWays)
         for (const bool flag : {false, true}) {
-            const GemmChoice choice{{4096, 384, 1 << 20, flag, !flag, flag}, flag, 64, way};
+            const GemmChoice choice{{4096, 384, 1 << 20, flag, !flag, flag, false, flag}, 64, way};
             GemmChoice back{};
             ASSERT_TRUE(from_line(to_line(choice), back)) << to_line(choice);
             EXPECT_EQ(to_line(back), to_line(choice));
@@ -123,6 +126,21 @@ TEST(Gemm, ChoicesAreLines) {
          {"", "blis", "mkl 1x1x1 nn set threads 1", "blis 0x1x1 nn set threads 1", "blis 1x1x1 nn set threads 0",
           "blis 1x1x1 nn set threads 1 more", "blis 1x1 nn set threads 1", "blis 1x1x1 xx set threads 1"})
         EXPECT_FALSE(from_line(line, none)) << line;
+}
+
+// What was kept holds for products that would not be timed, too.
+TEST(Gemm, ASmallProductGoesTheKeptWay) {
+    use_gemm_choices({{{7, 5, 33, true, false, true}, omp_get_max_threads(), GemmWay::sgemm}});
+    const GemmTuning tuning;
+    weight_gradient(33, 5, 7);
+    weight_gradient(34, 5, 7);
+    int kept = 0, usual = 0;
+    for (const GemmChoice& c : gemm_choices()) {
+        kept += c.shape.m == 7 && c.shape.k == 33 && c.way == GemmWay::sgemm;
+        usual += c.shape.m == 7 && c.shape.k == 34 && c.way == GemmWay::matmul;
+    }
+    EXPECT_EQ(kept, 1);
+    EXPECT_EQ(usual, 1);
 }
 
 TEST(Gemm, AChoiceIsTimedOnceAndKeptByTheMachine) {
@@ -151,6 +169,19 @@ TEST(Gemm, AChoiceIsTimedOnceAndKeptByTheMachine) {
         for (const GemmChoice& c : gemm_choices()) taken |= c.shape.k == 4300 && c.way == GemmWay::slabs;
         EXPECT_TRUE(taken);
     }
+    // Locked by somebody or not to be written: what is there is read all the same.
+    std::ofstream(folder.path() / ("gemm-" + gemm_machine() + ".txt"), std::ios::app)
+        << "blis 96x96x4500 tn add threads " << omp_get_max_threads() << "\n";
+    const int held = ::open((folder.path() / ("gemm-" + gemm_machine() + ".txt.lock")).c_str(), O_RDWR);
+    ASSERT_EQ(::flock(held, LOCK_EX), 0);
+    {
+        const GemmTuning wanted;
+        weight_gradient(4500, 96, 96);
+        bool taken = false;
+        for (const GemmChoice& c : gemm_choices()) taken |= c.shape.k == 4500 && c.way == GemmWay::blis;
+        EXPECT_TRUE(taken);
+    }
+    ::close(held);
     setenv("SLUICE_CACHE", "/proc/none", 1);  // nowhere to keep it: not timed, and as good
     const GemmTuning tuning;
     weight_gradient(4400, 96, 96);
