@@ -83,7 +83,8 @@ class Product {
         GemmShape shape = shape_;
         if (shape_.ragged) rows_of(shape) = int64_t(std::bit_ceil(uint64_t(rows_of(shape))));
         if (shape_.flops() < kWorthTiming) return choose_gemm_way({shape, threads_, usual()}, {});
-        return choose_gemm_way({shape, threads_, usual()}, [&] { return fastest(a, b); });
+        const auto time_all = [&] { return fastest(a, b); };
+        return choose_gemm_way({shape, threads_, usual()}, std::ref(time_all));  // which allocates nothing
     }
 
  private:

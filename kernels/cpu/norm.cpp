@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/simd_math.h"
 #include "kernels/ops.h"
 #include "kernels/profile.h"
 
@@ -51,6 +52,14 @@ void turn_row(T* y, const T* x, const A* cos, const A* sin, int64_t half, A dire
     }
 }
 
+// f(row of x (sequences, length, heads), its position in the sequence), on all cores.
+template <class F>
+void each_head(const RopeShape& n, F f) {
+    parallel_chunks(n.sequences * n.length, n.heads * n.dim, [&](int64_t begin, int64_t end) {
+        for (int64_t row = begin * n.heads; row < end * n.heads; row++) f(row, row / n.heads % n.length);
+    });
+}
+
 }  // namespace
 
 template <class B>
@@ -89,8 +98,7 @@ void residual_rmsnorm_forward(Stream, typename B::T* out, typename B::T* normed,
                 for (int64_t i = 0; i < width; i++) sum[i] = skip[i] + branch[i];
             } else {
 #pragma omp simd
-                for (int64_t i = 0; i < width; i++)
-                    sum[i] = skip[i] + (branch[i] > c ? c : branch[i] < -c ? -c : branch[i]);
+                for (int64_t i = 0; i < width; i++) sum[i] = skip[i] + clamped(branch[i], c);
             }
             rstd[r] = norm_row<T, typename B::A>(normed + r * width, sum, w, width, eps);
         }
@@ -103,13 +111,10 @@ void rmsnorm_rope_forward(Stream, typename B::T* y, typename B::A* rstd, const t
     const Timed timed(__func__, moved<B>(n.sequences * n.length, n.heads * n.dim, 2));
     using A = typename B::A;
     const int64_t half = n.dim / 2;
-    parallel_chunks(n.sequences * n.length, n.heads * n.dim, [&](int64_t begin, int64_t end) {
-        for (int64_t row = begin * n.heads; row < end * n.heads; row++) {
-            const int64_t t = row / n.heads % n.length;
-            auto* head = y + row * n.dim;
-            rstd[row] = norm_row<typename B::T, A>(head, x + row * n.dim, w, n.dim, eps);
-            turn_row(head, head, cos + t * half, sin + t * half, half, A(1));
-        }
+    each_head(n, [&](int64_t row, int64_t t) {
+        auto* head = y + row * n.dim;
+        rstd[row] = norm_row<typename B::T, A>(head, x + row * n.dim, w, n.dim, eps);
+        turn_row(head, head, cos + t * half, sin + t * half, half, A(1));
     });
 }
 
@@ -134,12 +139,9 @@ void rope(Stream, typename B::T* x, const typename B::A* cos, const typename B::
     const Timed timed(__func__, moved<B>(n.sequences * n.length, n.heads * n.dim, 2));
     using A = typename B::A;
     const int64_t half = n.dim / 2;
-    parallel_chunks(n.sequences * n.length, n.heads * n.dim, [&](int64_t begin, int64_t end) {
-        for (int64_t row = begin * n.heads; row < end * n.heads; row++) {
-            const int64_t t = row / n.heads % n.length;
-            auto* head = x + row * n.dim;
-            turn_row(head, head, cos + t * half, sin + t * half, half, A(direction));
-        }
+    each_head(n, [&](int64_t row, int64_t t) {
+        auto* head = x + row * n.dim;
+        turn_row(head, head, cos + t * half, sin + t * half, half, A(direction));
     });
 }
 

@@ -65,7 +65,7 @@ void residual_forward(Stream, typename B::T* out, const typename B::T* x, const 
     if (clip == 0)
         each(count, [&](int64_t i) { out[i] = x[i] + y[i]; });
     else
-        each(count, [&](int64_t i) { out[i] = x[i] + (y[i] > c ? c : y[i] < -c ? -c : y[i]); });
+        each(count, [&](int64_t i) { out[i] = x[i] + clamped(y[i], c); });
 }
 
 template <class B>

@@ -49,6 +49,12 @@ namespace sluice {
     return x < -87.3f ? 0.0f : y;
 }
 
+// y within (-limit, limit); NaN passes through.
+template <class A>
+[[gnu::always_inline]] inline A clamped(A y, A limit) {
+    return y > limit ? limit : y < -limit ? -limit : y;
+}
+
 template <class A>
 [[gnu::always_inline]] inline A fast_logistic(A x) {
     return A(1) / (A(1) + fast_exp(-x));

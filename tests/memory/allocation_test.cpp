@@ -10,6 +10,7 @@
 
 #include "base/machine.h"
 #include "config/load.h"
+#include "kernels/gemm.h"
 #include "train/data.h"
 #include "train/step.h"
 
@@ -90,6 +91,22 @@ TEST(Allocation, IsSeenByThisTest) {
     delete new int(1);
     counting = false;
     EXPECT_GT(allocations, before);
+}
+
+// Products of experts are looked up anew each time, also those that are worth timing.
+TEST(Allocation, NothingInAProductOfExperts) {
+    const int64_t offsets[] = {0, 600, 1200}, width = 256;
+    std::vector<float> x(size_t(1200 * width), 0.5f), w(size_t(2 * width * width), 0.25f), y(x.size());
+    const GemmTuning tuning;
+    const auto multiply = [&] {
+        grouped_linear_forward<Cpu<float>>({}, y.data(), x.data(), w.data(), {offsets, 2, width, width});
+    };
+    multiply();
+    allocations = 0;
+    counting = true;
+    multiply();
+    counting = false;
+    EXPECT_EQ(allocations, 0);
 }
 
 TEST(Allocation, NothingInsideAStep) {
