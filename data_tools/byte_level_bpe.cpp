@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "data_tools/byte_level_encoder.h"
+#include "data_tools/nfc.h"
 
 namespace sluice {
 namespace {
@@ -98,10 +99,17 @@ void read_added(const LargeJson& json, ByteLevelModel& model) {
         if (content.empty()) throw JsonError("an added token without text");
         const bool special = true_in(token, "special");
         model.keep(id, special ? "" : content);
-        (special ? model.special : model.added).emplace_back(content, id);
         for (const char* key : {"lstrip", "rstrip", "single_word"})
             if (!special && true_in(token, key))
                 throw JsonError("added token '" + content + "': " + key + " is not supported");
+        if (special) {
+            model.special.emplace_back(content, id);
+            model.pairs.never_whole(id);
+        } else if (token.contains("normalized") && !true_in(token, "normalized")) {
+            model.added.add(content, id);
+        } else {
+            model.added_normalised.add(model.nfc ? nfc(content) : content, id);
+        }
     }
 }
 
@@ -118,12 +126,12 @@ void read_pre_tokenizer(const LargeJson& stage, ByteLevelModel& model) {
         for (const LargeJson& inner : member(stage, "pretokenizers")) read_pre_tokenizer(inner, model);
     } else if (type == "ByteLevel") {
         if (true_in(stage, "add_prefix_space")) throw JsonError("add_prefix_space is not supported");
-        if (!stage.contains("use_regex") || true_in(stage, "use_regex")) model.patterns.emplace_back(kGpt2Pattern);
+        if (!stage.contains("use_regex") || true_in(stage, "use_regex")) model.pre_tokenizer.add_stage(Pattern(kGpt2Pattern));
     } else if (type == "Split") {
         const std::string behaviour = to_text(member(stage, "behavior"), "behavior");
         if (behaviour != "Isolated" || true_in(stage, "invert") || !member(stage, "pattern").contains("Regex"))
             throw JsonError("Split is supported with a Regex, behavior Isolated, and not inverted");
-        model.patterns.emplace_back(to_text(stage["pattern"]["Regex"], "Regex"));
+        model.pre_tokenizer.add_stage(Pattern(to_text(stage["pattern"]["Regex"], "Regex")));
     } else {
         throw JsonError("pre_tokenizer '" + type + "' is not supported: ByteLevel, Split and Sequence are");
     }
@@ -137,8 +145,8 @@ std::unique_ptr<Tokenizer> open_byte_level_bpe(const std::string& path, const st
         const LargeJson json = parse_large_json(text);
         ByteLevelModel model;
         read_model(member(json, "model"), model);
-        read_added(json, model);
         read_normaliser(json, model);
+        read_added(json, model);
         read_pre_tokenizer(member(json, "pre_tokenizer"), model);
         return std::make_unique<ByteLevelEncoder>(std::move(model), delimiter);
     } catch (const std::runtime_error& e) {  // a JsonError, or a pattern that fails

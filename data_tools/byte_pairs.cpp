@@ -40,6 +40,19 @@ void BytePairs::finish() {
     serial_ = ++serials;
 }
 
+bool BytePairs::makes(int32_t id) const {
+    const auto whole = [&](const auto& token) { return token.second == id; };
+    return std::find(byte_ids_.begin(), byte_ids_.end(), id) != byte_ids_.end() ||
+           std::any_of(merges_.begin(), merges_.end(), [&](const auto& merge) { return merge.second.id == id; }) ||
+           (ignore_merges_ && !never_whole_.contains(id) && std::any_of(ids_.begin(), ids_.end(), whole));
+}
+
+std::vector<std::string_view> BytePairs::tokens() const {
+    std::vector<std::string_view> all;
+    for (const auto& [token, id] : ids_) all.push_back(token);
+    return all;
+}
+
 // Words come again and again: a thread keeps what it merged.
 void BytePairs::encode(std::string_view word, std::vector<int32_t>& ids) const {
     struct Cache {
@@ -64,7 +77,8 @@ void BytePairs::encode(std::string_view word, std::vector<int32_t>& ids) const {
 // Symbols are a list through which merged ones are skipped; the queue holds candidates, some of them out of date.
 void BytePairs::merge(std::string_view word, std::vector<int32_t>& ids) const {
     if (ignore_merges_)
-        if (const auto whole = ids_.find(word); whole != ids_.end()) return ids.push_back(whole->second);
+        if (const auto whole = ids_.find(word); whole != ids_.end() && !never_whole_.contains(whole->second))
+            return ids.push_back(whole->second);
     struct Symbol {
         int32_t id, previous, next;
     };

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 namespace sluice {
@@ -24,10 +25,15 @@ class BytePairs {
     std::optional<int32_t> find(std::string_view bytes) const;
     // Of tokens that are there, as is the token they make. Pairs rank as they were added; the first of the same counts.
     void add_merge(const std::string& left, const std::string& right);
-    // A word that is a token is that token, whatever the merges make of its bytes.
+    // A word that is a token is that token, whatever the merges make of its bytes. Not one that is `never_whole`: what
+    // looks like a special token is text.
     void ignore_merges() { ignore_merges_ = true; }
+    bool ignores_merges() const { return ignore_merges_; }
+    void never_whole(int32_t id) { never_whole_.insert(id); }
     void finish();  // after the last token and before the first word: every byte must be a token
     size_t size() const { return ids_.size(); }
+    bool makes(int32_t id) const;                 // whether some text becomes it
+    std::vector<std::string_view> tokens() const;  // which live as long as the pairs stay where they are
 
     void encode(std::string_view word, std::vector<int32_t>& ids) const;  // adds to ids
 
@@ -42,6 +48,7 @@ class BytePairs {
     std::array<int32_t, 256> byte_ids_{};
     std::unordered_map<uint64_t, Merge> merges_;
     bool ignore_merges_ = false;
+    std::unordered_set<int32_t> never_whole_;
     uint64_t serial_ = 0;  // tells these pairs' cache from others'
 };
 
