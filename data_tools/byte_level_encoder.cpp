@@ -86,13 +86,16 @@ size_t ByteLevelEncoder::cut(std::string_view text) const {
 size_t window_of(size_t size) { return size - std::max(size / 16, std::min(size / 2, size_t{1} << 16)); }
 
 size_t ByteLevelEncoder::cut_plain(std::string_view text) const {
-    if (!model_.nfc || is_ascii(text)) return cut_normalised(text, window_of(text.size()), [](size_t) { return true; });
+    const auto anywhere = [](size_t) { return true; };
+    if (!model_.nfc) return cut_normalised(text, window_of(text.size()), anywhere);
+    if (text.size() < 2) return 0;
+    // What follows may compose with the last character.
+    if (is_ascii(text)) return cut_normalised(text.substr(0, text.size() - 1), window_of(text.size() - 1), anywhere);
     // The window is normalised in the smallest parts that can be normalised alone; places lie between them.
     const auto begin_before = [&](size_t at) {
         while (at > 0 && !(begins_character(text[at]) && nfc_begins(character_at(text, at)))) at--;
         return at;
     };
-    if (text.size() < 2) return 0;
     const size_t end = begin_before(text.size() - 1), from = begin_before(window_of(end));
     std::string normalised = nfc(text.substr(0, from));
     const size_t window = normalised.size();

@@ -56,6 +56,7 @@ struct PreTokenizer::Run {
         if (!words || begin == end) return;
         const size_t before = words->size();
         whole(stage + 1, begin, end, places);
+        if (words->size() == before) return;  // an earlier run has come to its end
         for (size_t i = before; matched && i + 1 < words->size(); i++) (*words)[i].within = true;
         words->back().stage = stage;
     }
@@ -102,6 +103,7 @@ void PreTokenizer::split(std::string_view text, size_t stage, const std::functio
 // that are compared, the side alone and the text that goes on. Behind: alike_behind().
 size_t PreTokenizer::cut(std::string_view text, size_t from, const std::function<bool(size_t)>& accepted) const {
     if (patterns_.empty()) return 0;
+    while (from > 0 && from < text.size() && !begins_character(text[from])) from--;
     std::vector<Place> certain(patterns_.size());
     Run{patterns_, text.substr(0, from), nullptr}.open(0, 0, from, certain, false);
     std::vector<Word> words, alone;
