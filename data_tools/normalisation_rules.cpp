@@ -26,6 +26,7 @@ NormalisationRules::NormalisationRules(std::string_view compiled) {
         throw std::runtime_error("damaged rules of normalisation");
     trie_.resize(bytes / sizeof(uint32_t));
     std::memcpy(trie_.data(), compiled.data() + sizeof bytes, bytes);
+    replacements_ = compiled.substr(sizeof bytes + bytes);
     // Every string, depth first.
     struct Step {
         size_t node;
@@ -65,13 +66,23 @@ void NormalisationRules::add_key(const std::string& key) {
         if (begins_character(key[at])) later_.insert(character_at(key, at));
 }
 
-bool NormalisationRules::begin_at(std::string_view text, size_t at) const {
-    if (trie_.empty()) return false;
-    for (size_t node = 0; at < text.size(); at++) {
-        if (!child(node, uint8_t(text[at]))) return false;
-        if (ends(node)) return true;
+std::string_view NormalisationRules::replacement(size_t node) const {
+    const size_t leaf = node ^ offset_of(trie_[node]);
+    const size_t begin = leaf < trie_.size() ? trie_[leaf] & 0x7FFFFFFF : replacements_.size();
+    const size_t end = begin < replacements_.size() ? replacements_.find('\0', begin) : replacements_.npos;
+    return end == replacements_.npos ? std::string_view() : std::string_view(replacements_).substr(begin, end - begin);
+}
+
+NormalisationRules::Applied NormalisationRules::at(std::string_view text, size_t at) const {
+    Applied longest;
+    if (trie_.empty()) return longest;
+    size_t node = 0;
+    for (size_t end = at; end < text.size(); end++) {
+        if (!child(node, uint8_t(text[end]))) return longest;
+        if (ends(node)) longest = {end + 1 - at, replacement(node), true};
     }
-    return true;
+    longest.certain = false;
+    return longest;
 }
 
 }  // namespace sluice

@@ -1,6 +1,7 @@
 #include "data_tools/sentence_piece_cuts.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "data_tools/utf8.h"
 
@@ -28,20 +29,19 @@ SentencePieceCuts::SentencePieceCuts(const SentencePieceModel& model)
       dummy_prefix_(model.dummy_prefix),
       byte_fallback_(model.byte_fallback),
       rules_(any_ ? model.rules : std::string_view()) {
-    for (const Piece& piece : model.pieces) {
-        const bool of_text = piece.kind == SentencePieceModel::normal || piece.kind == SentencePieceModel::user_defined;
-        if (!any_ || !of_text || piece.text.empty() || invalid_utf8(piece.text) < piece.text.size()) continue;
-        char32_t last = character_at(piece.text, 0);
-        bool alone = true;
-        for (size_t at = 1; at < piece.text.size(); at++) {
-            if (!begins_character(piece.text[at])) continue;
-            const char32_t next = character_at(piece.text, at);
-            neighbours_.insert(pair_of(last, next));
-            last = next;
-            alone = false;
-        }
-        if (alone) known_.insert(written(last));
-    }
+    for (const Piece& piece : model.pieces)
+        if (any_ && (piece.kind == SentencePieceModel::normal || piece.kind == SentencePieceModel::user_defined))
+            add(piece);
+}
+
+void SentencePieceCuts::add(const Piece& piece) {
+    if (invalid_utf8(piece.text) < piece.text.size()) return;  // no text has it
+    std::vector<char32_t> characters;
+    for (size_t at = 0; at < piece.text.size(); at++)
+        if (begins_character(piece.text[at])) characters.push_back(character_at(piece.text, at));
+    if (characters.size() == 1) known_.insert(written(characters[0]));
+    for (size_t i = 1; i < characters.size(); i++) neighbours_.insert(pair_of(characters[i - 1], characters[i]));
+    if (piece.kind == SentencePieceModel::user_defined) exempt_.insert(characters.begin(), characters.end());
 }
 
 size_t SentencePieceCuts::cut(std::string_view text) const {
@@ -60,14 +60,31 @@ size_t SentencePieceCuts::cut(std::string_view text) const {
     return 0;
 }
 
-// Whether text can be cut between the characters at `before` and `at`. Both must be what they are after normalisation.
+// What the character at `at` becomes, with those behind it that a rule takes in; empty: nothing that is certain.
+std::string_view SentencePieceCuts::normalised(std::string_view text, size_t at) const {
+    const auto rule = rules_.at(text, at);
+    const char32_t character = character_at(text, at);
+    if (!rule.certain || rules_.join(character)) return {};
+    if (rule.length == 0) return text.substr(at, utf8_length(character));
+    return exempt_.contains(character) || invalid_utf8(rule.becomes) < rule.becomes.size() ? "" : rule.becomes;
+}
+
+// Whether text can be cut between the characters at `before` and `at`.
 bool SentencePieceCuts::parts(std::string_view text, size_t before, size_t at) const {
-    const char32_t left = character_at(text, before), right = character_at(text, at);
-    if (left == kSpace || right == kSpace || neighbours_.contains(pair_of(left, right))) return false;
-    if (removes_spaces_ && (left == ' ' || (right == ' ' && !dummy_prefix_))) return false;
-    if (rules_.join(left) || rules_.join(right) || rules_.begin_at(text, before) || rules_.begin_at(text, at))
+    const std::string_view left = normalised(text, before), right = normalised(text, at);
+    if (left.empty() || right.empty()) return false;
+    size_t last = left.size() - 1;
+    while (!begins_character(left[last])) last--;
+    const char32_t a = character_at(left, last), b = character_at(right, 0);
+    if (a == kSpace || b == kSpace || neighbours_.contains(pair_of(a, b)) ||
+        neighbours_.contains(pair_of(character_at(text, before), character_at(text, at))))
         return false;
-    return byte_fallback_ || known_.contains(written(right));  // unknown ones that follow each other become one
+    if (removes_spaces_ && (a == ' ' || (b == ' ' && !dummy_prefix_))) return false;
+    return byte_fallback_ || known_.contains(written(b));  // unknown ones that follow each other become one
+}
+
+bool SentencePieceCuts::prefix_stands_for_space(std::string_view part) const {
+    return removes_spaces_ && dummy_prefix_ && !part.empty() && normalised(part, 0).starts_with(' ');
 }
 
 }  // namespace sluice

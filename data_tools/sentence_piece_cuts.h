@@ -18,17 +18,18 @@ class SentencePieceCuts {
     bool any() const { return any_; }
     size_t cut(std::string_view text) const;  // as Tokenizer::cut; the last place of text's second half
     // Of a part behind a cut: whether it begins with a space that the model would remove, and the prefix puts it back.
-    bool prefix_stands_for_space(std::string_view part) const {
-        return removes_spaces_ && dummy_prefix_ && part.starts_with(' ');
-    }
+    bool prefix_stands_for_space(std::string_view part) const;
 
  private:
+    void add(const SentencePieceModel::Piece& piece);
     bool parts(std::string_view text, size_t before, size_t at) const;
+    std::string_view normalised(std::string_view text, size_t at) const;
 
     bool any_, removes_spaces_, dummy_prefix_, byte_fallback_;
     NormalisationRules rules_;
     std::unordered_set<uint64_t> neighbours_;  // pairs of characters that stand together in a piece
     std::unordered_set<char32_t> known_;       // characters that are pieces
+    std::unordered_set<char32_t> exempt_;      // of user-defined pieces, which are not normalised
 };
 
 }  // namespace sluice

@@ -13,6 +13,9 @@ void refuse_invalid_utf8(std::string_view text);  // Failure(Exit::data), with t
 std::string_view whole_characters(std::string_view text);
 // The character at `at` of valid text, or -1 where the text ends within it.
 char32_t character_at(std::string_view text, size_t at);
+constexpr size_t utf8_length(char32_t character) {
+    return character < 0x80 ? 1 : character < 0x800 ? 2 : character < 0x10000 ? 3 : 4;
+}
 inline bool begins_character(char byte) { return (byte & 0xC0) != 0x80; }
 
 }  // namespace sluice
