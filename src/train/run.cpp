@@ -219,7 +219,6 @@ Exit Run<B>::loop() {
         return Exit::done;
     }
     greet();
-    install_stop_signals();
     const Samples samples = [&](int64_t n, int32_t* tokens, int32_t* first) { data_->sample(n, tokens, first); };
     while (!last()) {
         const double start = now();
