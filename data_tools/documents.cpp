@@ -1,77 +1,18 @@
 #include "data_tools/documents.h"
 
-#include <zstd.h>
-
 #include <algorithm>
 #include <filesystem>
 
 #include "base/check.h"
-#include "base/file.h"
+#include "base/format.h"
 #include "base/json.h"
+#include "data_tools/byte_source.h"
 
 namespace sluice {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr size_t kLongestLine = size_t{1} << 28;  // bytes, and of a text without a place to cut it
-constexpr size_t kPart = size_t{1} << 20;         // of a long text
-constexpr int kLargestWindow = 31;                // log2 of bytes: what `zstd --long=31` writes
-
-bool is_compressed(const std::string& file) { return file.ends_with(".zst"); }
-bool is_lines(const std::string& file) { return file.ends_with(".jsonl") || file.ends_with(".jsonl.zst"); }
-
-// The bytes of a file, decompressed where its name says so.
-class Bytes {
- public:
-    explicit Bytes(const std::string& path) : file_(path, int(Exit::data), Links::follow), stored_(size_t{1} << 17) {
-        if (!is_compressed(path)) return;
-        stream_.reset(ZSTD_createDStream());
-        ZSTD_DCtx_setParameter(stream_.get(), ZSTD_d_windowLogMax, kLargestWindow);
-    }
-    int64_t stored_read() const { return int64_t(offset_); }
-
-    // Appends some bytes; false at the end.
-    bool read(std::string& text) {
-        if (!stream_) return read_plain(text);
-        if (in_.pos == in_.size && !refill()) {
-            if (!frame_ended_) refuse("ends in the middle: it was cut off");
-            return false;
-        }
-        const size_t before = text.size();
-        text.resize(before + ZSTD_DStreamOutSize());
-        ZSTD_outBuffer out{text.data() + before, ZSTD_DStreamOutSize(), 0};
-        const size_t left = ZSTD_decompressStream(stream_.get(), &out, &in_);
-        if (ZSTD_isError(left)) refuse(std::string("cannot be decompressed: ") + ZSTD_getErrorName(left));
-        frame_ended_ = left == 0;
-        text.resize(before + out.pos);
-        return true;
-    }
-
- private:
-    [[noreturn]] void refuse(const std::string& why) const { fail(Exit::data, file_.path().string() + ": " + why); }
-    bool refill() {
-        const size_t n = std::min(stored_.size(), file_.size() - offset_);
-        file_.read(stored_.data(), n, offset_);
-        offset_ += n;
-        in_ = {stored_.data(), n, 0};
-        return n > 0;
-    }
-    bool read_plain(std::string& text) {
-        if (!refill()) return false;
-        text.append(stored_.data(), in_.size);
-        return true;
-    }
-
-    struct Free {
-        void operator()(ZSTD_DStream* stream) const { ZSTD_freeDStream(stream); }
-    };
-    InputFile file_;
-    std::vector<char> stored_;
-    std::unique_ptr<ZSTD_DStream, Free> stream_;
-    ZSTD_inBuffer in_{nullptr, 0, 0};
-    size_t offset_ = 0;
-    bool frame_ended_ = true;
-};
+constexpr size_t kPart = size_t{1} << 20;  // bytes, of a long text
 
 // Where a long text can be cut so that its parts tokenize as the whole does: after a single line break between two
 // characters that are no space. 0: nowhere.
@@ -82,39 +23,71 @@ size_t cut_of(const std::string& text) {
     return 0;
 }
 
+std::vector<std::string> files_in(const std::string& folder) {
+    std::vector<std::string> found;
+    for (auto at = fs::recursive_directory_iterator(folder); at != fs::end(at); ++at) {
+        const fs::path& path = at->path();
+        if (path.filename().string().starts_with(".")) {
+            at.disable_recursion_pending();
+        } else if (at->is_regular_file()) {
+            found.push_back(path.string());
+        } else if (at->is_symlink() || !at->is_directory()) {
+            fail(Exit::data, path.string() + ": neither a file nor a folder (a link to one?): give it by its own name");
+        }
+    }
+    std::sort(found.begin(), found.end());
+    return found;
+}
+
 }  // namespace
 
 std::vector<std::string> text_files(const std::vector<std::string>& inputs) {
     std::vector<std::string> files;
     for (const auto& input : inputs) {
-        if (fs::is_directory(input)) {
-            std::vector<std::string> found;
-            for (const auto& entry : fs::recursive_directory_iterator(input))
-                if (entry.is_regular_file() && !entry.path().filename().string().starts_with("."))
-                    found.push_back(entry.path().string());
-            if (found.empty()) fail(Exit::data, input + ": no files there");
-            std::sort(found.begin(), found.end());
-            files.insert(files.end(), found.begin(), found.end());
-        } else if (fs::is_regular_file(input)) {
+        std::error_code error;
+        const fs::file_status status = fs::status(input, error);
+        if (input != "-" && !fs::exists(status)) fail(Exit::data, input + ": no such file");
+        if (input == "-" && std::count(inputs.begin(), inputs.end(), input) > 1)
+            fail(Exit::data, "standard input can be read only once");
+        if (input == "-" || !fs::is_directory(status)) {
             files.push_back(input);
-        } else {
-            fail(Exit::data, input + ": no such file");
+            continue;
+        }
+        const auto found = files_in(input);
+        if (found.empty()) fail(Exit::data, input + ": no files there");
+        files.insert(files.end(), found.begin(), found.end());
+    }
+    return files;
+}
+
+void refuse_no_text(const std::vector<std::string>& files, Format format, bool skip_damaged) {
+    for (const auto& file : files) {
+        if (is_stream(file)) continue;
+        try {
+            ByteSource source(file);
+            std::string head;
+            content_of(source, file, format, head);
+        } catch (const DamagedInput& e) {
+            if (!skip_damaged) fail(Exit::data, file + ": " + e.what());
         }
     }
-    for (const auto& file : files)
-        for (const char* other : {".gz", ".bz2", ".xz", ".lz4", ".zip", ".tar", ".parquet", ".arrow", ".bin"})
-            if (file.ends_with(other))
-                fail(Exit::data, file + ": " + other + " is not read here: give .txt, .jsonl, or these as .zst");
-    return files;
 }
 
 int64_t total_bytes(const std::vector<std::string>& files) {
     int64_t total = 0;
-    for (const auto& file : files) total += int64_t(fs::file_size(file));
+    for (const auto& file : files) {
+        if (is_stream(file)) return 0;
+        total += int64_t(fs::file_size(file));
+    }
     return total;
 }
 
+std::string place_of(const RawDocument& document) {
+    return shown_name(*document.file) + (document.line > 0 ? ":" + std::to_string(document.line) : "");
+}
+
 std::string text_of(const RawDocument& document, const std::string& key) {
+    if (!document.error.empty()) fail(Exit::data, place_of(document) + ": " + document.error);
     if (document.line == 0) return document.text;
     try {
         const Json json = parse_json(document.text);
@@ -124,32 +97,64 @@ std::string text_of(const RawDocument& document, const std::string& key) {
             throw JsonError("no key '" + key + "' (there are: " + keys + "): choose one with --text-key");
         }
         return to_text(member(json, key.c_str()), key.c_str());
-    } catch (const JsonError& e) {
-        fail(Exit::data, *document.file + ":" + std::to_string(document.line) + ": " + e.what());
-    }
+    } catch (const JsonError& e) { fail(Exit::data, place_of(document) + ": " + e.what()); }
 }
 
 struct DocumentReader::Impl {
     std::vector<std::string> files;
+    Format format;
+    size_t longest_line;
     size_t at = 0;              // the open file, or the next
     int64_t stored_before = 0;  // of the files before it
-    std::unique_ptr<Bytes> bytes;
-    std::string text;     // read, not yet given out
-    size_t searched = 0;  // of it, in vain: for a line's end, or a place to cut
-    int64_t line = 0;
+    std::unique_ptr<ByteSource> source;
+    Content content = Content::text;
+    std::string text;                   // read, not yet given out
+    size_t searched = 0;                // of it, in vain: for a line's end, or a place to cut
+    int64_t line = 0;                   // lines given out
+    int64_t text_read = 0;              // bytes of the open file
     bool ended = false, begun = false;  // of the open file: no more bytes; a part was given out
+    bool passing = false;               // to the end of a line that is too long
 
     void open() {
-        bytes = std::make_unique<Bytes>(files[at]);
+        source = std::make_unique<ByteSource>(files[at]);
         text.clear();
         searched = 0;
-        line = 0;
-        ended = begun = false;
+        line = text_read = 0;
+        ended = begun = passing = false;
+        content = Content::text;
+        content = content_of(*source, files[at], format, text);
+        text_read = int64_t(text.size());
     }
     void close() {
-        stored_before += int64_t(fs::file_size(files[at]));
-        bytes.reset();
+        stored_before += source->stored_read();
+        source.reset();
         at++;
+    }
+    // The next bytes of the files, as documents; how many.
+    size_t read(std::vector<RawDocument>& documents) {
+        size_t given = 0;
+        try {
+            if (!source) open();
+            const size_t before = text.size();
+            ended = !source->read(text);
+            refuse_nul(before);
+        } catch (const DamagedInput& e) {
+            if (content == Content::lines) given += give_lines(documents);
+            documents.push_back({"", &files[at], content == Content::lines ? line + 1 : 0, begun, e.what()});
+            text.clear();
+            ended = true;
+        }
+        given += content == Content::lines ? give_lines(documents) : give_part(documents);
+        if (ended) close();
+        return given;
+    }
+    // The head was looked at already; a line of JSON refuses it itself.
+    void refuse_nul(size_t from) {
+        text_read += int64_t(text.size() - from);
+        const size_t nul = content == Content::text ? text.find('\0', from) : text.npos;
+        if (nul == text.npos) return;
+        const int64_t offset = text_read - int64_t(text.size() - nul);
+        throw DamagedInput("is no text: a NUL byte at byte " + std::to_string(offset));
     }
     // Whole lines of `text`, and the rest once the file has ended.
     size_t give_lines(std::vector<RawDocument>& documents) {
@@ -159,16 +164,21 @@ struct DocumentReader::Impl {
             if (end == std::string::npos && !ended) break;
             if (end == std::string::npos) end = text.size();
             line++;
-            if (text.find_first_not_of(" \t\r", from) < end) {
+            if (!passing && text.find_first_not_of(" \t\r", from) < end) {
                 documents.push_back({text.substr(from, end - from), &files[at], line, false});
                 given += end - from;
             }
+            passing = false;
             from = end + 1;
         }
         text.erase(0, std::min(from, text.size()));
         searched = text.size();
-        if (text.size() > kLongestLine)
-            fail(Exit::data, files[at] + ":" + std::to_string(line + 1) + ": a line of more than 256 MiB");
+        if (text.size() > longest_line && !passing) {
+            documents.push_back(
+                {"", &files[at], line + 1, false, "a line of more than " + format_bytes(double(longest_line))});
+            passing = true;
+        }
+        if (passing) text.clear(), searched = 0;
         return given;
     }
     size_t give_part(std::vector<RawDocument>& documents) {
@@ -177,7 +187,7 @@ struct DocumentReader::Impl {
             if (text.size() < std::max(kPart, 2 * searched)) return 0;
             cut = cut_of(text);
             searched = cut == 0 ? text.size() : 0;
-            if (text.size() > kLongestLine && cut == 0)
+            if (text.size() > longest_line && cut == 0)
                 fail(Exit::data, files[at] + ": 256 MiB without a line break: break it into lines");
         }
         if (cut == 0) return 0;
@@ -188,24 +198,22 @@ struct DocumentReader::Impl {
     }
 };
 
-DocumentReader::DocumentReader(std::vector<std::string> files)
-    : impl_(std::make_unique<Impl>(Impl{std::move(files), 0, 0, nullptr, {}, 0, 0, false, false})) {}
+DocumentReader::DocumentReader(std::vector<std::string> files, Format format, size_t longest_line)
+    : impl_(std::make_unique<Impl>()) {
+    impl_->files = std::move(files);
+    impl_->format = format;
+    impl_->longest_line = longest_line;
+}
 DocumentReader::~DocumentReader() = default;
 
 bool DocumentReader::next(std::vector<RawDocument>& documents, size_t bytes) {
     documents.clear();
-    Impl& r = *impl_;
-    for (size_t given = 0; given < bytes && r.at < r.files.size();) {
-        if (!r.bytes) r.open();
-        r.ended = !r.bytes->read(r.text);
-        given += is_lines(r.files[r.at]) ? r.give_lines(documents) : r.give_part(documents);
-        if (r.ended) r.close();
-    }
+    for (size_t given = 0; given < bytes && impl_->at < impl_->files.size();) given += impl_->read(documents);
     return !documents.empty();
 }
 
 int64_t DocumentReader::bytes_read() const {
-    return impl_->stored_before + (impl_->bytes ? impl_->bytes->stored_read() : 0);
+    return impl_->stored_before + (impl_->source ? impl_->source->stored_read() : 0);
 }
 
 }  // namespace sluice

@@ -1,18 +1,24 @@
-// Documents out of text files, streamed: memory does not grow with a file.
-//     .jsonl           a document a line, an object whose key (`text` unless told) holds it
-//     anything else    a document a file
-// and either compressed as .zst. Errors: Failure(Exit::data), naming file and line.
+// Documents out of inputs (data_tools/byte_source.h), streamed: memory does not grow with a file.
+//     JSON lines       a document a line, an object whose key (`text` unless told) holds it
+//     text             a document a file
+// Which of them an input holds is told by its content (data_tools/content.h).
+// Errors: Failure(Exit::data), naming file and line.
 #pragma once
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "data_tools/content.h"
+
 namespace sluice {
 
-// Files as they are, of folders their files in sorted order (hidden ones not). What is no text by its name is refused.
+// Files and pipes as they are, of folders their files in sorted order (hidden files and folders not).
 std::vector<std::string> text_files(const std::vector<std::string>& inputs);
-int64_t total_bytes(const std::vector<std::string>& files);
+// Looks into every file before hours are spent on the first ones. Damaged and empty ones are refused too, unless they
+// are skipped. Streams are not looked into: they can be read only once.
+void refuse_no_text(const std::vector<std::string>& files, Format format, bool skip_damaged);
+int64_t total_bytes(const std::vector<std::string>& files);  // as they are stored; 0: unknown, one is a stream
 
 // A piece of a file that can be read further by any thread.
 struct RawDocument {
@@ -20,13 +26,18 @@ struct RawDocument {
     const std::string* file = nullptr;
     int64_t line = 0;        // of JSON; 0: text
     bool continues = false;  // goes on with the document before: a long text comes in parts, cut between two lines
+    std::string error = {};  // instead of a text: why there is none, and of a text in parts no more
 };
+// FILE, or FILE:LINE.
+std::string place_of(const RawDocument& document);
 // The text of a document. key: of the JSON object.
 std::string text_of(const RawDocument& document, const std::string& key);
 
 class DocumentReader {
  public:
-    explicit DocumentReader(std::vector<std::string> files);
+    static constexpr size_t kLongestLine = size_t{1} << 28;  // bytes, and of a text without a place to cut it
+    explicit DocumentReader(std::vector<std::string> files, Format format = Format::automatic,
+                            size_t longest_line = kLongestLine);
     ~DocumentReader();
     // About `bytes` of documents in order; false at the end.
     bool next(std::vector<RawDocument>& documents, size_t bytes);

@@ -94,6 +94,7 @@ void refuse_arguments(const TokenizeArgs& args) {
 int tokenize_command(const TokenizeArgs& args) {
     refuse_arguments(args);
     const auto files = text_files(args.inputs);
+    refuse_no_text(files, Format::automatic, false);
     const auto tokenizer = open_tokenizer(args.tokenizer, args.delimiter);
     ShardSet facts;
     facts.fingerprint = fingerprint_of(args.tokenizer);

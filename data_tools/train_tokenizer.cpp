@@ -37,6 +37,7 @@ int train_tokenizer_command(const TrainTokenizerArgs& args) {
     if (args.vocab <= kSmallest) fail(Exit::config, "--vocab must be above " + std::to_string(kSmallest));
     std::vector<std::string> lines;
     const auto files = text_files(args.inputs);
+    refuse_no_text(files, Format::automatic, false);
     ProgressLine progress("read", "bytes", double(total_bytes(files)));
     int64_t done = 0;
     for (const auto& file : files) {
@@ -51,7 +52,7 @@ int train_tokenizer_command(const TrainTokenizerArgs& args) {
                 }
                 progress.at(double(done + reader.bytes_read()));
             }
-        done += total_bytes({file});
+        done += reader.bytes_read();
     }
     if (lines.empty()) fail(Exit::data, "the inputs hold no text to train on");
     std::printf("learning %lld pieces from %zu lines by SentencePiece, which tells no progress; 100 MB take minutes\n",

@@ -135,10 +135,10 @@ TEST(Tokenize, BadInputIsNamedAndLeavesNothing) {
     std::ofstream(folder / "a.gz") << "x";
     const std::pair<const char*, const char*> cases[] = {{"none.txt", "no such file"},
                                                          {"cut.jsonl.zst", "cut off"},
-                                                         {"junk.jsonl.zst", "cannot be decompressed"},
+                                                         {"junk.jsonl.zst", "not what it holds"},
                                                          {"number.jsonl", "number.jsonl:2"},
                                                          {"key.jsonl", "there are: content"},
-                                                         {"empty.jsonl", "no text"},
+                                                         {"empty.jsonl", "is empty"},
                                                          {"a.gz", "not read here"}};
     for (const auto& [file, why] : cases) {
         TokenizeArgs args;

@@ -1,0 +1,213 @@
+#include "data_tools/content.h"
+
+#include <algorithm>
+#include <cctype>
+
+#include "base/check.h"
+#include "base/json.h"
+
+namespace sluice {
+namespace {
+
+constexpr size_t kHead = size_t{1} << 16;           // bytes looked at, and the whole first line of what may be JSON
+constexpr size_t kLongestLine = size_t{1} << 28;    // bytes
+constexpr size_t kLines = 8;                        // looked at
+constexpr std::string_view kMark = "\xef\xbb\xbf";  // the byte order mark of UTF-8
+constexpr std::string_view kBlanks = " \t\r\n";
+
+// A name in small letters, without what says of a compressed input that it is.
+std::string bare_name(std::string name, bool compressed) {
+    std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return char(std::tolower(c)); });
+    for (const char* packed : {".gz", ".gzip", ".zst", ".zstd"})
+        if (compressed && name.ends_with(packed)) {
+            name.resize(name.size() - std::string_view(packed).size());
+            break;
+        }
+    return name;
+}
+// .json often is one of JSON lines.
+bool is_named_lines(const std::string& name) {
+    const auto suffixes = {".jsonl", ".ndjson", ".jsonlines", ".ldjson", ".jl", ".json"};
+    return std::any_of(suffixes.begin(), suffixes.end(), [&](const char* s) { return name.ends_with(s); });
+}
+// The suffix of what is no text; null: another.
+const char* suffix_of_no_text(const std::string& name) {
+    for (const char* suffix :
+         {".gz",  ".gzip", ".zst", ".zstd",    ".bz2",   ".xz",      ".lzma", ".lz4", ".zip", ".7z",
+          ".rar", ".tar",  ".tgz", ".parquet", ".arrow", ".feather", ".avro", ".orc", ".bin", ".idx"})
+        if (name.ends_with(suffix)) return suffix;
+    return nullptr;
+}
+
+// The beginning of an input. Damage behind it is left to who reads on.
+struct Head {
+    ByteSource& source;
+    std::string& bytes;
+    bool whole = false, damaged = false;  // nothing follows; nothing more can be read
+
+    void read(size_t size) {
+        while (bytes.size() < size && read_some()) {}
+    }
+    // Up to and with the line break of the first line that is not blank.
+    void read_line() {
+        size_t searched = 0;
+        do {
+            const size_t begin = bytes.find_first_not_of(kBlanks);
+            if (begin != bytes.npos && bytes.find('\n', std::max(begin, searched)) != bytes.npos) return;
+            searched = begin == bytes.npos ? 0 : bytes.size();
+        } while (bytes.size() < kLongestLine && read_some());
+    }
+    bool read_some() {
+        if (whole || damaged) return false;
+        try {
+            whole = !source.read(bytes);
+        } catch (const DamagedInput&) {
+            if (bytes.empty()) throw;
+            damaged = true;
+        }
+        return !whole && !damaged;
+    }
+    // The lines that are not blank and whose end is known.
+    std::vector<std::string_view> lines() const {
+        std::vector<std::string_view> found;
+        const std::string_view all = bytes;
+        for (size_t at = 0; at < all.size() && found.size() < kLines;) {
+            const size_t end = all.find('\n', at);
+            if (end == all.npos && !whole) break;
+            const std::string_view line = all.substr(at, end == all.npos ? end : end - at);
+            if (line.find_first_not_of(kBlanks) != line.npos) found.push_back(line);
+            at = end == all.npos ? all.size() : end + 1;
+        }
+        return found;
+    }
+};
+
+bool is_object(std::string_view line) {
+    const size_t begin = line.find_first_not_of(kBlanks);
+    return begin != line.npos && line[begin] == '{' && Json::accept(line.begin(), line.end());
+}
+
+// A line that was meant as an object: {"
+bool looks_like_object(std::string_view line) {
+    size_t at = line.find_first_not_of(kBlanks);
+    if (at == line.npos || line[at] != '{') return false;
+    at = line.find_first_not_of(kBlanks, at + 1);
+    return at != line.npos && line[at] == '"';
+}
+
+// How many of the first lines are what.
+struct Kinds {
+    size_t objects = 0, broken = 0, others = 0;
+    explicit Kinds(const std::vector<std::string_view>& lines) {
+        for (const std::string_view line : lines) {
+            if (is_object(line))
+                objects++;
+            else
+                (looks_like_object(line) ? broken : others)++;
+        }
+    }
+    // Most are objects, or were meant so. A lone line that is broken is more likely a text that begins so.
+    bool most() const { return objects + broken > others && (objects > 0 || broken > 1); }
+};
+
+// Follows a JSON value as far as the head goes.
+class Follow : public nlohmann::json_sax<Json> {
+ public:
+    bool ended = false;  // a whole value
+    size_t error_at = 0;
+
+    bool null() override { return value(); }
+    bool boolean(bool) override { return value(); }
+    bool number_integer(number_integer_t) override { return value(); }
+    bool number_unsigned(number_unsigned_t) override { return value(); }
+    bool number_float(number_float_t, const string_t&) override { return value(); }
+    bool string(string_t&) override { return value(); }
+    bool binary(binary_t&) override { return value(); }
+    bool key(string_t&) override { return true; }
+    bool start_object(size_t) override { return open(); }
+    bool start_array(size_t) override { return open(); }
+    bool end_object() override { return close(); }
+    bool end_array() override { return close(); }
+    bool parse_error(size_t position, const std::string&, const Json::exception&) override {
+        error_at = position;
+        return false;
+    }
+
+ private:
+    bool open() {
+        depth_++;
+        return true;
+    }
+    bool close() {
+        depth_--;
+        return value();
+    }
+    bool value() {
+        ended = depth_ == 0;
+        return true;
+    }
+    int depth_ = 0;
+};
+
+// The head is, or is the beginning of, a JSON object or a list of values that are no numbers: a text may begin with
+// [1].
+bool is_json_value(const Head& head, bool any_list) {
+    const std::string_view text = head.bytes;
+    size_t at = text.find_first_not_of(kBlanks);
+    if (at == text.npos || (text[at] != '{' && text[at] != '[')) return false;
+    if (text[at] == '[' && !any_list) {
+        at = text.find_first_not_of(kBlanks, at + 1);
+        if (at == text.npos || (text[at] != '{' && text[at] != '[' && text[at] != '"')) return false;
+    }
+    Follow follow;
+    if (Json::sax_parse(text.begin(), text.end(), &follow)) return true;
+    if (!head.whole && follow.error_at + 4 >= text.size()) return true;  // 4: of a character that the head cuts
+    // Values that follow each other.
+    return follow.ended && follow.error_at > 0 &&
+           (text[follow.error_at - 1] == '{' || text[follow.error_at - 1] == '[');
+}
+
+[[noreturn]] void refuse(const std::string& path, const std::string& why) {
+    fail(Exit::data, shown_name(path) + ": " + why);
+}
+
+}  // namespace
+
+Format to_format(const std::string& word) {
+    if (word == "auto") return Format::automatic;
+    if (word == "jsonl") return Format::lines;
+    if (word == "text") return Format::text;
+    fail(Exit::config, "--format " + word + ": there are auto, jsonl and text");
+}
+
+Content content_of(ByteSource& source, const std::string& path, Format format, std::string& bytes) {
+    Head head{source, bytes};
+    head.read(kHead);
+    if (bytes.starts_with(kMark)) bytes.erase(0, kMark.size());
+    if (bytes.empty()) throw DamagedInput("is empty");
+    if (const std::string foreign = foreign_format(bytes); !foreign.empty()) refuse(path, "holds " + foreign);
+    if (format != Format::automatic) return format == Format::lines ? Content::lines : Content::text;
+
+    const std::string name = bare_name(path, source.compressed());
+    const bool named = is_named_lines(name);
+    const size_t first = bytes.find_first_not_of(kBlanks);
+    if (first == bytes.npos) return named ? Content::lines : Content::text;
+    if (named || bytes[first] == '{') head.read_line();
+    const auto lines = head.lines();
+    if (lines.empty() && (named || looks_like_object(bytes))) return Content::lines;  // the reader finds it too long
+    if (!(lines.size() > 0 && is_object(lines[0])) && is_json_value(head, named))
+        refuse(path,
+               "holds JSON that is not a line a document: give a document a line (`jq -c '.[]'` makes that of a "
+               "list, `jq -c .` of objects), or say --format text");
+    const Kinds kinds(lines);
+    if (kinds.most() || (named && kinds.others < lines.size())) return Content::lines;
+    if (const char* suffix = suffix_of_no_text(name))
+        refuse(path, std::string("is named ") + suffix +
+                         ", which is not read here or not what it holds: name it .txt, or say --format text");
+    if (named)
+        refuse(path,
+               "is named as JSON lines, and its first line is no JSON object: name it .txt, or say --format text");
+    return Content::text;
+}
+
+}  // namespace sluice
