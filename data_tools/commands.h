@@ -4,6 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "data_tools/content.h"
+#include "data_tools/left_out.h"
+
 namespace sluice {
 
 // Text files in (data_tools/documents.h); out a set of token shards NAME_000000.bin ... (base/shard_set.h), or two,
@@ -15,6 +18,8 @@ struct TokenizeArgs {
     int64_t shard_tokens = 100'000'000;
     int threads = 0;  // 0: every core
     bool replace = false;
+    Format format = Format::automatic;
+    OnError on_error = OnError::refuse;  // a document that cannot be read
 };
 int tokenize_command(const TokenizeArgs& args);
 
@@ -27,6 +32,8 @@ struct TrainTokenizerArgs {
     std::string out, text_key = "text";
     int64_t vocab = 4096;
     int64_t megabytes = 100;  // of text read at most, the same of each file
+    Format format = Format::automatic;
+    OnError on_error = OnError::refuse;
 };
 int train_tokenizer_command(const TrainTokenizerArgs& args);
 

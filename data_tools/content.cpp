@@ -171,6 +171,13 @@ bool is_json_value(const Head& head, bool any_list) {
     fail(Exit::data, shown_name(path) + ": " + why);
 }
 
+// Text, if it is one; a line of JSON with a NUL is a bad line, no other content.
+Content text_without_nul(const std::string& path, const std::string& bytes) {
+    if (const size_t at = bytes.find('\0'); at != bytes.npos)
+        refuse(path, "holds binary data, no text: a NUL byte at byte " + std::to_string(at));
+    return Content::text;
+}
+
 }  // namespace
 
 Format to_format(const std::string& word) {
@@ -186,13 +193,14 @@ Content content_of(ByteSource& source, const std::string& path, Format format, s
     if (bytes.starts_with(kMark)) bytes.erase(0, kMark.size());
     if (bytes.empty()) throw DamagedInput("is empty");
     if (const std::string foreign = foreign_format(bytes); !foreign.empty()) refuse(path, "holds " + foreign);
-    if (format != Format::automatic) return format == Format::lines ? Content::lines : Content::text;
+    if (format == Format::lines) return Content::lines;
+    if (format == Format::text) return text_without_nul(path, bytes);
 
     const std::string name = bare_name(path, source.compressed());
     const bool named = is_named_lines(name);
     const size_t first = bytes.find_first_not_of(kBlanks);
-    if (first == bytes.npos) return named ? Content::lines : Content::text;
-    if (named || bytes[first] == '{') head.read_line();
+    if (first == bytes.npos && named) return Content::lines;
+    if (named || (first != bytes.npos && bytes[first] == '{')) head.read_line();
     const auto lines = head.lines();
     if (lines.empty() && (named || looks_like_object(bytes))) return Content::lines;  // the reader finds it too long
     if (!(lines.size() > 0 && is_object(lines[0])) && is_json_value(head, named))
@@ -201,6 +209,7 @@ Content content_of(ByteSource& source, const std::string& path, Format format, s
                "list, `jq -c .` of objects), or say --format text");
     const Kinds kinds(lines);
     if (kinds.most() || (named && kinds.others < lines.size())) return Content::lines;
+    text_without_nul(path, bytes);
     if (const char* suffix = suffix_of_no_text(name))
         refuse(path, std::string("is named ") + suffix +
                          ", which is not read here or not what it holds: name it .txt, or say --format text");

@@ -91,13 +91,21 @@ std::string text_of(const RawDocument& document, const std::string& key) {
     if (document.line == 0) return document.text;
     try {
         const Json json = parse_json(document.text);
-        if (json.is_object() && !json.contains(key)) {
+        if (!json.is_object()) throw JsonError(std::string("no object, but a JSON ") + json.type_name());
+        const auto text = json.find(key);
+        if (text == json.end()) {
             std::string keys;
             for (const auto& [name, value] : json.items()) keys += (keys.empty() ? "" : ", ") + name;
             throw JsonError("no key '" + key + "' (there are: " + keys + "): choose one with --text-key");
         }
-        return to_text(member(json, key.c_str()), key.c_str());
-    } catch (const JsonError& e) { fail(Exit::data, place_of(document) + ": " + e.what()); }
+        if (!text->is_string()) throw JsonError("'" + key + "' is not a string, but a JSON " + text->type_name());
+        return text->get<std::string>();
+    } catch (const JsonError& e) {
+        std::string why = e.what();
+        constexpr std::string_view kFirstLine = "parse error at line 1, ";  // the library counts from this line
+        if (const size_t at = why.find(kFirstLine); at != why.npos) why.erase(at, kFirstLine.size());
+        fail(Exit::data, place_of(document) + ": " + why);
+    }
 }
 
 struct DocumentReader::Impl {

@@ -105,10 +105,7 @@ std::string foreign_format(std::string_view head) {
     for (const Magic& m : kMagics)
         if ((binary || !m.letters) && head.size() >= m.offset && head.substr(m.offset).starts_with(m.bytes))
             return m.what;
-    if (const std::string utf16 = utf16_without_mark(head); !utf16.empty()) return utf16;
-    if (const size_t at = head.find('\0'); at != head.npos)
-        return "binary data, no text: a NUL byte at byte " + std::to_string(at);
-    return "";
+    return utf16_without_mark(head);
 }
 
 }  // namespace sluice

@@ -26,16 +26,32 @@ int guarded(const std::function<int()>& command) {
     }
 }
 
+// How inputs are read.
+void add_reading(CLI::App& app, Format& format, OnError& on_error) {
+    app.add_option_function<std::string>(
+           "--format", [&format](const std::string& word) { format = to_format(word); },
+           "auto (told by the content), jsonl or text")
+        ->check(CLI::IsMember({"auto", "jsonl", "text"}))
+        ->default_str("auto");
+    app.add_option_function<std::string>(
+           "--on-error", [&on_error](const std::string& word) { on_error = to_on_error(word); },
+           "a document that cannot be read: refuse, or skip it and tell how many and where")
+        ->check(CLI::IsMember({"refuse", "skip"}))
+        ->default_str("refuse");
+}
+
 CLI::App* add_tokenize(CLI::App& app, TokenizeArgs& args) {
     auto* t = app.add_subcommand("tokenize", "text files to token shards");
     t->add_option("inputs", args.inputs,
-                  "files or folders: .jsonl (a document a line) or text (a document a file), also as .zst")
+                  "files, folders or pipes (- is standard input): JSON lines (a document a line) or text (a document a "
+                  "file), also as gzip or zstd")
         ->required();
     t->add_option("--tokenizer", args.tokenizer, "bytes, a SentencePiece model, or a Hugging Face tokenizer.json")
         ->capture_default_str();
     t->add_option("--out", args.out, "folder of the shards")->required();
     t->add_option("--name", args.name, "shards are NAME_000000.bin, ...")->capture_default_str();
-    t->add_option("--text-key", args.text_key, "key of the text in .jsonl")->capture_default_str();
+    t->add_option("--text-key", args.text_key, "key of the text in JSON lines")->capture_default_str();
+    add_reading(*t, args.format, args.on_error);
     t->add_option("--delimiter", args.delimiter, "piece that begins a document (default: the tokenizer's usual one)");
     t->add_option("--validation", args.validation,
                   "share of documents, by hash, for NAME_val; the rest is NAME_train (default: none)");
@@ -70,7 +86,8 @@ int run(int argc, char** argv) {
     b->add_option("inputs", train.inputs, "files or folders, as for tokenize")->required();
     b->add_option("--vocab", train.vocab, "pieces")->capture_default_str();
     b->add_option("--out", train.out, "the model's file")->required();
-    b->add_option("--text-key", train.text_key, "key of the text in .jsonl")->capture_default_str();
+    b->add_option("--text-key", train.text_key, "key of the text in JSON lines")->capture_default_str();
+    add_reading(*b, train.format, train.on_error);
     b->add_option("--megabytes", train.megabytes, "text to learn from at most, the same of each file")
         ->check(CLI::Range(1, 1 << 20))
         ->capture_default_str();

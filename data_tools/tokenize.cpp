@@ -2,6 +2,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <optional>
@@ -28,10 +29,12 @@ struct Encoded {
     struct Part {
         int64_t tokens, bytes;
         bool validation, continues;
+        bool broken = false;  // could not be read, and what goes on with it is not wanted
     };
     std::vector<int32_t> tokens;  // of all parts
     std::vector<Part> parts;
-    int64_t empty = 0;  // documents without text
+    int64_t empty = 0;                  // documents without text
+    std::vector<std::string> left_out;  // why
 };
 
 // A pure function of the text, so that a document stands on one side however the files are cut and ordered.
@@ -39,26 +42,35 @@ bool is_validation(const std::string& text, double share) {
     return share > 0 && double(XXH3_64bits(text.data(), text.size())) < share * 0x1p64;
 }
 
+// Appends a document's tokens.
+void encode_one(const RawDocument& document, const Tokenizer& tokenizer, const TokenizeArgs& args, Encoded& all) {
+    const std::string text = text_of(document, args.text_key);
+    if (text.empty()) {
+        all.empty++;
+        return;
+    }
+    std::vector<int32_t> ids;
+    try {
+        ids = tokenizer.encode(text);
+    } catch (const Failure& f) { fail(f.code(), place_of(document) + ": " + f.what()); }
+    const size_t before = all.tokens.size();
+    if (!document.continues) all.tokens.push_back(tokenizer.delimiter());
+    all.tokens.insert(all.tokens.end(), ids.begin(), ids.end());
+    all.parts.push_back({int64_t(all.tokens.size() - before), int64_t(text.size()),
+                         !document.continues && is_validation(text, args.validation), document.continues});
+}
+
 Encoded encode(const std::vector<RawDocument>& documents, const Tokenizer& tokenizer, const TokenizeArgs& args) {
     Encoded all;
-    for (const RawDocument& document : documents) {
-        const std::string text = text_of(document, args.text_key);
-        if (text.empty()) {
-            all.empty++;
-            continue;
-        }
-        const size_t before = all.tokens.size();
-        if (!document.continues) all.tokens.push_back(tokenizer.delimiter());
-        try {
-            const auto ids = tokenizer.encode(text);
-            all.tokens.insert(all.tokens.end(), ids.begin(), ids.end());
+    for (const RawDocument& document : documents) try {
+            encode_one(document, tokenizer, args, all);
         } catch (const Failure& f) {
-            const std::string line = document.line > 0 ? ":" + std::to_string(document.line) : "";
-            fail(f.code(), *document.file + line + ": " + f.what());
+            if (f.code() != Exit::data) throw;
+            if (args.on_error == OnError::refuse)
+                fail(f.code(), std::string(f.what()) + " (--on-error skip leaves such documents out)");
+            all.left_out.push_back(f.what());
+            all.parts.push_back({0, 0, false, document.continues, true});
         }
-        all.parts.push_back({int64_t(all.tokens.size() - before), int64_t(text.size()),
-                             !document.continues && is_validation(text, args.validation), document.continues});
-    }
     return all;
 }
 
@@ -81,6 +93,71 @@ void print_set(const std::string& name, const ShardOutput& set, int64_t vocab) {
                 double(set.text_bytes) / text_tokens, (long long)vocab);
 }
 
+// Takes what the workers made to its sets, in order.
+class Writer {
+ public:
+    Writer(const TokenizeArgs& args, const ShardSet& facts)
+        : args_(args),
+          split_(args.validation > 0),
+          output_(args.out, name("_train"), facts, args.shard_tokens, args.replace) {
+        if (split_) held_out_.emplace(args.out, name("_val"), facts, args.shard_tokens, args.replace);
+    }
+    void add(const Encoded& encoded) {
+        const int32_t* tokens = encoded.tokens.data();
+        for (const Encoded::Part& part : encoded.parts) {
+            if (!part.continues) last_ = part.validation ? &*held_out_ : &output_;
+            if (part.broken || !part.continues) leaving_out_ = part.broken;
+            if (!leaving_out_) last_->add(tokens, part.tokens, part.bytes, part.continues);
+            tokens += part.tokens;
+        }
+        empty_ += encoded.empty;
+        left_out_.add(encoded.left_out);
+    }
+    int64_t tokens() const { return output_.tokens + (split_ ? held_out_->tokens : 0); }
+    int64_t text_bytes() const { return output_.text_bytes + (split_ ? held_out_->text_bytes : 0); }
+    int64_t documents() const { return output_.documents + (split_ ? held_out_->documents : 0); }
+    // The sets are whole; what they hold.
+    void finish(int64_t vocab) {
+        left_out_.tell();
+        if (split_ && held_out_->tokens == 0)
+            fail(Exit::data, "no document fell to the validation set: raise --validation, or give more documents");
+        output_.finish();
+        print_set(name("_train"), output_, vocab);
+        if (split_) {
+            held_out_->finish();
+            print_set(name("_val"), *held_out_, vocab);
+        }
+        if (empty_ > 0) std::printf("%lld documents without text were left out\n", (long long)empty_);
+    }
+
+ private:
+    std::string name(const char* side) const { return split_ ? args_.name + side : args_.name; }
+
+    const TokenizeArgs& args_;
+    bool split_;
+    ShardOutput output_;
+    std::optional<ShardOutput> held_out_;
+    ShardOutput* last_ = &output_;  // of the last document, which may go on
+    bool leaving_out_ = false;      // that document
+    int64_t empty_ = 0;
+    LeftOut left_out_;
+};
+
+// "1.2M bytes of text/s | 301K tokens/s"
+std::string rates(const Writer& writer, double seconds) {
+    const double s = std::max(seconds, 1e-3);
+    return format_count(double(writer.text_bytes()) / s) + " bytes of text/s | " +
+           format_count(double(writer.tokens()) / s) + " tokens/s";
+}
+
+void print_whole(const Writer& writer, double seconds) {
+    const double text_tokens = double(std::max<int64_t>(1, writer.tokens() - writer.documents()));
+    std::printf("in all %lld documents, %lld tokens, %lld bytes of text, %.3f bytes a token | %s | %s\n",
+                (long long)writer.documents(), (long long)writer.tokens(), (long long)writer.text_bytes(),
+                double(writer.text_bytes()) / text_tokens, format_seconds(seconds).c_str(),
+                rates(writer, seconds).c_str());
+}
+
 void refuse_arguments(const TokenizeArgs& args) {
     if (args.shard_tokens < 1 || args.shard_tokens > INT32_MAX)
         fail(Exit::config, "--shard-tokens must be within 1 and 2147483647");
@@ -93,8 +170,11 @@ void refuse_arguments(const TokenizeArgs& args) {
 
 int tokenize_command(const TokenizeArgs& args) {
     refuse_arguments(args);
+    using Clock = std::chrono::steady_clock;
+    const auto start = Clock::now();
+    const auto seconds = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
     const auto files = text_files(args.inputs);
-    refuse_no_text(files, Format::automatic, false);
+    refuse_no_text(files, args.format, args.on_error == OnError::skip);
     const auto tokenizer = open_tokenizer(args.tokenizer, args.delimiter);
     ShardSet facts;
     facts.fingerprint = fingerprint_of(args.tokenizer);
@@ -102,29 +182,17 @@ int tokenize_command(const TokenizeArgs& args) {
     facts.vocab = tokenizer->vocab();
     facts.delimiter = tokenizer->delimiter();
 
-    const bool split = args.validation > 0;
-    ShardOutput output(args.out, split ? args.name + "_train" : args.name, facts, args.shard_tokens, args.replace);
-    std::optional<ShardOutput> held_out;
-    if (split) held_out.emplace(args.out, args.name + "_val", facts, args.shard_tokens, args.replace);
+    Writer writer(args, facts);
     if (args.tokenizer != "bytes") keep_tokenizer(args, facts.fingerprint);
 
-    DocumentReader reader(files);
+    DocumentReader reader(files, args.format);
     const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
     Workers<Encoded> workers(args.threads > 0 ? args.threads : int(cores));
-    ProgressLine progress("tokenize", "bytes", double(total_bytes(files)));
-    int64_t empty = 0;
-    ShardOutput* last = &output;  // of the last document, which may go on
+    ProgressLine progress("tokenize", "", double(total_bytes(files)));
     const auto write_oldest = [&] {
-        const Encoded encoded = workers.take();
-        const int32_t* tokens = encoded.tokens.data();
-        for (const Encoded::Part& part : encoded.parts) {
-            if (!part.continues) last = part.validation ? &*held_out : &output;
-            last->add(tokens, part.tokens, part.bytes, part.continues);
-            tokens += part.tokens;
-        }
-        empty += encoded.empty;
+        writer.add(workers.take());
         progress.at(double(reader.bytes_read()),
-                    format_count(double(output.tokens + (split ? held_out->tokens : 0))) + " tokens");
+                    rates(writer, seconds()) + " | " + format_count(double(writer.tokens())) + " tokens");
     };
     for (std::vector<RawDocument> batch; reader.next(batch, kBatch);) {
         while (workers.full()) write_oldest();
@@ -132,15 +200,8 @@ int tokenize_command(const TokenizeArgs& args) {
         batch = {};
     }
     while (!workers.empty()) write_oldest();
-    if (split && held_out->tokens == 0)
-        fail(Exit::data, "no document fell to the validation set: raise --validation, or give more documents");
-    output.finish();
-    print_set(split ? args.name + "_train" : args.name, output, facts.vocab);
-    if (split) {
-        held_out->finish();
-        print_set(args.name + "_val", *held_out, facts.vocab);
-    }
-    if (empty > 0) std::printf("%lld documents without text were left out\n", (long long)empty);
+    writer.finish(facts.vocab);
+    print_whole(writer, seconds());
     return 0;
 }
 

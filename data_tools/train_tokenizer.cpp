@@ -3,6 +3,7 @@
 #include <sentencepiece_trainer.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <sstream>
 #include <string>
 
@@ -30,30 +31,46 @@ class Lines : public sentencepiece::SentenceIterator {
     size_t at_ = 0;
 };
 
+// Appends the lines of a text that are not empty, as long as `left` bytes last.
+void add_lines(const std::string& text, int64_t& left, std::vector<std::string>& lines) {
+    std::istringstream in(text);
+    for (std::string line; left > 0 && std::getline(in, line);) {
+        left -= int64_t(line.size()) + 1;
+        if (!line.empty()) lines.push_back(line);
+    }
+}
+
+std::vector<std::string> read_lines(const TrainTokenizerArgs& args, LeftOut& left_out) {
+    std::vector<std::string> lines;
+    const auto files = text_files(args.inputs);
+    refuse_no_text(files, args.format, args.on_error == OnError::skip);
+    ProgressLine progress("read", "bytes", double(total_bytes(files)));
+    int64_t done = 0;
+    for (const auto& file : files) {
+        DocumentReader reader({file}, args.format);
+        int64_t left = (args.megabytes << 20) / int64_t(files.size());
+        for (std::vector<RawDocument> batch; left > 0 && reader.next(batch, kBatch);)
+            for (size_t i = 0; i < batch.size() && left > 0; i++) try {
+                    add_lines(text_of(batch[i], args.text_key), left, lines);
+                    progress.at(double(done + reader.bytes_read()));
+                } catch (const Failure& f) {
+                    if (args.on_error == OnError::refuse)
+                        fail(f.code(), std::string(f.what()) + " (--on-error skip leaves such documents out)");
+                    left_out.add(f.what());
+                }
+        done += is_stream(file) ? reader.bytes_read() : int64_t(std::filesystem::file_size(file));
+    }
+    return lines;
+}
+
 }  // namespace
 
 int train_tokenizer_command(const TrainTokenizerArgs& args) {
     constexpr int64_t kSmallest = 256 + 3;  // bytes, unknown, begin, end
     if (args.vocab <= kSmallest) fail(Exit::config, "--vocab must be above " + std::to_string(kSmallest));
-    std::vector<std::string> lines;
-    const auto files = text_files(args.inputs);
-    refuse_no_text(files, Format::automatic, false);
-    ProgressLine progress("read", "bytes", double(total_bytes(files)));
-    int64_t done = 0;
-    for (const auto& file : files) {
-        DocumentReader reader({file});
-        int64_t left = (args.megabytes << 20) / int64_t(files.size());
-        for (std::vector<RawDocument> batch; left > 0 && reader.next(batch, kBatch);)
-            for (size_t i = 0; i < batch.size() && left > 0; i++) {
-                std::istringstream text(text_of(batch[i], args.text_key));
-                for (std::string line; left > 0 && std::getline(text, line);) {
-                    left -= int64_t(line.size()) + 1;
-                    if (!line.empty()) lines.push_back(line);
-                }
-                progress.at(double(done + reader.bytes_read()));
-            }
-        done += reader.bytes_read();
-    }
+    LeftOut left_out;
+    const auto lines = read_lines(args, left_out);
+    left_out.tell();
     if (lines.empty()) fail(Exit::data, "the inputs hold no text to train on");
     std::printf("learning %lld pieces from %zu lines by SentencePiece, which tells no progress; 100 MB take minutes\n",
                 (long long)args.vocab, lines.size());

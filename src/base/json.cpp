@@ -26,6 +26,18 @@ class Strict {
     std::vector<std::unordered_set<std::string>> keys_;
 };
 
+// The library tells all that it read of a value, be it a book, and bytes that are no text.
+std::string shortened(std::string what) {
+    constexpr std::string_view kRead = "last read: '";
+    constexpr size_t kMost = 60;
+    const size_t read = what.find(kRead);
+    if (read != std::string::npos && what.size() > read + kRead.size() + kMost)
+        what.replace(read + kRead.size(), what.size() - read - kRead.size() - kMost, "...");
+    for (char& c : what)
+        if (c < ' ' || c == 127) c = '?';  // and what is no ASCII
+    return what;
+}
+
 template <class J>
 J parse(const std::string& text) {
     if (text.find('\0') != std::string::npos) throw JsonError("a NUL byte in JSON");
@@ -36,7 +48,7 @@ J parse(const std::string& text) {
     } catch (const typename J::exception& e) {
         const std::string what = e.what();  // "[json.exception.parse_error.101] parse error at line ..."
         const size_t name = what.find("] ");
-        throw JsonError("not JSON: " + (name == std::string::npos ? what : what.substr(name + 2)));
+        throw JsonError("not JSON: " + shortened(name == std::string::npos ? what : what.substr(name + 2)));
     }
 }
 

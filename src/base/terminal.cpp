@@ -53,7 +53,8 @@ void ProgressLine::at(double done, const std::string& more) {
     const double seconds = std::chrono::duration<double>(now - start_).count(), rate = done / seconds;
     std::string line = task_;
     if (total_ > 0) line += " " + std::to_string(int(100 * std::min(1.0, done / total_))) + "%";
-    line += " | " + (rate < 10 ? std::to_string(rate).substr(0, 4) : format_count(rate)) + " " + unit_ + "/s";
+    if (!unit_.empty())
+        line += " | " + (rate < 10 ? std::to_string(rate).substr(0, 4) : format_count(rate)) + " " + unit_ + "/s";
     if (!more.empty()) line += " | " + more;
     if (total_ > 0 && rate > 0) line += " | " + format_seconds(std::max(0.0, total_ - done) / rate) + " left";
     std::fprintf(to_, terminal_ ? "\r%s\x1b[K" : "%s\n", line.c_str());

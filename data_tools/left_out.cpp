@@ -1,0 +1,35 @@
+#include "data_tools/left_out.h"
+
+#include "base/check.h"
+#include "base/terminal.h"
+
+namespace sluice {
+namespace {
+
+constexpr size_t kTold = 10;
+
+}  // namespace
+
+OnError to_on_error(const std::string& word) {
+    if (word == "refuse") return OnError::refuse;
+    if (word == "skip") return OnError::skip;
+    fail(Exit::config, "--on-error " + word + ": there are refuse and skip");
+}
+
+void LeftOut::add(const std::string& why) {
+    count_++;
+    if (first_.size() < kTold) first_.push_back(why);
+}
+
+void LeftOut::add(const std::vector<std::string>& whys) {
+    for (const std::string& why : whys) add(why);
+}
+
+void LeftOut::tell() const {
+    if (count_ == 0) return;
+    print_warning(std::to_string(count_) + " documents could not be read and were left out" +
+                  (count_ > int64_t(kTold) ? "; the first " + std::to_string(kTold) + ":" : ":"));
+    for (const std::string& why : first_) print_warning(why);
+}
+
+}  // namespace sluice
