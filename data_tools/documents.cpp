@@ -23,7 +23,7 @@ size_t cut_of(const std::string& text) {
     return 0;
 }
 
-std::vector<std::string> files_in(const std::string& folder) {
+std::vector<std::string> files_in(const std::string& folder) try {
     std::vector<std::string> found;
     for (auto at = fs::recursive_directory_iterator(folder); at != fs::end(at); ++at) {
         const fs::path& path = at->path();
@@ -37,7 +37,7 @@ std::vector<std::string> files_in(const std::string& folder) {
     }
     std::sort(found.begin(), found.end());
     return found;
-}
+} catch (const fs::filesystem_error& e) { fail(Exit::data, folder + ": cannot be read: " + e.what()); }
 
 }  // namespace
 

@@ -46,13 +46,13 @@ void Blend::step() {
 
 // The rule is one of deadlines. Sample j of source i can be taken from the step on at which share * step - j reaches
 // `due`, and has been taken once that is above 1 - due, whatever came before; among those that can be taken the first
-// deadline wins. Two walks of such a rule that begin with different choices differ in samples up to some deadline, and
-// each step that they take apart exchanges one of these for an earlier one; so once that deadline is past they are the
-// same for good. It is therefore enough to begin at a step where all that can have been taken must have been taken
-// before n, with choices that keep all deadlines, as the first deadlines first do.
+// deadline wins. Begin at a step `start` before which no sample could be taken whose deadline is after n. Which of
+// those that could be taken before `start` were is not known, but how many: and taking any others leaves as many to
+// take, of all with deadlines up to n, at every step after it. So the same steps go to these, all of them are taken by
+// n either way, and the other steps go to the same later samples.
 void Blend::jump(int64_t n) {
     const size_t k = shares_.size();
-    const auto surely = [&](size_t i, int64_t after) {
+    const auto surely = [&](size_t i, int64_t after) {  // taken after so many samples of the run
         return std::max<Wide>(0, divide_up(Wide(shares_[i]) * after - kOne + due_, kOne));
     };
     Wide start = n;
@@ -60,25 +60,18 @@ void Blend::jump(int64_t n) {
         if (shares_[i] > 0) start = std::min(start, divide_up(due_ + surely(i, n) * kOne, shares_[i]) - 1);
     n_ = std::max<int64_t>(0, int64_t(start));
 
-    struct Open {  // taken or not
-        size_t source;
-        int64_t slack;
-    };
-    std::vector<Open> open;
     int64_t left = n_;
     for (size_t i = 0; i < k; i++) {
         counts_[i] = int64_t(surely(i, n_));
         left -= counts_[i];
         behind_[i] = int64_t(Wide(shares_[i]) * n_ - Wide(counts_[i]) * kOne);
-        if (shares_[i] > 0 && behind_[i] >= due_) open.push_back({i, kOne - due_ - behind_[i]});
     }
-    std::stable_sort(open.begin(), open.end(), [&](const Open& a, const Open& b) {
-        return Wide(a.slack) * shares_[b.source] < Wide(b.slack) * shares_[a.source];
-    });
-    for (size_t i = 0; i < open.size() && left > 0; i++, left--) {
-        counts_[open[i].source]++;
-        behind_[open[i].source] -= kOne;
-    }
+    for (size_t i = 0; i < k && left > 0; i++)
+        if (shares_[i] > 0 && behind_[i] >= due_) {  // one that could be taken
+            counts_[i]++;
+            behind_[i] -= kOne;
+            left--;
+        }
 }
 
 Blend::Pick Blend::at(int64_t n) {

@@ -1,14 +1,9 @@
 #include "train/data_report.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <map>
-#include <optional>
 #include <set>
-
-#include "base/shard_set.h"
 
 namespace sluice {
 namespace {
@@ -57,15 +52,7 @@ void report_set(const Config& config, const ValidationSet& set, const Validation
 }
 
 // ---------------------------------------------------------------- a validation set in the training data
-// The file, whatever the path to it.
-using FileId = std::pair<uint64_t, uint64_t>;
-std::optional<FileId> file_id(const TokenShard& shard) {
-    struct stat info;
-    if (stat(shard.path().c_str(), &info) != 0) return std::nullopt;
-    return FileId{info.st_dev, info.st_ino};
-}
-
-// Foreign shards have no hash beside them: the same number of ids, and the same ones in places all over.
+// The same file under any path, a copy, or the same ids in another format: as many, and the same in places all over.
 bool same_ids(const TokenShard& a, const TokenShard& b) {
     if (a.size() != b.size() || a.size() == 0) return false;
     constexpr int64_t kPlaces = 8, kIds = 4096;
@@ -80,56 +67,33 @@ bool same_ids(const TokenShard& a, const TokenShard& b) {
     return true;
 }
 
-struct Known {
-    std::map<FileId, std::string> files;                            // to the source
-    std::map<std::pair<int64_t, std::string>, std::string> hashes;  // with the number of ids
-    std::multimap<int64_t, std::pair<const TokenShard*, std::string>> sizes;
-};
-
-std::optional<std::string> hash_of(ShardSets& sets, const TokenShard& shard) {
-    const ShardSet* set = sets.of(shard.path());
-    if (!set) return std::nullopt;
-    return set->find(shard.path())->hash;
-}
-
-std::optional<std::string> source_of(const TokenShard& shard, const Known& known, ShardSets& sets) {
-    if (const auto id = file_id(shard))
-        if (const auto it = known.files.find(*id); it != known.files.end()) return it->second;
-    const auto hash = hash_of(sets, shard);
-    if (hash)
-        if (const auto it = known.hashes.find({shard.size(), *hash}); it != known.hashes.end()) return it->second;
-    const auto [from, to] = known.sizes.equal_range(shard.size());
-    for (auto it = from; it != to; ++it)
-        if (same_ids(shard, *it->second.first)) return it->second.second;
-    return std::nullopt;
-}
-
 void report_overlap(const Config& config, const TrainingData& training, const std::vector<ValidationData>& validation,
                     DataReport& report) {
-    ShardSets sets;
-    Known known;
+    struct Trained {
+        const TokenShard* shard;
+        const std::string* source;
+    };
+    std::multimap<int64_t, Trained> by_size;
     for (size_t i = 0; i < config.data.train.size(); i++)
-        for (const TokenShard& shard : training.shards_of(i)) {
-            const std::string& path = config.data.train[i].path;
-            if (const auto id = file_id(shard)) known.files.try_emplace(*id, path);
-            if (const auto hash = hash_of(sets, shard)) known.hashes.try_emplace({shard.size(), *hash}, path);
-            known.sizes.emplace(shard.size(), std::pair{&shard, path});
-        }
+        for (const TokenShard& shard : training.shards_of(i))
+            by_size.emplace(shard.size(), Trained{&shard, &config.data.train[i].path});
     for (size_t i = 0; i < validation.size(); i++) {
-        const auto& shards = validation[i].shards();
         size_t trained = 0;
         std::set<std::string> sources;
-        for (const TokenShard& shard : shards)
-            if (const auto source = source_of(shard, known, sets)) {
-                trained++;
-                sources.insert(*source);
-            }
+        for (const TokenShard& shard : validation[i].shards()) {
+            const auto [from, to] = by_size.equal_range(shard.size());
+            const auto it = std::find_if(from, to, [&](const auto& e) { return same_ids(shard, *e.second.shard); });
+            if (it == to) continue;
+            trained++;
+            sources.insert(*it->second.source);
+        }
         if (trained == 0) continue;
         std::string names;
         for (const std::string& source : sources) names += (names.empty() ? "" : ", ") + source;
         report.warnings.push_back("data.validation " + config.data.validation[i].name + ": " + std::to_string(trained) +
-                                  " of its " + counted(shards.size(), "shard") + " are trained on too, by data.train " +
-                                  names + ": its loss tells nothing of text that was not seen");
+                                  " of its " + counted(validation[i].shards().size(), "shard") +
+                                  " are trained on too, by data.train " + names +
+                                  ": its loss tells nothing of text that was not seen");
     }
 }
 

@@ -101,6 +101,9 @@ TEST(Inputs, JsonLinesUnderAnyName) {
     }
     // Most of the first lines decide, not the very first.
     EXPECT_NE(texts({write(folder / "x", "prose\n" + kTwo)})[0].find("x:1: not JSON"), std::string::npos);
+    const auto mixed = texts({write(folder / "x", "{\"text\": \"a\"}\n{\"text\": \"cut\nprose\n")});
+    ASSERT_EQ(mixed.size(), 3u) << mixed[0];
+    EXPECT_EQ(mixed[0], "a");
     // Beyond the lines that are looked at any line is one of JSON.
     std::string many;
     for (int i = 0; i < 9; i++) many += kTwo;
@@ -114,8 +117,7 @@ TEST(Inputs, TextThatBeginsLikeJson) {
          {"{ is a brace }\nand more\n"s, "{\"a\": 1}\nThis is prose.\nAnd more.\n"s, "{\n  int a = 3;\n}\n"s,
           "{}\nint\n"s, "[Illustration]\n\nChapter 1\n"s, "[1] A note.\n"s, "[1]\n"s, "\"quoted\"\n"s, "12\n"s,
           "null\n"s, "{"s, "["s, "{\"text\": \"cut\n"s, " \n"s, "\x1b[31mred\x1b[0m\f\n"s,
-          "PARIS\nBMX\nORCS\nMZ\nRIFF\n"s, "BZh9 is no magic here\n"s,
-          "```json\n{\"a\": 1}\n```\n"s}) {
+          "PARIS\nBMX\nORCS\nMZ\nRIFF\n"s, "BZh9 is no magic here\n"s, "```json\n{\"a\": 1}\n```\n"s}) {
         EXPECT_EQ(texts({write(folder / "x.txt", text)}), std::vector<std::string>{text});
         EXPECT_EQ(texts({write(folder / "x", text)}), std::vector<std::string>{text});
         EXPECT_EQ(texts({write(folder / "x.txt.gz", gzip(text))}), std::vector<std::string>{text});
@@ -235,6 +237,20 @@ TEST(Inputs, DamageIsToldWithItsOffsetAndWhatCameBeforeIsKept) {
         EXPECT_NE(texts({write(folder / "x.jsonl", wrong)}).back().find("error: "), std::string::npos);
         EXPECT_NE(texts({write(folder / "x.jsonl", packed + "garbage")}).back().find("is damaged: "),
                   std::string::npos);
+    }
+    EXPECT_NE(texts({write(folder / "x.jsonl", gzip(kTwo) + "garbage")})
+                  .back()
+                  .find("gzip data at byte " + std::to_string(gzip(kTwo).size())),
+              std::string::npos);
+    // Short ones too, of which all but the check at the end can be read.
+    for (const bool cut : {false, true}) {
+        std::string packed = gzip(kTwo + kTwo);
+        if (cut) packed.resize(packed.size() - 8);
+        if (!cut) packed[packed.size() - 8] = char(packed[packed.size() - 8] ^ 1);
+        const auto read = texts({write(folder / "x.jsonl", packed)});
+        ASSERT_EQ(read.size(), 5u) << read[0];
+        EXPECT_EQ(read[3], "b");
+        EXPECT_NE(read[4].find(cut ? "x.jsonl:5: is cut off" : "incorrect data check"), std::string::npos) << read[4];
     }
     // The next file is read all the same.
     const auto read = texts({write(folder / "cut", gzip(kTwo).substr(0, 30)), write(folder / "whole", kTwo)});
@@ -375,6 +391,17 @@ TEST(OnError, DamagedFilesAreLeftOutAndTold) {
     EXPECT_EQ(ran.code, 0);
     for (const std::string& file : {cut, empty}) EXPECT_NE(ran.err.find(file), std::string::npos) << ran.err;
     EXPECT_NE(ran.err.find("2 documents could not"), std::string::npos) << ran.err;
+    // Of a long text that turns out to be none, what follows is left out too, and not given to the text before it.
+    text[1000] = '\xff';
+    TokenizeArgs args;
+    args.inputs = {good, write(folder / "bad.txt", text), good};
+    args.tokenizer = SLUICE_SOURCE_DIR "/tests/data_tools/gpt2_like.json";
+    args.out = (folder / "bpe").string();
+    args.on_error = OnError::skip;
+    ASSERT_EQ(tokenize_command(args), 0);
+    const ShardSet set = read_shard_set(folder / "bpe/tokens.json");
+    EXPECT_EQ(set.shards[0].documents, 2);
+    EXPECT_EQ(set.shards[0].text_bytes, 8);
     // What is no text at all is no bad document.
     EXPECT_EQ(tokenize(folder, {good, write(folder / "x.pdf", "%PDF-1.7")}, OnError::skip).code, 3);
 }
