@@ -406,6 +406,24 @@ TEST(OnError, DamagedFilesAreLeftOutAndTold) {
     EXPECT_EQ(tokenize(folder, {good, write(folder / "x.pdf", "%PDF-1.7")}, OnError::skip).code, 3);
 }
 
+TEST(OnError, TrainingATokenizerTakesTheSame) {
+    const Folder folder;
+    std::string text;
+    for (int i = 0; i < 300; i++) text += "{\"text\": \"some words of line " + std::to_string(i) + "\"}\n";
+    TrainTokenizerArgs args;
+    args.inputs = {write(folder / "x.gz", gzip(text + "{\"text\": \"cut\n" + text))};
+    args.out = (folder / "t.model").string();
+    args.vocab = 300;
+    EXPECT_THROW(train_tokenizer_command(args), Failure);
+    EXPECT_FALSE(std::filesystem::exists(args.out));
+    args.on_error = OnError::skip;
+    testing::internal::CaptureStderr();
+    EXPECT_EQ(train_tokenizer_command(args), 0);
+    const std::string told = testing::internal::GetCapturedStderr();
+    EXPECT_NE(told.find("1 documents could not be read"), std::string::npos) << told;
+    EXPECT_NE(told.find("x.gz:301: "), std::string::npos) << told;
+}
+
 TEST(Tokenize, ALastLineTellsTheWhole) {
     const Folder folder;
     const Ran ran = tokenize(folder, {write(folder / "x.jsonl", kTwo + "{\"text\": \"fine\"}")}, OnError::refuse);
