@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::vector<std::string> files_in(const std::string& folder) {
+std::vector<std::string> files_in(const std::string& folder) try {
     std::vector<std::string> found;
     for (auto at = fs::recursive_directory_iterator(folder); at != fs::end(at); ++at) {
         const fs::path& path = at->path();
@@ -30,7 +30,7 @@ std::vector<std::string> files_in(const std::string& folder) {
     }
     std::sort(found.begin(), found.end());
     return found;
-}
+} catch (const fs::filesystem_error& e) { fail(Exit::data, folder + ": cannot be read: " + e.what()); }
 
 }  // namespace
 

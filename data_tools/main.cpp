@@ -1,13 +1,30 @@
 // sluice-data: text in, token shards out.
 #include <CLI/CLI.hpp>
+#include <functional>
 
 #include "base/check.h"
 #include "base/nearest.h"
+#include "base/standard_streams.h"
 #include "base/terminal.h"
 #include "data_tools/commands.h"
 
 namespace sluice {
 namespace {
+
+// A command's code, once stdout has its result; what fails is one line of error.
+int guarded(const std::function<int()>& command) {
+    try {
+        const int code = command();
+        finish_stdout();
+        return code;
+    } catch (const Failure& f) {
+        print_error(f.what());
+        return int(f.code());
+    } catch (const std::exception& e) {
+        print_error(e.what());
+        return int(Exit::other);
+    }
+}
 
 // How inputs are read.
 void add_reading(CLI::App& app, Format& format, OnError& on_error) {
@@ -77,25 +94,24 @@ int run(int argc, char** argv) {
     b->footer("Example: sluice-data train-tokenizer --vocab 16384 --out my.model corpus/*.jsonl.zst");
     try {
         app.parse(argc, argv);
-    } catch (const CLI::Success& e) { return app.exit(e); } catch (const CLI::ParseError& e) {
+    } catch (const CLI::Success& e) {
+        return guarded([&] { return app.exit(e); });
+    } catch (const CLI::ParseError& e) {
         const auto unknown = unknown_command(argc, argv, {"tokenize", "inspect", "train-tokenizer"});
         print_error((unknown.empty() ? e.what() : unknown) + " (see sluice-data --help)");
         return int(Exit::config);
     }
-    try {
+    return guarded([&] {
         if (*t) return tokenize_command(tokenize);
         if (*i) return inspect_command(shard, tokenizer, samples, json);
         return train_tokenizer_command(train);
-    } catch (const Failure& f) {
-        print_error(f.what());
-        return int(f.code());
-    } catch (const std::exception& e) {
-        print_error(e.what());
-        return int(Exit::other);
-    }
+    });
 }
 
 }  // namespace
 }  // namespace sluice
 
-int main(int argc, char** argv) { return sluice::run(argc, argv); }
+int main(int argc, char** argv) {
+    sluice::secure_standard_streams();
+    return sluice::run(argc, argv);
+}

@@ -13,6 +13,8 @@
 #include "apps/config.h"
 #include "base/check.h"
 #include "base/nearest.h"
+#include "base/signals.h"
+#include "base/standard_streams.h"
 #include "base/terminal.h"
 #include "config/load.h"
 
@@ -45,7 +47,10 @@ int guarded(const std::function<int()>& command, Comm* comm) {
     } catch (const std::bad_alloc&) {
         message = "out of memory: lower train.micro_batch or set train.recompute: block";
         code = Exit::out_of_memory;
-    } catch (const std::exception& e) { message = e.what(); }
+    } catch (const std::exception& e) {  // of fmt too, when stdout takes no more
+        message = e.what();
+        if (!stdout_complete()) code = Exit::disk;
+    }
     report(message, code);
     if (comm && comm->size() > 1) comm->abort(int(code));
     return int(code);
@@ -70,6 +75,11 @@ int with_config(const ConfigArgs& args, Purpose purpose, const std::function<int
         resolve_ranks(config, comm.size());  // known at last where no launcher told
         return command(comm, config);
     });
+}
+
+// The command's code, once stdout has its result.
+int with_result(int code) {
+    return code == 0 ? guarded([] { return finish_stdout(), 0; }, nullptr) : code;
 }
 
 CLI::Option* add_config(CLI::App* app, ConfigArgs& args) {
@@ -144,7 +154,12 @@ int run(int argc, char** argv) {
     auto* train = app.add_subcommand("train", "train a model, or go on from its newest checkpoint");
     add_config(train, config);
     train->footer("Example: mpirun -n 2 sluice train configs/quickstart.yaml run.name=mine optimizer.lr=1e-3");
-    train->callback([&] { command = [&] { return with_config(config, Purpose::train, train_command); }; });
+    train->callback([&] {
+        command = [&] {
+            stop_with_checkpoint();
+            return with_config(config, Purpose::train, train_command);
+        };
+    });
 
     auto* eval = app.add_subcommand("eval", "loss, perplexity and bits per byte on the validation sets");
     add_checkpoint(eval, checkpoint);
@@ -184,15 +199,20 @@ int run(int argc, char** argv) {
 
     try {
         app.parse(argc, argv);
-    } catch (const CLI::Success& e) { return app.exit(e); } catch (const CLI::ParseError& e) {
+    } catch (const CLI::Success& e) { return with_result(app.exit(e)); } catch (const CLI::ParseError& e) {
         auto unknown = unknown_command(argc, argv, {"train", "eval", "sample", "plan", "config", "bench"});
         if (bench_asked(argc, argv)) unknown = unknown_command(argc - 1, argv + 1, {"step", "kernels"});
         return report((unknown.empty() ? e.what() : unknown) + " (see sluice --help)", Exit::config);
     }
-    return command();
+    const int code = command();
+    return *train ? code : with_result(code);  // a run's results are in its folder
 }
 
 }  // namespace
 }  // namespace sluice
 
-int main(int argc, char** argv) { return sluice::run(argc, argv); }
+int main(int argc, char** argv) {
+    sluice::secure_standard_streams();
+    sluice::receive_signals_on_one_thread();
+    return sluice::run(argc, argv);
+}

@@ -98,13 +98,26 @@ void TokenShard::open_megatron(const fs::path& path) {
     if (std::memcmp(magic, "MMIDIDX\0\0", 9) != 0 || read_at<uint64_t>(*index_, 9) != 1)
         refuse(path, "not a Megatron index of version 1");
     const auto type = read_at<uint8_t>(*index_, 17);
-    const int widths[] = {0, 1, 0, 0, 4, 0, 0, 0, 2};
-    const char* formats[] = {"", "Megatron uint8 (code 1)", "", "", "Megatron int32 (code 4)", "", "",
-                             "", "Megatron uint16 (code 8)"};
-    if (type >= std::size(widths) || widths[type] == 0)
-        refuse(path, "token type " + std::to_string(type) + " is not supported: use uint8, uint16 or int32");
-    width_ = widths[type];
-    format_ = formats[type];
+    struct Type {
+        int width;  // bytes; 0: no whole numbers
+        bool is_signed;
+        const char* format;
+    };
+    constexpr Type types[] = {{0, false, ""},
+                              {1, false, "Megatron uint8 (code 1)"},
+                              {1, true, "Megatron int8 (code 2)"},
+                              {2, true, "Megatron int16 (code 3)"},
+                              {4, true, "Megatron int32 (code 4)"},
+                              {8, true, "Megatron int64 (code 5)"},
+                              {0, false, ""},
+                              {0, false, ""},
+                              {2, false, "Megatron uint16 (code 8)"}};
+    if (type >= std::size(types) || types[type].width == 0)
+        refuse(path, "token type " + std::to_string(type) +
+                         " is not read: use whole numbers (uint8, uint16, int8, int16, int32 or int64)");
+    width_ = types[type].width;
+    signed_ = types[type].is_signed;
+    format_ = types[type].format;
     const auto sequences = read_at<uint64_t>(*index_, 18), ends = read_at<uint64_t>(*index_, 26);
     const uint64_t most = index_->size(), needed = kMegatronHeader + 12 * sequences + 8 * ends;
     if (sequences > most || ends > most || (needed != most && needed + sequences != most))  // the latter: with modes
@@ -169,17 +182,25 @@ void TokenShard::document_starts(int64_t start, int64_t count, int32_t* first) c
     }
 }
 
+int64_t TokenShard::id_of(const char* raw) const {
+    uint64_t bits = 0;
+    std::memcpy(&bits, raw, size_t(width_));
+    const int unused = 64 - 8 * width_;
+    return signed_ ? int64_t(bits << unused) >> unused : int64_t(bits);
+}
+
 void TokenShard::read(int64_t start, int64_t count, int32_t* tokens, int64_t vocab) const {
     check(start >= 0 && count >= 0 && start + count <= count_, "a read beyond a shard");
-    // The raw ids fit in the space of the wide ones: read at its end, widened from the front.
-    char* raw = reinterpret_cast<char*>(tokens) + count * (4 - width_);
+    // Raw ids of at most 4 bytes fit in the space of the wide ones: read at its end, widened from the front.
+    std::vector<char> wider(width_ > 4 ? size_t(count * width_) : 0);
+    char* raw = width_ > 4 ? wider.data() : reinterpret_cast<char*>(tokens) + count * (4 - width_);
     file_->read(raw, size_t(count * width_), size_t(header_ + start * width_));
     for (int64_t i = 0; i < count; i++) {
-        uint32_t id = 0;
-        std::memcpy(&id, raw + i * width_, size_t(width_));
-        if (vocab > 0 && id >= uint64_t(vocab))
+        const int64_t id = id_of(raw + i * width_);
+        if (id < 0 || id > INT32_MAX || (vocab > 0 && id >= vocab))
             refuse(path(), "token " + std::to_string(start + i) + " is id " + std::to_string(id) +
-                               ", outside the vocabulary of " + std::to_string(vocab));
+                               (vocab > 0 ? ", outside the vocabulary of " + std::to_string(vocab)
+                                          : ", and ids are within 0 and 2147483647"));
         tokens[i] = int32_t(id);
     }
 }

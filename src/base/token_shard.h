@@ -29,7 +29,8 @@ class TokenShard {
     const std::filesystem::path& path() const { return file_->path(); }
     const char* format() const { return format_; }
     int bytes_per_token() const { return width_; }
-    // Tokens [start, start + count). Ids outside [0, vocab) are refused before anything uses them; vocab 0: any id.
+    // Tokens [start, start + count). Ids outside [0, vocab) are refused before anything uses them; vocab 0: any id from
+    // 0 on.
     void read(int64_t start, int64_t count, int32_t* tokens, int64_t vocab) const;
 
     bool knows_documents() const { return index_ != nullptr; }
@@ -41,11 +42,13 @@ class TokenShard {
  private:
     void open_llm_c();
     void open_megatron(const std::filesystem::path& path);
+    int64_t id_of(const char* raw) const;
     void open_documents(const std::filesystem::path& path);
 
     std::unique_ptr<InputFile> file_, index_;
     const char* format_ = "";
-    int width_ = 2;
+    int width_ = 2;  // bytes of an id
+    bool signed_ = false;
     int64_t header_ = 0, count_ = 0;          // bytes, tokens
     int64_t documents_ = 0, sequences_ = -1;  // sequences below 0: the index is NAME.documents
 };

@@ -15,14 +15,19 @@ class Blend {
         size_t source;
         int64_t index;  // among the samples of that source
     };
-    // A pure function of n. It walks from the last n that was asked for, or from 0 where that is behind.
+    // A pure function of n, which may be any: what lies far from the last n is found without walking there, within
+    // about 1 / s steps, s being the smallest share.
     Pick at(int64_t n);
+    int64_t steps() const { return steps_; }  // walked so far
 
  private:
     void step();
-    std::vector<int64_t> shares_;  // in 2^-60; they sum to 1
-    std::vector<int64_t> counts_;
-    int64_t n_ = 0;  // samples walked
+    void jump(int64_t n);
+
+    std::vector<int64_t> shares_;           // in 2^-60; they sum to 1
+    int64_t due_ = 0;                       // in 2^-60: how far behind a source must be to be chosen
+    std::vector<int64_t> counts_, behind_;  // after n_ samples; the latter in 2^-60
+    int64_t n_ = 0, steps_ = 0;
     Pick last_{0, 0};
 };
 

@@ -7,6 +7,7 @@
 #include "base/rng.h"
 #include "base/shard_set.h"
 #include "train/blend.h"
+#include "train/data_report.h"
 
 namespace sluice {
 namespace {
@@ -121,8 +122,8 @@ TrainingData::TrainingData(const DataSpec& spec, int64_t vocab, int64_t seed)
             return std::max<int64_t>(0, (s.size() - 1) / spec.sequence_length);
         }));
         if (impl_->sources.back().total() == 0)
-            fail(Exit::data, source.path + ": no shard has the " + std::to_string(spec.sequence_length + 1) +
-                                 " tokens of one sample (data.sequence_length + 1)");
+            fail(Exit::data,
+                 source.path + ": " + too_short_for_a_sample(impl_->sources.back().shards, spec.sequence_length));
         impl_->documents.refuse_unknown(impl_->sources.back());
     }
 }
@@ -155,6 +156,8 @@ size_t TrainingData::shards() const {
     return shards;
 }
 
+const std::vector<TokenShard>& TrainingData::shards_of(size_t source) const { return impl_->sources[source].shards; }
+
 // ---------------------------------------------------------------- validation
 struct ValidationData::Impl {
     ShardList list;
@@ -172,6 +175,7 @@ ValidationData::ValidationData(ValidationData&&) noexcept = default;
 ValidationData::~ValidationData() = default;
 
 int64_t ValidationData::tokens() const { return impl_->list.total(); }
+const std::vector<TokenShard>& ValidationData::shards() const { return impl_->list.shards; }
 std::optional<int64_t> ValidationData::text_bytes() const { return impl_->list.text_bytes; }
 
 void ValidationData::read(int64_t start, int64_t count, int32_t* tokens, int32_t* first) {

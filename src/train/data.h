@@ -34,6 +34,7 @@ class TrainingData {
     int64_t samples_per_epoch(size_t source) const;
     int64_t tokens() const;  // in all sources
     size_t shards() const;
+    const std::vector<TokenShard>& shards_of(size_t source) const;
 
  private:
     struct Impl;
@@ -47,6 +48,7 @@ class ValidationData {
     ValidationData(ValidationData&&) noexcept;
     ~ValidationData();
     int64_t tokens() const;
+    const std::vector<TokenShard>& shards() const;
     std::optional<int64_t> text_bytes() const;  // all tokens' bytes, when recorded beside the shards
     // tokens (count); first (count), or null: as for training.
     void read(int64_t start, int64_t count, int32_t* tokens, int32_t* first);

@@ -17,6 +17,7 @@
 #include "train/collective.h"
 #include "train/console.h"
 #include "train/data.h"
+#include "train/data_report.h"
 #include "train/evaluate.h"
 #include "train/generate.h"
 #include "train/metrics.h"
@@ -148,6 +149,11 @@ void Run<B>::greet() {
         "data " + format_count(double(data_->tokens())) + " tokens in " + std::to_string(data_->shards()) +
         " shards | " + format_count(double(config_.train.batch * config_.data.sequence_length)) + " tokens a step, " +
         format_count(double(config_.train.steps * config_.train.batch * config_.data.sequence_length)) + " in all");
+    if (master()) {
+        const DataReport report = report_data(config_, *data_, validation_);
+        for (const auto& line : report.lines) log_->info(line);
+        for (const auto& warning : report.warnings) log_->warn(warning);
+    }
     log_->info("mfu is counted against the measured GEMM rate, " + format_count(peak_) + "FLOP/s in " +
                to_word(config_.train.precision));
     for (const auto& warning : origin_.warnings) log_->warn(warning);
@@ -219,7 +225,6 @@ Exit Run<B>::loop() {
         return Exit::done;
     }
     greet();
-    install_stop_signals();
     const Samples samples = [&](int64_t n, int32_t* tokens, int32_t* first) { data_->sample(n, tokens, first); };
     while (!last()) {
         const double start = now();

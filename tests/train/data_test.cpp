@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <fstream>
+#include <limits>
 #include <numeric>
 #include <set>
 
@@ -241,7 +242,8 @@ std::string megatron_index(const std::vector<int32_t>& lengths, const std::vecto
     put(uint64_t{1}), put(type), put(uint64_t(lengths.size())), put(uint64_t(documents.size()));
     for (const int32_t length : lengths) put(length);
     int64_t at = 0;
-    for (const int32_t length : lengths) put(at), at += length * (type == 8 ? 2 : 4);
+    for (const int32_t length : lengths)
+        put(at), at += length * (type == 8 || type == 3 ? 2 : type == 5 ? 8 : type <= 2 ? 1 : 4);
     for (const int64_t document : documents) put(document);
     return index;
 }
@@ -282,6 +284,63 @@ TEST(TokenShard, Megatron) {
     EXPECT_THROW(open(good + "x"), Failure);
     EXPECT_THROW(open(megatron_index({2, 4}, {0, 1, 2}, 4)), Failure);
     EXPECT_THROW(open(megatron_index({2, 3}, {0, 1}, 4)), Failure);
+}
+
+// Ids of every type of whole number that Megatron writes.
+template <class T>
+void expect_megatron(const Folder& folder, uint8_t type, const std::string& name) {
+    const std::vector<int32_t> ids{5, 126, 0, int32_t(std::min<int64_t>(std::numeric_limits<T>::max(), 70000))};
+    const std::vector<T> stored(ids.begin(), ids.end());
+    std::ofstream(folder / "t.bin", std::ios::binary)
+        .write(reinterpret_cast<const char*>(stored.data()), std::streamsize(stored.size() * sizeof(T)));
+    std::ofstream(folder / "t.idx", std::ios::binary) << megatron_index({1, 3}, {0, 1, 2}, type);
+    const TokenShard shard(folder / "t.bin");
+    EXPECT_EQ(shard.size(), 4) << name;
+    EXPECT_EQ(shard.bytes_per_token(), int(sizeof(T))) << name;
+    EXPECT_NE(std::string(shard.format()).find(name), std::string::npos) << shard.format();
+    std::vector<int32_t> tokens(4), first(4), last(2);
+    shard.read(0, 4, tokens.data(), 100000);
+    EXPECT_EQ(tokens, ids) << name;
+    shard.read(2, 2, last.data(), 100000);
+    EXPECT_EQ(last, std::vector<int32_t>(ids.begin() + 2, ids.end())) << name;
+    shard.document_starts(0, 4, first.data());
+    EXPECT_EQ(first, (std::vector<int32_t>{0, 1, 1, 1})) << name;
+    TrainingData data(spec({{(folder / "t").string(), 1}}, 3), 100000, 1);
+    data.sample(0, tokens.data(), nullptr);
+    EXPECT_EQ(tokens, ids) << name;
+}
+
+TEST(TokenShard, MegatronOfEveryWholeNumber) {
+    const Folder folder;
+    expect_megatron<uint8_t>(folder, 1, "uint8");
+    expect_megatron<int8_t>(folder, 2, "int8");
+    expect_megatron<int16_t>(folder, 3, "int16");
+    expect_megatron<int32_t>(folder, 4, "int32");
+    expect_megatron<int64_t>(folder, 5, "int64");
+    expect_megatron<uint16_t>(folder, 8, "uint16");
+    for (const uint8_t type : {6, 7, 9, 0}) {
+        std::ofstream(folder / "t.idx", std::ios::binary) << megatron_index({1, 3}, {0, 1, 2}, type);
+        EXPECT_NE(data_error([&] { TokenShard shard(folder / "t.bin"); }).find("token type"), std::string::npos);
+    }
+}
+
+// What no vocabulary holds is refused even where any id would do, and is told as it stands in the file.
+TEST(TokenShard, MegatronIdsThatAreNone) {
+    const Folder folder;
+    const auto read = [&](uint8_t type, auto id, int64_t vocab) {
+        std::ofstream(folder / "t.bin", std::ios::binary).write(reinterpret_cast<const char*>(&id), sizeof id);
+        std::ofstream(folder / "t.idx", std::ios::binary) << megatron_index({1}, {0, 1}, type);
+        int32_t token = 0;
+        return data_error([&] { TokenShard(folder / "t.bin").read(0, 1, &token, vocab); });
+    };
+    EXPECT_NE(read(3, int16_t{-2}, 100).find("id -2, outside"), std::string::npos) << read(3, int16_t{-2}, 100);
+    EXPECT_NE(read(3, int16_t{-2}, 0).find("id -2, and ids"), std::string::npos) << read(3, int16_t{-2}, 0);
+    EXPECT_NE(read(4, int32_t{-1}, 0).find("id -1"), std::string::npos);
+    EXPECT_NE(read(5, int64_t{1} << 32, 0).find("id 4294967296"), std::string::npos);
+    EXPECT_NE(read(5, (int64_t{1} << 32) + 3, 100).find("id 4294967299"), std::string::npos);
+    EXPECT_NE(read(5, int64_t{100}, 100).find("id 100"), std::string::npos);
+    EXPECT_EQ(read(5, int64_t{99}, 100), "");
+    EXPECT_EQ(read(8, uint16_t{65535}, 0), "");
 }
 
 TEST(TokenShard, RefusesWhatIsNotOne) {
