@@ -240,8 +240,8 @@ struct DocumentReader::Impl {
     }
 };
 
-DocumentReader::DocumentReader(std::vector<std::string> files, Format format, const Tokenizer* tokenizer,
-                               size_t longest_line)
+DocumentReader::DocumentReader(std::vector<std::string> files, Format format, size_t longest_line,
+                               const Tokenizer* tokenizer)
     : impl_(std::make_unique<Impl>()) {
     impl_->files = std::move(files);
     impl_->format = format;

@@ -43,7 +43,7 @@ class DocumentReader {
     // so that what is wrong with it and its hash are known before its first part is given out. Without one, texts are
     // cut between lines, and read once.
     explicit DocumentReader(std::vector<std::string> files, Format format = Format::automatic,
-                            const Tokenizer* tokenizer = nullptr, size_t longest_line = kLongestLine);
+                            size_t longest_line = kLongestLine, const Tokenizer* tokenizer = nullptr);
     ~DocumentReader();
     // About `bytes` of documents in order; false at the end.
     bool next(std::vector<RawDocument>& documents, size_t bytes);

@@ -185,7 +185,7 @@ int tokenize_command(const TokenizeArgs& args) {
     Writer writer(args, facts);
     if (args.tokenizer != "bytes") keep_tokenizer(args, facts.fingerprint);
 
-    DocumentReader reader(files, args.format, tokenizer.get());
+    DocumentReader reader(files, args.format, DocumentReader::kLongestLine, tokenizer.get());
     const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
     Workers<Encoded> workers(args.threads > 0 ? args.threads : int(cores));
     ProgressLine progress("tokenize", "", double(total_bytes(files)));
