@@ -14,6 +14,12 @@ constexpr char32_t kSpace = 0x2581;  // how pieces write a space
 char32_t written(char32_t character) { return character == ' ' ? kSpace : character; }
 uint64_t pair_of(char32_t left, char32_t right) { return uint64_t(written(left)) << 32 | written(right); }
 
+size_t character_before(std::string_view text, size_t at) {
+    do at--;
+    while (at > 0 && !begins_character(text[at]));
+    return at;
+}
+
 bool can_cut(const SentencePieceModel& model) {
     const bool unused = std::any_of(model.pieces.begin(), model.pieces.end(),
                                     [](const Piece& piece) { return piece.kind == SentencePieceModel::unused; });
@@ -46,45 +52,55 @@ void SentencePieceCuts::add(const Piece& piece) {
 
 size_t SentencePieceCuts::cut(std::string_view text) const {
     if (!any_ || text.empty()) return 0;
-    size_t at = text.size();
-    const auto begin_before = [&](size_t from) {
-        do from--;
-        while (from > 0 && !begins_character(text[from]));
-        return from;
-    };
-    for (at = begin_before(at); at > text.size() / 2;) {
-        const size_t before = begin_before(at);
+    for (size_t at = character_before(text, text.size()); at > text.size() / 2;) {
+        const size_t before = character_before(text, at);
         if (parts(text, before, at)) return at;
         at = before;
     }
     return 0;
 }
 
-// What the character at `at` becomes, with those behind it that a rule takes in; empty: nothing that is certain.
-std::string_view SentencePieceCuts::normalised(std::string_view text, size_t at) const {
+// What stands at `at` becomes, one character or those that a rule takes together. length 0: it is not certain.
+NormalisationRules::Applied SentencePieceCuts::normalised(std::string_view text, size_t at) const {
     const auto rule = rules_.at(text, at);
     const char32_t character = character_at(text, at);
-    if (!rule.certain || rules_.join(character)) return {};
-    if (rule.length == 0) return text.substr(at, utf8_length(character));
-    return exempt_.contains(character) || invalid_utf8(rule.becomes) < rule.becomes.size() ? "" : rule.becomes;
+    if (!rule.certain) return {};
+    if (rule.length == 0) return {utf8_length(character), text.substr(at, utf8_length(character)), true};
+    const bool valid = invalid_utf8(rule.becomes) == rule.becomes.size();
+    return exempt_.contains(character) || !valid ? NormalisationRules::Applied{} : rule;
+}
+
+// What the text before `at` ends with, normalised: begun where no rule can have begun before.
+std::string_view SentencePieceCuts::normalised_before(std::string_view text, size_t at) const {
+    constexpr int kMostJoined = 32;  // characters
+    size_t from = character_before(text, at);
+    for (int i = 0; i < kMostJoined && from > 0 && rules_.join(character_at(text, from)); i++)
+        from = character_before(text, from);
+    if (rules_.join(character_at(text, from))) return {};
+    while (from < at) {
+        const auto next = normalised(text, from);
+        if (next.length == 0 || from + next.length >= at) return from + next.length == at ? next.becomes : "";
+        from += next.length;
+    }
+    return {};
 }
 
 // Whether text can be cut between the characters at `before` and `at`.
 bool SentencePieceCuts::parts(std::string_view text, size_t before, size_t at) const {
-    const std::string_view left = normalised(text, before), right = normalised(text, at);
-    if (left.empty() || right.empty()) return false;
-    size_t last = left.size() - 1;
-    while (!begins_character(left[last])) last--;
-    const char32_t a = character_at(left, last), b = character_at(right, 0);
-    if (a == kSpace || b == kSpace || neighbours_.contains(pair_of(a, b)) ||
-        neighbours_.contains(pair_of(character_at(text, before), character_at(text, at))))
-        return false;
+    const char32_t right = character_at(text, at);
+    if (rules_.join(right) || neighbours_.contains(pair_of(character_at(text, before), right))) return false;
+    const std::string_view left_part = normalised_before(text, at), right_part = normalised(text, at).becomes;
+    if (left_part.empty() || right_part.empty()) return false;
+    const char32_t a = character_at(left_part, character_before(left_part, left_part.size()));
+    const char32_t b = character_at(right_part, 0);
+    if (a == kSpace || b == kSpace || neighbours_.contains(pair_of(a, b))) return false;
     if (removes_spaces_ && (a == ' ' || (b == ' ' && !dummy_prefix_))) return false;
-    return byte_fallback_ || known_.contains(written(b));  // unknown ones that follow each other become one
+    // Unknown characters that follow each other become one token.
+    return byte_fallback_ || known_.contains(written(a)) || known_.contains(written(b));
 }
 
 bool SentencePieceCuts::prefix_stands_for_space(std::string_view part) const {
-    return removes_spaces_ && dummy_prefix_ && !part.empty() && normalised(part, 0).starts_with(' ');
+    return removes_spaces_ && dummy_prefix_ && !part.empty() && normalised(part, 0).becomes.starts_with(' ');
 }
 
 }  // namespace sluice

@@ -23,7 +23,8 @@ class SentencePieceCuts {
  private:
     void add(const SentencePieceModel::Piece& piece);
     bool parts(std::string_view text, size_t before, size_t at) const;
-    std::string_view normalised(std::string_view text, size_t at) const;
+    NormalisationRules::Applied normalised(std::string_view text, size_t at) const;
+    std::string_view normalised_before(std::string_view text, size_t at) const;
 
     bool any_, removes_spaces_, dummy_prefix_, byte_fallback_;
     NormalisationRules rules_;
