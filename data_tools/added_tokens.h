@@ -18,8 +18,8 @@ class AddedTokens {
     // In order: plain(text) between tokens, token(id).
     void split(std::string_view text, const std::function<void(std::string_view)>& plain,
                const std::function<void(int32_t)>& token) const;
-    // Of a text that goes on: what certainly stands behind the last token, text[begin, end). Its rest could be part of a
-    // token.
+    // Of a text that goes on: what certainly stands behind the last token, text[begin, end). Its rest could be part of
+    // a token.
     struct Span {
         size_t begin, end;
     };

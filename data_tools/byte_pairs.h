@@ -32,7 +32,7 @@ class BytePairs {
     void never_whole(int32_t id) { never_whole_.insert(id); }
     void finish();  // after the last token and before the first word: every byte must be a token
     size_t size() const { return ids_.size(); }
-    bool makes(int32_t id) const;                 // whether some text becomes it
+    bool makes(int32_t id) const;                  // whether some text becomes it
     std::vector<std::string_view> tokens() const;  // which live as long as the pairs stay where they are
 
     void encode(std::string_view word, std::vector<int32_t>& ids) const;  // adds to ids

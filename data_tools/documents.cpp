@@ -236,7 +236,8 @@ struct DocumentReader::Impl {
     std::string too_long() const {
         const std::string limit = format_bytes(double(longest_line));
         if (!has_line_break(text)) return "a line of more than " + limit + ": break it into lines";
-        return "more than " + limit + " of text without a place where this tokenizer lets it be cut: give smaller documents";
+        return "more than " + limit +
+               " of text without a place where this tokenizer lets it be cut: give smaller documents";
     }
 };
 

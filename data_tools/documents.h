@@ -26,9 +26,9 @@ int64_t total_bytes(const std::vector<std::string>& files);  // as they are stor
 struct RawDocument {
     std::string text;  // a line of JSON, or text
     const std::string* file = nullptr;
-    int64_t line = 0;        // of JSON; 0: text
-    bool continues = false;  // goes on with the document before: a long text comes in parts
-    std::string error = {};  // instead of a text: why there is none, and of a text in parts no more
+    int64_t line = 0;                   // of JSON; 0: text
+    bool continues = false;             // goes on with the document before: a long text comes in parts
+    std::string error = {};             // instead of a text: why there is none, and of a text in parts no more
     std::optional<uint64_t> hash = {};  // of the whole text (data_tools/text_check.h), where this is its first part
 };
 // FILE, or FILE:LINE.

@@ -44,7 +44,8 @@ NormalisationRules::NormalisationRules(std::string_view compiled) {
         size_t node = step.node;
         const auto label = uint8_t(step.next++);
         if (!child(node, label)) continue;
-        if (key.size() >= kLongestRule || ++nodes > kMostNodes) throw std::runtime_error("damaged rules of normalisation");
+        if (key.size() >= kLongestRule || ++nodes > kMostNodes)
+            throw std::runtime_error("damaged rules of normalisation");
         key += char(label);
         if (ends(node)) add_key(key);
         path.push_back({node, 1});

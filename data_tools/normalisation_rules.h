@@ -29,7 +29,7 @@ class NormalisationRules {
     void add_key(const std::string& key);
 
     std::vector<uint32_t> trie_;  // a double array, as darts-clone builds it
-    std::string replacements_;     // each ends with a NUL
+    std::string replacements_;    // each ends with a NUL
     std::unordered_set<char32_t> later_;
 };
 

@@ -125,7 +125,8 @@ size_t PreTokenizer::cut(std::string_view text, size_t from, const std::function
 }
 
 // Whether matches behind a word's end are the same when the text begins there. Patterns of later stages see only pieces
-// that begin there or later; to earlier ones it is a place without a match. One that looks back is tried until what it can see begins there.
+// that begin there or later; to earlier ones it is a place without a match. One that looks back is tried until what it
+// can see begins there.
 bool PreTokenizer::alike_behind(std::string_view text, const Word& word) const {
     size_t behind = 0;
     for (size_t stage = 0; stage <= word.stage; stage++) behind = std::max(behind, patterns_[stage].lookbehind());

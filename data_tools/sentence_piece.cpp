@@ -53,7 +53,8 @@ class SentencePiece : public Tokenizer {
         refuse_invalid_utf8(text);
         std::vector<int32_t> ids;
         for (size_t known = kShort; !text.empty();) {
-            const size_t cut = 2 * known < text.size() ? cuts_->cut(whole_characters(text.substr(0, known))) : text.size();
+            const size_t cut =
+                2 * known < text.size() ? cuts_->cut(whole_characters(text.substr(0, known))) : text.size();
             if (cut > 0) add_ids(text.substr(0, cut), continues, ids);
             continues = continues || cut > 0;
             known = cut > 0 ? kShort : 2 * known;
@@ -78,9 +79,10 @@ class SentencePiece : public Tokenizer {
         }
         if (delimiter_ < 0) fail(Exit::data, path + ": has neither a bos nor an eos piece to begin documents with");
         if (!model_.IsControl(delimiter_))
-            fail(Exit::data, path + ": '" + model_.IdToPiece(delimiter_) +
-                                 "' is a piece of text too, so that documents could forge their end: choose a control " +
-                                 "piece as delimiter");
+            fail(Exit::data,
+                 path + ": '" + model_.IdToPiece(delimiter_) +
+                     "' is a piece of text too, so that documents could forge their end: choose a control " +
+                     "piece as delimiter");
     }
 
     Processor model_, rest_model_;  // the second without dummy prefix

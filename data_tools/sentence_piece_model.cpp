@@ -7,7 +7,8 @@
 namespace sluice {
 namespace {
 
-// A message as Protocol Buffers write it: fields, one after another. Its numbers are those of sentencepiece_model.proto.
+// A message as Protocol Buffers write it: fields, one after another. Its numbers are those of
+// sentencepiece_model.proto.
 struct Field {
     uint64_t number = 0;      // what it is
     uint64_t value = 0;       // of a whole number
@@ -24,11 +25,20 @@ class Fields {
         const uint64_t tag = varint();
         field = {tag >> 3, 0, {}, {}};
         switch (tag & 7) {
-            case 0: field.value = varint(); break;
-            case 1: take(8); break;
-            case 2: field.bytes = take(varint()); break;
-            case 5: take(4); break;
-            default: throw std::runtime_error("not a SentencePiece model");
+            case 0:
+                field.value = varint();
+                break;
+            case 1:
+                take(8);
+                break;
+            case 2:
+                field.bytes = take(varint());
+                break;
+            case 5:
+                take(4);
+                break;
+            default:
+                throw std::runtime_error("not a SentencePiece model");
         }
         field.stored = before.substr(0, before.size() - rest_.size());
         return true;

@@ -20,7 +20,7 @@ class Tokenizer {
     virtual size_t cut(std::string_view text) const = 0;
     // The rest of a text behind a cut, or what stands of it before the next one.
     virtual std::vector<int32_t> encode_rest(std::string_view text) const { return encode(text); }
-    virtual bool takes_any_bytes() const { return false; }  // and not UTF-8 alone
+    virtual bool takes_any_bytes() const { return false; }                  // and not UTF-8 alone
     virtual std::string decode(const std::vector<int32_t>& ids) const = 0;  // the delimiter decodes to nothing
     virtual int64_t vocab() const = 0;
     virtual int32_t delimiter() const = 0;  // begins a document

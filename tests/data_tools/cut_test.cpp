@@ -3,9 +3,9 @@
 #include <gtest/gtest.h>
 
 #include "data_tools/nfc.h"
+#include "data_tools/support.h"
 #include "data_tools/text_parts.h"
 #include "data_tools/utf8.h"
-#include "data_tools/support.h"
 
 namespace sluice {
 namespace {
@@ -22,7 +22,8 @@ std::vector<int32_t> ids_in_parts(const Tokenizer& tokenizer, std::string_view t
         if (cut == 0 && ++vain < 6) continue;
         cuts += cut > 0;
         if (cut == 0) cut = text.size();
-        const auto some = continues ? tokenizer.encode_rest(text.substr(0, cut)) : tokenizer.encode(text.substr(0, cut));
+        const auto some =
+            continues ? tokenizer.encode_rest(text.substr(0, cut)) : tokenizer.encode(text.substr(0, cut));
         ids.insert(ids.end(), some.begin(), some.end());
         text.remove_prefix(cut);
         continues = true;
@@ -113,18 +114,34 @@ TEST(Cut, SentencePieceModelsOfEveryKind) {
     // What these make of a text hangs on all of it.
     for (const char* type : {"unigram", "word"})
         EXPECT_EQ(hold(sentence_piece(folder, type, {{"model_type", type}}), 60), 0) << type;
-    EXPECT_EQ(hold(sentence_piece(folder, "suffix", {{"model_type", "bpe"}, {"treat_whitespace_as_suffix", "true"}}), 60),
-              0);
+    EXPECT_EQ(
+        hold(sentence_piece(folder, "suffix", {{"model_type", "bpe"}, {"treat_whitespace_as_suffix", "true"}}), 60), 0);
 }
 
 // Else memory would grow with the text.
 TEST(Cut, LinesOfEveryKind) {
-    const std::vector<std::string> lines{
-        "It is a truth, that a single man\r\n", "a truth, that\r", "a man\xe2\x80\xa8", "a man\xe2\x80\xa9",
-        "a man\xc2\x85", "A paragraph.\n\n\n", "    return x;\n", "\t\tgoto y;   \t\n", "a man   \n", "12 34\n", "- a man\n",
-        "\xe4\xb8\xad\xe6\x96\x87\xe5\xad\x97\xe3\x80\x82\n", "\xd0\x96\xd0\xb5\xd1\x80\xd0\xb0 \xd1\x81\n",
-        "\xd8\xb3\xd9\x84\xd8\xa7\xd9\x85\n", "\xe0\xb8\xaa\xe0\xb8\xa7\xe0\xb8\xb1\xe0\xb8\xaa\n", "e\xcc\x81 cafe\xcc\x81\n",
-        "/usr/share.\n/bin\n", "{\n", "a\n", "\f\v a\n", "\xef\xbb\xbf" "x y\n"};
+    const std::vector<std::string> lines{"It is a truth, that a single man\r\n",
+                                         "a truth, that\r",
+                                         "a man\xe2\x80\xa8",
+                                         "a man\xe2\x80\xa9",
+                                         "a man\xc2\x85",
+                                         "A paragraph.\n\n\n",
+                                         "    return x;\n",
+                                         "\t\tgoto y;   \t\n",
+                                         "a man   \n",
+                                         "12 34\n",
+                                         "- a man\n",
+                                         "\xe4\xb8\xad\xe6\x96\x87\xe5\xad\x97\xe3\x80\x82\n",
+                                         "\xd0\x96\xd0\xb5\xd1\x80\xd0\xb0 \xd1\x81\n",
+                                         "\xd8\xb3\xd9\x84\xd8\xa7\xd9\x85\n",
+                                         "\xe0\xb8\xaa\xe0\xb8\xa7\xe0\xb8\xb1\xe0\xb8\xaa\n",
+                                         "e\xcc\x81 cafe\xcc\x81\n",
+                                         "/usr/share.\n/bin\n",
+                                         "{\n",
+                                         "a\n",
+                                         "\f\v a\n",
+                                         "\xef\xbb\xbf"
+                                         "x y\n"};
     const Folder folder;
     const std::vector<std::string> tokenizers{
         "bytes",
@@ -154,17 +171,15 @@ TEST(Cut, LongTextsInParts) {
     std::mt19937_64 random(3);
     std::string text;
     while (text.size() < 3 * kPart) text += odd_text(random, 2000);
-    for (const auto& name : {with_patterns(folder, "o200k", {kO200k}),
-                             sentence_piece(folder, "default", {{"model_type", "bpe"}})}) {
+    for (const auto& name :
+         {with_patterns(folder, "o200k", {kO200k}), sentence_piece(folder, "default", {{"model_type", "bpe"}})}) {
         const auto tokenizer = open_tokenizer(name);
         EXPECT_EQ(encode_in_parts(*tokenizer, text, false), tokenizer->encode(text));
     }
 }
 
 TEST(Nfc, CharactersThatJoinNothing) {
-    for (const char32_t c : U"a1\n\u00e9\u4e2d\uac00\U0001F600") {
-        EXPECT_TRUE(nfc_begins(c)) << int(c);
-    }
+    for (const char32_t c : U"a1\n\u00e9\u4e2d\uac00\U0001F600") { EXPECT_TRUE(nfc_begins(c)) << int(c); }
     for (const char32_t c : {U'\u0301', U'\u0345', U'\u1161', U'\u11a8', U'\u3099', U'\u09be', U'\u0f71'})
         EXPECT_FALSE(nfc_begins(c)) << int(c);
 }

@@ -17,7 +17,8 @@
 namespace sluice {
 
 // tests/data_tools/qwen3_like.json, changed.
-inline std::string changed_json(const Folder& folder, const std::string& name, const std::function<void(Json&)>& change) {
+inline std::string changed_json(const Folder& folder, const std::string& name,
+                                const std::function<void(Json&)>& change) {
     Json json = parse_json(read_file(SLUICE_SOURCE_DIR "/tests/data_tools/qwen3_like.json", 3, 1 << 24));
     change(json);
     write_file(folder / (name + ".json"), json.dump());
@@ -29,10 +30,8 @@ inline std::string with_patterns(const Folder& folder, const std::string& name,
     return changed_json(folder, name, [&](Json& json) {
         Json stages = Json::array();
         for (const auto& pattern : patterns)
-            stages.push_back({{"type", "Split"},
-                              {"pattern", {{"Regex", pattern}}},
-                              {"behavior", "Isolated"},
-                              {"invert", false}});
+            stages.push_back(
+                {{"type", "Split"}, {"pattern", {{"Regex", pattern}}}, {"behavior", "Isolated"}, {"invert", false}});
         stages.push_back({{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}});
         json["pre_tokenizer"] = {{"type", "Sequence"}, {"pretokenizers", stages}};
     });
@@ -46,9 +45,9 @@ inline std::string sentence_piece(const Folder& folder, const std::string& name,
                                   std::unordered_map<std::string, std::string> options) {
     std::vector<std::string> lines;
     for (int i = 0; i < 60; i++)
-        for (const char* line :
-             {"It is a truth universally acknowledged, that a single man", "in possession of a good fortune,",
-              "must be in want of a wife. 1813/14 ab_cd", "caf\xc3\xa9 \xe4\xb8\xad\xe6\x96\x87 \xe6\x96\x87 the quick"})
+        for (const char* line : {"It is a truth universally acknowledged, that a single man",
+                                 "in possession of a good fortune,", "must be in want of a wife. 1813/14 ab_cd",
+                                 "caf\xc3\xa9 \xe4\xb8\xad\xe6\x96\x87 \xe6\x96\x87 the quick"})
             lines.push_back(line);
     const std::string model = (folder / name).string();
     options.insert({{"model_prefix", model},
@@ -67,12 +66,56 @@ inline std::string sentence_piece(const Folder& folder, const std::string& name,
 
 // Odd mixes of what patterns, added tokens and normalisers tell apart.
 inline std::string odd_text(std::mt19937_64& random, size_t bytes) {
-    static const std::vector<std::string> kBits{
-        "a", "b", "the", " the", "quick", "\n", "\r\n", "\r", " ", "  ", "\t", "\n\n", " \n", "/", "//", ".", ",", "!?",
-        "1", "23", "456", "'s", "'", "\xc3\xa9", "e\xcc\x81", "\xcc\x81", "\xe4\xb8\xad", "\xe6\x96\x87",
-        "\xe3\x80\x82", "\xe2\x80\xa8", "\xc2\x85", "\xe3\x80\x80", "<think>", "<thi", "nk>", "X", "Zq",
-        "\xf0\x9f\x98\x80", "\xe1\x84\x80", "\xe1\x85\xa1", "\xe2\x96\x81", "\xef\xac\x81", "\xef\xbc\xa1", "\xc2\xa0",
-        "\xe2\x80\x8b", "_", "ab\ncd", "-", "don't", "a single man"};
+    static const std::vector<std::string> kBits{"a",
+                                                "b",
+                                                "the",
+                                                " the",
+                                                "quick",
+                                                "\n",
+                                                "\r\n",
+                                                "\r",
+                                                " ",
+                                                "  ",
+                                                "\t",
+                                                "\n\n",
+                                                " \n",
+                                                "/",
+                                                "//",
+                                                ".",
+                                                ",",
+                                                "!?",
+                                                "1",
+                                                "23",
+                                                "456",
+                                                "'s",
+                                                "'",
+                                                "\xc3\xa9",
+                                                "e\xcc\x81",
+                                                "\xcc\x81",
+                                                "\xe4\xb8\xad",
+                                                "\xe6\x96\x87",
+                                                "\xe3\x80\x82",
+                                                "\xe2\x80\xa8",
+                                                "\xc2\x85",
+                                                "\xe3\x80\x80",
+                                                "<think>",
+                                                "<thi",
+                                                "nk>",
+                                                "X",
+                                                "Zq",
+                                                "\xf0\x9f\x98\x80",
+                                                "\xe1\x84\x80",
+                                                "\xe1\x85\xa1",
+                                                "\xe2\x96\x81",
+                                                "\xef\xac\x81",
+                                                "\xef\xbc\xa1",
+                                                "\xc2\xa0",
+                                                "\xe2\x80\x8b",
+                                                "_",
+                                                "ab\ncd",
+                                                "-",
+                                                "don't",
+                                                "a single man"};
     std::vector<std::string> some;
     for (size_t i = 0, n = 1 + random() % 12; i < n; i++) some.push_back(kBits[random() % kBits.size()]);
     std::string text;
