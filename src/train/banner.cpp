@@ -3,10 +3,16 @@
 #include <fmt/format.h>
 
 #include "base/format.h"
+#include "base/hash.h"
+#include "base/machine.h"
+#include "base/version.h"
+#include "config/load.h"
 #include "model/counts.h"
 
 namespace sluice {
 namespace {
+
+std::string machine_text() { return fmt::format("{}, {}", processor_name(), counted(usable_cores(), "core")); }
 
 // " (data 4 x tensor 2, expert 2, zero 1)" where there is more than data parallelism.
 std::string mesh_text(const ParallelSpec& p, int64_t data_ranks) {
@@ -28,19 +34,30 @@ std::string model_line(const Config& config, const RunFacts& facts) {
 
 std::string data_line(const Config& config, const RunFacts& facts) {
     const double step = double(config.train.batch * config.data.sequence_length);
-    return fmt::format("data {} tokens in {} shards | {} tokens a step, {} in all", format_count(double(facts.tokens)),
-                       facts.shards, format_count(step), format_count(double(config.train.steps) * step));
+    return fmt::format("data {} in {} | {} a step, {} in all", counted_short(double(facts.tokens), "token"),
+                       counted(facts.shards, "shard"), counted_short(step, "token"),
+                       format_count(double(config.train.steps) * step));
 }
 
 }  // namespace
 
 std::vector<std::string> banner(const Config& config, const std::string& folder, const RunFacts& facts,
                                 double gemm_rate) {
-    return {fmt::format("run {} | {} ranks{} | seed {}", folder, facts.ranks,
+    return {fmt::format("run {} | {}{} | seed {}", folder, counted(facts.ranks, "rank"),
                         mesh_text(config.parallel, facts.place.data), config.run.seed),
+            fmt::format("sluice {} (commit {}) | {} | {} a rank", version(), commit(), machine_text(),
+                        counted(facts.threads, "thread")),
             model_line(config, facts), data_line(config, facts),
-            fmt::format("mfu is counted against the measured GEMM rate, {}FLOP/s in {}", format_count(gemm_rate),
-                        to_word(config.train.precision))};
+            fmt::format("mfu is the share of this machine's GEMM rate, the best that was timed: {}FLOP/s in {} so far",
+                        format_count(gemm_rate), to_word(config.train.precision))};
+}
+
+Json run_header(const Config& config, const RunFacts& facts, double time) {
+    Hash hash;
+    hash.add(dump_yaml(config));
+    return {{"version", version()}, {"commit", commit()},       {"machine", host_name() + ": " + machine_text()},
+            {"ranks", facts.ranks}, {"threads", facts.threads}, {"config_hash", hash.hex()},
+            {"time", time}};
 }
 
 }  // namespace sluice

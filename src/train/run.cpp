@@ -1,13 +1,15 @@
 #include "train/run.h"
 
 #include <fmt/format.h>
+#include <omp.h>
 
-#include <chrono>
 #include <filesystem>
 #include <optional>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/signals.h"
+#include "base/terminal.h"
 #include "config/load.h"
 #include "kernels/gemm.h"
 #include "train/checkpoint_writer.h"
@@ -23,8 +25,6 @@ namespace sluice {
 namespace {
 
 constexpr int64_t kMostSkipped = 10;  // non-finite steps in a row that end a run
-
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 // Products go the ways they went before, on this rank or else on any like machine, whatever a timing would say today.
 void multiply_as(const std::vector<GemmWays>& before, int64_t rank) {
@@ -55,16 +55,18 @@ class Run {
     Exit loop();
 
  private:
+    RunFacts facts() const;
     bool master() const { return comm_.rank() == 0; }
     bool due(int64_t every) const { return every > 0 && (step() % every == 0 || last()); }
     int64_t step() const { return trainer_->progress().step; }
     bool last() const { return step() >= config_.train.steps; }
+    bool finished() const { return last() && saved_step_ >= config_.train.steps; }  // before this start
 
     void load(const Checkpoint& from, bool weights_only);
     CheckpointInfo info() const;
     void save();
     void finish_save();
-    void after_step(const StepResult& result, double seconds);
+    void after_step(const StepResult& result, double seconds, bool beside_save);
     void refuse_divergence();
     void evaluate_sets();
     void sample();
@@ -98,11 +100,10 @@ void Run<B>::open() {
 template <class B>
 void Run<B>::restore() {
     if (origin_.checkpoint) load(*origin_.checkpoint, origin_.weights_only);
-    if (master()) {
-        make_folders(folder_ / "checkpoints");
-        write_file(folder_ / "config.yaml", dump_yaml(config_));
-    }
+    if (master()) make_folders(folder_ / "checkpoints");
     log_.emplace(config_, folder_, master());
+    keep_errors_in(folder_ / "log.txt", comm_.size() > 1 ? fmt::format("rank {}:", comm_.rank()) : "");
+    if (!finished()) log_->open(facts());
     writer_.emplace(folder_ / "checkpoints", config_.checkpoint.async, config_.checkpoint.keep);
 }
 
@@ -156,25 +157,38 @@ void Run<B>::save() {
 template <class B>
 void Run<B>::finish_save() {
     if (!writer_->pending()) return;
-    const double start = now();
+    const double start = steady_seconds();
     const int64_t bytes = writer_->finish(comm_);
-    log_->saved(bytes, now() - start);
+    log_->saved(bytes, steady_seconds() - start);
 }
 
 // ---------------------------------------------------------------- the loop
 template <class B>
+RunFacts Run<B>::facts() const {
+    RunFacts facts;
+    facts.ranks = comm_.size();
+    facts.threads = omp_get_max_threads();
+    facts.place = mesh_.place;
+    facts.bytes = int64_t(trainer_->bytes());
+    facts.tokens = data_->tokens();
+    facts.shards = int64_t(data_->shards());
+    facts.step = step();
+    return facts;
+}
+
+template <class B>
 Exit Run<B>::loop() {
-    if (last() && saved_step_ >= 0 && saved_step_ >= config_.train.steps) {
+    if (finished()) {
         log_->finished();
         return Exit::done;
     }
-    log_->begin({comm_.size(), mesh_.place, int64_t(trainer_->bytes()), data_->tokens(), int64_t(data_->shards())},
-                origin_);
+    log_->begin(origin_);
     const Samples samples = [&](int64_t n, int32_t* tokens, int32_t* first) { data_->sample(n, tokens, first); };
     while (!last()) {
-        const double start = now();
+        const double start = steady_seconds();
+        const bool saving = writer_->pending();
         const StepResult result = trainer_->step(samples, {stop_requested(), writer_->pending() && writer_->done()});
-        after_step(result, now() - start);
+        after_step(result, steady_seconds() - start, saving);
         if (result.saved_votes == comm_.size()) finish_save();
         if (config_.checkpoint.every > 0 && step() % config_.checkpoint.every == 0 && !last()) save();
         if (result.stop_votes > 0 && !last()) {
@@ -191,8 +205,8 @@ Exit Run<B>::loop() {
 }
 
 template <class B>
-void Run<B>::after_step(const StepResult& result, double seconds) {
-    log_->step(result, trainer_->progress(), seconds);
+void Run<B>::after_step(const StepResult& result, double seconds, bool beside_save) {
+    log_->step(result, trainer_->progress(), seconds, beside_save);
     if (!result.applied) refuse_divergence();
     if (due(config_.eval.every)) evaluate_sets();
     log_->keep_row();

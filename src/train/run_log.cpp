@@ -2,10 +2,17 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "base/clock.h"
 #include "base/format.h"
+#include "base/machine.h"
+#include "base/terminal.h"
+#include "config/load.h"
 #include "kernels/gemm.h"
 #include "model/counts.h"
 #include "train/banner.h"
+#include "train/kept_config.h"
 
 namespace sluice {
 
@@ -15,34 +22,58 @@ RunLog::RunLog(const Config& config, const std::filesystem::path& folder, bool s
       speaks_(speaks),
       log_(speaks ? folder / "log.txt" : std::filesystem::path(), speaks) {}
 
-bool RunLog::due(int64_t every) const {
-    return every > 0 && (progress_.step % every == 0 || progress_.step >= config_.train.steps);
+void RunLog::open(const RunFacts& facts) {
+    facts_ = facts;
+    progress_.step = facts.step;
+    started_ = steady_seconds();
+    if (!speaks_) return;
+    keep_config(folder_, dump_yaml(config_));
+    metrics_.emplace(folder_ / "metrics.jsonl", facts.step);
+    metrics_->begin(run_header(config_, facts, wall_time()));
+    if (config_.log.tensorboard) tensorboard_.emplace(folder_, facts.step + 1);
 }
 
-void RunLog::begin(const RunFacts& facts, const Origin& origin) {
-    facts_ = facts;
-    if (speaks_) metrics_.emplace(folder_ / "metrics.jsonl");
-    if (speaks_ && config_.log.tensorboard) tensorboard_.emplace(folder_);
+void RunLog::begin(const Origin& origin) {
     flops_ = flops_per_token(config_.model, config_.data.sequence_length);
-    peak_ = measure_gemm_rate(config_.train.precision == Precision::bf16) * facts.ranks;
-    for (const auto& line : banner(config_, folder_.string(), facts, peak_)) info(line);
+    const bool bf16 = config_.train.precision == Precision::bf16;
+    gemm_rate_.emplace(
+        [bf16, ranks = double(facts_.ranks)](int times) { return measure_gemm_rate(bf16, times) * ranks; });
+    for (const auto& line : banner(config_, folder_.string(), facts_, gemm_rate_->best())) info(line);
     for (const auto& warning : origin.warnings) warn(warning);
     if (origin.checkpoint)
         info((origin.weights_only ? "weights from " : "resumed from ") + origin.checkpoint->path.string());
 }
 
 // ---------------------------------------------------------------- steps
-void RunLog::step(const StepResult& result, const Progress& progress, double seconds) {
-    progress_ = progress;
-    seconds_since_line_ += seconds;
-    steps_since_line_++;
-    row_ = {{"step", progress.step}};
-    if (due(config_.log.every) || !result.applied) say_step(result);
-    if (!result.applied) say_skipped(result);
+// What is logged hangs on the step alone, so that a run that was stopped and went on logs as one that was not.
+bool RunLog::logged() const {
+    const int64_t step = progress_.step;
+    return step == 1 || step % config_.log.every == 0 || step >= config_.train.steps;
 }
 
-void RunLog::say_step(const StepResult& result) {
-    const int64_t tokens = config_.train.batch * config_.data.sequence_length;
+void RunLog::step(const StepResult& result, const Progress& progress, double seconds, bool beside_save) {
+    progress_ = progress;
+    loss_ = result.loss;
+    seconds_ += seconds;
+    seconds_since_line_ += seconds;
+    steps_since_line_++;
+    row_ = {{"step", progress.step}, {"time", wall_time()}};
+    StepLine line = line_of(result);
+    if (logged() || !result.applied) {
+        gemm_rate_->at_line(flops_ * line.tokens_per_second);
+        line.mfu = flops_ * line.tokens_per_second / gemm_rate_->best();
+        log_.info(step_columns(line), kStepLineColumns);
+        keep_step(result, line);
+        seconds_since_line_ = 0;
+        steps_since_line_ = 0;
+    } else {
+        log_.in_place(step_columns(line));
+    }
+    if (!result.applied) say_skipped(result);
+    if (!beside_save && step_times_.add(seconds)) say_busy();
+}
+
+StepLine RunLog::line_of(const StepResult& result) const {
     StepLine line;
     line.step = progress_.step;
     line.steps = config_.train.steps;
@@ -50,13 +81,16 @@ void RunLog::say_step(const StepResult& result) {
     line.grad_norm = result.grad_norm;
     line.lr = result.lr;
     line.seconds = seconds_since_line_ / double(steps_since_line_);
-    line.tokens_per_second = double(tokens) / line.seconds;
-    line.mfu = flops_ * line.tokens_per_second / peak_;
+    line.tokens_per_second = double(tokens_a_step()) / line.seconds;
+    line.mfu = flops_ * line.tokens_per_second / gemm_rate_->best();
     line.memory_bytes = double(facts_.bytes);
     line.skipped = progress_.skipped;
     line.eta_seconds = line.seconds * double(line.steps - line.step);
-    info(format_step_line(line));
-    row_.emplace_back("tokens", progress_.step * tokens);
+    return line;
+}
+
+void RunLog::keep_step(const StepResult& result, const StepLine& line) {
+    row_.emplace_back("tokens", line.step * tokens_a_step());
     row_.emplace_back("loss", line.loss);
     row_.emplace_back("grad_norm", line.grad_norm);
     row_.emplace_back("lr", line.lr);
@@ -64,35 +98,48 @@ void RunLog::say_step(const StepResult& result) {
     row_.emplace_back("mfu", line.mfu);
     row_.emplace_back("memory_bytes", facts_.bytes);
     row_.emplace_back("seconds", line.seconds);
-    row_.emplace_back("skipped", progress_.skipped);
-    if (result.routing) {
-        const Balance balance = config_.model.moe.balance;
-        if (balance == Balance::global_batch || balance == Balance::micro_batch)
-            row_.emplace_back("balance", result.routing->balance);
-        row_.emplace_back("z", result.routing->z);
-        row_.emplace_back("expert_load", result.routing->load);
-        row_.emplace_back("router_entropy", result.routing->entropy);
-    }
-    seconds_since_line_ = 0;
-    steps_since_line_ = 0;
+    row_.emplace_back("skipped", line.skipped);
+    if (!result.routing) return;
+    const Balance balance = config_.model.moe.balance;
+    if (balance == Balance::global_batch || balance == Balance::micro_batch)
+        row_.emplace_back("balance", result.routing->balance);
+    row_.emplace_back("z", result.routing->z);
+    row_.emplace_back("expert_load", result.routing->load);
+    row_.emplace_back("router_entropy", result.routing->entropy);
 }
 
 void RunLog::say_skipped(const StepResult& result) {
     warn(fmt::format("step {}: loss {}, gradient norm {} is not finite: no rank applied it ({} in a row, {} in all)",
-                     progress_.step, result.loss, result.grad_norm, progress_.skipped_in_a_row, progress_.skipped));
+                     progress_.step, format_fixed(result.loss, 4), format_fixed(result.grad_norm, 3),
+                     progress_.skipped_in_a_row, progress_.skipped));
+}
+
+void RunLog::say_busy() {
+    warn(fmt::format(
+        "steps take from {} to {}: the cores of this machine are busy. Other programs use them, or threads of this run "
+        "({} of {}, {}) wait for one another and spin: give the run fewer threads (OMP_NUM_THREADS) or ranks, or "
+        "set OMP_WAIT_POLICY=passive or GOMP_SPINCOUNT=0",
+        format_seconds(step_times_.fast()), format_seconds(step_times_.slow()), counted(facts_.ranks, "rank"),
+        counted(facts_.threads, "thread"), counted(usable_cores(), "core")));
 }
 
 void RunLog::evaluation(const std::string& set, const Evaluation& e) {
-    info("eval " + set + " | " + format_evaluation(progress_.step, e.loss, e.perplexity, e.bits_per_byte, e.tokens));
+    log_.info(evaluation_columns(set, progress_.step, e));
     row_.emplace_back("eval/" + set + "/loss", e.loss);
     row_.emplace_back("eval/" + set + "/perplexity", e.perplexity);
     if (e.bits_per_byte) row_.emplace_back("eval/" + set + "/bits_per_byte", *e.bits_per_byte);
+    const auto known =
+        std::find_if(validation_.begin(), validation_.end(), [&](const auto& known) { return known.first == set; });
+    if (known == validation_.end())
+        validation_.emplace_back(set, e.loss);
+    else
+        known->second = e.loss;
 }
 
 void RunLog::sample(const std::string& text) { info(fmt::format("sample {} | {}", progress_.step, text)); }
 
 void RunLog::keep_row() {
-    if (row_.size() == 1) return;
+    if (row_.size() <= 2) return;  // step and time
     if (metrics_) metrics_->append(row_);
     if (tensorboard_) tensorboard_->append(progress_.step, row_);
 }
@@ -103,14 +150,31 @@ void RunLog::saved(int64_t bytes, double waited_seconds) {
                      format_seconds(waited_seconds)));
 }
 
+// "614K tokens | 28.1s | 22.1K tok/s | loss 4.4066 | eval held 4.7635 | runs/quickstart"; time and rate of this start.
+std::string RunLog::summary() const {
+    const int64_t steps = progress_.step - facts_.step;
+    std::string text = fmt::format("{} | {}", counted_short(double(progress_.step * tokens_a_step()), "token"),
+                                   format_seconds(steady_seconds() - started_));
+    if (steps > 0)
+        text += fmt::format(" | {} tok/s | loss {}", format_count(double(steps * tokens_a_step()) / seconds_),
+                            format_fixed(loss_, 4));
+    for (const auto& [set, loss] : validation_) text += fmt::format(" | eval {} {}", set, format_fixed(loss, 4));
+    return text + " | " + folder_.string();
+}
+
 void RunLog::finished() {
     info(fmt::format("finished: step {0} of {0} is in {1}", config_.train.steps, (folder_ / "checkpoints").string()));
 }
 
 void RunLog::stopped() {
-    info(fmt::format("stopped at step {} with a checkpoint: start again to go on", progress_.step));
+    info(fmt::format("stopped at step {} of {} with a checkpoint: start again to go on | {}", progress_.step,
+                     config_.train.steps, summary()));
 }
 
-void RunLog::done() { info(fmt::format("done: step {} | {}", progress_.step, folder_.string())); }
+void RunLog::done() {
+    const std::string resumed =
+        facts_.step > 0 ? fmt::format(", {} of them in this start", progress_.step - facts_.step) : "";
+    info(fmt::format("done: {}{} | {}", counted(progress_.step, "step"), resumed, summary()));
+}
 
 }  // namespace sluice

@@ -2,18 +2,20 @@
 // in metrics.jsonl and for TensorBoard. Rank 0 speaks for all; the others take part where all measure.
 // Errors: Failure(Exit::disk).
 #pragma once
-#include <chrono>
 #include <filesystem>
-#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "config/specs.h"
 #include "parallel/mesh.h"
 #include "train/console.h"
 #include "train/evaluate.h"
+#include "train/gemm_rate.h"
 #include "train/metrics.h"
 #include "train/resume.h"
+#include "train/steadiness.h"
 #include "train/step.h"
 #include "train/tensorboard.h"
 
@@ -21,10 +23,11 @@ namespace sluice {
 
 // What the banner tells beside the config.
 struct RunFacts {
-    int ranks = 1;
+    int ranks = 1, threads = 1;  // threads of a rank
     Place place;
     int64_t bytes = 0;               // of a rank: weights, gradients, moments, activations
     int64_t tokens = 0, shards = 0;  // of the training data
+    int64_t step = 0;                // that the run goes on after
 };
 
 class RunLog {
@@ -35,24 +38,30 @@ class RunLog {
     void info(const std::string& line) { log_.info(line); }
     void warn(const std::string& line) { log_.warn(line); }
 
-    // A start: opens what keeps numbers, says the banner. All ranks call it together: each times its products.
-    void begin(const RunFacts& facts, const Origin& origin);
-    // After every step, on all ranks. seconds: of the step alone.
-    void step(const StepResult& result, const Progress& progress, double seconds);
+    // A start: opens what keeps numbers, and keeps the config.
+    void open(const RunFacts& facts);
+    // Says the banner. All ranks call it together: each times its products.
+    void begin(const Origin& origin);
+    // After every step, on all ranks. seconds: of the step alone; beside_save: while a checkpoint was being written.
+    void step(const StepResult& result, const Progress& progress, double seconds, bool beside_save);
     void evaluation(const std::string& set, const Evaluation& evaluation);
     void sample(const std::string& text);
     // Keeps the numbers of this step, where there are any.
     void keep_row();
     void saved(int64_t bytes, double waited_seconds);
-    // The last line of a run.
+    // The last line of a run: what it came to, and where it is.
     void finished();  // there was nothing left to do
     void done();
     void stopped();
 
  private:
-    bool due(int64_t every) const;
-    void say_step(const StepResult& result);
+    int64_t tokens_a_step() const { return config_.train.batch * config_.data.sequence_length; }
+    bool logged() const;  // this step
+    StepLine line_of(const StepResult& result) const;
+    void keep_step(const StepResult& result, const StepLine& line);
     void say_skipped(const StepResult& result);
+    void say_busy();
+    std::string summary() const;
 
     const Config config_;
     const std::filesystem::path folder_;
@@ -63,9 +72,14 @@ class RunLog {
     RunFacts facts_;
     Progress progress_;
     MetricsRow row_;
-    double peak_ = 0, flops_ = 0;    // FLOP/s of all ranks' GEMMs, FLOPs a token
-    double seconds_since_line_ = 0;  // of steps alone
+    std::optional<GemmRate> gemm_rate_;  // of all ranks
+    double flops_ = 0;                   // a token
+    StepTimes step_times_;
+    double started_ = 0, seconds_ = 0;  // steady time; of this start's steps alone
+    double seconds_since_line_ = 0;     // of steps alone
     int64_t steps_since_line_ = 0;
+    double loss_ = 0;                                         // of the latest step
+    std::vector<std::pair<std::string, double>> validation_;  // the latest losses, in this start
 };
 
 }  // namespace sluice

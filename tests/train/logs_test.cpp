@@ -30,7 +30,7 @@ TEST(Metrics, NumbersReadBackToTheSameBits) {
 TEST(Metrics, HalfALineLeftByACrashIsCutOff) {
     const Folder folder;
     std::ofstream(folder / "m") << "{\"step\": 1}\n{\"step\": 2, \"lo";
-    { Metrics(folder / "m").append({{"step", int64_t{2}}}); }
+    { Metrics(folder / "m", 1).append({{"step", int64_t{2}}}); }
     std::ostringstream text;
     text << std::ifstream(folder / "m").rdbuf();
     EXPECT_EQ(text.str(), "{\"step\": 1}\n{\"step\": 2}\n");
