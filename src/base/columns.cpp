@@ -1,7 +1,6 @@
 #include "base/columns.h"
 
 #include <algorithm>
-#include <cstdint>
 
 namespace sluice {
 namespace {
@@ -11,8 +10,10 @@ const std::string kBetween = " | ";
 // Bytes of the UTF-8 character that begins here; 1 where none does.
 size_t character(const std::string& text, size_t at) {
     const auto lead = static_cast<unsigned char>(text[at]);
-    const size_t bytes = lead < 0xc0 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-    return std::min(bytes, text.size() - at);
+    const size_t bytes = lead < 0xc0 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf8 ? 4 : 1;
+    for (size_t i = 1; i < bytes; i++)
+        if (at + i >= text.size() || (static_cast<unsigned char>(text[at + i]) & 0xc0) != 0x80) return 1;
+    return bytes;
 }
 // From U+0800 on.
 int width_of_character(size_t bytes) { return bytes < 3 ? 1 : 2; }

@@ -84,7 +84,9 @@ Columns progress_columns(const std::string& task, const std::string& unit, doubl
     const double rate = done / seconds;
     Columns columns{{task, 4}};
     if (total > 0) columns[0].text += fmt::format(" {}%", int(100 * std::min(1.0, done / total)));
-    columns.push_back({fmt::format("{} {}/s", rate < 10 ? fmt::format("{:.2f}", rate) : format_count(rate), unit), 2});
+    if (!unit.empty())
+        columns.push_back(
+            {fmt::format("{} {}/s", rate < 10 ? fmt::format("{:.2f}", rate) : format_count(rate), unit), 2});
     if (!more.empty()) columns.push_back({more, 1});
     if (total > 0 && rate > 0) columns.push_back({format_seconds(std::max(0.0, total - done) / rate) + " left", 3});
     return columns;

@@ -31,7 +31,7 @@ void print_warning(const std::string& lines);
 void keep_errors_in(const std::filesystem::path& log, const std::string& who = "");
 
 // "tokenize 42% | 12.3M bytes/s | 31.2M tokens | 1m20s left": on a terminal one line that changes, elsewhere a line
-// after five seconds and then every ten. Cheap enough to call in a loop.
+// after five seconds and then every ten. Cheap enough to call in a loop. Without a unit the rate is left to `more`.
 class ProgressLine {
  public:
     ProgressLine(std::string task, std::string unit, double total, std::FILE* to = stdout);

@@ -66,7 +66,7 @@ class Run {
     CheckpointInfo info() const;
     void save();
     void finish_save();
-    void after_step(const StepResult& result, double seconds, bool beside_save);
+    void after_step(const StepFacts& step);
     void refuse_divergence();
     void evaluate_sets();
     void sample();
@@ -159,7 +159,7 @@ void Run<B>::finish_save() {
     if (!writer_->pending()) return;
     const double start = steady_seconds();
     const int64_t bytes = writer_->finish(comm_);
-    log_->saved(bytes, steady_seconds() - start);
+    log_->saved(saved_step_, bytes, steady_seconds() - start);
 }
 
 // ---------------------------------------------------------------- the loop
@@ -173,6 +173,7 @@ RunFacts Run<B>::facts() const {
     facts.tokens = data_->tokens();
     facts.shards = int64_t(data_->shards());
     facts.step = step();
+    facts.seen = trainer_->tokens();
     return facts;
 }
 
@@ -188,7 +189,7 @@ Exit Run<B>::loop() {
         const double start = steady_seconds();
         const bool saving = writer_->pending();
         const StepResult result = trainer_->step(samples, {stop_requested(), writer_->pending() && writer_->done()});
-        after_step(result, steady_seconds() - start, saving);
+        after_step({result, trainer_->progress(), trainer_->tokens(), steady_seconds() - start, saving});
         if (result.saved_votes == comm_.size()) finish_save();
         if (config_.checkpoint.every > 0 && step() % config_.checkpoint.every == 0 && !last()) save();
         if (result.stop_votes > 0 && !last()) {
@@ -205,9 +206,9 @@ Exit Run<B>::loop() {
 }
 
 template <class B>
-void Run<B>::after_step(const StepResult& result, double seconds, bool beside_save) {
-    log_->step(result, trainer_->progress(), seconds, beside_save);
-    if (!result.applied) refuse_divergence();
+void Run<B>::after_step(const StepFacts& step) {
+    log_->step(step);
+    if (!step.result.applied) refuse_divergence();
     if (due(config_.eval.every)) evaluate_sets();
     log_->keep_row();
     if (config_.sample.every > 0 && due(config_.sample.every)) sample();

@@ -24,7 +24,8 @@ RunLog::RunLog(const Config& config, const std::filesystem::path& folder, bool s
 
 void RunLog::open(const RunFacts& facts) {
     facts_ = facts;
-    progress_.step = facts.step;
+    step_.progress.step = facts.step;
+    step_.tokens = facts.seen;
     started_ = steady_seconds();
     if (!speaks_) return;
     keep_config(folder_, dump_yaml(config_));
@@ -47,71 +48,70 @@ void RunLog::begin(const Origin& origin) {
 // ---------------------------------------------------------------- steps
 // What is logged hangs on the step alone, so that a run that was stopped and went on logs as one that was not.
 bool RunLog::logged() const {
-    const int64_t step = progress_.step;
+    const int64_t step = step_.progress.step;
     return step == 1 || step % config_.log.every == 0 || step >= config_.train.steps;
 }
 
-void RunLog::step(const StepResult& result, const Progress& progress, double seconds, bool beside_save) {
-    progress_ = progress;
-    loss_ = result.loss;
-    seconds_ += seconds;
-    seconds_since_line_ += seconds;
+void RunLog::step(const StepFacts& step) {
+    step_ = step;
+    seconds_ += step.seconds;
+    seconds_since_line_ += step.seconds;
     steps_since_line_++;
-    row_ = {{"step", progress.step}, {"time", wall_time()}};
-    StepLine line = line_of(result);
-    if (logged() || !result.applied) {
-        gemm_rate_->at_line(flops_ * line.tokens_per_second);
-        line.mfu = flops_ * line.tokens_per_second / gemm_rate_->best();
-        log_.info(step_columns(line), kStepLineColumns);
-        keep_step(result, line);
+    row_ = {{"step", step.progress.step}, {"time", wall_time()}};
+    if (logged() || !step.result.applied) {
+        gemm_rate_->at_line(flops_ * line().tokens_per_second);
+        log_.info(step_columns(line()), kStepLineColumns);
+        keep_step(line());
         seconds_since_line_ = 0;
         steps_since_line_ = 0;
     } else {
-        log_.in_place(step_columns(line));
+        log_.in_place(step_columns(line()));
     }
-    if (!result.applied) say_skipped(result);
-    if (!beside_save && step_times_.add(seconds)) say_busy();
+    if (!step.result.applied) say_skipped();
+    if (!step.beside_save && step_times_.add(step.seconds)) say_busy();
 }
 
-StepLine RunLog::line_of(const StepResult& result) const {
+StepLine RunLog::line() const {
     StepLine line;
-    line.step = progress_.step;
+    line.step = step_.progress.step;
     line.steps = config_.train.steps;
-    line.loss = result.loss;
-    line.grad_norm = result.grad_norm;
-    line.lr = result.lr;
+    line.loss = step_.result.loss;
+    line.grad_norm = step_.result.grad_norm;
+    line.lr = step_.result.lr;
     line.seconds = seconds_since_line_ / double(steps_since_line_);
     line.tokens_per_second = double(tokens_a_step()) / line.seconds;
     line.mfu = flops_ * line.tokens_per_second / gemm_rate_->best();
     line.memory_bytes = double(facts_.bytes);
-    line.skipped = progress_.skipped;
+    line.skipped = step_.progress.skipped;
     line.eta_seconds = line.seconds * double(line.steps - line.step);
     return line;
 }
 
-void RunLog::keep_step(const StepResult& result, const StepLine& line) {
-    row_.emplace_back("tokens", line.step * tokens_a_step());
+void RunLog::keep_step(const StepLine& line) {
+    row_.emplace_back("tokens", step_.tokens);
     row_.emplace_back("loss", line.loss);
     row_.emplace_back("grad_norm", line.grad_norm);
     row_.emplace_back("lr", line.lr);
     row_.emplace_back("tokens_per_second", line.tokens_per_second);
     row_.emplace_back("mfu", line.mfu);
+    row_.emplace_back("gemm_flops_per_second", gemm_rate_->best());
     row_.emplace_back("memory_bytes", facts_.bytes);
     row_.emplace_back("seconds", line.seconds);
     row_.emplace_back("skipped", line.skipped);
-    if (!result.routing) return;
+    if (!step_.result.routing) return;
+    const RoutingResult& routing = *step_.result.routing;
     const Balance balance = config_.model.moe.balance;
     if (balance == Balance::global_batch || balance == Balance::micro_batch)
-        row_.emplace_back("balance", result.routing->balance);
-    row_.emplace_back("z", result.routing->z);
-    row_.emplace_back("expert_load", result.routing->load);
-    row_.emplace_back("router_entropy", result.routing->entropy);
+        row_.emplace_back("balance", routing.balance);
+    row_.emplace_back("z", routing.z);
+    row_.emplace_back("expert_load", routing.load);
+    row_.emplace_back("router_entropy", routing.entropy);
 }
 
-void RunLog::say_skipped(const StepResult& result) {
+void RunLog::say_skipped() {
     warn(fmt::format("step {}: loss {}, gradient norm {} is not finite: no rank applied it ({} in a row, {} in all)",
-                     progress_.step, format_fixed(result.loss, 4), format_fixed(result.grad_norm, 3),
-                     progress_.skipped_in_a_row, progress_.skipped));
+                     step_.progress.step, format_fixed(step_.result.loss, 4), format_fixed(step_.result.grad_norm, 3),
+                     step_.progress.skipped_in_a_row, step_.progress.skipped));
 }
 
 void RunLog::say_busy() {
@@ -124,7 +124,7 @@ void RunLog::say_busy() {
 }
 
 void RunLog::evaluation(const std::string& set, const Evaluation& e) {
-    log_.info(evaluation_columns(set, progress_.step, e));
+    log_.info(evaluation_columns(set, step_.progress.step, e));
     row_.emplace_back("eval/" + set + "/loss", e.loss);
     row_.emplace_back("eval/" + set + "/perplexity", e.perplexity);
     if (e.bits_per_byte) row_.emplace_back("eval/" + set + "/bits_per_byte", *e.bits_per_byte);
@@ -136,28 +136,27 @@ void RunLog::evaluation(const std::string& set, const Evaluation& e) {
         known->second = e.loss;
 }
 
-void RunLog::sample(const std::string& text) { info(fmt::format("sample {} | {}", progress_.step, text)); }
+void RunLog::sample(const std::string& text) { info(fmt::format("sample {} | {}", step_.progress.step, text)); }
 
 void RunLog::keep_row() {
     if (row_.size() <= 2) return;  // step and time
     if (metrics_) metrics_->append(row_);
-    if (tensorboard_) tensorboard_->append(progress_.step, row_);
+    if (tensorboard_) tensorboard_->append(step_.progress.step, row_);
 }
 
 // ---------------------------------------------------------------- checkpoints, the end
-void RunLog::saved(int64_t bytes, double waited_seconds) {
-    info(fmt::format("checkpoint {} | {} | waited {}", (folder_ / "checkpoints").string(), format_bytes(double(bytes)),
-                     format_seconds(waited_seconds)));
+void RunLog::saved(int64_t step, int64_t bytes, double waited_seconds) {
+    info(fmt::format("checkpoint {} | {} | waited {}", (folder_ / "checkpoints" / step_name(step)).string(),
+                     format_bytes(double(bytes)), format_seconds(waited_seconds)));
 }
 
 // "614K tokens | 28.1s | 22.1K tok/s | loss 4.4066 | eval held 4.7635 | runs/quickstart"; time and rate of this start.
 std::string RunLog::summary() const {
-    const int64_t steps = progress_.step - facts_.step;
-    std::string text = fmt::format("{} | {}", counted_short(double(progress_.step * tokens_a_step()), "token"),
+    std::string text = fmt::format("{} | {}", counted_short(double(step_.tokens), "token"),
                                    format_seconds(steady_seconds() - started_));
-    if (steps > 0)
-        text += fmt::format(" | {} tok/s | loss {}", format_count(double(steps * tokens_a_step()) / seconds_),
-                            format_fixed(loss_, 4));
+    if (step_.tokens > facts_.seen)
+        text += fmt::format(" | {} tok/s | loss {}", format_count(double(step_.tokens - facts_.seen) / seconds_),
+                            format_fixed(step_.result.loss, 4));
     for (const auto& [set, loss] : validation_) text += fmt::format(" | eval {} {}", set, format_fixed(loss, 4));
     return text + " | " + folder_.string();
 }
@@ -167,14 +166,14 @@ void RunLog::finished() {
 }
 
 void RunLog::stopped() {
-    info(fmt::format("stopped at step {} of {} with a checkpoint: start again to go on | {}", progress_.step,
+    info(fmt::format("stopped at step {} of {} with a checkpoint: start again to go on | {}", step_.progress.step,
                      config_.train.steps, summary()));
 }
 
 void RunLog::done() {
     const std::string resumed =
-        facts_.step > 0 ? fmt::format(", {} of them in this start", progress_.step - facts_.step) : "";
-    info(fmt::format("done: {}{} | {}", counted(progress_.step, "step"), resumed, summary()));
+        facts_.step > 0 ? fmt::format(", {} of them in this start", step_.progress.step - facts_.step) : "";
+    info(fmt::format("done: {}{} | {}", counted(step_.progress.step, "step"), resumed, summary()));
 }
 
 }  // namespace sluice

@@ -27,7 +27,16 @@ struct RunFacts {
     Place place;
     int64_t bytes = 0;               // of a rank: weights, gradients, moments, activations
     int64_t tokens = 0, shards = 0;  // of the training data
-    int64_t step = 0;                // that the run goes on after
+    int64_t step = 0, seen = 0;      // that the run goes on after; tokens that were trained on until then
+};
+
+// A step that was taken.
+struct StepFacts {
+    StepResult result;
+    Progress progress;
+    int64_t tokens;    // trained on so far
+    double seconds;    // of this step alone
+    bool beside_save;  // a checkpoint was being written meanwhile
 };
 
 class RunLog {
@@ -42,13 +51,13 @@ class RunLog {
     void open(const RunFacts& facts);
     // Says the banner. All ranks call it together: each times its products.
     void begin(const Origin& origin);
-    // After every step, on all ranks. seconds: of the step alone; beside_save: while a checkpoint was being written.
-    void step(const StepResult& result, const Progress& progress, double seconds, bool beside_save);
+    // After every step, on all ranks.
+    void step(const StepFacts& step);
     void evaluation(const std::string& set, const Evaluation& evaluation);
     void sample(const std::string& text);
     // Keeps the numbers of this step, where there are any.
     void keep_row();
-    void saved(int64_t bytes, double waited_seconds);
+    void saved(int64_t step, int64_t bytes, double waited_seconds);
     // The last line of a run: what it came to, and where it is.
     void finished();  // there was nothing left to do
     void done();
@@ -57,9 +66,9 @@ class RunLog {
  private:
     int64_t tokens_a_step() const { return config_.train.batch * config_.data.sequence_length; }
     bool logged() const;  // this step
-    StepLine line_of(const StepResult& result) const;
-    void keep_step(const StepResult& result, const StepLine& line);
-    void say_skipped(const StepResult& result);
+    StepLine line() const;
+    void keep_step(const StepLine& line);
+    void say_skipped();
     void say_busy();
     std::string summary() const;
 
@@ -70,7 +79,7 @@ class RunLog {
     std::optional<Metrics> metrics_;
     std::optional<TensorBoard> tensorboard_;
     RunFacts facts_;
-    Progress progress_;
+    StepFacts step_{};  // the latest
     MetricsRow row_;
     std::optional<GemmRate> gemm_rate_;  // of all ranks
     double flops_ = 0;                   // a token
@@ -78,7 +87,6 @@ class RunLog {
     double started_ = 0, seconds_ = 0;  // steady time; of this start's steps alone
     double seconds_since_line_ = 0;     // of steps alone
     int64_t steps_since_line_ = 0;
-    double loss_ = 0;                                         // of the latest step
     std::vector<std::pair<std::string, double>> validation_;  // the latest losses, in this start
 };
 
