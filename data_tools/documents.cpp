@@ -16,12 +16,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::vector<std::string> files_in(const std::string& folder) try {
+std::vector<std::string> files_in(const std::string& folder, int64_t& empty) try {
     std::vector<std::string> found;
     for (auto at = fs::recursive_directory_iterator(folder); at != fs::end(at); ++at) {
         const fs::path& path = at->path();
         if (path.filename().string().starts_with(".")) {
             at.disable_recursion_pending();
+        } else if (at->is_regular_file() && at->file_size() == 0) {
+            empty++;
         } else if (at->is_regular_file()) {
             found.push_back(path.string());
         } else if (at->is_symlink() || !at->is_directory()) {
@@ -34,8 +36,9 @@ std::vector<std::string> files_in(const std::string& folder) try {
 
 }  // namespace
 
-std::vector<std::string> text_files(const std::vector<std::string>& inputs) {
+std::vector<std::string> text_files(const std::vector<std::string>& inputs, int64_t* empty) {
     std::vector<std::string> files;
+    int64_t passed = 0;
     for (const auto& input : inputs) {
         std::error_code error;
         const fs::file_status status = fs::status(input, error);
@@ -46,10 +49,11 @@ std::vector<std::string> text_files(const std::vector<std::string>& inputs) {
             files.push_back(input);
             continue;
         }
-        const auto found = files_in(input);
-        if (found.empty()) fail(Exit::data, input + ": no files there");
+        const auto found = files_in(input, passed);
+        if (found.empty()) fail(Exit::data, input + ": no files there that hold anything");
         files.insert(files.end(), found.begin(), found.end());
     }
+    if (empty) *empty = passed;
     return files;
 }
 

@@ -15,8 +15,9 @@
 
 namespace sluice {
 
-// Files and pipes as they are, of folders their files in sorted order (hidden files and folders not).
-std::vector<std::string> text_files(const std::vector<std::string>& inputs);
+// Files and pipes as they are, of folders their files in sorted order: hidden files and folders not, and no empty
+// files, which are counted.
+std::vector<std::string> text_files(const std::vector<std::string>& inputs, int64_t* empty = nullptr);
 // Looks into every file before hours are spent on the first ones. Damaged and empty ones are refused too, unless they
 // are skipped. Streams are not looked into: they can be read only once.
 void refuse_no_text(const std::vector<std::string>& files, Format format, bool skip_damaged);

@@ -1,4 +1,6 @@
 // sluice-data: text in, token shards out.
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <functional>
 
@@ -6,6 +8,7 @@
 #include "base/nearest.h"
 #include "base/standard_streams.h"
 #include "base/terminal.h"
+#include "base/version.h"
 #include "data_tools/commands.h"
 
 namespace sluice {
@@ -67,7 +70,7 @@ CLI::App* add_tokenize(CLI::App& app, TokenizeArgs& args) {
 int run(int argc, char** argv) {
     CLI::App app("Prepares text for Sluice: text in, token shards out.", "sluice-data");
     app.require_subcommand(1);
-    app.set_version_flag("--version", "sluice-data " SLUICE_VERSION);
+    app.set_version_flag("--version", fmt::format("sluice-data {} (commit {})", version(), commit()));
     app.footer("sluice-data COMMAND --help tells a command's options, with an example.");
     TokenizeArgs tokenize;
     TrainTokenizerArgs train;

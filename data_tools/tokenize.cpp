@@ -96,10 +96,12 @@ void print_set(const std::string& name, const ShardOutput& set, int64_t vocab) {
 // Takes what the workers made to its sets, in order.
 class Writer {
  public:
-    Writer(const TokenizeArgs& args, const ShardSet& facts)
+    // empty: documents without text that were passed over already.
+    Writer(const TokenizeArgs& args, const ShardSet& facts, int64_t empty)
         : args_(args),
           split_(args.validation > 0),
-          output_(args.out, name("_train"), facts, args.shard_tokens, args.replace) {
+          output_(args.out, name("_train"), facts, args.shard_tokens, args.replace),
+          empty_(empty) {
         if (split_) held_out_.emplace(args.out, name("_val"), facts, args.shard_tokens, args.replace);
     }
     void add(const Encoded& encoded) {
@@ -139,7 +141,7 @@ class Writer {
     std::optional<ShardOutput> held_out_;
     ShardOutput* last_ = &output_;  // of the last document, which may go on
     bool leaving_out_ = false;      // that document
-    int64_t empty_ = 0;
+    int64_t empty_;
     LeftOut left_out_;
 };
 
@@ -173,7 +175,8 @@ int tokenize_command(const TokenizeArgs& args) {
     using Clock = std::chrono::steady_clock;
     const auto start = Clock::now();
     const auto seconds = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
-    const auto files = text_files(args.inputs);
+    int64_t empty = 0;
+    const auto files = text_files(args.inputs, &empty);
     refuse_no_text(files, args.format, args.on_error == OnError::skip);
     const auto tokenizer = open_tokenizer(args.tokenizer, args.delimiter);
     ShardSet facts;
@@ -182,7 +185,7 @@ int tokenize_command(const TokenizeArgs& args) {
     facts.vocab = tokenizer->vocab();
     facts.delimiter = tokenizer->delimiter();
 
-    Writer writer(args, facts);
+    Writer writer(args, facts, empty);
     if (args.tokenizer != "bytes") keep_tokenizer(args, facts.fingerprint);
 
     DocumentReader reader(files, args.format, DocumentReader::kLongestLine, tokenizer.get());

@@ -65,12 +65,11 @@ void use_gemm_choices(const std::vector<GemmChoice>& choices);
 // Refuses (Exit::config) what oneDNN would not multiply: bf16 where DNNL_MAX_CPU_ISA or the processor stop it.
 void require_bf16_products();
 
-// Seconds of one such product, the least of several.
-double measure_gemm(const GemmShape& shape);
+// Seconds of one such product: the least of so many, without the first unless it is the only one.
+double measure_gemm(const GemmShape& shape, int times = 4);
 // Bytes a second, read and written, of copying arrays larger than caches; the best of several.
 double measure_copy_rate();
-// How fast this rank multiplies, FLOP/s at 1024 x 1024 x 1024, the best of three: the denominator of
-// MFU on a CPU.
-double measure_gemm_rate(bool bf16 = false);
+// How fast this rank multiplies, FLOP/s at 1024 x 1024 x 1024, timed as above: what MFU is counted against on a CPU.
+double measure_gemm_rate(bool bf16 = false, int times = 4);
 
 }  // namespace sluice

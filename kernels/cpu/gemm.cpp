@@ -149,36 +149,36 @@ void ragged_gemm<Cpu<float>>(float* c, const float* a, const float* b, const Gem
 }
 
 // ---------------------------------------------------------------- rates
-double least_seconds(const std::function<void()>& run) {
+double least_seconds(const std::function<void()>& run, int times) {
     double least = 1e30;
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < times; i++) {
         const auto start = std::chrono::steady_clock::now();
         run();
         const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-        if (i > 0) least = std::min(least, took.count());
+        if (i > 0 || times == 1) least = std::min(least, took.count());
     }
     return least;
 }
 
-double measure_gemm(const GemmShape& g) {
-    if (g.bf16) return measure_gemm_bf16(g);
+double measure_gemm(const GemmShape& g, int times) {
+    if (g.bf16) return measure_gemm_bf16(g, times);
     const std::vector<float> a(size_t(g.m * g.k), 0.5f), b(size_t(g.k * g.n), 0.25f);
     std::vector<float> c(size_t(g.m * g.n));
     const auto multiply = g.ragged ? ragged_gemm<Cpu<float>> : gemm<Cpu<float>>;
-    return least_seconds([&] { multiply(c.data(), a.data(), b.data(), g); });
+    return least_seconds([&] { multiply(c.data(), a.data(), b.data(), g); }, times);
 }
 
 double measure_copy_rate() {
     constexpr int64_t kCount = int64_t{1} << 26;
     const std::vector<float> from(size_t(kCount), 1.0f);
     std::vector<float> to(size_t(kCount), 0.0f);
-    const double seconds = least_seconds([&] { copy<Cpu<float>>({}, to.data(), from.data(), kCount); });
+    const double seconds = least_seconds([&] { copy<Cpu<float>>({}, to.data(), from.data(), kCount); }, 4);
     return 2.0 * sizeof(float) * double(kCount) / seconds;
 }
 
-double measure_gemm_rate(bool bf16) {
+double measure_gemm_rate(bool bf16, int times) {
     const GemmShape shape{1024, 1024, 1024, false, true, false, bf16};
-    return shape.flops() / measure_gemm(shape);
+    return shape.flops() / measure_gemm(shape, times);
 }
 
 }  // namespace sluice

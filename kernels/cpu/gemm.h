@@ -26,9 +26,9 @@ void ragged_gemm<Cpu<float>>(float* c, const float* a, const float* b, const Gem
 template <>
 void ragged_gemm<CpuBf16>(float* c, const float* a, const float* b, const GemmShape& shape);
 
-double measure_gemm_bf16(const GemmShape& shape);  // operands rounded before
-// Of several runs, after one that prepares.
-double least_seconds(const std::function<void()>& run);
+double measure_gemm_bf16(const GemmShape& shape, int times);  // operands rounded before
+// Of so many runs, the first of which prepares unless it is the only one.
+double least_seconds(const std::function<void()>& run, int times);
 
 // BLIS, on `threads` cores.
 void blis_gemm(float* c, const float* a, const float* b, const GemmShape& shape, int threads);

@@ -74,10 +74,10 @@ void require_bf16_products() {
         fail(Exit::config, "train.precision: oneDNN may not use AVX512-BF16 here (DNNL_MAX_CPU_ISA?): use fp32");
 }
 
-double measure_gemm_bf16(const GemmShape& g) {
+double measure_gemm_bf16(const GemmShape& g, int times) {
     const std::vector<bf16> a(size_t(g.m * g.k), to_bf16(0.5f)), b(size_t(g.k * g.n), to_bf16(0.25f));
     std::vector<float> c(size_t(g.m * g.n));
-    return least_seconds([&] { matmul_of(g).run(c.data(), a.data(), b.data()); });
+    return least_seconds([&] { matmul_of(g).run(c.data(), a.data(), b.data()); }, times);
 }
 
 }  // namespace sluice

@@ -6,6 +6,7 @@
 #include "apps/commands.h"
 #include "apps/load_model.h"
 #include "base/check.h"
+#include "base/format.h"
 #include "train/collective.h"
 #include "train/evaluate.h"
 
@@ -43,9 +44,9 @@ int eval_command(Comm& comm, const CheckpointArgs& args, bool json) {
         if (e.bits_per_byte) set["bits_per_byte"] = *e.bits_per_byte;
         result["sets"][config.data.validation[i].name] = set;
         if (comm.rank() == 0 && !json)
-            fmt::print("{:<16} loss {:.4f} | perplexity {:.3f} | bits per byte {} | {} tokens\n",
-                       config.data.validation[i].name, e.loss, e.perplexity,
-                       e.bits_per_byte ? fmt::format("{:.4f}", *e.bits_per_byte) : "unknown", e.tokens);
+            fmt::print("{:<16} loss {} | perplexity {} | bits per byte {} | {}\n", config.data.validation[i].name,
+                       format_fixed(e.loss, 4), format_fixed(e.perplexity, 3),
+                       e.bits_per_byte ? format_fixed(*e.bits_per_byte, 4) : "unknown", counted(e.tokens, "token"));
     }
     if (comm.rank() == 0 && json) fmt::print("{}\n", result.dump());
     return 0;

@@ -1,4 +1,5 @@
 // sluice: the command line. Parses, runs one command, turns a Failure into one line and an exit code.
+#include <fmt/format.h>
 #include <omp.h>
 
 #include <CLI/CLI.hpp>
@@ -12,10 +13,12 @@
 #include "apps/commands.h"
 #include "apps/config.h"
 #include "base/check.h"
+#include "base/machine.h"
 #include "base/nearest.h"
 #include "base/signals.h"
 #include "base/standard_streams.h"
 #include "base/terminal.h"
+#include "base/version.h"
 #include "config/load.h"
 
 namespace sluice {
@@ -23,7 +26,7 @@ namespace {
 
 // The cores of this machine are shared by its ranks, unless OMP_NUM_THREADS says otherwise.
 void divide_cores() {
-    const int cores = int(std::thread::hardware_concurrency()), ranks = local_ranks();
+    const int cores = usable_cores(), ranks = local_ranks();
     if (ranks > 1) omp_set_num_threads(std::min(omp_get_max_threads(), std::max(1, cores / ranks)));
 }
 
@@ -141,7 +144,7 @@ bool bench_asked(int argc, char** argv) { return argc > 2 && std::string(argv[1]
 int run(int argc, char** argv) {
     CLI::App app("Sluice pretrains language models with gated attention.", "sluice");
     app.require_subcommand(1);
-    app.set_version_flag("--version", "sluice " SLUICE_VERSION " (CPU)");
+    app.set_version_flag("--version", fmt::format("sluice {} (CPU, commit {})", version(), commit()));
     app.footer("sluice COMMAND --help tells a command's options, with an example; docs/ has the pages.");
     ConfigArgs config;
     CheckpointArgs checkpoint;

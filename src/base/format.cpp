@@ -1,43 +1,51 @@
 #include "base/format.h"
 
+#include <fmt/format.h>
+
 #include <cmath>
-#include <cstdio>
+#include <cstdlib>
 
 namespace sluice {
 namespace {
 
-std::string print(const char* format, double x) {
-    char text[48];
-    std::snprintf(text, sizeof text, format, x);
-    return text;
-}
+// With three digits, of 1 or more: 1.74, 61.3, 950. Rounding may not lengthen it: 9.996 is 10.0.
+std::string three_digits(double x) { return format_fixed(x, std::fabs(x) < 9.995 ? 2 : std::fabs(x) < 99.95 ? 1 : 0); }
 
 std::string scaled(double n, double base) {
-    if (!std::isfinite(n)) return print("%.0f", n);
+    if (!std::isfinite(n) || std::fabs(n) < base - 0.5) return format_fixed(n, 0);
     const char* unit = "KMGTPE";
-    if (std::fabs(n) < base) return print("%.0f", n);
     double x = n / base;
     for (; std::fabs(x) >= base - 0.5 && unit[1]; x /= base) unit++;
-    return print(std::fabs(x) < 10 ? "%.2f" : std::fabs(x) < 100 ? "%.1f" : "%.0f", x) + *unit;
+    return three_digits(x) + *unit;
 }
 
 }  // namespace
 
+std::string format_fixed(double x, int decimals) {
+    if (std::isnan(x)) return "nan";  // whatever its sign
+    return fmt::format("{:.{}f}", x, decimals);
+}
+
 std::string format_count(double n) { return scaled(n, 1000); }
 
-std::string format_bytes(double bytes) { return std::fabs(bytes) < 1024 ? print("%.0fB", bytes) : scaled(bytes, 1024); }
+std::string format_bytes(double bytes) {
+    return std::isfinite(bytes) && std::fabs(bytes) < 1023.5 ? format_fixed(bytes, 0) + "B" : scaled(bytes, 1024);
+}
 
 std::string format_seconds(double s) {
-    if (!std::isfinite(s)) return "?";
-    if (s < 0.9995) return print("%.0fms", s * 1000);
-    if (s < 60) return print(s < 10 ? "%.2fs" : "%.1fs", s);
-    const long whole = std::lround(s);
-    char text[48];
-    if (whole < 3600)
-        std::snprintf(text, sizeof text, "%ldm%02lds", whole / 60, whole % 60);
-    else
-        std::snprintf(text, sizeof text, "%ldh%02ldm", whole / 3600, whole / 60 % 60);
-    return text;
+    if (!std::isfinite(s) || s > 1e15) return "?";
+    if (s < 0.9995) return format_fixed(s * 1000, 0) + "ms";
+    if (s < 59.95) return format_fixed(s, s < 9.995 ? 2 : 1) + "s";
+    const int64_t whole = std::llround(s), hours = whole / 3600;
+    if (whole < 3600) return fmt::format("{}m{:02}s", whole / 60, whole % 60);
+    if (hours < 100) return fmt::format("{}h{:02}m", hours, whole / 60 % 60);
+    return fmt::format("{}d{:02}h", hours / 24, hours % 24);
+}
+
+std::string counted(int64_t n, const std::string& noun) { return fmt::format("{} {}{}", n, noun, n == 1 ? "" : "s"); }
+
+std::string counted_short(double n, const std::string& noun) {
+    return fmt::format("{} {}{}", format_count(n), noun, format_count(n) == "1" ? "" : "s");
 }
 
 }  // namespace sluice

@@ -1,11 +1,17 @@
-// Numbers for people.
+// Numbers for people. What is not finite is written nan, inf or -inf.
 #pragma once
+#include <cstdint>
 #include <string>
 
 namespace sluice {
 
-std::string format_count(double n);          // 950, 1.74M, 12.3G
-std::string format_bytes(double bytes);      // 512B, 61.3G (powers of 1024)
-std::string format_seconds(double seconds);  // 301ms, 1.20s, 34m10s, 1h34m
+std::string format_count(double n);                // 950, 1.74M, 12.3G
+std::string format_bytes(double bytes);            // 512B, 61.3G (powers of 1024)
+std::string format_seconds(double seconds);        // 301ms, 1.20s, 34m10s, 1h34m, 12d04h; ? where it is not finite
+std::string format_fixed(double x, int decimals);  // 5.8123
+
+// "1 rank", "4 ranks"; "1 token", "961K tokens". The noun's plural ends in s.
+std::string counted(int64_t n, const std::string& noun);
+std::string counted_short(double n, const std::string& noun);
 
 }  // namespace sluice

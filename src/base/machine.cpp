@@ -1,7 +1,11 @@
 #include "base/machine.h"
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <thread>
 
 namespace sluice {
 
@@ -13,6 +17,22 @@ std::string processor() {
             if (line.rfind(what, 0) == 0) lines += line + "\n";
     return lines;
 }
+
+std::string processor_name() {
+    std::ifstream cpus("/proc/cpuinfo");
+    for (std::string line; std::getline(cpus, line);)
+        if (const size_t colon = line.find(": "); line.rfind("model name", 0) == 0 && colon != std::string::npos)
+            return line.substr(colon + 2);
+    return "unknown processor";
+}
+
+std::string host_name() {
+    char name[256] = "";
+    gethostname(name, sizeof name - 1);
+    return *name ? name : "localhost";
+}
+
+int usable_cores() { return std::max(1, int(std::thread::hardware_concurrency())); }
 
 bool multiplies_bf16(const std::string& processor) { return processor.find(" avx512_bf16") != std::string::npos; }
 

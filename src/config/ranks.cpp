@@ -1,5 +1,6 @@
 // What the ranks share: the model's parts, and the batch = data-parallel ranks x micro_batch x micro-batches a step.
 #include "base/check.h"
+#include "base/format.h"
 #include "config/refuse.h"
 
 namespace sluice {
@@ -16,11 +17,12 @@ std::string nearest_multiples(int64_t batch, int64_t unit) {
 std::vector<Conflict> mesh_conflicts(const Config& config, int64_t ranks) {
     const int64_t tensor = config.parallel.tensor, expert = config.parallel.expert;
     if (ranks % tensor != 0)
-        return {{"parallel.tensor", text(ranks) + " ranks are not divisible by " + text(tensor) + ": start " +
+        return {{"parallel.tensor", counted(ranks, "rank") + " cannot be divided by " + text(tensor) + ": start " +
                                         nearest_multiples(ranks, tensor) + " ranks"}};
     if (ranks / tensor % expert != 0)
-        return {{"parallel.expert", text(ranks / tensor) + " data-parallel ranks are not divisible by " + text(expert) +
-                                        ": start " + nearest_multiples(ranks, tensor * expert) + " ranks"}};
+        return {{"parallel.expert", counted(ranks / tensor, "data-parallel rank") + " cannot be divided by " +
+                                        text(expert) + ": start " + nearest_multiples(ranks, tensor * expert) +
+                                        " ranks"}};
     return {};
 }
 
@@ -60,14 +62,15 @@ std::vector<Conflict> rank_conflicts(const Config& config, int ranks) {
     if (auto mesh = mesh_conflicts(config, ranks); !mesh.empty()) return mesh;
     const int64_t data_ranks = ranks / config.parallel.tensor, batch = config.train.batch;
     if (batch % data_ranks != 0)
-        return {{"train.batch", text(batch) + " sequences cannot be shared by " + text(data_ranks) +
-                                    " data-parallel ranks: use " + nearest_multiples(batch, data_ranks)}};
+        return {{"train.batch", counted(batch, "sequence") + " cannot be shared by " +
+                                    counted(data_ranks, "data-parallel rank") + ": use " +
+                                    nearest_multiples(batch, data_ranks)}};
     const int64_t share = batch / data_ranks, micro = config.train.micro_batch;
     if (micro == 0 || share % micro == 0) return {};
     int64_t divisor = micro < share ? micro : share;
     while (share % divisor != 0) divisor--;
     return {{"train.batch", text(batch) + " is not a multiple of micro_batch " + text(micro) + " x " +
-                                text(data_ranks) + " data-parallel ranks: use train.batch " +
+                                counted(data_ranks, "data-parallel rank") + ": use train.batch " +
                                 nearest_multiples(batch, micro * data_ranks) + ", or train.micro_batch " +
                                 text(divisor)}};
 }

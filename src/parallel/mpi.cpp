@@ -1,5 +1,6 @@
 // Ranks as processes under mpirun. A watchdog thread ends all ranks when a collective gets no answer in time: mpirun
 // itself notices a killed rank, but not a stopped or stuck one, nor a host that is cut off.
+#include <fmt/format.h>
 #include <mpi.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/terminal.h"
 #include "parallel/comm.h"
 #include "parallel/roll_call.h"
 
@@ -56,9 +58,8 @@ class Watchdog {
             const double seconds = now() - since;
             const std::string lost = who_is_lost();
             if (since_ != since) continue;  // it went on after all
-            std::fprintf(stderr, "error: rank %d on %s: no answer for %.0f s in %s; %s; ending all ranks\n", rank_,
-                         roll_call_.host(rank_).c_str(), seconds, waited.c_str(), lost.c_str());
-            std::fflush(stderr);
+            print_error(fmt::format("rank {} on {}: no answer for {:.0f} s in {}; {}; ending all ranks", rank_,
+                                    roll_call_.host(rank_), seconds, waited, lost));
             std::thread([] {  // should the abort itself hang
                 std::this_thread::sleep_for(std::chrono::seconds(5));
                 _exit(int(Exit::peer_lost));

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/file.h"
+#include "base/format.h"
 #include "base/hash.h"
 #include "base/json.h"
 #include "train/manifest.h"
@@ -129,8 +130,8 @@ Checkpoint find_checkpoint(const fs::path& path, std::vector<std::string>& skipp
         } catch (const Failure& f) { skipped.push_back(f.what()); }
     }
     if (steps.empty()) fail(Exit::checkpoint, path.string() + ": no checkpoint there");
-    fail(Exit::checkpoint, path.string() + ": none of its " + std::to_string(steps.size()) +
-                               " checkpoints is valid; the newest: " + skipped[0]);
+    fail(Exit::checkpoint, path.string() + ": no valid one among " + counted(int64_t(steps.size()), "checkpoint") +
+                               "; the newest: " + skipped[0]);
 }
 
 std::vector<std::string> load_checkpoint(const Checkpoint& c, const std::vector<StateTensor>& state,

@@ -1,14 +1,13 @@
-// What a run says: one line a logged step on stdout, warnings and errors on stderr, and everything with its time in
-// log.txt.
+// The console of a run: lines on stdout, the step that is being taken in place on a terminal, warnings on stderr; and
+// all of it, whole and with its time, in log.txt.
 #pragma once
 #include <filesystem>
-#include <memory>
 #include <optional>
 #include <string>
 
-namespace spdlog {
-class logger;
-}
+#include "base/columns.h"
+#include "base/log_file.h"
+#include "train/evaluate.h"
 
 namespace sluice {
 
@@ -17,21 +16,26 @@ struct StepLine {
     double loss = 0, grad_norm = 0, lr = 0, tokens_per_second = 0, mfu = 0, memory_bytes = 0, seconds = 0,
            eta_seconds = 0;
 };
-std::string format_step_line(const StepLine& line);  // at most 140 columns
-std::string format_evaluation(int64_t step, double loss, double perplexity, const std::optional<double>& bits_per_byte,
-                              int64_t tokens);
+Columns step_columns(const StepLine& line);
+Columns evaluation_columns(const std::string& set, int64_t step, const Evaluation& evaluation);
+// As it is where no terminal is narrower.
+constexpr int kStepLineColumns = 140;
+std::string format_step_line(const StepLine& line);
 
 class Log {
  public:
-    // A rank that is not loud only warns. file: empty for none. Errors: Failure(Exit::disk).
+    // A rank that is not loud says nothing. file: empty for none. Errors: Failure(Exit::disk).
     Log(const std::filesystem::path& file, bool loud);
-    ~Log();
     void info(const std::string& line);
+    void info(const Columns& columns, int most = 0);  // columns at most; 0: no limit
+    void in_place(const Columns& columns);            // not in log.txt; a few times a second
     void warn(const std::string& line);
 
  private:
-    std::shared_ptr<spdlog::logger> file_;
-    bool loud_;
+    void keep(const char* level, const std::string& line);
+    std::optional<LogFile> file_;
+    bool loud_, disk_told_ = false;
+    double next_in_place_ = 0;
 };
 
 }  // namespace sluice

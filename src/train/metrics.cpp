@@ -7,9 +7,10 @@
 #include <charconv>
 #include <cmath>
 #include <cstring>
+#include <fstream>
 
 #include "base/check.h"
-#include "base/json.h"
+#include "base/file.h"
 
 namespace sluice {
 namespace {
@@ -32,6 +33,32 @@ off_t whole_lines(int fd, off_t size) {
     return 0;
 }
 
+int open_to_append(const std::filesystem::path& path) {
+    const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (fd < 0) disk_error(path);
+    return fd;
+}
+
+// 0 of a line that has none, such as a start's.
+int64_t step_of(const std::string& line) {
+    const Json row = Json::parse(line, nullptr, false);
+    if (!row.is_object() || !row.contains("step") || !row["step"].is_number_integer()) return 0;
+    return row["step"].get<int64_t>();
+}
+
+// Moves rows beyond `step` into a file beside, which gets them first. False: there are none.
+bool set_aside(const std::filesystem::path& path, int64_t step) {
+    std::string kept, later;
+    std::ifstream in(path);
+    for (std::string line; std::getline(in, line);) (step_of(line) > step ? later : kept) += line + "\n";
+    if (later.empty()) return false;
+    const auto aside = path.parent_path() / "metrics.abandoned.jsonl";
+    std::ofstream out(aside, std::ios::app);
+    if (!(out << later << std::flush)) disk_error(aside);
+    write_file(path, kept);
+    return true;
+}
+
 }  // namespace
 
 std::string metrics_line(const MetricsRow& row) {
@@ -51,17 +78,21 @@ std::string metrics_line(const MetricsRow& row) {
     return line + "}";
 }
 
-Metrics::Metrics(const std::filesystem::path& path)
-    : path_(path), fd_(open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666)) {
-    if (fd_ < 0) disk_error(path);
+Metrics::Metrics(const std::filesystem::path& path, int64_t step) : path_(path), fd_(open_to_append(path)) {
     const off_t size = lseek(fd_, 0, SEEK_END), whole = whole_lines(fd_, size);
     if (whole != size && ftruncate(fd_, whole) != 0) disk_error(path);
+    if (!set_aside(path, step)) return;
+    close(fd_);
+    fd_ = open_to_append(path);
 }
 
 Metrics::~Metrics() { close(fd_); }
 
-void Metrics::append(const MetricsRow& row) {
-    const std::string line = metrics_line(row) + "\n";
+void Metrics::begin(const Json& run) { append_line(Json{{"run", run}}.dump()); }
+void Metrics::append(const MetricsRow& row) { append_line(metrics_line(row)); }
+
+void Metrics::append_line(const std::string& text) {
+    const std::string line = text + "\n";
     if (write(fd_, line.data(), line.size()) != ssize_t(line.size())) disk_error(path_);
 }
 

@@ -1,5 +1,5 @@
-// metrics.jsonl: a JSON object a line. Numbers read back to the same bits; what is not finite is null.
-// Errors: Failure(Exit::disk).
+// metrics.jsonl: a JSON object a line. A start of a run begins with {"run": {...}}, without a step; then come rows of
+// numbers, one a step. Numbers read back to the same bits; what is not finite is null. Errors: Failure(Exit::disk).
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -7,6 +7,8 @@
 #include <utility>
 #include <variant>
 #include <vector>
+
+#include "base/json.h"
 
 namespace sluice {
 
@@ -16,14 +18,17 @@ std::string metrics_line(const MetricsRow& row);
 
 class Metrics {
  public:
-    explicit Metrics(
-        const std::filesystem::path& path);  // goes on after what is there; half a line left by a crash is cut off
+    // Goes on after the rows up to `step`. Later ones, which a run that goes on from `step` left there before, are
+    // moved into metrics.abandoned.jsonl beside it; half a line left by a crash is cut off.
+    Metrics(const std::filesystem::path& path, int64_t step);
     Metrics(const Metrics&) = delete;
     Metrics& operator=(const Metrics&) = delete;
     ~Metrics();
+    void begin(const Json& run);  // a start
     void append(const MetricsRow& row);
 
  private:
+    void append_line(const std::string& line);
     std::filesystem::path path_;
     int fd_;
 };

@@ -1,19 +1,21 @@
 #include "train/tensorboard.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
-#include <chrono>
+#include <cstdlib>
 #include <cstring>
 
+#include "base/clock.h"
+#include "base/machine.h"
 #include "base/terminal.h"
 
 namespace sluice {
 namespace {
 
-double wall_time() {
-    return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
+const std::string kPrefix = "events.out.tfevents.";
 
 template <class T>
 std::string raw(T x) {
@@ -36,6 +38,27 @@ uint32_t masked(const std::string& data) {
     return ((crc >> 15) | (crc << 17)) + 0xa282ead8u;
 }
 
+std::string event_of(double wall_time, int64_t step) {
+    return varint(1 * 8 + 1) + raw(wall_time) + varint(2 * 8) + varint(uint64_t(step));
+}
+std::string framed(const std::string& event) {
+    const std::string length = raw(uint64_t(event.size()));
+    return length + raw(masked(length)) + event + raw(masked(event));
+}
+
+// Readers go through the files of a folder in the order of their names: seconds of now, or later than those of the
+// files there are, should a clock be behind or a second not be over.
+int64_t time_of_new_file(const std::filesystem::path& folder) {
+    auto time = int64_t(wall_time());
+    std::error_code ignored;
+    for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
+        const std::string name = entry.path().filename().string();
+        if (name.rfind(kPrefix, 0) == 0)
+            time = std::max(time, int64_t(std::strtoll(name.c_str() + kPrefix.size(), nullptr, 10)) + 1);
+    }
+    return time;
+}
+
 }  // namespace
 
 uint32_t crc32c(const void* data, size_t bytes) {
@@ -54,26 +77,28 @@ uint32_t crc32c(const void* data, size_t bytes) {
 }
 
 std::string event_record(double wall_time, int64_t step, const MetricsRow& row) {
-    std::string event = varint(1 * 8 + 1) + raw(wall_time) + varint(2 * 8) + varint(uint64_t(step));
+    std::string event = event_of(wall_time, step);
     if (row.empty()) event += bytes_field(3, "brain.Event:2");
     std::string summary;
     for (const auto& [key, value] : row) {
-        if (key == "step") continue;
+        if (key == "step" || key == "time") continue;
         const float x = float(std::visit([](auto v) { return double(v); }, value));
         summary += bytes_field(1, bytes_field(1, key) + varint(2 * 8 + 5) + raw(x));
     }
     if (!summary.empty()) event += bytes_field(5, summary);
-    const std::string length = raw(uint64_t(event.size()));
-    return length + raw(masked(length)) + event + raw(masked(event));
+    return framed(event);
 }
 
-TensorBoard::TensorBoard(const std::filesystem::path& folder) : file_(nullptr, std::fclose) {
-    char host[256] = "localhost";
-    gethostname(host, sizeof host - 1);
-    path_ = folder / ("events.out.tfevents." + std::to_string(int64_t(wall_time())) + "." + host + "." +
-                      std::to_string(getpid()));
+// Event.session_log (7), whose status (1) is START (1).
+std::string start_record(double wall_time, int64_t step) {
+    return framed(event_of(wall_time, step) + bytes_field(7, varint(1 * 8) + varint(1)));
+}
+
+TensorBoard::TensorBoard(const std::filesystem::path& folder, int64_t first_step) : file_(nullptr, std::fclose) {
+    path_ = folder / fmt::format("{}{}.{}.{}", kPrefix, time_of_new_file(folder), host_name(), getpid());
     file_.reset(std::fopen(path_.c_str(), "ab"));
     write(event_record(wall_time(), 0, {}));
+    write(start_record(wall_time(), first_step));
 }
 
 void TensorBoard::append(int64_t step, const MetricsRow& row) { write(event_record(wall_time(), step, row)); }

@@ -13,11 +13,14 @@ namespace sluice {
 
 uint32_t crc32c(const void* data, size_t bytes);
 std::string event_record(double wall_time, int64_t step, const MetricsRow& row);  // without a row: the file's version
+// A start whose first step will be `step`: readers forget what they had from there on.
+std::string start_record(double wall_time, int64_t step);
 
 class TensorBoard {
  public:
-    explicit TensorBoard(const std::filesystem::path& folder);  // a new file events.out.tfevents.TIME.HOST.PID
-    void append(int64_t step, const MetricsRow& row);           // every number but `step`
+    // A new file events.out.tfevents.TIME.HOST.PID, which readers take after those there are.
+    TensorBoard(const std::filesystem::path& folder, int64_t first_step);
+    void append(int64_t step, const MetricsRow& row);  // every number but `step` and `time`
 
  private:
     void write(const std::string& record);

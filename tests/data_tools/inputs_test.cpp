@@ -276,8 +276,10 @@ TEST(Inputs, FoldersGiveTheirFiles) {
     std::filesystem::create_directories(folder / "a/.git/objects");
     std::filesystem::create_directories(folder / "a/b");
     write(folder / "a/.git/objects/x", "\0\1\2"s), write(folder / "a/.hidden", "h");
-    write(folder / "a/2.txt", "two"), write(folder / "a/b/1.md", "one");
-    EXPECT_EQ(texts(text_files({(folder / "a").string()})), (std::vector<std::string>{"two", "one"}));
+    write(folder / "a/2.txt", "two"), write(folder / "a/b/1.md", "one"), write(folder / "a/b/__init__.py", "");
+    int64_t empty = 0;
+    EXPECT_EQ(texts(text_files({(folder / "a").string()}, &empty)), (std::vector<std::string>{"two", "one"}));
+    EXPECT_EQ(empty, 1) << "an empty file that nobody named is a document without text";
     const auto refused = [&] {
         try {
             text_files({(folder / "a").string()});
@@ -426,6 +428,10 @@ TEST(OnError, TrainingATokenizerTakesTheSame) {
 
 TEST(Tokenize, ALastLineTellsTheWhole) {
     const Folder folder;
+    std::filesystem::create_directory(folder / "in");
+    write(folder / "in/a.txt", "text"), write(folder / "in/_SUCCESS", "");
+    EXPECT_NE(tokenize(folder, {(folder / "in").string()}, OnError::refuse).out.find("1 documents without text"),
+              std::string::npos);
     const Ran ran = tokenize(folder, {write(folder / "x.jsonl", kTwo + "{\"text\": \"fine\"}")}, OnError::refuse);
     EXPECT_NE(ran.out.find("in all 3 documents, 9 tokens, 6 bytes of text, 1.000 bytes a token | "), std::string::npos)
         << ran.out;

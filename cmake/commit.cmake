@@ -1,0 +1,17 @@
+# Writes OUT, a source file that tells which commit of SOURCE is built, when that has changed. Where there is no git, or none of
+# this tree (a tarball, also one unpacked within another repository), the commit is unknown.
+cmake_minimum_required(VERSION 3.25)
+set(commit "")
+find_program(GIT git)
+if(GIT AND EXISTS "${SOURCE}/.git")
+  execute_process(COMMAND "${GIT}" -C "${SOURCE}" -c safe.directory=* describe --always --dirty --exclude=* --abbrev=12
+                  OUTPUT_VARIABLE commit OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+endif()
+if(NOT commit MATCHES "^[0-9a-f]+(-dirty)?$")
+  set(commit "unknown")
+endif()
+file(CONFIGURE OUTPUT "${OUT}" @ONLY CONTENT "namespace sluice {
+extern const char* const kCommit;
+const char* const kCommit = \"@commit@\";
+}  // namespace sluice
+")

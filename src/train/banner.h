@@ -1,0 +1,19 @@
+// What a run tells of itself when it starts: to a person in lines, to programs in metrics.jsonl.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "config/specs.h"
+#include "train/run_log.h"
+
+namespace sluice {
+
+// gemm_rate: FLOP/s of all ranks.
+std::vector<std::string> banner(const Config& config, const std::string& folder, const RunFacts& facts,
+                                double gemm_rate);
+
+// {version, commit, machine, ranks, threads, config_hash, time}; time: seconds since 1970.
+Json run_header(const Config& config, const RunFacts& facts, double time);
+
+}  // namespace sluice
