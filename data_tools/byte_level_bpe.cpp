@@ -126,7 +126,8 @@ void read_pre_tokenizer(const LargeJson& stage, ByteLevelModel& model) {
         for (const LargeJson& inner : member(stage, "pretokenizers")) read_pre_tokenizer(inner, model);
     } else if (type == "ByteLevel") {
         if (true_in(stage, "add_prefix_space")) throw JsonError("add_prefix_space is not supported");
-        if (!stage.contains("use_regex") || true_in(stage, "use_regex")) model.pre_tokenizer.add_stage(Pattern(kGpt2Pattern));
+        if (!stage.contains("use_regex") || true_in(stage, "use_regex"))
+            model.pre_tokenizer.add_stage(Pattern(kGpt2Pattern));
     } else if (type == "Split") {
         const std::string behaviour = to_text(member(stage, "behavior"), "behavior");
         if (behaviour != "Isolated" || true_in(stage, "invert") || !member(stage, "pattern").contains("Regex"))

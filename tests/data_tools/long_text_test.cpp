@@ -235,9 +235,7 @@ TEST(NotUtf8, IsRefusedByEveryTokenizerButBytes) {
             EXPECT_NE(error.find("UTF-8"), std::string::npos) << error;
         }
     for (const auto& name : families(folder))
-        if (name != "bytes") {
-            EXPECT_THROW(open_tokenizer(name)->encode("caf\xe9"), Failure) << name;
-        }
+        if (name != "bytes") { EXPECT_THROW(open_tokenizer(name)->encode("caf\xe9"), Failure) << name; }
     write(folder / "good.txt", "fine\n");
     TokenizeArgs args = arguments(folder, "long.txt", SLUICE_SOURCE_DIR "/tests/data_tools/gpt2_like.json");
     args.inputs.push_back((folder / "good.txt").string());
