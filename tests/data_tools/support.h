@@ -24,6 +24,20 @@ inline std::string changed_json(const Folder& folder, const std::string& name,
     write_file(folder / (name + ".json"), json.dump());
     return (folder / (name + ".json")).string();
 }
+// Every two of these characters merge (space, line feed and carriage return among them, as vocabularies write them), so
+// that ids tell where words end.
+inline void merge_pairs(Json& json) {
+    const std::vector<std::string> characters{"a", "b", "c", "t", "h", "e", "X",        "1",        "2",
+                                              "3", "4", "/", ".", "'", "s", "\xc4\xa0", "\xc4\x8a", "\xc4\x8d"};
+    int id = 500;
+    Json merges = Json::array();
+    for (const auto& left : characters)
+        for (const auto& right : characters) {
+            if (!json["model"]["vocab"].contains(left + right)) json["model"]["vocab"][left + right] = id++;
+            merges.push_back({left, right});
+        }
+    json["model"]["merges"] = merges;
+}
 // The same with other patterns, one a stage.
 inline std::string with_patterns(const Folder& folder, const std::string& name,
                                  const std::vector<std::string>& patterns) {
@@ -34,6 +48,7 @@ inline std::string with_patterns(const Folder& folder, const std::string& name,
                 {{"type", "Split"}, {"pattern", {{"Regex", pattern}}}, {"behavior", "Isolated"}, {"invert", false}});
         stages.push_back({{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}});
         json["pre_tokenizer"] = {{"type", "Sequence"}, {"pretokenizers", stages}};
+        merge_pairs(json);
     });
 }
 constexpr char kO200k[] =
