@@ -87,8 +87,7 @@ std::string_view SentencePieceCuts::normalised_before(std::string_view text, siz
 
 // Whether text can be cut between the characters at `before` and `at`.
 bool SentencePieceCuts::parts(std::string_view text, size_t before, size_t at) const {
-    const char32_t right = character_at(text, at);
-    if (rules_.join(right) || neighbours_.contains(pair_of(character_at(text, before), right))) return false;
+    if (neighbours_.contains(pair_of(character_at(text, before), character_at(text, at)))) return false;
     const std::string_view left_part = normalised_before(text, at), right_part = normalised(text, at).becomes;
     if (left_part.empty() || right_part.empty()) return false;
     const char32_t a = character_at(left_part, character_before(left_part, left_part.size()));

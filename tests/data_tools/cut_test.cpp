@@ -92,6 +92,16 @@ TEST(Cut, AddedTokensOverABreak) {
     EXPECT_EQ(open_tokenizer(added)->encode("e\xcc\x81"), std::vector<int32_t>{433}) << "found once it is normalised";
 }
 
+// An accent may follow, with which the last letter composes.
+TEST(Cut, NotBehindALetterThatMayCompose) {
+    const auto tokenizer = open_tokenizer(SLUICE_SOURCE_DIR "/tests/data_tools/qwen3_like.json");
+    for (const std::string text : {"a man and it's", "\xc3\xa9 man and it's"}) {
+        const size_t cut = tokenizer->cut(text);
+        EXPECT_GT(cut, 0u);
+        EXPECT_LT(cut, text.size());
+    }
+}
+
 TEST(Cut, SentencePieceModelsOfEveryKind) {
     const Folder folder;
     using Options = std::unordered_map<std::string, std::string>;
