@@ -11,7 +11,7 @@ TEST_F(Program, TellsOnceWhatItsDataLeaveOut) {
         << both.out;
     EXPECT_NE(both.out.find("validation held | 0 of 401 tokens (0%) are not evaluated"), std::string::npos) << both.out;
     for (const std::string warning : {"data.train train.bin: 100 of 401 tokens (24.9%) are in no sample",
-                                      "data.validation held: 1 of its 1 shard are trained on too"}) {
+                                      "data.validation held: 1 of its 1 shards are trained on too"}) {
         const size_t at = both.err.find(warning);
         EXPECT_NE(at, std::string::npos) << both.err;
         EXPECT_EQ(both.err.find(warning, at + 1), std::string::npos) << both.err;
