@@ -20,5 +20,7 @@ double used_share(const ModelSpec& spec, const TensorInfo& tensor);
 // Forward and backward of one token in sequences of `length`: 6 per matrix weight (the embedding look-up not), and
 // causal attention at half the square (less with a window).
 double flops_per_token(const ModelSpec& spec, int64_t length);
+// The same with attention at the full square of the length, window or not: the other convention of MFU.
+double flops_per_token_full_square(const ModelSpec& spec, int64_t length);
 
 }  // namespace sluice
