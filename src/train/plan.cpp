@@ -1,14 +1,12 @@
 #include "train/plan.h"
 
-#include "train/step.h"
+#include "train/shares.h"
 
 namespace sluice {
 namespace {
 
-template <class B>
-ModelBytes model_bytes(const Config& c, const Place& place) {
-    return Model<B>::plan(c.model, {c.train.micro_batch, c.data.sequence_length}, c.train.recompute, Mode::training,
-                          place);
+std::vector<TensorInfo> tensors_at(const Config& c, const Place& place) {
+    return Model<Cpu<float>>::tensors(c.model, place);
 }
 
 // What a ring of `ranks` sends of a whole: a rank keeps its own part.
@@ -106,9 +104,10 @@ class LayerTraffic {
 };
 
 // What follows backward: gradients are summed, and with zero weights gathered.
-void add_parameters(TrafficPlan& t, const Config& c, const Place& place, int64_t item, int64_t gradient_item) {
+void add_parameters(TrafficPlan& t, const Config& c, const Place& place, int64_t item, int64_t gradient_item,
+                    const std::vector<TensorInfo>& tensors) {
     const bool zero = c.parallel.zero > 0;
-    for (const TensorInfo& tensor : Model<Cpu<float>>::tensors(c.model, place)) {
+    for (const TensorInfo& tensor : tensors) {
         if (!tensor.trained()) continue;
         const double gradient = double(tensor.count * gradient_item), weight = double(tensor.count * item);
         const int64_t replicas = place.tensor / (tensor.cut.dimension >= 0 ? tensor.cut.parts : 1);
@@ -137,23 +136,44 @@ void add_parameters(TrafficPlan& t, const Config& c, const Place& place, int64_t
 
 }  // namespace
 
-MemoryPlan plan_memory(const Config& c, const Place& place, Precision precision) {
+MemoryPlan plan_state(const Config& c, const Place& place, Precision precision,
+                      const std::vector<TensorInfo>& tensors) {
     MemoryPlan plan;
     const bool bf16 = precision == Precision::bf16, zero = c.parallel.zero > 0;
-    const ModelBytes bytes = bf16 ? model_bytes<PlannedBf16>(c, place) : model_bytes<Cpu<float>>(c, place);
-    const OptimizerBytes optimizer = plan_optimizer<Cpu<float>>(c.model, place, zero);
-    plan.weights = bytes.weights;
-    plan.masters = bf16 ? optimizer.moments / 2 : 0;
-    plan.moments = optimizer.moments;
-    plan.gradients = bf16 ? 2 * bytes.gradients : bytes.gradients;
-    plan.attention = bytes.attention;
-    plan.ffn = bytes.ffn;
-    plan.residual = bytes.residual;
-    plan.buffers = bytes.scratch + optimizer.gradient_shares;
+    size_t held = 0;
+    for (const TensorInfo& t : tensors) held += size_t(room_of(t.shape, t.cut, place));
+    const size_t state = size_t(optimizer_state(tensors, place, zero)) * sizeof(float);
+    plan.weights = held * (bf16 ? sizeof(uint16_t) : sizeof(float));
+    plan.masters = bf16 ? state : 0;
+    plan.moments = 2 * state;
+    plan.gradients = held * sizeof(float);
+    plan.buffers = zero ? state : 0;  // the gradients' shares
+    return plan;
+}
+
+void add_activations(MemoryPlan& plan, const Config& c, const Place& place, Precision precision) {
+    const auto plan_them =
+        precision == Precision::bf16 ? Model<PlannedBf16>::plan_activations : Model<Cpu<float>>::plan_activations;
+    const ModelBytes bytes =
+        plan_them(c.model, {c.train.micro_batch, c.data.sequence_length}, c.train.recompute, Mode::training, place);
+    plan.attention += bytes.attention;
+    plan.ffn += bytes.ffn;
+    plan.residual += bytes.residual;
+    plan.buffers += bytes.scratch;
+}
+
+MemoryPlan plan_memory(const Config& c, const Place& place, Precision precision) {
+    MemoryPlan plan = plan_state(c, place, precision, tensors_at(c, place));
+    add_activations(plan, c, place, precision);
     return plan;
 }
 
 TrafficPlan plan_traffic(const Config& c, const Place& place, int64_t item, int64_t gradient_item) {
+    return plan_traffic(c, place, item, gradient_item, tensors_at(c, place));
+}
+
+TrafficPlan plan_traffic(const Config& c, const Place& place, int64_t item, int64_t gradient_item,
+                         const std::vector<TensorInfo>& tensors) {
     TrafficPlan t;
     const double micro_batches = double(c.train.batch / (c.train.micro_batch * place.data));
     const LayerTraffic layers(c, place, item);
@@ -162,7 +182,7 @@ TrafficPlan plan_traffic(const Config& c, const Place& place, int64_t item, int6
     t.data = micro_batches * layers.data.handed;
     t.wire.tensor = micro_batches * layers.tensor.wire;
     t.wire.expert = micro_batches * layers.expert.wire;
-    add_parameters(t, c, place, item, gradient_item);
+    add_parameters(t, c, place, item, gradient_item, tensors);
     Counted picks(place.data), world(place.data * place.tensor);
     picks.all_reduce(double(c.model.layers * c.model.moe.experts * 8));
     world.all_reduce(7 * 8);

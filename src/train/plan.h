@@ -18,6 +18,11 @@ struct MemoryPlan {
 // config: with micro_batch resolved. Of any rank: all have room for the largest part of everything. Experts' rows are
 // planned for the worst case that is reserved, or with place.even_load for balanced experts.
 MemoryPlan plan_memory(const Config& config, const Place& place, Precision precision);
+// Its two parts, for those who plan many settings: what hangs on the mesh and zero alone, of the place's tensors; and
+// what micro-batch and recompute add.
+MemoryPlan plan_state(const Config& config, const Place& place, Precision precision,
+                      const std::vector<TensorInfo>& tensors);
+void add_activations(MemoryPlan& plan, const Config& config, const Place& place, Precision precision);
 
 // Bytes that a rank sends in a step, and receives as many. Collectives are rings: of n ranks each sends (n - 1) / n of
 // the whole result of an all-gather, of the whole input of a reduce-scatter, twice that of an all-reduce; and (n - 1) /
@@ -44,8 +49,10 @@ struct TrafficPlan {
     double world = 0;        // loss, norm, votes
     WireTraffic wire;        // what these make a rank send
 };
-// item: bytes of a weight or activation; gradient_item: of a gradient.
+// item: bytes of a weight or activation; gradient_item: of a gradient. tensors: the place's.
 TrafficPlan plan_traffic(const Config& config, const Place& place, int64_t item, int64_t gradient_item);
+TrafficPlan plan_traffic(const Config& config, const Place& place, int64_t item, int64_t gradient_item,
+                         const std::vector<TensorInfo>& tensors);
 
 // Bytes of a checkpoint's tensors: weights or their masters, and two moments, all in fp32, of all ranks together. Every
 // rank's file adds a header of names and shapes, and the manifest lists them.

@@ -10,15 +10,6 @@
 namespace sluice {
 namespace {
 
-Place first_place(const Config& c, int64_t ranks) { return place_of(mesh_shape(c.model, c.parallel), ranks, 0); }
-
-bool fits(const Config& c, int64_t ranks, const GpuFigures& gpu) {
-    const Place place = first_place(c, ranks);
-    const Precision stored = c.train.precision;
-    const int64_t replicas = mesh_shape(c.model, c.parallel).replicas;
-    return double(plan_memory(c, place, stored).total()) + device_reserve(place, replicas).total() <= gpu.memory;
-}
-
 std::vector<int64_t> divisors(int64_t n) {
     std::vector<int64_t> small, large;
     for (int64_t d = 1; d * d <= n; d++) {
@@ -29,6 +20,50 @@ std::vector<int64_t> divisors(int64_t n) {
     small.insert(small.end(), large.rbegin(), large.rend());
     return small;
 }
+
+// A mesh and zero, with all that recompute and micro-batch do not change.
+class Setup {
+ public:
+    Setup(const Config& c, int64_t ranks, const GpuFigures& gpu)
+        : ranks_(ranks),
+          gpu_(gpu),
+          place_(place_of(mesh_shape(c.model, c.parallel), ranks, 0)),
+          tensors_(Model<Cpu<float>>::tensors(c.model, place_)),
+          state_(plan_state(c, place_, c.train.precision, tensors_)),
+          reserve_(device_reserve(place_, mesh_shape(c.model, c.parallel).replicas)) {}
+
+    bool fits(const Config& c) const {
+        const double others = double(state_.total()) + reserve_.total();
+        return others <= gpu_.memory && double(memory(c).total()) + reserve_.total() <= gpu_.memory;
+    }
+    // Memory grows with the micro-batch: the first size that does not fit ends them.
+    std::optional<int64_t> largest_micro_batch(Config c) const {
+        const std::vector<int64_t> sizes = divisors(c.train.batch / place_.data);
+        const auto end = std::partition_point(sizes.begin(), sizes.end(), [&](int64_t size) {
+            c.train.micro_batch = size;
+            return fits(c);
+        });
+        if (end == sizes.begin()) return {};
+        return *std::prev(end);
+    }
+    Estimate estimate(const Config& c, const FlopsByPart& flops) const {
+        return {c, ranks_, place_, memory(c), reserve_, estimate_step(c, place_, gpu_, flops, tensors_)};
+    }
+
+ private:
+    MemoryPlan memory(const Config& c) const {
+        MemoryPlan plan = state_;
+        add_activations(plan, c, place_, c.train.precision);
+        return plan;
+    }
+
+    int64_t ranks_;
+    const GpuFigures& gpu_;
+    Place place_;
+    std::vector<TensorInfo> tensors_;
+    MemoryPlan state_;
+    DeviceReserve reserve_;
+};
 
 // The parallel settings that a model and a batch can have on so many ranks.
 std::vector<ParallelSpec> meshes(const Config& given, int64_t ranks, const KeptKeys& kept) {
@@ -60,43 +95,42 @@ std::vector<ParallelSpec> meshes(const Config& given, int64_t ranks, const KeptK
     return found;
 }
 
+// Of the keys that a search sets, how many a setting changes.
+int changed_keys(const Config& before, const Config& now) {
+    const ParallelSpec &a = before.parallel, &b = now.parallel;
+    return (a.tensor != b.tensor) + (a.expert != b.expert) + (a.sequence != b.sequence) + (a.zero != b.zero) +
+           (before.train.recompute != now.train.recompute);
+}
+
 }  // namespace
 
-Estimate::Estimate(const Config& c, int64_t n, const GpuFigures& gpu)
-    : config(c),
-      ranks(n),
-      place(first_place(c, n)),
-      memory(plan_memory(c, place, c.train.precision)),
-      reserve(device_reserve(place, mesh_shape(c.model, c.parallel).replicas)),
-      time(estimate_step(c, place, gpu)) {}
+Estimate estimate(const Config& c, int64_t ranks, const GpuFigures& gpu) {
+    return Setup(c, ranks, gpu).estimate(c, flops_by_part(c.model, c.data.sequence_length));
+}
 
-std::optional<int64_t> largest_micro_batch(const Config& config, int64_t ranks, const GpuFigures& gpu) {
-    Config c = config;
-    const std::vector<int64_t> sizes = divisors(c.train.batch / data_ranks_of(c, int(ranks)));
-    // Memory grows with the micro-batch: the first size that does not fit ends them.
-    const auto end = std::partition_point(sizes.begin(), sizes.end(), [&](int64_t size) {
-        c.train.micro_batch = size;
-        return fits(c, ranks, gpu);
-    });
-    if (end == sizes.begin()) return {};
-    return *std::prev(end);
+std::optional<int64_t> largest_micro_batch(const Config& c, int64_t ranks, const GpuFigures& gpu) {
+    data_ranks_of(c, int(ranks));
+    return Setup(c, ranks, gpu).largest_micro_batch(c);
 }
 
 std::vector<Estimate> settings_that_fit(const Config& given, int64_t ranks, const GpuFigures& gpu,
                                         const KeptKeys& kept) {
     std::vector<Estimate> found;
-    for (const ParallelSpec& parallel : meshes(given, ranks, kept))
+    const FlopsByPart flops = flops_by_part(given.model, given.data.sequence_length);
+    Config c = given;
+    for (const ParallelSpec& parallel : meshes(given, ranks, kept)) {
+        c.parallel = parallel;
+        const Setup setup(c, ranks, gpu);
         for (const auto& [word, recompute] : Words<Recompute>::all) {
-            Config c = given;
-            c.parallel = parallel;
             c.train.recompute = recompute;
-            const std::optional<int64_t> size = largest_micro_batch(c, ranks, gpu);
+            const std::optional<int64_t> size = setup.largest_micro_batch(c);
             if (!size) continue;
             c.train.micro_batch = *size;
-            found.emplace_back(c, ranks, gpu);
+            found.push_back(setup.estimate(c, flops));
         }
+    }
     const auto order = [&](const Estimate& e) {
-        return std::tuple(e.time.seconds(), changes_between(given, e.config).size(), e.bytes());
+        return std::tuple(e.time.seconds(), changed_keys(given, e.config), e.bytes());
     };
     std::vector<std::pair<decltype(order(found[0])), size_t>> keys;
     for (size_t i = 0; i < found.size(); i++) keys.emplace_back(order(found[i]), i);

@@ -9,10 +9,9 @@
 
 namespace sluice {
 
-// A config on a number of ranks, on a GPU.
+// A config on a number of ranks, on a GPU; config with micro_batch resolved.
 struct Estimate {
-    Estimate(const Config& config, int64_t ranks, const GpuFigures& gpu);
-    Config config;  // with micro_batch resolved
+    Config config;
     int64_t ranks;
     Place place;
     MemoryPlan memory;
@@ -21,6 +20,7 @@ struct Estimate {
     double bytes() const { return double(memory.total()) + reserve.total(); }
     bool fits(const GpuFigures& gpu) const { return bytes() <= gpu.memory; }
 };
+Estimate estimate(const Config& config, int64_t ranks, const GpuFigures& gpu);
 
 // The largest micro-batch of a config that fits; none where not even one sequence does. Errors: Failure(Exit::config)
 // where the mesh or the batch does not fit the ranks.

@@ -19,27 +19,6 @@ double with_recompute(const Config& c, bool attention) {
     return again ? 1 + double(c.model.layers - 1) / double(3 * c.model.layers) : 1;
 }
 
-// FLOPs of a token, forward and backward with what is computed again.
-struct Flops {
-    double gemm = 0, experts = 0, attention = 0;
-};
-Flops flops_of(const Config& c) {
-    Flops f;
-    const ModelSpec& n = c.model;
-    double matrices = n.tie_embeddings ? 6.0 * double(n.vocab) * double(n.hidden) : 0;
-    f.gemm = matrices;
-    for (const TensorInfo& t : Model<Cpu<float>>::tensors(n)) {
-        if (t.decay != Decay::yes) continue;
-        const double flops = 6.0 * double(t.count) * used_share(n, t);
-        matrices += flops;
-        const bool attention = t.name.find(".attention.") != std::string::npos;
-        const double again = t.name.rfind("layers.", 0) == 0 ? with_recompute(c, attention) : 1;
-        (t.cut.experts ? f.experts : f.gemm) += flops * again;
-    }
-    f.attention = (flops_per_token(n, c.data.sequence_length) - matrices) * with_recompute(c, true);
-    return f;
-}
-
 // Elements that pointwise ops read and write for a token, forward and backward. A tensor group cuts those of heads,
 // widths and the vocabulary; with parallel.sequence also those of norms and residual, and gates of the output.
 struct Moved {
@@ -90,21 +69,21 @@ double bytes_moved(const Config& c, const Place& place, double item) {
 // Bytes of the experts' weights that a rank's grouped GEMMs move in a micro-batch: weights are read forward (again with
 // recomputation) and for the gradient of x, gradients are read and written. With few rows an expert this is what takes
 // time.
-double expert_weight_bytes(const Config& c, const Place& place, double item) {
-    if (c.model.moe.experts == 0) return 0;
+double expert_weight_bytes(const Config& c, const std::vector<TensorInfo>& tensors, double item) {
     double count = 0;
-    for (const TensorInfo& t : Model<Cpu<float>>::tensors(c.model, place))
+    for (const TensorInfo& t : tensors)
         if (t.cut.experts) count += double(t.count);
     const double reads = 2 + 3 * (with_recompute(c, false) - 1);
     return count * (reads * item + 2 * sizeof(float));
 }
 
 // What groups of the mesh take to communicate.
-void add_traffic(StepTime& s, const Config& c, const Place& place, const GpuFigures& gpu, double item) {
+void add_traffic(StepTime& s, const Config& c, const Place& place, const GpuFigures& gpu, double item,
+                 const std::vector<TensorInfo>& tensors) {
     const int64_t ranks = place.data * place.tensor;
     const int64_t replicas = mesh_shape(c.model, c.parallel).replicas;
     const auto rate = [&](int64_t size, int64_t stride) { return ring_rate(gpu, {size, stride, ranks}); };
-    const TrafficPlan t = plan_traffic(c, place, int64_t(item), sizeof(float));
+    const TrafficPlan t = plan_traffic(c, place, int64_t(item), sizeof(float), tensors);
     s.tensor = t.wire.tensor / rate(place.tensor, 1) + t.wire.replicas / rate(replicas, 1);
     if (place.expert > 1) s.expert = all_to_all_seconds(gpu, {place.expert, place.tensor, ranks}, t.expert);
     const double data = rate(place.data, place.tensor);
@@ -121,27 +100,34 @@ void add_traffic(StepTime& s, const Config& c, const Place& place, const GpuFigu
 }  // namespace
 
 StepTime estimate_step(const Config& c, const Place& place, const GpuFigures& gpu) {
+    return estimate_step(c, place, gpu, flops_by_part(c.model, c.data.sequence_length),
+                         Model<Cpu<float>>::tensors(c.model, place));
+}
+
+StepTime estimate_step(const Config& c, const Place& place, const GpuFigures& gpu, const FlopsByPart& f,
+                       const std::vector<TensorInfo>& tensors) {
     StepTime s;
     const bool bf16 = c.train.precision == Precision::bf16;
     const double item = bf16 ? 2 : 4, peak = gpu.peak(c.train.precision);
     const double step_tokens = double(c.train.batch * c.data.sequence_length);
-    const double tokens = step_tokens / double(place.data), cut = double(place.tensor);
+    const double tokens = step_tokens / double(place.data);
     const double micro_batches = double(c.train.batch / (c.train.micro_batch * place.data));
-    const Flops f = flops_of(c);
-    s.gemm = tokens * f.gemm / cut / (peak * kGemmShare);
-    s.experts = tokens * f.experts / cut / (peak * kGroupedShare) +
-                micro_batches * expert_weight_bytes(c, place, item) / gpu.bandwidth;
-    s.attention = tokens * f.attention / cut / (peak * kAttentionShare);
+    const double attention_again = with_recompute(c, true), ffn_again = with_recompute(c, false);
+    const auto compute = [&](double flops, double share) {
+        return tokens * flops / double(place.tensor) / (peak * share);
+    };
+    s.gemm = compute(f.other_weights + f.attention_weights * attention_again + f.ffn_weights * ffn_again, kGemmShare);
+    s.experts = compute(f.expert_weights * ffn_again, kGroupedShare) +
+                micro_batches * expert_weight_bytes(c, tensors, item) / gpu.bandwidth;
+    s.attention = compute(f.scores * attention_again, kAttentionShare);
     s.memory = tokens * bytes_moved(c, place, item) / gpu.bandwidth;
     // AdamW reads and writes masters and moments and reads the gradient, 28 bytes; with bf16 it writes the weight too.
-    const double state =
-        double(optimizer_state(Model<Cpu<float>>::tensors(c.model, place), place, c.parallel.zero > 0));
-    s.optimizer = (bf16 ? 30 : 28) * state / gpu.bandwidth;
-    add_traffic(s, c, place, gpu, item);
+    s.optimizer = (bf16 ? 30 : 28) * double(optimizer_state(tensors, place, c.parallel.zero > 0)) / gpu.bandwidth;
+    add_traffic(s, c, place, gpu, item, tensors);
     s.tokens_per_second = step_tokens / s.seconds();
-    const double flops = s.tokens_per_second / (peak * double(place.data * place.tensor));
-    s.mfu = flops * flops_per_token(c.model, c.data.sequence_length);
-    s.mfu_full_square = flops * flops_per_token_full_square(c.model, c.data.sequence_length);
+    const double a_flop = s.tokens_per_second / (peak * double(place.data * place.tensor));
+    s.mfu = a_flop * f.total();
+    s.mfu_full_square = a_flop * f.total_full_square();
     return s;
 }
 

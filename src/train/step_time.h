@@ -3,6 +3,7 @@
 #pragma once
 #include <string>
 
+#include "model/counts.h"
 #include "train/gpu.h"
 #include "train/plan.h"
 
@@ -23,6 +24,9 @@ struct StepTime {
     double mfu = 0, mfu_full_square = 0;  // of the precision's peak; the latter with attention's full square
 };
 StepTime estimate_step(const Config& config, const Place& place, const GpuFigures& gpu);
+// The same, for those who estimate many settings: flops of the model, tensors of the place.
+StepTime estimate_step(const Config& config, const Place& place, const GpuFigures& gpu, const FlopsByPart& flops,
+                       const std::vector<TensorInfo>& tensors);
 
 // In words, for a report: the figures that an estimate was made with.
 std::string assumptions(const GpuFigures& gpu, Precision precision);
