@@ -115,6 +115,8 @@ Out plan_json(const PlanReport& r, bool searched) {
     out["search"] = Out::array();
     for (size_t i = 0; i < std::min(kBestSettings, settings.size()); i++)
         out["search"].push_back(setting_json(r, settings[i]));
+    out["search_kept_mesh_keys"] = r.kept.any() && r.found->kept;
+    if (r.found->faster) out["search_faster"] = setting_json(r, *r.found->faster);
     return out;
 }
 

@@ -70,9 +70,11 @@ void print_memory(const PlanReport& r) {
     if (experts) fmt::print("  {:<14} {:>16}  {:<8} {}\n", "", "worst case", "", "with experts evenly loaded");
     const auto all = r.categories(r.memory), even = r.categories(r.balanced);
     for (size_t i = 0; i < all.size(); i++) {
-        fmt::print("  {:<14} {:>16.0f}  {:<8}", all[i].first, all[i].second, bytes(all[i].second));
-        if (experts) fmt::print(" {:>16.0f}  {}", even[i].second, bytes(even[i].second));
-        fmt::print("\n");
+        fmt::print("  {:<14} {:>16.0f}  ", all[i].first, all[i].second);
+        if (experts)
+            fmt::print("{:<8} {:>16.0f}  {}\n", bytes(all[i].second), even[i].second, bytes(even[i].second));
+        else
+            fmt::print("{}\n", bytes(all[i].second));
     }
     if (r.estimate)
         fmt::print("  device is set aside: {} for the CUDA context, {} for NCCL, {} for workspaces of libraries\n",
@@ -80,6 +82,8 @@ void print_memory(const PlanReport& r) {
                    bytes(r.estimate->reserve.workspaces));
     if (experts)
         fmt::print("  experts' rows are reserved for the worst case: all picks of the expert group on one rank\n");
+    else if (r.config.model.moe.experts > 0)
+        fmt::print("  experts' rows take as much in the worst case as evenly loaded: every expert is on every rank\n");
 }
 
 void print_activations(const PlanReport& r) {
@@ -130,6 +134,7 @@ void print_fit(const PlanReport& r) {
         return fmt::print("nothing that was tried fits, with up to {} ranks\n",
                           std::min(r.ranks << kMostDoublings, kMostPlannedRanks));
     const Estimate& best = r.found->settings[0];
+    if (!r.found->kept) fmt::print("nothing fits with the keys of the mesh as they are given\n");
     fmt::print("nearest that fits: --ranks {}{}\n  {} a rank; {}\n", best.ranks, joined(r.changes(best)),
                bytes(best.bytes()), speed(best.time, best.ranks));
 }
@@ -153,6 +158,9 @@ void print_search(const PlanReport& r) {
                    format_count(e.time.tokens_per_second / double(e.ranks)), 100 * e.time.mfu);
     }
     fmt::print("the first: --ranks {}{}\n", settings[0].ranks, joined(r.changes(settings[0])));
+    if (const auto& faster = r.found->faster)
+        fmt::print("without the given keys of the mesh: --ranks {}{}\n  {} a rank; {}\n", faster->ranks,
+                   joined(r.changes(*faster)), bytes(faster->bytes()), speed(faster->time, faster->ranks));
 }
 
 }  // namespace

@@ -33,8 +33,8 @@ class Setup {
           reserve_(device_reserve(place_, mesh_shape(c.model, c.parallel).replicas)) {}
 
     bool fits(const Config& c) const {
-        const double others = double(state_.total()) + reserve_.total();
-        return others <= gpu_.memory && double(memory(c).total()) + reserve_.total() <= gpu_.memory;
+        const double least = double(state_.total()) + reserve_.total();  // quickly told
+        return least <= gpu_.memory && double(memory(c).total()) + reserve_.total() <= gpu_.memory;
     }
     // Memory grows with the micro-batch: the first size that does not fit ends them.
     std::optional<int64_t> largest_micro_batch(Config c) const {
@@ -144,8 +144,13 @@ Found search_settings(const Config& config, int64_t ranks, const GpuFigures& gpu
     for (int64_t d = 0; d <= kMostDoublings && ranks <= kMostPlannedRanks; d++, ranks *= 2)
         for (const bool keep : {true, false}) {
             if (!keep && !kept.any()) continue;
-            Found found{settings_that_fit(config, ranks, gpu, keep ? kept : KeptKeys{}), keep};
-            if (!found.settings.empty()) return found;
+            Found found{settings_that_fit(config, ranks, gpu, keep ? kept : KeptKeys{}), keep, {}};
+            if (found.settings.empty()) continue;
+            if (keep && kept.any()) {
+                const Estimate free = settings_that_fit(config, ranks, gpu, {})[0];
+                if (free.time.seconds() < found.settings[0].time.seconds()) found.faster = free;
+            }
+            return found;
         }
     return {};
 }

@@ -32,7 +32,7 @@ struct KeptKeys {
     bool any() const { return tensor || expert || sequence; }
 };
 // Every setting that fits `ranks`, fastest first, then the one with fewer changes; of each mesh, zero and recompute the
-// largest micro-batch that fits, which is the fastest. Meshes are those that the config's checks accept.
+// largest micro-batch that fits: no smaller one is faster. Meshes are those that the config's checks accept.
 std::vector<Estimate> settings_that_fit(const Config& config, int64_t ranks, const GpuFigures& gpu,
                                         const KeptKeys& kept);
 
@@ -41,6 +41,8 @@ std::vector<Estimate> settings_that_fit(const Config& config, int64_t ranks, con
 struct Found {
     std::vector<Estimate> settings;  // fastest first; empty: nothing fits
     bool kept = true;                // the kept keys are as given
+    // With kept keys, the fastest on as many ranks without them, where that is faster.
+    std::optional<Estimate> faster;
 };
 constexpr int64_t kMostDoublings = 6, kMostPlannedRanks = 1 << 20;
 Found search_settings(const Config& config, int64_t ranks, const GpuFigures& gpu, const KeptKeys& kept);
