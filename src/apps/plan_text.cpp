@@ -12,13 +12,18 @@ namespace {
 
 std::string bytes(double n) { return format_bytes(n); }
 
+std::string ranks(int64_t n) { return fmt::format("{} rank{}", n, n == 1 ? "" : "s"); }
+
+// Short times with three digits.
+std::string seconds(double s) { return s < 0.0995 ? fmt::format("{:.3g}ms", 1000 * s) : format_seconds(s); }
+
 std::string mesh(const Place& place, const Config& c) {
     return fmt::format("data {} x tensor {}{}, expert {}, zero {}", place.data, place.tensor,
                        place.sequence ? " with sequence" : "", place.expert, c.parallel.zero);
 }
 
 std::string speed(const StepTime& s, int64_t ranks) {
-    return fmt::format("{} a step, {} tok/s, {} a GPU, MFU {:.1f} %", format_seconds(s.seconds()),
+    return fmt::format("{} a step, {} tok/s, {} a GPU, MFU {:.1f} %", seconds(s.seconds()),
                        format_count(s.tokens_per_second), format_count(s.tokens_per_second / double(ranks)),
                        100 * s.mfu);
 }
@@ -39,8 +44,9 @@ void print_run(const PlanReport& r) {
         fmt::print("run              {} steps x {} tokens = {} tokens", r.config.train.steps,
                    format_count(r.tokens_per_step()), format_count(run->tokens));
         if (r.gpu)
-            fmt::print("; estimated {:.2f} days, {} GPU hours, without evaluations and checkpoints", run->days(),
-                       format_count(run->gpu_hours));
+            fmt::print("; estimated {}, {:.4g} GPU hours, without evaluations and checkpoints",
+                       run->days() < 0.01 ? seconds(run->seconds) : fmt::format("{:.2f} days", run->days()),
+                       run->gpu_hours);
         fmt::print("\n");
     } else {
         fmt::print("step             {} tokens\n", format_count(r.tokens_per_step()));
@@ -54,7 +60,7 @@ void print_run(const PlanReport& r) {
 
 void print_memory(const PlanReport& r) {
     const bool products = !r.gpu && r.config.train.precision == Precision::bf16;
-    fmt::print("bytes per rank, {} ranks ({}), {}, micro-batch {} x {} tokens{}, recompute {}\n", r.ranks,
+    fmt::print("bytes per rank, {} ({}), {}, micro-batch {} x {} tokens{}, recompute {}\n", ranks(r.ranks),
                mesh(r.place, r.config),
                products ? "bf16 products, all stored in fp32" : to_word(r.config.train.precision),
                r.config.train.micro_batch, r.config.data.sequence_length,
@@ -114,9 +120,8 @@ void print_time(const PlanReport& r) {
     fmt::print("  MFU counts causal attention, over the {} peak of {:.1f} TFLOP/s; with the full square {:.1f} %\n",
                to_word(r.config.train.precision), r.gpu->peak(r.config.train.precision) / 1e12,
                100 * s.mfu_full_square);
-    for (const auto& [name, seconds] : parts(s))
-        if (seconds > 0)
-            fmt::print("  {:<14} {:>9}  {:>5.1f} %\n", name, format_seconds(seconds), 100 * seconds / s.seconds());
+    for (const auto& [name, taken] : parts(s))
+        if (taken > 0) fmt::print("  {:<14} {:>9}  {:>5.1f} %\n", name, seconds(taken), 100 * taken / s.seconds());
     fmt::print("  {}\n  assuming {}\n", kEstimateNote, assumptions(*r.gpu, r.config.train.precision));
 }
 
@@ -154,7 +159,7 @@ void print_search(const PlanReport& r) {
         fmt::print("  {:>2} {:>6} {:>6} {:>8} {:>6} {:>4} {:>9} {:>11} {:>8} {:>8} {:>11} {:>5.1f}%\n", i + 1,
                    e.place.data, e.place.tensor, e.place.sequence ? "yes" : "no", e.place.expert,
                    e.config.parallel.zero, to_word(e.config.train.recompute), e.config.train.micro_batch,
-                   bytes(e.bytes()), format_seconds(e.time.seconds()),
+                   bytes(e.bytes()), seconds(e.time.seconds()),
                    format_count(e.time.tokens_per_second / double(e.ranks)), 100 * e.time.mfu);
     }
     fmt::print("the first: --ranks {}{}\n", settings[0].ranks, joined(r.changes(settings[0])));
