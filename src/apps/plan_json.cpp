@@ -73,7 +73,7 @@ Out gpu_json(const PlanReport& r) {
                       {"link", g.link},
                       {"network", g.network},
                       {"gpus_per_node", kGpusPerNode}};
-    out["assumptions"] = assumptions(g, r.config.train.precision);
+    out["assumptions"] = assumptions(g, r.config.train.precision, r.estimate->reserve);
     out["note"] = kEstimateNote;
     return out;
 }

@@ -82,10 +82,6 @@ void print_memory(const PlanReport& r) {
         else
             fmt::print("{}\n", bytes(all[i].second));
     }
-    if (r.estimate)
-        fmt::print("  device is set aside: {} for the CUDA context, {} for NCCL, {} for workspaces of libraries\n",
-                   bytes(r.estimate->reserve.context), bytes(r.estimate->reserve.nccl),
-                   bytes(r.estimate->reserve.workspaces));
     if (experts)
         fmt::print("  experts' rows are reserved for the worst case: all picks of the expert group on one rank\n");
     else if (r.config.model.moe.experts > 0)
@@ -122,7 +118,8 @@ void print_time(const PlanReport& r) {
                100 * s.mfu_full_square);
     for (const auto& [name, taken] : parts(s))
         if (taken > 0) fmt::print("  {:<14} {:>9}  {:>5.1f} %\n", name, seconds(taken), 100 * taken / s.seconds());
-    fmt::print("  {}\n  assuming {}\n", kEstimateNote, assumptions(*r.gpu, r.config.train.precision));
+    fmt::print("  {}\n  assuming {}\n", kEstimateNote,
+               assumptions(*r.gpu, r.config.train.precision, r.estimate->reserve));
 }
 
 std::string joined(const std::vector<std::string>& words) {

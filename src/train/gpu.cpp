@@ -51,10 +51,9 @@ int64_t members_of_a_node(const RankGroup& g) {
     for (int64_t k = 0; k < N && k * g.size * g.stride < g.ranks; k++)
         for (int64_t o = 0; o < std::min(g.stride, N); o++) {
             const int64_t first = k * g.size * g.stride + o, last = first + (g.size - 1) * g.stride;
-            const int64_t nodes = last / N - first / N;
-            if (nodes == 0) continue;
+            if (first / N == last / N) continue;
+            // On its first node and on its last; nodes between never hold fewer than these, over all groups.
             fewest = std::min({fewest, (N - 1 - first % N) / g.stride + 1, last % N / g.stride + 1});
-            if (nodes > 1) fewest = std::min(fewest, std::max<int64_t>(1, N / g.stride));
         }
     return fewest;
 }

@@ -131,17 +131,21 @@ StepTime estimate_step(const Config& c, const Place& place, const GpuFigures& gp
     return s;
 }
 
-std::string assumptions(const GpuFigures& gpu, Precision precision) {
+std::string assumptions(const GpuFigures& gpu, Precision precision, const DeviceReserve& reserve) {
     const bool bf16 = precision == Precision::bf16;
     return fmt::format(
         "{}: dense {} peak {:.1f} TFLOP/s{}, of which GEMMs reach {:.0f} %, grouped GEMMs {:.0f} %, attention {:.0f} "
         "%; "
-        "experts' weights and gradients move in every micro-batch; memory {} at {:.1f} TB/s; {:.0f} GB/s to GPUs of a "
-        "node of {} ({:.0f} % of it in all-to-alls), beyond it {:.1f} GB/s through each GPU's network adapter, all of "
-        "a "
-        "group's on a node at once; {}; gradients travel while backward computes, all else is waited for",
+        "experts' weights and gradients move in every micro-batch; memory {} at {:.1f} TB/s, of which are set aside {} "
+        "for "
+        "the CUDA context, {} for NCCL and {} for workspaces of libraries; {:.0f} GB/s to GPUs of a node of {} ({:.0f} "
+        "% "
+        "of it in all-to-alls), beyond it {:.1f} GB/s through each GPU's network adapter, all of a group's on a node "
+        "at "
+        "once; {}; gradients travel while backward computes, all else is waited for",
         gpu.name, to_word(precision), gpu.peak(precision) / 1e12, bf16 ? "" : " (without TF32)", 100 * kGemmShare,
-        100 * kGroupedShare, 100 * kAttentionShare, format_bytes(gpu.memory), gpu.bandwidth / 1e12, gpu.link / 1e9,
+        100 * kGroupedShare, 100 * kAttentionShare, format_bytes(gpu.memory), gpu.bandwidth / 1e12,
+        format_bytes(reserve.context), format_bytes(reserve.nccl), format_bytes(reserve.workspaces), gpu.link / 1e9,
         kGpusPerNode, 100 * kAllToAllShare, gpu.network / 1e9,
         bf16 ? "bf16 weights and activations, fp32 masters, moments and gradients" : "everything stored in fp32");
 }

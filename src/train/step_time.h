@@ -29,6 +29,6 @@ StepTime estimate_step(const Config& config, const Place& place, const GpuFigure
                        const std::vector<TensorInfo>& tensors);
 
 // In words, for a report: the figures that an estimate was made with.
-std::string assumptions(const GpuFigures& gpu, Precision precision);
+std::string assumptions(const GpuFigures& gpu, Precision precision, const DeviceReserve& reserve);
 
 }  // namespace sluice

@@ -54,7 +54,8 @@ TEST_F(PlanProgram, TellsWhatARunTakes) {
               "95367 steps x 4.19M tokens = 400G tokens; estimated 0.12 days, 28");
     expect_in(page, "estimates for GPU kernels that this build does not have yet");
     expect_in(page, "MFU counts causal attention");
-    expect_in(page, "is set aside: 1.00G for the CUDA context, 688M for NCCL, 1.25G for workspaces");
+    expect_in(page, "are set aside 1.00G for the CUDA context, 688M for NCCL and 1.25G for workspaces of libraries");
+    expect_in(gpu["gpu"]["assumptions"], "are set aside 1.00G for the CUDA context");
 }
 
 TEST_F(PlanProgram, BytesAddUpWithWhatIsSetAside) {
@@ -115,7 +116,8 @@ TEST_F(PlanProgram, ChoosesAMicroBatchThatFits) {
     EXPECT_EQ(text(dense + " train.micro_batch=2").find("largest that fits"), std::string::npos);
     EXPECT_TRUE(json(dense + " train.micro_batch=0")["micro_batch_chosen"].get<bool>());
     EXPECT_EQ(json(model("dense_1p7b_28.yaml") + " --ranks 8")["micro_batch"], 128);  // a CPU's is training's
-    expect_in(text(model("moe_15a2b.yaml") + " --gpu h200"), "(and even that does not fit)");
+    expect_in(text(model("moe_15a2b.yaml") + " --gpu h200"),
+              "micro-batch 1 x 4096 tokens (and even that does not fit)");
 }
 
 TEST_F(PlanProgram, SearchPrintsTheTenFastest) {

@@ -25,6 +25,12 @@ const std::vector<Case> kCases{
     {"experts", kModels + "moe_15a2b.yaml", {}, 64, "h200"},
     {"experts, few", kModels + "moe_15a2b.yaml", {}, 8, "h100"},
     {"experts, one", kModels + "moe_15a2b.yaml", {}, 1, "b200"},
+    {"a batch that not all ranks can share",
+     kModels + "dense_1p7b_28.yaml",
+     {"parallel.tensor=2", "train.batch=20"},
+     8,
+     "h200"},
+    {"experts that not all ranks can share", kModels + "moe_15a2b.yaml", {"train.batch=96"}, 24, "h200"},
     {"24 ranks, 12 heads",
      kModels + "dense_1p7b_28.yaml",
      {"model.heads=12", "model.kv_heads=6", "model.hidden=7680", "model.layers=96", "train.batch=96"},
@@ -143,16 +149,17 @@ TEST(Search, PrefersWhatIsFaster) {
 }
 
 TEST(Search, KeepsTheRanksWhereSomethingFitsAndElseTakesMore) {
-    const Case one{"", kModels + "moe_15a2b.yaml", {}, 1, "h100"};
-    const GpuFigures& gpu = *find_gpu("h100");
+    const Case one{"", kModels + "moe_15a2b.yaml", {}, 1, "h200"};
+    const GpuFigures& gpu = *find_gpu("h200");
     EXPECT_TRUE(settings_that_fit(load(one), 1, gpu, {}).empty());
     const Found found = search_settings(load(one), 1, gpu, {});
     ASSERT_FALSE(found.settings.empty());
-    EXPECT_GT(found.settings[0].ranks, 1);
-    EXPECT_TRUE(settings_that_fit(load(one), found.settings[0].ranks / 2, gpu, {}).empty());
+    EXPECT_EQ(found.settings[0].ranks, 2);
+    EXPECT_TRUE(std::any_of(found.settings.begin(), found.settings.end(),
+                            [](const Estimate& e) { return e.config.parallel.sequence; }));
     // Keys that are given go before more ranks are taken.
     const Case kept{"", kModels + "moe_15a2b.yaml", {"parallel.tensor=1", "parallel.expert=1"}, 8, "h100"};
-    const Found without = search_settings(load(kept), 8, gpu, {true, true, false});
+    const Found without = search_settings(load(kept), 8, *find_gpu("h100"), {true, true, false});
     EXPECT_FALSE(without.kept);
     EXPECT_EQ(without.settings[0].ranks, 8);
 }

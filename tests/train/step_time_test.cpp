@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "config/load.h"
 
 namespace sluice {
@@ -160,7 +162,19 @@ TEST(StepTime, TensorCutsPointwiseWork) {
     expect_near(pointwise({"parallel.tensor=8", output}), a_token * (rows + gated + cut / 8), "gate of the output");
 }
 
-TEST(StepTime, SequenceIsNoCheaperThanTensor) {
+// A window makes less to do, but the other convention counts the square all the same.
+TEST(StepTime, FullSquareWithAWindow) {
+    const Config whole = model("dense_1p7b_28.yaml", {}, 8);
+    const Config window = model("dense_1p7b_28.yaml", {"model.attention.window=1024"}, 8);
+    const FlopsByPart a = flops_by_part(whole.model, 4096), b = flops_by_part(window.model, 4096);
+    EXPECT_EQ(a.scores_full_square, 12.0 * 28 * 2048 * 4096);
+    EXPECT_EQ(b.scores_full_square, a.scores_full_square);
+    EXPECT_EQ(a.scores, a.scores_full_square / 2);
+    EXPECT_EQ(b.scores, 12.0 * 28 * 2048 * (1024 - 128));  // of the first 1024 tokens half is seen
+    EXPECT_EQ(a.total_full_square(), a.weights() + a.scores_full_square);
+}
+
+TEST(StepTime, TensorAndSequenceTraffic) {
     const auto tensor = [](std::vector<std::string> keys) {
         const Config c = model("dense_1p7b_28.yaml", keys, 8);
         return step(c, 8, h100()).tensor;
@@ -182,7 +196,58 @@ TEST(StepTime, ExpertsAcrossNodes) {
     // Grouped GEMMs: 3 x 2048 x 768 of 8 experts at half the peak; and in each of 16 micro-batches 12 bytes of every
     // weight here, 8 experts of 24 layers.
     const double weights = 3 * 2048 * 768.0 * 24;
+    const Config again = model("moe_15a2b.yaml", {"parallel.expert=16", "train.recompute=ffn"}, 64);
+    const double passes =
+        1 + 23 / 24.0 / 3;  // and 2 bytes more to read, in all layers but the last; in one micro-batch
+    expect_near(step(again, 64, h200).experts,
+                65536 * 6 * weights * 8 * passes / (989.4e12 * 0.5) + (12 + 2 * 23 / 24.0) * weights * 8 / 4.3e12,
+                "experts again");
     expect_near(s.experts, 65536 * 6 * weights * 8 / (989.4e12 * 0.5) + 16 * 12 * weights * 8 / 4.3e12, "experts");
+}
+
+// With zero and experts over a node, those of 8 nodes are summed, and weights gathered, one GPU a node: 2 bytes a
+// weight of 16 experts of 24 layers, and of all else over whole nodes.
+TEST(StepTime, ExpertsAreSummedOverNodes) {
+    const Config c = model("moe_15a2b.yaml", {"parallel.expert=8", "parallel.zero=1", "train.micro_batch=8"}, 64);
+    const StepTime s = step(c, 64, *find_gpu("h200"));
+    const double experts = 3 * 2048 * 768.0 * 24 * 16, others = 15577227264 - 8 * experts;
+    expect_near(s.weights, 7 / 8.0 * 2 * experts / 46.25e9 + 63 / 64.0 * 2 * others / 370e9, "weights");
+    const double sums = 7 / 8.0 * 4 * experts / 46.25e9 + 63 / 64.0 * 4 * others / 370e9;
+    const double cover = (s.gemm + s.experts + s.attention) * 2 / 3 / 2;  // of two micro-batches the last
+    const double embedding = 63 / 64.0 * 4 * 151936 * 2048 / 370e9;
+    EXPECT_NEAR(s.gradients / std::max(embedding, sums - cover), 1, 1e-3);
+    // And where backward is short: one sequence a rank, on 16 times as many.
+    const StepTime wide =
+        step(model("moe_15a2b.yaml", {"parallel.expert=8", "parallel.zero=1"}, 1024), 1024, *find_gpu("b200"));
+    const double wide_sums = 127 / 128.0 * 4 * experts / 46.25e9 + 1023 / 1024.0 * 4 * others / 370e9;
+    expect_near(wide.gradients, wide_sums - (wide.gemm + wide.experts + wide.attention) * 2 / 3, "exposed");
+}
+
+// Passes a layer over what experts see: norms and residual 16 x 2048, queries 5 x 4096, keys 5 x 512, 9 over 8 picks of
+// 768, routed rows 6 x 8 x 2048; and two over the logits. Recomputation adds its third to a branch.
+TEST(StepTime, PointwiseWorkOfExperts) {
+    const auto pointwise = [](const char* recompute) {
+        const Config c = model("moe_15a2b.yaml", {std::string("train.recompute=") + recompute}, 64);
+        return step(c, 64, *find_gpu("h200")).memory;
+    };
+    const double attention = 24 * (8 * 2048 + 5 * 4096 + 5 * 512.0);
+    const double ffn = 24 * (8 * 2048 + 9 * 8 * 768 + 6 * 8 * 2048.0), logits = 2 * 151936;
+    const double a_pass = 65536 * 2 / 4.3e12, again = 1 + 23 / 24.0 / 3;
+    expect_near(pointwise("none"), a_pass * (attention + ffn + logits), "none");
+    expect_near(pointwise("attention"), a_pass * (attention * again + ffn + logits), "attention");
+    expect_near(pointwise("ffn"), a_pass * (attention + ffn * again + logits), "ffn");
+}
+
+// Key-value heads are cut no finer than there are, and their neighbours' gradients are summed over the link.
+TEST(StepTime, FewKeyValueHeads) {
+    const Config c = model("moe_15a2b.yaml", {"parallel.tensor=8", "train.micro_batch=1"}, 8);
+    const StepTime s = step(c, 8, *find_gpu("h200"));
+    const double cut = 5 * 4096 / 8.0 + 5 * 512 / 4.0 + 9 * 8 * 768 / 8.0;
+    expect_near(s.memory, 4194304 * 2 / 4.3e12 * (24 * (16 * 2048 + cut + 6 * 8 * 2048.0) + 2 * 151936 / 8.0),
+                "memory");
+    const TrafficPlan t = plan_traffic(c, place_of(mesh_shape(c.model, c.parallel), 8, 0), 2, 4);
+    EXPECT_GT(t.wire.replicas, 0);
+    EXPECT_DOUBLE_EQ(s.tensor, t.wire.tensor / 370e9 + t.wire.replicas / 370e9);
 }
 
 // Recomputation adds a third of a branch, in all layers but the last.
@@ -210,10 +275,10 @@ TEST(StepTime, FollowsThePrecision) {
     EXPECT_NEAR(fp32.memory / bf16.memory, 2, 1e-9);
     EXPECT_NEAR(fp32.optimizer / bf16.optimizer, 28 / 30.0, 1e-9);
     EXPECT_LT(fp32.mfu, 1);
-    const std::string said = assumptions(h100(), Precision::fp32);
+    const std::string said = assumptions(h100(), Precision::fp32, {});
     EXPECT_NE(said.find("fp32 peak 67.0 TFLOP/s (without TF32)"), std::string::npos) << said;
     EXPECT_EQ(said.find("bf16"), std::string::npos) << said;
-    EXPECT_NE(assumptions(h100(), Precision::bf16).find("bf16 peak 989.4"), std::string::npos);
+    EXPECT_NE(assumptions(h100(), Precision::bf16, {}).find("bf16 peak 989.4"), std::string::npos);
 }
 
 }  // namespace
