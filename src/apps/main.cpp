@@ -149,7 +149,7 @@ int run(int argc, char** argv) {
     ConfigArgs config;
     CheckpointArgs checkpoint;
     SampleArgs sample;
-    bool json = false, reference = false;
+    bool json = false, reference = false, search = false;
     int ranks = 1;
     std::string gpu;
     std::function<int()> command;
@@ -182,10 +182,13 @@ int run(int argc, char** argv) {
     add_config(plan, config);
     plan->add_option("--ranks", ranks, "ranks to plan for")->check(CLI::Range(1, 1 << 20))->capture_default_str();
     plan->add_option("--gpu", gpu, "estimate the step on a100, h100, h200 or b200");
+    plan->add_flag("--search", search,
+                   "the ten fastest settings that fit the GPUs: mesh, zero, recompute, micro-batch");
     add_json(plan, json);
-    plan->footer("Example: sluice plan configs/models/moe_15a2b.yaml --ranks 64 --gpu h200 parallel.expert=8");
-    plan->callback(
-        [&] { command = [&] { return guarded([&] { return plan_command(config, ranks, gpu, json); }, nullptr); }; });
+    plan->footer("Example: sluice plan configs/models/moe_15a2b.yaml --ranks 64 --gpu h200 --search");
+    plan->callback([&] {
+        command = [&] { return guarded([&] { return plan_command(config, ranks, gpu, search, json); }, nullptr); };
+    });
 
     auto* show = app.add_subcommand("config", "the resolved config with each value's origin");
     add_config(show, config)->required(false);

@@ -43,6 +43,7 @@ Loaded load(Node root, const std::string& file, const std::vector<std::string>& 
     fill_defaults(loaded.config, marks);
     refuse_config(loaded.config, marks, purpose, ranks);
     marks.complaints.raise();
+    loaded.micro_batch_given = loaded.config.train.micro_batch > 0;
     if (ranks > 0) resolve_ranks(loaded.config, ranks);
     for (auto& [path, text] : flatten(loaded.config)) loaded.origins[path] = marks.origin(path);
     return loaded;

@@ -14,6 +14,7 @@ enum class Purpose { train, plan };
 
 struct Loaded {
     Config config;
+    bool micro_batch_given = false;  // else train.micro_batch is the default for so many ranks
     // Dotted path of a leaf ("model.gates.0.position") -> "default", "FILE:LINE:COLUMN" or "command line".
     std::map<std::string, std::string> origins;
 };
