@@ -17,9 +17,10 @@ class GoesOn : public Program {
 
 // After 4 steps of 4 samples, steps of 6: 16 is no multiple of 6.
 TEST_F(GoesOn, WithAnotherBatchAtTheNextSample) {
-    ASSERT_EQ(run("train c.yaml train.steps=4").code, 0);
+    ASSERT_EQ(run("train c.yaml train.steps=4 schedule.warmup_steps=0").code, 0);
     EXPECT_EQ(manifest(4)["data"]["samples"], 16);
-    const Ended resumed = run("train c.yaml train.steps=6 train.batch=6 checkpoint.allow_change=true");
+    const Ended resumed =
+        run("train c.yaml train.steps=6 schedule.warmup_steps=0 train.batch=6 checkpoint.allow_change=true");
     ASSERT_EQ(resumed.code, 0) << resumed.err;
     EXPECT_EQ(manifest(6)["data"]["samples"], 16 + 2 * 6);
     EXPECT_EQ(manifest(6)["tokens"], (16 + 2 * 6) * 16);
@@ -40,11 +41,11 @@ TEST_F(GoesOn, CountingTheStepsThatWereSkippedInARow) {
 
 // Skipped steps are counted on: in all, in a row, and Adam's t.
 TEST_F(GoesOn, WithItsCountsOfSteps) {
-    ASSERT_EQ(run("train c.yaml train.steps=4").code, 0);
+    ASSERT_EQ(run("train c.yaml train.steps=4 schedule.warmup_steps=0").code, 0);
     Json before = manifest(4);
     before["optimizer"] = {{"updates", 2}, {"skipped", 2}, {"skipped_in_a_row", 1}};
     std::ofstream(folder_ / "runs/a/checkpoints/step-00000004/manifest.json") << before.dump();
-    ASSERT_EQ(run("train c.yaml train.steps=6 checkpoint.allow_change=true").code, 0);
+    ASSERT_EQ(run("train c.yaml train.steps=6 schedule.warmup_steps=0 checkpoint.allow_change=true").code, 0);
     EXPECT_EQ(manifest(6)["optimizer"]["updates"], 4);
     EXPECT_EQ(manifest(6)["optimizer"]["skipped"], 2);
     EXPECT_EQ(manifest(6)["optimizer"]["skipped_in_a_row"], 0);
