@@ -23,7 +23,7 @@ TEST(CompareConfigs, WhatChangesTheCourse) {
           "schedule.warmup_steps=3", "data.train=[{path: b}]", "data.train=[{path: a, weight: 2}]",
           "data.sequence_length=8", "data.document_mask=true", "train.steps=60", "train.batch=4", "run.seed=2"}) {
         const ConfigChanges c = changed(key);
-        EXPECT_EQ(c.course.size(), 1u) << key;
+        ASSERT_EQ(c.course.size(), 1u) << key;
         EXPECT_TRUE(c.model.empty() && c.rounding.empty()) << key;
     }
     EXPECT_EQ(changed("train.batch=4").course[0], "train.batch: 2 -> 4");
