@@ -39,6 +39,21 @@ TEST_F(GoesOn, CountingTheStepsThatWereSkippedInARow) {
     EXPECT_NE(resumed.err.find(whole.err.substr(at)), std::string::npos) << whole.err << resumed.err;
 }
 
+TEST_F(GoesOn, CountingTheStepsThatWereSkippedInAll) {
+    const std::string command =
+        "train c.yaml optimizer.lr=1e38 schedule.warmup_steps=0 optimizer.weight_decay=0 train.steps=40";
+    ASSERT_EQ(run(command).code, 6);
+    Json newest = manifest(8);
+    newest["optimizer"]["skipped"] = 27;
+    newest["optimizer"]["skipped_in_a_row"] = 7;
+    std::ofstream(folder_ / "runs/a/checkpoints/step-00000008/manifest.json") << newest.dump();
+    const Ended resumed = run(command);
+    EXPECT_EQ(resumed.code, 6);
+    EXPECT_NE(resumed.err.find("(10 in a row, 30 in all)"), std::string::npos) << resumed.err;
+    const std::string rows = text("runs/a/metrics.jsonl");
+    EXPECT_EQ(Json::parse(rows.substr(rows.rfind('\n', rows.size() - 2) + 1))["skipped"], 30);
+}
+
 // Skipped steps are counted on: in all, in a row, and Adam's t.
 TEST_F(GoesOn, WithItsCountsOfSteps) {
     ASSERT_EQ(run("train c.yaml train.steps=4 schedule.warmup_steps=0").code, 0);
@@ -49,6 +64,19 @@ TEST_F(GoesOn, WithItsCountsOfSteps) {
     EXPECT_EQ(manifest(6)["optimizer"]["updates"], 4);
     EXPECT_EQ(manifest(6)["optimizer"]["skipped"], 2);
     EXPECT_EQ(manifest(6)["optimizer"]["skipped_in_a_row"], 0);
+}
+
+// init_from is for the start: once there is a checkpoint of its own, a run goes on from that.
+TEST_F(GoesOn, FromItsOwnCheckpointThoughItBeganWithAnothersWeights) {
+    ASSERT_EQ(run("train c.yaml run.name=b").code, 0);
+    const std::string command = "train c.yaml checkpoint.init_from=runs/b checkpoint.allow_change=true";
+    const Ended first = run(command + " train.steps=8");
+    ASSERT_EQ(first.code, 0) << first.err;
+    EXPECT_NE(first.out.find("step 1/8 "), std::string::npos) << first.out;
+    const Ended second = run(command);
+    ASSERT_EQ(second.code, 0) << second.err;
+    EXPECT_EQ(second.out.find("step 8/12 "), std::string::npos) << second.out;
+    EXPECT_NE(second.out.find("step 9/12 "), std::string::npos) << second.out;
 }
 
 }  // namespace

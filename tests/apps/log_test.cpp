@@ -3,6 +3,7 @@
 #include <regex>
 
 #include "apps/program.h"
+#include "base/format.h"
 #include "config/load.h"
 #include "model/counts.h"
 
@@ -49,6 +50,9 @@ TEST_F(Logs, ConsoleAndMetricsTellTheSame) {
         expect("lr", "lr ([0-9.e+-]+)", 1, 1e-2);
         expect("tokens_per_second", "([0-9.]+)([KMG]?) tok/s", 1, 1e-2);
         EXPECT_NEAR(number_in(line, "mfu ([0-9.]+)%") / 100, row["mfu"].get<double>(), 6e-4) << step;
+        const std::string left = format_seconds(row["seconds"].get<double>() * (12 - row["step"].get<double>()));
+        if (left == "0ms") continue;
+        EXPECT_NE(line.find("eta " + left + "\n"), std::string::npos) << left << " left after " << line;
     }
 }
 

@@ -1,6 +1,7 @@
 // What a run does at which step, and what it writes down of itself.
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 
 #include "apps/program.h"
 
@@ -83,6 +84,28 @@ TEST_F(Runs, WriteDownSeedAndMesh) {
            {{"data", 1}, {"tensor", 2}, {"expert", 1}, {"sequence", 1}, {"zero", 0}});
     expect("parallel.zero=1 parallel.expert=2 'model.moe={experts: 4, top_k: 2, hidden: 24}'",
            {{"data", 2}, {"tensor", 1}, {"expert", 2}, {"sequence", 0}, {"zero", 1}});
+}
+
+// Small random routers: nearly all experts are as likely.
+TEST_F(Runs, TellOfTheRouters) {
+    const auto row_with = [&](const std::string& balance) {
+        fs::remove_all(folder_ / "runs/a");
+        const Ended ended =
+            run("train c.yaml train.steps=1 schedule.warmup_steps=0 'model.moe={experts: 4, top_k: 2, "
+                "hidden: 24, balance: " +
+                balance + "}'");
+        EXPECT_EQ(ended.code, 0) << ended.err;
+        return rows().back();
+    };
+    const Json row = row_with("global_batch");
+    EXPECT_NEAR(row["router_entropy"].get<double>(), std::log(4), 0.1);
+    EXPECT_NEAR(row["z"].get<double>(), std::pow(std::log(4), 2), 0.2);
+    EXPECT_NEAR(row["balance"].get<double>(), 1, 0.1);
+    EXPECT_GT(row["expert_load"].get<double>(), 1);
+    EXPECT_LE(row["expert_load"].get<double>(), 2);
+    EXPECT_TRUE(row_with("micro_batch").contains("balance"));
+    EXPECT_FALSE(row_with("bias").contains("balance"));
+    EXPECT_FALSE(row_with("none").contains("balance"));
 }
 
 TEST_F(Runs, TheTenthStepSkippedInARowIsTheLast) {

@@ -8,6 +8,8 @@
 #include "base/file.h"
 #include "support/folder.h"
 #include "train/checkpoint_writer.h"
+#include "train/manifest.h"
+#include "train/safetensors.h"
 
 namespace sluice {
 namespace {
@@ -68,6 +70,24 @@ TEST(CheckpointFiles, DamagedOnesDoNotCountAsKept) {
     EXPECT_TRUE(fs::exists(folder / step_name(4)));
     EXPECT_TRUE(fs::exists(folder / step_name(2))) << "the second whole one";
     EXPECT_FALSE(fs::exists(folder / step_name(1)));
+}
+
+// With a manifest that holds the hash of such a file.
+TEST(CheckpointFiles, TensorsThatTheManifestDoesNotKnowAreRefused) {
+    const Folder folder;
+    save(folder.path(), {1, 2}, 1);
+    const fs::path step = folder / step_name(1);
+    Manifest m = parse_manifest(read_file(step / "manifest.json", 4, 1 << 20));
+    const float values[] = {1, 2};
+    const TensorData known{"a", "F32", {2}, values, 8}, stranger{"b", "F32", {2}, values, 8};
+    for (const auto& tensors : {std::vector<TensorData>{known}, {known, stranger}}) {
+        m.files["rank-00000.safetensors"] = write_safetensors(step / "rank-00000.safetensors", tensors);
+        write_file(step / "manifest.json", manifest_text(m));
+        if (tensors.size() == 1)
+            EXPECT_NO_THROW(open_checkpoint(step));
+        else
+            EXPECT_THROW(open_checkpoint(step), Failure);
+    }
 }
 
 TEST(CheckpointFiles, LatestNamesTheNewest) {

@@ -32,7 +32,7 @@ class Generate : public testing::Test {
     }
     // How often each id comes first, over many seeds.
     std::vector<double> shares(const std::vector<int32_t>& prompt, Sampling sampling, int32_t banned = -1) {
-        constexpr int kDraws = 4000;
+        constexpr int kDraws = 2000;
         std::vector<double> shares(kVocab);
         sampling.tokens = 1;
         for (int i = 0; i < kDraws; i++) {
@@ -78,7 +78,7 @@ TEST_F(Generate, DrawsFromTheTopKAtATemperature) {
             sampling.temperature = temperature;
             sampling.top_k = top_k;
             const auto found = shares(kPrompt, sampling);
-            for (size_t id = 0; id < kVocab; id++) EXPECT_NEAR(found[id], expected[id] / sum, 0.03) << id;
+            for (size_t id = 0; id < kVocab; id++) EXPECT_NEAR(found[id], expected[id] / sum, 0.04) << id;
         }
 }
 
@@ -105,6 +105,22 @@ TEST_F(Generate, EveryTokenIsADrawOfItsOwn) {
     std::vector<int> counts(kVocab);
     for (const int32_t id : drawn(kPrompt, flat)) counts[size_t(id)]++;
     for (const int n : counts) EXPECT_NEAR(n, 100, 40);
+}
+
+// 11 ids on two ranks: 6 and 5.
+TEST_F(Generate, RanksThatShareTheVocabularyDrawTheSame) {
+    const ModelSpec spec = small_model("init_std=0.4");
+    Model<Cpu<double>> one(spec, {1, kWindow}, Recompute::none, Mode::inference);
+    one.initialise(3);
+    Sampling sampling;
+    sampling.tokens = 40;
+    const auto expected = generate(one, kPrompt, kWindow, -1, sampling);
+    run_threads(2, [&](Comm& comm) {
+        Mesh mesh(comm, {2});
+        Model<Cpu<double>> model(spec, {1, kWindow}, Recompute::none, Mode::inference, mesh);
+        model.initialise(3);
+        EXPECT_EQ(generate(model, kPrompt, kWindow, -1, sampling), expected);
+    });
 }
 
 TEST_F(Generate, TheSeedDecidesAll) {
