@@ -38,7 +38,8 @@ TEST_F(GoesOn, WithAnotherBatchAtTheNextSample) {
 // Ten in a row end a run at the same step, whether or not it was started again within them.
 TEST_F(GoesOn, CountingTheStepsThatWereSkippedInARow) {
     const std::string command =
-        "train c.yaml optimizer.lr=1e38 schedule.warmup_steps=0 optimizer.weight_decay=0 train.steps=40";
+        "train c.yaml optimizer.lr=1e38 schedule.warmup_steps=0 optimizer.weight_decay=0 train.steps=40 "
+        "checkpoint.async=false";
     const Ended whole = run(command);
     ASSERT_EQ(whole.code, 6) << whole.err;
     const size_t at = whole.err.find("error: ");
@@ -50,7 +51,8 @@ TEST_F(GoesOn, CountingTheStepsThatWereSkippedInARow) {
 
 TEST_F(GoesOn, CountingTheStepsThatWereSkippedInAll) {
     const std::string command =
-        "train c.yaml optimizer.lr=1e38 schedule.warmup_steps=0 optimizer.weight_decay=0 train.steps=40";
+        "train c.yaml optimizer.lr=1e38 schedule.warmup_steps=0 optimizer.weight_decay=0 train.steps=40 "
+        "checkpoint.async=false";
     ASSERT_EQ(run(command).code, 6);
     Json newest = manifest(8);
     newest["optimizer"]["skipped"] = 27;
