@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/json.h"
+
 namespace sluice {
 namespace {
 
@@ -36,6 +38,50 @@ TEST(Manifest, KeepsWhatARunNeedsToGoOn) {
     EXPECT_EQ(read.files.at("f").size, 10);
     EXPECT_EQ(read.files.at("f").hash, "4567");
     EXPECT_EQ(manifest_text(read), manifest_text(m));
+}
+
+TEST(Manifest, FilesHavePlainNames) {
+    const auto with_file = [](const std::string& name) {
+        Manifest m;
+        m.files[name] = {1, "0"};
+        m.tensors["t"] = {"F32", {1}, {{name, {{0}, {1}}}}};
+        return manifest_text(m);
+    };
+    for (const std::string& name : {std::string("rank-00000.safetensors"), std::string(255, 'x'), std::string("a..b")})
+        EXPECT_NO_THROW(parse_manifest(with_file(name))) << name;
+    for (const std::string& name : {std::string("."), std::string(".."), std::string(".hidden"), std::string("a/b"),
+                                    std::string("/a"), std::string("a\\b"), std::string(), std::string(256, 'x')})
+        EXPECT_THROW(parse_manifest(with_file(name)), JsonError) << name;
+}
+
+TEST(Manifest, PiecesAreInFilesThatItLists) {
+    Manifest m;
+    m.files["f"] = {1, "0"};
+    m.tensors["t"] = {"F32", {2}, {{"f", {{0}, {1}}}, {"g", {{1}, {1}}}}};
+    EXPECT_THROW(parse_manifest(manifest_text(m)), JsonError);
+    m.files["g"] = {1, "0"};
+    EXPECT_NO_THROW(parse_manifest(manifest_text(m)));
+}
+
+TEST(Manifest, PiecesCoverATensorOnceAndNoMore) {
+    const auto with_pieces = [](const std::vector<Box>& boxes) {
+        Manifest m;
+        m.files["f"] = {1, "0"};
+        m.tensors["t"] = {"F32", {4, 6}, {}};
+        for (const Box& box : boxes) m.tensors["t"].pieces.push_back({"f", box});
+        return manifest_text(m);
+    };
+    EXPECT_NO_THROW(parse_manifest(with_pieces({{{0, 0}, {4, 6}}})));
+    EXPECT_NO_THROW(parse_manifest(with_pieces({{{0, 0}, {4, 2}}, {{0, 2}, {1, 4}}, {{1, 2}, {3, 4}}})));
+    for (const std::vector<Box>& boxes : {std::vector<Box>{{{0, 0}, {4, 5}}},    // a column less
+                                          {{{0, 0}, {4, 7}}},                    // one more
+                                          {{{0, 1}, {4, 6}}},                    // beyond the end
+                                          {{{0, 0}, {2, 6}}, {{1, 0}, {2, 6}}},  // a row twice
+                                          {{{0, 0}, {4, 3}}, {{0, 2}, {4, 3}}},  // a column twice
+                                          {{{0, 0}, {24}}},                      // of another rank
+                                          {{{0, 0}, {4, 6}}, {{0, 0}, {4, 6}}},
+                                          {}})
+        EXPECT_THROW(parse_manifest(with_pieces(boxes)), JsonError);
 }
 
 }  // namespace
