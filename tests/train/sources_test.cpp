@@ -35,6 +35,22 @@ TEST(Sources, EachHasAnOrderOfItsOwn) {
     EXPECT_NE(orders[0], orders[1]);
 }
 
+// A resume of an older run relies on it.
+TEST(Sources, KeepTheirOrder) {
+    const Folder folder;
+    write_shard(folder / "a.bin", count_from(0, 401), 1000);
+    DataSpec spec;
+    spec.sequence_length = 4;
+    spec.train.push_back({(folder / "a.bin").string(), 1});
+    TrainingData data(spec, 1000, 5);
+    std::vector<int32_t> tokens(5), firsts;
+    for (const int64_t n : {0, 1, 2, 3, 100, 101, 102, 103}) {  // of the first epoch and of the second
+        data.sample(n, tokens.data(), nullptr);
+        firsts.push_back(tokens[0]);
+    }
+    EXPECT_EQ(firsts, (std::vector<int32_t>{340, 232, 244, 224, 120, 80, 380, 232}));
+}
+
 // Documents begin at tokens 0, 6 and 21 of the first shard, and at the start of the second.
 TEST(Sources, ASampleKnowsItsDocuments) {
     const Folder folder;
