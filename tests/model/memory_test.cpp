@@ -1,6 +1,7 @@
 // Bytes of a model by hand, at sizes of whole cache lines.
 #include <gtest/gtest.h>
 
+#include "base/check.h"
 #include "support/models.h"
 
 namespace sluice {
@@ -52,6 +53,17 @@ TEST(ModelMemory, ActivationsOfAnFfn) {
     EXPECT_EQ(planned(Recompute::none).ffn, size_t(3 * kFloat * kTokens * (kHidden + 1 + 3 * 128 + kHidden)));
     EXPECT_EQ(planned(Recompute::none, shared_by_two(false)).ffn,
               size_t(3 * kFloat * kTokens * (kHidden + 1 + 3 * 64 + kHidden)));
+}
+
+// Longer than the tables, or more tokens than there is room for.
+TEST(ModelMemory, ABatchBeyondWhatWasPlannedIsRefused) {
+    const ModelSpec spec = small_model("");
+    Model<Cpu<float>> model(spec, {3, 20}, Recompute::none, Mode::inference);
+    const std::vector<int32_t> tokens(80);
+    for (const Batch fits : {Batch{3, 20}, Batch{60, 1}, Batch{1, 20}})
+        EXPECT_NO_THROW(model.encode(fits, tokens.data(), nullptr));
+    for (const Batch large : {Batch{1, 21}, Batch{4, 20}, Batch{2, 31}})
+        EXPECT_THROW(model.encode(large, tokens.data(), nullptr), Failure) << large.sequences;
 }
 
 }  // namespace
