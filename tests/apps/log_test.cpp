@@ -1,5 +1,7 @@
 // What a run says of its speed: console and metrics tell the same numbers, and these belong together.
 #include <cmath>
+#include <cstring>
+#include <ctime>
 #include <regex>
 
 #include "apps/program.h"
@@ -54,6 +56,24 @@ TEST_F(Logs, ConsoleAndMetricsTellTheSame) {
         if (left == "0ms") continue;
         EXPECT_NE(line.find("eta " + left + "\n"), std::string::npos) << left << " left after " << line;
     }
+}
+
+// Seconds since 1970, as TensorBoard shows them: the first event's, behind a record's length and its check.
+TEST_F(Logs, TensorBoardKnowsTheTimeOfDay) {
+    ASSERT_EQ(run("train c.yaml").code, 0);
+    int files = 0;
+    for (const auto& entry : fs::directory_iterator(folder_ / "runs/a")) {
+        const std::string name = entry.path().filename();
+        if (!name.starts_with("events.out.tfevents.")) continue;
+        files++;
+        const std::string bytes = text("runs/a/" + name);
+        ASSERT_GT(bytes.size(), 21u);
+        ASSERT_EQ(bytes[12], 9) << "field 1, eight bytes";
+        double time = 0;
+        std::memcpy(&time, bytes.data() + 13, sizeof time);
+        EXPECT_NEAR(time, double(std::time(nullptr)), 86400);
+    }
+    EXPECT_EQ(files, 1);
 }
 
 TEST_F(Logs, SpeedsBelongTogether) {

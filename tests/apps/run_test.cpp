@@ -116,6 +116,21 @@ TEST_F(Runs, TheTenthStepSkippedInARowIsTheLast) {
     EXPECT_EQ(rows().back()["skipped"], 10);
 }
 
+// Of the very step at which it stopped: between two that are due.
+TEST_F(Runs, StopWithACheckpoint) {
+    const std::string command = "cd '" + folder_.path().string() +
+                                "' && { '" SLUICE_PROGRAM
+                                "' train c.yaml train.steps=1000000 checkpoint.every=0 "
+                                ">out 2>err & run=$!; until grep -q 'step 3/' out || ! kill -0 $run; do sleep 0.02; "
+                                "done; kill -TERM $run; wait $run; }";
+    EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), 75) << text("err");
+    const std::string out = text("out"), stopped = "stopped at step ";
+    ASSERT_NE(out.find(stopped), std::string::npos) << out;
+    const int64_t step = std::stoll(out.substr(out.find(stopped) + stopped.size()));
+    EXPECT_EQ(manifest(step)["step"], step);
+    EXPECT_EQ(manifest(step)["data"]["samples"], 4 * step);
+}
+
 // However fast or slow the machine is: the steps' seconds are parts of the program's.
 TEST_F(Runs, SecondsOfStepsAddUpToLessThanTheRun) {
     const auto start = std::chrono::steady_clock::now();
