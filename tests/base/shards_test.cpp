@@ -3,6 +3,7 @@
 
 #include <fstream>
 
+#include "base/check.h"
 #include "base/shard_set.h"
 #include "base/token_shard.h"
 #include "support/folder.h"
@@ -38,6 +39,39 @@ TEST(MegatronShard, DocumentsWithoutTokensHideNone) {
         }
         EXPECT_EQ(first, expected) << "from token " << start;
     }
+}
+
+TEST(Shard, IdsThatNeedMoreThanTwoBytesGetFour) {
+    const Folder folder;
+    for (const auto& [vocab, width] : {std::pair{65536, 2}, {65537, 4}}) {
+        const std::vector<int32_t> ids{0, vocab - 1, 7};
+        write_shard(folder / "a.bin", ids, vocab);
+        const TokenShard shard(folder / "a.bin");
+        EXPECT_EQ(shard.bytes_per_token(), width) << vocab;
+        std::vector<int32_t> read(3);
+        shard.read(0, 3, read.data(), vocab);
+        EXPECT_EQ(read, ids);
+    }
+}
+
+TEST(Shard, AnIdAsLargeAsTheVocabularyIsRefused) {
+    const Folder folder;
+    write_shard(folder / "a.bin", {3, 10, 4}, 100);
+    const TokenShard shard(folder / "a.bin");
+    std::vector<int32_t> read(3);
+    EXPECT_NO_THROW(shard.read(0, 3, read.data(), 11));
+    EXPECT_THROW(shard.read(0, 3, read.data(), 10), Failure);
+    EXPECT_NO_THROW(shard.read(0, 1, read.data(), 10)) << "another token's";
+}
+
+TEST(Shard, KnowsItsLargestId) {
+    const Folder folder;
+    ShardWriter writer(folder / "a.bin", 100);
+    for (const std::vector<int32_t>& ids : {std::vector<int32_t>{5, 9, 2}, {0, 7}}) {
+        writer.add(ids.data(), int64_t(ids.size()));
+        EXPECT_EQ(writer.largest(), 9);
+    }
+    writer.close();
 }
 
 // A set can be moved with its tokenizer: it knows the file's name, not its folder.
