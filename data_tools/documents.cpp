@@ -7,21 +7,14 @@
 #include "base/format.h"
 #include "base/json.h"
 #include "data_tools/byte_source.h"
+#include "data_tools/spool.h"
+#include "data_tools/text_check.h"
+#include "data_tools/text_parts.h"
 
 namespace sluice {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr size_t kPart = size_t{1} << 20;  // bytes, of a long text
-
-// Where a long text can be cut so that its parts tokenize as the whole does: after a single line break between two
-// characters that are no space. 0: nowhere.
-size_t cut_of(const std::string& text) {
-    const auto space = [](char c) { return c == ' ' || (c >= '\t' && c <= '\r'); };
-    for (size_t i = text.size(); i-- > 2;)
-        if (text[i - 1] == '\n' && !space(text[i - 2]) && !space(text[i]) && (text[i] & 0x80) == 0) return i;
-    return 0;
-}
 
 std::vector<std::string> files_in(const std::string& folder, int64_t& empty) try {
     std::vector<std::string> found;
@@ -112,9 +105,15 @@ std::string text_of(const RawDocument& document, const std::string& key) {
     }
 }
 
+bool has_line_break(std::string_view text) {
+    constexpr std::string_view kBreaks[] = {"\n", "\r", "\xc2\x85", "\xe2\x80\xa8", "\xe2\x80\xa9"};
+    return std::any_of(std::begin(kBreaks), std::end(kBreaks), [&](auto b) { return text.find(b) != text.npos; });
+}
+
 struct DocumentReader::Impl {
     std::vector<std::string> files;
     Format format;
+    const Tokenizer* tokenizer;
     size_t longest_line;
     size_t at = 0;              // the open file, or the next
     int64_t stored_before = 0;  // of the files before it
@@ -123,19 +122,27 @@ struct DocumentReader::Impl {
     std::string text;                   // read, not yet given out
     size_t searched = 0;                // of it, in vain: for a line's end, or a place to cut
     int64_t line = 0;                   // lines given out
-    int64_t text_read = 0;              // bytes of the open file
     bool ended = false, begun = false;  // of the open file: no more bytes; a part was given out
+    TextCheck check{true};              // of the text read so far
+    std::optional<uint64_t> hash;       // of a long text, which was read to its end and is read again
+    std::unique_ptr<Spool> spool;       // out of which it comes again, where its input cannot be opened twice
     bool passing = false;               // to the end of a line that is too long
 
     void open() {
         source = std::make_unique<ByteSource>(files[at]);
         text.clear();
         searched = 0;
-        line = text_read = 0;
+        line = 0;
         ended = begun = passing = false;
+        hash.reset();
+        spool.reset();
         content = Content::text;
         content = content_of(*source, files[at], format, text);
-        text_read = int64_t(text.size());
+        begin_check();
+    }
+    void begin_check() {
+        check = TextCheck(tokenizer && tokenizer->takes_any_bytes());
+        if (content == Content::text) check.add(text);
     }
     void close() {
         stored_before += source->stored_read();
@@ -148,8 +155,9 @@ struct DocumentReader::Impl {
         try {
             if (!source) open();
             const size_t before = text.size();
-            ended = !source->read(text);
-            refuse_nul(before);
+            ended = !(spool ? spool->read(text) : source->read(text));
+            if (content == Content::text) check_text(before);
+            if (content == Content::text && !ended && !hash && tokenizer && text.size() >= kPart) read_ahead();
         } catch (const DamagedInput& e) {
             if (content == Content::lines) given += give_lines(documents);
             documents.push_back({"", &files[at], content == Content::lines ? line + 1 : 0, begun, e.what()});
@@ -160,13 +168,31 @@ struct DocumentReader::Impl {
         if (ended) close();
         return given;
     }
-    // The head was looked at already; a line of JSON refuses it itself.
-    void refuse_nul(size_t from) {
-        text_read += int64_t(text.size() - from);
-        const size_t nul = content == Content::text ? text.find('\0', from) : text.npos;
-        if (nul == text.npos) return;
-        const int64_t offset = text_read - int64_t(text.size() - nul);
-        throw DamagedInput("is no text: a NUL byte at byte " + std::to_string(offset));
+    void check_text(size_t from) {
+        check.add(std::string_view(text).substr(from));
+        if (!ended) return;
+        check.end();
+        if (hash && check.hash() != *hash) fail(Exit::data, shown_name(files[at]) + ": changed while it was read");
+    }
+    // A long text: to its end, and back to where it began.
+    void read_ahead() {
+        const bool stream = is_stream(files[at]);
+        if (stream) spool = std::make_unique<Spool>();
+        for (bool more = true; more;) {
+            if (spool) spool->add(text);
+            text.clear();
+            more = source->read(text);
+            check.add(text);
+        }
+        check.end();
+        hash = check.hash();
+        if (stream) {
+            text.clear();
+        } else {
+            source = std::make_unique<ByteSource>(files[at]);
+            content_of(*source, files[at], format, text);
+        }
+        begin_check();
     }
     // Whole lines of `text`, and the rest once the file has ended.
     size_t give_lines(std::vector<RawDocument>& documents) {
@@ -197,23 +223,34 @@ struct DocumentReader::Impl {
         size_t cut = text.size();
         if (!ended) {
             if (text.size() < std::max(kPart, 2 * searched)) return 0;
-            cut = cut_of(text);
+            cut = cut_of(text, tokenizer);
             searched = cut == 0 ? text.size() : 0;
-            if (text.size() > longest_line && cut == 0)
-                fail(Exit::data, files[at] + ": 256 MiB without a line break: break it into lines");
+            if (text.size() > longest_line && cut == 0) {
+                documents.push_back({"", &files[at], 0, begun, too_long()});
+                text.clear();
+                ended = true;
+            }
         }
         if (cut == 0) return 0;
-        documents.push_back({text.substr(0, cut), &files[at], 0, begun});
+        documents.push_back({text.substr(0, cut), &files[at], 0, begun, "", begun ? std::nullopt : hash});
         begun = true;
         text.erase(0, cut);
         return cut;
     }
+    std::string too_long() const {
+        const std::string limit = format_bytes(double(longest_line));
+        if (!has_line_break(text)) return "a line of more than " + limit + ": break it into lines";
+        return "more than " + limit +
+               " of text without a place where this tokenizer lets it be cut: give smaller documents";
+    }
 };
 
-DocumentReader::DocumentReader(std::vector<std::string> files, Format format, size_t longest_line)
+DocumentReader::DocumentReader(std::vector<std::string> files, Format format, size_t longest_line,
+                               const Tokenizer* tokenizer)
     : impl_(std::make_unique<Impl>()) {
     impl_->files = std::move(files);
     impl_->format = format;
+    impl_->tokenizer = tokenizer;
     impl_->longest_line = longest_line;
 }
 DocumentReader::~DocumentReader() = default;

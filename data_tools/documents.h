@@ -6,10 +6,12 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "data_tools/content.h"
+#include "data_tools/tokenizer.h"
 
 namespace sluice {
 
@@ -25,9 +27,10 @@ int64_t total_bytes(const std::vector<std::string>& files);  // as they are stor
 struct RawDocument {
     std::string text;  // a line of JSON, or text
     const std::string* file = nullptr;
-    int64_t line = 0;        // of JSON; 0: text
-    bool continues = false;  // goes on with the document before: a long text comes in parts, cut between two lines
-    std::string error = {};  // instead of a text: why there is none, and of a text in parts no more
+    int64_t line = 0;                   // of JSON; 0: text
+    bool continues = false;             // goes on with the document before: a long text comes in parts
+    std::string error = {};             // instead of a text: why there is none, and of a text in parts no more
+    std::optional<uint64_t> hash = {};  // of the whole text (data_tools/text_check.h), where this is its first part
 };
 // FILE, or FILE:LINE.
 std::string place_of(const RawDocument& document);
@@ -37,8 +40,11 @@ std::string text_of(const RawDocument& document, const std::string& key);
 class DocumentReader {
  public:
     static constexpr size_t kLongestLine = size_t{1} << 28;  // bytes, and of a text without a place to cut it
+    // tokenizer: says where long texts are cut, and whether they must be UTF-8. Such a text is read to its end first,
+    // so that what is wrong with it and its hash are known before its first part is given out. Without one, texts are
+    // cut between lines, and read once.
     explicit DocumentReader(std::vector<std::string> files, Format format = Format::automatic,
-                            size_t longest_line = kLongestLine);
+                            size_t longest_line = kLongestLine, const Tokenizer* tokenizer = nullptr);
     ~DocumentReader();
     // About `bytes` of documents in order; false at the end.
     bool next(std::vector<RawDocument>& documents, size_t bytes);

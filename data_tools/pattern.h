@@ -1,6 +1,7 @@
 // A regular expression of a tokenizer, as the field writes them (Perl's syntax, Unicode classes). Runs by PCRE2 with
 // limits, since patterns come from files. Matching is safe from any number of threads. Errors: Failure(Exit::data).
 #pragma once
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -13,10 +14,18 @@ class Pattern {
     explicit Pattern(const std::string& pattern);
     ~Pattern();
     Pattern(Pattern&&) noexcept;
-    // visit(begin, end) for every match in valid UTF-8, from left to right; empty ones are passed over.
-    void each_match(std::string_view text, const std::function<void(size_t, size_t)>& visit) const;
+    using Visit = std::function<void(size_t begin, size_t end)>;
+    // Every match in valid UTF-8 that begins at `from` or later, from left to right; empty ones are passed over.
+    void each_match(std::string_view text, const Visit& visit, size_t from = 0) const;
+    // Of a text that goes on after `text`: the matches that stand whatever follows. Returns where the first that hangs
+    // on what follows could begin.
+    size_t each_certain_match(std::string_view text, const Visit& visit, size_t from = 0) const;
+    // How many characters before its beginning a match may hang on; kUnbounded: all.
+    static constexpr size_t kUnbounded = size_t{1} << 20;
+    size_t lookbehind() const;
 
  private:
+    size_t scan(std::string_view text, const Visit& visit, size_t from, uint32_t options) const;
     struct Impl;
     std::unique_ptr<Impl> impl_;
 };

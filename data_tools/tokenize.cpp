@@ -1,6 +1,4 @@
 // Text to token shards: one thread reads and writes, the others parse and tokenize.
-#include <xxhash.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -15,6 +13,8 @@
 #include "data_tools/commands.h"
 #include "data_tools/documents.h"
 #include "data_tools/shard_output.h"
+#include "data_tools/text_check.h"
+#include "data_tools/text_parts.h"
 #include "data_tools/tokenizer.h"
 #include "data_tools/workers.h"
 
@@ -38,9 +38,7 @@ struct Encoded {
 };
 
 // A pure function of the text, so that a document stands on one side however the files are cut and ordered.
-bool is_validation(const std::string& text, double share) {
-    return share > 0 && double(XXH3_64bits(text.data(), text.size())) < share * 0x1p64;
-}
+bool is_validation(uint64_t hash_of_whole, double share) { return double(hash_of_whole) < share * 0x1p64; }
 
 // Appends a document's tokens.
 void encode_one(const RawDocument& document, const Tokenizer& tokenizer, const TokenizeArgs& args, Encoded& all) {
@@ -51,13 +49,15 @@ void encode_one(const RawDocument& document, const Tokenizer& tokenizer, const T
     }
     std::vector<int32_t> ids;
     try {
-        ids = tokenizer.encode(text);
+        ids = encode_in_parts(tokenizer, text, document.continues);
     } catch (const Failure& f) { fail(f.code(), place_of(document) + ": " + f.what()); }
     const size_t before = all.tokens.size();
     if (!document.continues) all.tokens.push_back(tokenizer.delimiter());
     all.tokens.insert(all.tokens.end(), ids.begin(), ids.end());
     all.parts.push_back({int64_t(all.tokens.size() - before), int64_t(text.size()),
-                         !document.continues && is_validation(text, args.validation), document.continues});
+                         args.validation > 0 && !document.continues &&
+                             is_validation(document.hash ? *document.hash : hash_of_text(text), args.validation),
+                         document.continues});
 }
 
 Encoded encode(const std::vector<RawDocument>& documents, const Tokenizer& tokenizer, const TokenizeArgs& args) {
@@ -188,7 +188,7 @@ int tokenize_command(const TokenizeArgs& args) {
     Writer writer(args, facts, empty);
     if (args.tokenizer != "bytes") keep_tokenizer(args, facts.fingerprint);
 
-    DocumentReader reader(files, args.format);
+    DocumentReader reader(files, args.format, DocumentReader::kLongestLine, tokenizer.get());
     const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
     Workers<Encoded> workers(args.threads > 0 ? args.threads : int(cores));
     ProgressLine progress("tokenize", "", double(total_bytes(files)));

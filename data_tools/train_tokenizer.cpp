@@ -12,11 +12,12 @@
 #include "base/terminal.h"
 #include "data_tools/commands.h"
 #include "data_tools/documents.h"
+#include "data_tools/utf8.h"
 
 namespace sluice {
 namespace {
 
-constexpr size_t kBatch = size_t{1} << 20;  // bytes
+constexpr size_t kBatch = size_t{1} << 20, kLongest = size_t{1} << 16;  // bytes: of text a task, of a line
 
 class Lines : public sentencepiece::SentenceIterator {
  public:
@@ -31,12 +32,17 @@ class Lines : public sentencepiece::SentenceIterator {
     size_t at_ = 0;
 };
 
-// Appends the lines of a text that are not empty, as long as `left` bytes last.
+// Appends the lines of a text that are not empty, as long as `left` bytes last. What is too long for the library, which
+// would leave it out, comes in pieces.
 void add_lines(const std::string& text, int64_t& left, std::vector<std::string>& lines) {
     std::istringstream in(text);
     for (std::string line; left > 0 && std::getline(in, line);) {
         left -= int64_t(line.size()) + 1;
-        if (!line.empty()) lines.push_back(line);
+        for (std::string_view rest = line; !rest.empty();) {
+            const auto piece = rest.size() > kLongest ? whole_characters(rest.substr(0, kLongest)) : rest;
+            lines.emplace_back(piece);
+            rest.remove_prefix(piece.size());
+        }
     }
 }
 
@@ -87,7 +93,7 @@ int train_tokenizer_command(const TrainTokenizerArgs& args) {
                                                                     {"allow_whitespace_only_pieces", "true"},
                                                                     {"split_digits", "true"},
                                                                     {"user_defined_symbols", "\n"},
-                                                                    {"max_sentence_length", "65536"},
+                                                                    {"max_sentence_length", std::to_string(kLongest)},
                                                                     {"num_threads", "1"},
                                                                     {"minloglevel", "2"}},
                                                                    &sentences, &model);
