@@ -1,5 +1,8 @@
 // sluice plan as users run it: what it prints, as text and as JSON.
+#include "train/plan.h"
+
 #include "apps/program.h"
+#include "config/load.h"
 
 namespace sluice {
 namespace {
@@ -179,6 +182,14 @@ TEST_F(PlanProgram, WireBytesStandBesideThoseHandedIn) {
     const double handed = plan["bytes_sent_per_step"]["data"], wire = plan["bytes_on_wire_per_step"]["data"];
     EXPECT_DOUBLE_EQ(wire, 1.5 * handed);  // an all-reduce on four ranks
     expect_in(text("c.yaml --ranks 4"), "what it sends and receives for them");
+    // The tensor group's and those of its ranks that hold the same key-value head.
+    const std::vector<std::string> keys{"model.heads=4", "model.kv_heads=2", "parallel.tensor=4", "model.gates=[]"};
+    std::string line = "c.yaml --ranks 4";
+    for (const std::string& key : keys) line += " " + key;
+    const Config c = load_config((folder_ / "c.yaml").string(), keys, Purpose::plan, 4).config;
+    const WireTraffic sent = plan_traffic(c, place_of(mesh_shape(c.model, c.parallel), 4, 0), 4, 4).wire;
+    EXPECT_GT(sent.replicas, 0);
+    EXPECT_EQ(json(line)["bytes_on_wire_per_step"]["tensor"], int64_t(sent.tensor + sent.replicas));
 }
 
 TEST_F(PlanProgram, SearchNeedsAGpu) {

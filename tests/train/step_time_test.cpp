@@ -143,6 +143,11 @@ TEST(StepTime, GradientsThatDoNotHide) {
     const double sums = t.wire.gradients / 46.25e9;  // about 37 ms
     expect_near(sums, 2 * 127 / 128.0 * 4 * 1720574976 / 8 / 46.25e9, "sums");
     EXPECT_DOUBLE_EQ(s.gradients, std::max(t.wire.last_gradients / 46.25e9, sums - (s.gemm + s.attention) * 2 / 3 / 1));
+    // Of eight micro-batches only the last one's backward hides them.
+    const std::vector<std::string> eight{"parallel.tensor=8", "train.micro_batch=1"};
+    const StepTime last = step(model("dense_1p7b_28.yaml", eight, 1024), 1024, h100());
+    EXPECT_GT(last.gradients, s.gradients);
+    expect_near(last.gradients, sums - (s.gemm + s.attention) * 2 / 3 / 8, "eight micro-batches");
 }
 
 // Tensor ranks cut the work of heads, widths and vocabulary; norms and residual only with sequence.
@@ -196,11 +201,11 @@ TEST(StepTime, ExpertsAcrossNodes) {
     // Grouped GEMMs: 3 x 2048 x 768 of 8 experts at half the peak; and in each of 16 micro-batches 12 bytes of every
     // weight here, 8 experts of 24 layers.
     const double weights = 3 * 2048 * 768.0 * 24;
-    const Config again = model("moe_15a2b.yaml", {"parallel.expert=16", "train.recompute=ffn"}, 64);
-    const double passes =
-        1 + 23 / 24.0 / 3;  // and 2 bytes more to read, in all layers but the last; in one micro-batch
+    const Config again =
+        model("moe_15a2b.yaml", {"parallel.expert=16", "train.recompute=ffn", "train.micro_batch=1"}, 64);
+    const double passes = 1 + 23 / 24.0 / 3;  // and 2 bytes more to read, in all layers but the last
     expect_near(step(again, 64, h200).experts,
-                65536 * 6 * weights * 8 * passes / (989.4e12 * 0.5) + (12 + 2 * 23 / 24.0) * weights * 8 / 4.3e12,
+                65536 * 6 * weights * 8 * passes / (989.4e12 * 0.5) + 16 * (12 + 2 * 23 / 24.0) * weights * 8 / 4.3e12,
                 "experts again");
     expect_near(s.experts, 65536 * 6 * weights * 8 / (989.4e12 * 0.5) + 16 * 12 * weights * 8 / 4.3e12, "experts");
 }
