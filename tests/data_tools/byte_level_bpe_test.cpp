@@ -90,7 +90,7 @@ TEST(ByteLevelBpe, DamagedFilesAreNamed) {
         {[](Json& j) { j["model"]["byte_fallback"] = true; }, "byte_fallback"},
         {[](Json& j) { j["normalizer"]["type"] = "NFKC"; }, "NFKC"},
         {[](Json& j) { j["pre_tokenizer"]["type"] = "Whitespace"; }, "Whitespace"},
-        {[](Json& j) { j["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = "(a"; }, "compiled"},
+        {[](Json& j) { j["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = "(a"; }, "the group has no end"},
         {[](Json& j) { j["pre_tokenizer"]["pretokenizers"][0]["behavior"] = "Removed"; }, "Isolated"},
         {[](Json& j) { j["added_tokens"] = Json::array(); }, "delimiter"},
         {[](Json& j) { j["added_tokens"][0]["content"] = ""; }, "without text"}};
