@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "data_tools/byte_alphabet.h"
+#include "data_tools/new_characters.h"
 #include "data_tools/nfc.h"
 #include "data_tools/utf8.h"
 
@@ -71,6 +72,7 @@ bool ByteLevelEncoder::has(int32_t id) const {
 
 std::vector<int32_t> ByteLevelEncoder::encode(std::string_view text) const {
     refuse_invalid_utf8(text);
+    warn_of_new_characters(text);
     std::vector<int32_t> ids;
     ids.reserve(text.size() / 3);
     model_.added.split(
