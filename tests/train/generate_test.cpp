@@ -14,7 +14,8 @@ namespace {
 Config config() {
     return load_config_text("", "test",
                             {"model.layers=1", "model.hidden=16", "model.heads=2", "model.vocab=19",
-                             "model.ffn.hidden=24", "data.sequence_length=8", "train.steps=50", "optimizer.lr=0.01"},
+                             "model.ffn.hidden=24", "data.sequence_length=8", "train.steps=50", "train.batch=1",
+                             "optimizer.lr=0.01", "schedule.warmup_steps=5"},
                             Purpose::plan)
         .config;
 }
