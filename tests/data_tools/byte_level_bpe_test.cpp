@@ -56,6 +56,35 @@ TEST(ByteLevelBpe, SplitsAsTheFamiliesDo) {
     }
 }
 
+// Where a text is cut its ids are the same, for every family and whatever follows.
+TEST(ByteLevelBpe, FamiliesAreCutWithoutAChange) {
+    const Json expected = fixture("families");
+    const Folder folder;
+    const std::string path = (folder / "t.json").string();
+    std::string all;
+    for (int i = 0; i < 4; i++)
+        for (const Json& text : expected["texts"]) all += text.get<std::string>() + (i % 2 ? " " : "");
+    for (const Json& family : expected["families"]) {
+        Json json = expected["tokenizer"];
+        json["pre_tokenizer"] = family["pre_tokenizer"];
+        write_file(path, json.dump());
+        const auto tokenizer = open_byte_level_bpe(path, "");
+        const auto whole = tokenizer->encode(all);
+        int cut = 0;
+        for (size_t end = 40; end < all.size(); end += 37) {
+            while ((all[end] & 0xC0) == 0x80) end++;
+            const size_t at = tokenizer->cut(all.substr(0, end));
+            ASSERT_LE(at, end);
+            auto ids = tokenizer->encode(all.substr(0, at));
+            const auto rest = tokenizer->encode_rest(all.substr(at));
+            ids.insert(ids.end(), rest.begin(), rest.end());
+            EXPECT_EQ(ids, whole) << family["name"] << " cut at " << at << ": " << all.substr(0, at);
+            cut += at > 0;
+        }
+        EXPECT_GT(cut, 10) << family["name"];
+    }
+}
+
 // What the library would make other ids of, by its name.
 TEST(ByteLevelBpe, OtherPreTokenizersAreRefused) {
     const Folder folder;
