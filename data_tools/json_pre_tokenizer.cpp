@@ -89,7 +89,7 @@ void Reader::split(const LargeJson& stage) {
 
 void read_pre_tokenizer(const LargeJson& json, ByteLevelModel& model) {
     Reader reader(model);
-    reader.read(json);
+    if (!json.is_null()) reader.read(json);
     if (!reader.byte_level())
         throw JsonError("pre_tokenizer without ByteLevel is not supported: only byte-level BPE is");
     if (!model.pre_tokenizer.splits() && model.byte_pre_tokenizer.splits())

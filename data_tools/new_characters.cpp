@@ -23,7 +23,7 @@ std::string config_text(uint32_t what) {
     return text;
 }
 
-// By character: whether PCRE2 knows it.
+// By character: whether PCRE2 knows none such.
 const std::vector<bool>& unknown() {
     static const std::vector<bool> known = [] {
         std::vector<bool> unknown(kEnd);
@@ -39,6 +39,8 @@ const std::vector<bool>& unknown() {
         Pattern(R"(\p{Cn}+)").each_match(all, [&](size_t begin, size_t end) {
             for (size_t at = begin; at < end; at++) unknown[characters[at]] = true;
         });
+        for (char32_t c = 0xFDD0; c < kEnd; c++)  // and those that no version will ever have
+            if (c <= 0xFDEF || (c & 0xFFFE) == 0xFFFE) unknown[c] = false;
         return unknown;
     }();
     return known;

@@ -173,6 +173,7 @@ TEST(ByteLevelBpe, DamagedFilesAreNamed) {
         {[](Json& j) { j["model"]["vocab"]["\xe4\xb8\xad"] = 999; }, "not made of bytes"},
         {[](Json& j) { j["model"]["byte_fallback"] = true; }, "byte_fallback"},
         {[](Json& j) { j["normalizer"]["type"] = "NFKC"; }, "NFKC"},
+        {[](Json& j) { j["pre_tokenizer"] = nullptr; }, "without ByteLevel"},
         {[](Json& j) { j["model"]["dropout"] = 0.1; }, "dropout"},
         {[](Json& j) { j["pre_tokenizer"]["type"] = "Whitespace"; }, "Whitespace"},
         {[](Json& j) { j["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = "(a"; }, "the group has no end"},
