@@ -139,9 +139,15 @@ bool folds_alike(char32_t c) {
 // ---------------------------------------------------------------- classes
 namespace {
 
+// Of a class with all those in it.
+struct Nesting {
+    int deepest = 0;
+    bool intersects = false;
+};
+
 class ClassParser {
  public:
-    ClassParser(OnigCursor& cursor, bool fold) : cursor_(cursor), fold_(fold) {}
+    ClassParser(OnigCursor& cursor, bool fold, Nesting& nesting) : cursor_(cursor), fold_(fold), nesting_(nesting) {}
     CharSet parse(int depth);
 
  private:
@@ -152,13 +158,18 @@ class ClassParser {
     void intersect(std::vector<CharSet>& parts);
 
     OnigCursor& cursor_;
-    bool fold_, negated_ = false, first_ = true;  // first_: nothing of this part has been read
+    bool fold_;
+    Nesting& nesting_;
+    bool negated_ = false;
+    bool first_ = true;   // nothing of this part has been read
+    bool mixed_ = false;  // a part holds a class and more
     CharSet part_;
 };
 
 CharSet ClassParser::parse(int depth) {
     const size_t begin = cursor_.at - 1;
     if (depth > kDeepest) cursor_.refuse(begin, "classes too deep in classes");
+    nesting_.deepest = std::max(nesting_.deepest, depth);
     negated_ = cursor_.take("^");
     std::vector<CharSet> parts;
     if (cursor_.take("]")) single_or_range(']', cursor_.at - 1);  // the first of a class is no end
@@ -174,6 +185,8 @@ CharSet ClassParser::parse(int depth) {
     }
     parts.push_back(part_);
     if (fold_ && parts.size() > 1) cursor_.refuse(begin, "an intersection under (?i)");
+    if (negated_ && mixed_ && parts.size() > 1)
+        cursor_.refuse(begin, "an intersection in a negated class, of parts that hold a class and more");
     CharSet all = CharSet::intersection(parts);
     if (negated_) all.negate();
     return all;
@@ -181,6 +194,7 @@ CharSet ClassParser::parse(int depth) {
 
 void ClassParser::intersect(std::vector<CharSet>& parts) {
     if (first_ || part_.empty()) cursor_.refuse_next(2, "nothing stands before it");
+    nesting_.intersects = true;
     parts.push_back(part_);
     part_ = {};
     cursor_.at += 2;
@@ -204,7 +218,9 @@ void ClassParser::bracket(int depth) {
     }
     cursor_.at++;
     if (fold_) cursor_.refuse(begin, "a class in a class under (?i)");
-    part_.add(ClassParser(cursor_, fold_).parse(depth + 1));
+    const bool alone = part_.empty();
+    part_.add(ClassParser(cursor_, fold_, nesting_).parse(depth + 1));
+    mixed_ = mixed_ || !alone || !(cursor_.sees("]") || cursor_.sees("&&"));
 }
 
 void ClassParser::property(const OnigProperty& property, size_t begin) {
@@ -256,6 +272,14 @@ void ClassParser::single_or_range(char32_t first, size_t begin) {
 
 }  // namespace
 
-CharSet parse_class(OnigCursor& cursor, bool fold) { return ClassParser(cursor, fold).parse(0); }
+// Of intersections among classes in classes in a class, and in some negated ones, the library makes odd things.
+CharSet parse_class(OnigCursor& cursor, bool fold) {
+    const size_t begin = cursor.at - 1;
+    Nesting nesting;
+    CharSet all = ClassParser(cursor, fold, nesting).parse(0);
+    if (nesting.intersects && nesting.deepest > 1)
+        cursor.refuse(begin, "an intersection, and classes too deep in classes");
+    return all;
+}
 
 }  // namespace sluice
