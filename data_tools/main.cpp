@@ -49,7 +49,9 @@ CLI::App* add_tokenize(CLI::App& app, TokenizeArgs& args) {
                   "files, folders or pipes (- is standard input): JSON lines (a document a line) or text (a document a "
                   "file), also as gzip or zstd")
         ->required();
-    t->add_option("--tokenizer", args.tokenizer, "bytes, a SentencePiece model, or a Hugging Face tokenizer.json")
+    t->add_option(
+         "--tokenizer", args.tokenizer,
+         "bytes, a SentencePiece model, a tokenizer.json, a .tiktoken file, or GPT-2's encoder.json or vocab.bpe")
         ->capture_default_str();
     t->add_option("--out", args.out, "folder of the shards")->required();
     t->add_option("--name", args.name, "shards are NAME_000000.bin, ...")->capture_default_str();

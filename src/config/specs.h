@@ -243,7 +243,8 @@ struct DataSpec {
         v("validation", validation, "held-out sets");
         v("sequence_length", sequence_length, "tokens a sequence (required)", from(1, kMaxSequences));
         v("document_mask", document_mask, "a token sees only its own document");
-        v("tokenizer", tokenizer, "a SentencePiece model or 'bytes' (default: the one recorded beside the shards)");
+        v("tokenizer", tokenizer,
+          "'bytes' or a tokenizer's file, as in docs/tokenizers.md (default: the one beside the shards)");
         v("delimiter", delimiter, "token id that begins a document, for foreign shards", from(0, kMaxVocab));
     }
 };

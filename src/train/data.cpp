@@ -197,37 +197,13 @@ void ValidationData::read(int64_t start, int64_t count, int32_t* tokens, int32_t
     }
 }
 
-// ---------------------------------------------------------------- documents and tokenizers
+// ---------------------------------------------------------------- documents
 void document_starts(int32_t* first, const int32_t* tokens, int64_t count, int64_t delimiter) {
     int32_t start = 0;
     for (int64_t t = 0; t < count; t++) {
         if (tokens[t] == delimiter) start = int32_t(t);
         first[t] = start;
     }
-}
-
-std::string tokenizer_name(const DataSpec& spec) {
-    std::vector<std::string> paths;
-    for (const DataSource& source : spec.train) paths.push_back(source.path);
-    for (const ValidationSet& set : spec.validation) paths.push_back(set.path);
-    std::string name = spec.tokenizer, fingerprint, from;
-    ShardSets sets;
-    for (const std::string& path : paths)
-        for (const auto& file : shard_files(path)) {
-            const ShardSet* set = sets.of(file);
-            if (!set) continue;
-            if (!from.empty() && set->fingerprint != fingerprint)
-                fail(Exit::data, file.string() + ": made with another tokenizer than " + from);
-            if (!from.empty()) continue;
-            fingerprint = set->fingerprint;
-            from = file.string();
-            if (name.empty() && (set->tokenizer == "bytes" || fs::exists(set->tokenizer))) name = set->tokenizer;
-        }
-    if (name.empty() || from.empty()) return name;
-    if (const std::string now = fingerprint_of(name); now != fingerprint)
-        fail(Exit::data, name + ": not the tokenizer that " + from + " was made with: its fingerprint is " + now +
-                             ", the shards' " + fingerprint);
-    return name;
 }
 
 }  // namespace sluice

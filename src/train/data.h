@@ -16,10 +16,13 @@
 
 namespace sluice {
 
+// What a command reads of the data: training all of it, evaluation the validation sets, sampling the tokenizer. What it
+// does not read may be gone.
+enum class Reads { all, validation, tokenizer };
 // data.tokenizer, else the tokenizer that is recorded beside the shards and still there; empty: neither. Errors:
-// Failure(Exit::data) where training and validation shards were made with different tokenizers, or with another than
-// this one is now.
-std::string tokenizer_name(const DataSpec& spec);
+// Failure(Exit::data) where shards that are there were made with different tokenizers, or with another than this one is
+// now.
+std::string tokenizer_name(const DataSpec& spec, Reads reads = Reads::all);
 
 // Reads samples by their number in the run. Errors: Failure(Exit::data): no such file, a malformed shard, a token id
 // outside the vocabulary (file, offset, id, vocabulary named), fewer tokens than one sample, and with document_mask a

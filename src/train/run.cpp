@@ -245,7 +245,7 @@ void Run<B>::sample() {
     Sampling sampling;
     sampling.tokens = config_.sample.tokens;
     sampling.seed = uint64_t(config_.run.seed);
-    const auto ids = generate(trainer_->model(), prompt, config_.data.sequence_length, text_.delimiter, sampling);
+    const auto ids = generate(trainer_->model(), prompt, config_.data.sequence_length, text_.drawn, sampling);
     log_->sample(config_.sample.prompt + text_.decode(ids));
 }
 

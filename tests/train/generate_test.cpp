@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <set>
 
+#include "base/check.h"
 #include "support/models.h"
 
 namespace sluice {
@@ -15,12 +17,20 @@ namespace {
 
 constexpr int64_t kWindow = 5, kVocab = 11;  // of small_model
 
+// The ids that may be drawn.
+std::vector<int32_t> all_but(int32_t banned) {
+    std::vector<int32_t> ids(kVocab);
+    std::iota(ids.begin(), ids.end(), 0);
+    std::erase(ids, banned);
+    return ids;
+}
+
 class Generate : public testing::Test {
  protected:
     Generate() : model_(small_model(""), {1, kWindow}, Recompute::none, Mode::inference) { set_weights(model_); }
 
     std::vector<int32_t> drawn(const std::vector<int32_t>& prompt, const Sampling& sampling, int32_t banned = -1) {
-        return generate(model_, prompt, kWindow, banned, sampling);
+        return generate(model_, prompt, kWindow, all_but(banned), sampling);
     }
     // After `text`, of which the model sees the window.
     std::vector<double> logits(const std::vector<int32_t>& text) {
@@ -96,6 +106,26 @@ TEST_F(Generate, NeverDrawsABannedId) {
     EXPECT_NE(drawn(kPrompt, flat, likeliest)[0], likeliest);
 }
 
+// A vocabulary padded beyond its tokenizer's, and one with holes.
+TEST_F(Generate, DrawsNoIdThatTheTokenizerLacks) {
+    Sampling flat;
+    flat.tokens = 300;
+    flat.temperature = 1e6;
+    const auto drawn_from = [&](const std::vector<int32_t>& ids) {
+        const auto out = generate(model_, kPrompt, kWindow, ids, flat);
+        return std::set<int32_t>(out.begin(), out.end());
+    };
+    for (const int64_t top_k : {0, 100}) {
+        flat.top_k = top_k;
+        EXPECT_EQ(drawn_from({1, 4, 5, 7}), (std::set<int32_t>{1, 4, 5, 7}));
+        EXPECT_EQ(drawn_from({3, 10, 11, 12, 1000}), (std::set<int32_t>{3, 10}));
+    }
+    flat.temperature = 0;
+    for (const int32_t id : {0, 7, 10}) EXPECT_EQ(drawn_from({id}), std::set<int32_t>{id});
+    EXPECT_THROW(drawn_from({11}), Failure);
+    EXPECT_THROW(drawn_from({}), Failure);
+}
+
 // Where all ids are as likely, each has its share of a long text.
 TEST_F(Generate, EveryTokenIsADrawOfItsOwn) {
     for (const TensorInfo& t : model_.tensors())
@@ -114,12 +144,12 @@ TEST_F(Generate, RanksThatShareTheVocabularyDrawTheSame) {
     one.initialise(3);
     Sampling sampling;
     sampling.tokens = 40;
-    const auto expected = generate(one, kPrompt, kWindow, -1, sampling);
+    const auto expected = generate(one, kPrompt, kWindow, all_but(-1), sampling);
     run_threads(2, [&](Comm& comm) {
         Mesh mesh(comm, {2});
         Model<Cpu<double>> model(spec, {1, kWindow}, Recompute::none, Mode::inference, mesh);
         model.initialise(3);
-        EXPECT_EQ(generate(model, kPrompt, kWindow, -1, sampling), expected);
+        EXPECT_EQ(generate(model, kPrompt, kWindow, all_but(-1), sampling), expected);
     });
 }
 
