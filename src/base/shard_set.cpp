@@ -74,14 +74,14 @@ void write_shard_set(const fs::path& path, const ShardSet& set) {
 
 void refuse_unfinished(const fs::path& shard) {
     const fs::path set = set_path(shard);
-    if (set.empty() || fs::exists(set) || !fs::exists(fs::path(set).replace_extension(".partial"))) return;
+    if (set.empty() || is_there(set) || !is_there(fs::path(set).replace_extension(".partial"))) return;
     fail(Exit::data,
          shard.string() + ": sluice-data was interrupted before this set of shards was whole: run it again");
 }
 
 const ShardSet* ShardSets::of(const fs::path& shard) {
     const fs::path path = set_path(shard);
-    if (path.empty() || !fs::exists(path)) return nullptr;
+    if (path.empty() || !is_there(path)) return nullptr;
     const auto [it, first] = sets_.try_emplace(path);
     if (first) it->second = read_shard_set(path);
     if (!it->second->find(shard))

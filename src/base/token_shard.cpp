@@ -44,11 +44,11 @@ TokenShard::TokenShard(const fs::path& path)
     : file_(std::make_unique<InputFile>(path, int(Exit::data), Links::follow)) {
     const fs::path index = fs::path(path).replace_extension(".idx"),
                    documents = fs::path(path).replace_extension(".documents");
-    if (path.extension() == ".bin" && fs::exists(index)) {
+    if (path.extension() == ".bin" && is_there(index)) {
         open_megatron(index);
     } else {
         open_llm_c();
-        if (fs::exists(documents)) open_documents(documents);
+        if (is_there(documents)) open_documents(documents);
     }
 }
 
@@ -255,15 +255,15 @@ std::vector<fs::path> shard_files(const std::string& path) {
     std::vector<fs::path> files;
     const bool index = path.ends_with(".idx");
     const std::string prefix = index ? path.substr(0, path.size() - 4) : path;
-    if (path.ends_with(".json") && fs::exists(path)) {
+    if (path.ends_with(".json") && is_there(path)) {
         for (const ShardFacts& facts : read_shard_set(path).shards)
             files.push_back(fs::path(path).parent_path() / facts.file);
-    } else if (fs::is_directory(path)) {
-        for (const auto& entry : fs::directory_iterator(path))
-            if (entry.path().extension() == ".bin") files.push_back(entry.path());
-    } else if (fs::exists(path) && !index) {
+    } else if (is_folder(path)) {
+        for (const auto& entry : list_folder(path, int(Exit::data)))
+            if (entry.extension() == ".bin") files.push_back(entry);
+    } else if (is_there(path) && !index) {
         files.push_back(path);
-    } else if (fs::exists(prefix + ".bin")) {
+    } else if (is_there(prefix + ".bin")) {
         files.push_back(prefix + ".bin");
     } else {
         glob_t found = {};

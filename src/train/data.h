@@ -37,7 +37,7 @@ class TrainingData {
     int64_t samples_per_epoch(size_t source) const;
     int64_t tokens() const;  // in all sources
     size_t shards() const;
-    const std::vector<TokenShard>& shards_of(size_t source) const;
+    const std::vector<TokenShard>& shards_of(size_t source) const;  // in the order in which they are read
 
  private:
     struct Impl;
