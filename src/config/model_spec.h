@@ -133,7 +133,7 @@ struct ModelSpec {
         v("heads", heads, "query heads (required)", from(1, kMaxWidth));
         v("kv_heads", kv_heads, "key-value heads (default: heads)", from(1, kMaxWidth));
         v("head_dim", head_dim, "width of a head (default: hidden / heads)", from(1, kMaxWidth));
-        v("vocab", vocab, "vocabulary size (required)", from(2, kMaxVocab));
+        v("vocab", vocab, "vocabulary size (default: that of the data's tokenizer)", from(2, kMaxVocab));
         v("tie_embeddings", tie_embeddings, "share the embedding with the head");
         v("qk_norm", qk_norm, "RMSNorm over each query and key head");
         v("norm_eps", norm_eps, "epsilon of every RMSNorm", above(0));

@@ -63,12 +63,17 @@ struct DataSpec {
 };
 
 struct TrainSpec {
-    int64_t steps = 0, batch = 0, micro_batch = 0;
+    int64_t steps = 0;  // once resolved it stands for tokens and epochs too, which are then unset
+    std::optional<int64_t> tokens;
+    std::optional<double> epochs;
+    int64_t batch = 0, micro_batch = 0;
     Precision precision = Precision::fp32;
     Recompute recompute = Recompute::none;
     template <class V>
     void fields(V&& v) {
-        v("steps", steps, "optimizer steps (required)", kCount);
+        v("steps", steps, "optimizer steps (required: this, tokens or epochs)", kCount);
+        v("tokens", tokens, "instead of steps: tokens to train on, rounded up to whole steps", from(1, 0x1p53));
+        v("epochs", epochs, "instead of steps: as many samples as all sources have, so often", above(0));
         v("batch", batch, "sequences a step over all ranks (required)", from(1, kMaxSequences));
         v("micro_batch", micro_batch, "sequences a rank and pass (default: batch / data-parallel ranks)",
           from(0, kMaxSequences));
@@ -102,7 +107,7 @@ struct ScheduleSpec {
         v("kind", kind, "course of the learning rate after warm-up");
         v("warmup_steps", warmup_steps, "steps of linear warm-up", kCount);
         v("final_lr", final_lr, "learning rate at the last step", at_least(0));
-        v("decay_steps", decay_steps, "steps of wsd's final line", kCount);
+        v("decay_steps", decay_steps, "steps of wsd's final line; other kinds have none", kCount);
     }
 };
 

@@ -43,9 +43,9 @@ SLUICE_WORDS(Recompute, {"none", Recompute::none}, {"ffn", Recompute::ffn}, {"at
              {"block", Recompute::block});
 enum class OptimizerKind { adamw };
 SLUICE_WORDS(OptimizerKind, {"adamw", OptimizerKind::adamw});
-enum class ScheduleKind { cosine, wsd, constant };
-SLUICE_WORDS(ScheduleKind, {"cosine", ScheduleKind::cosine}, {"wsd", ScheduleKind::wsd},
-             {"constant", ScheduleKind::constant});
+enum class ScheduleKind { cosine, linear, wsd, constant };
+SLUICE_WORDS(ScheduleKind, {"cosine", ScheduleKind::cosine}, {"linear", ScheduleKind::linear},
+             {"wsd", ScheduleKind::wsd}, {"constant", ScheduleKind::constant});
 #undef SLUICE_WORDS
 
 }  // namespace sluice

@@ -33,7 +33,7 @@ void refuse_changes(const Config& config, const Checkpoint& from, Origin& origin
 Config config_of(const Checkpoint& checkpoint) {
     try {
         return load_config_text(checkpoint.info.config_yaml, (checkpoint.path / "manifest.json").string(), {},
-                                Purpose::plan)
+                                Purpose::stored)
             .config;
     } catch (const Failure& f) { fail(Exit::checkpoint, f.what()); }
 }
