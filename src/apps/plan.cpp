@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/commands.h"
+#include "apps/load_args.h"
 #include "base/check.h"
 #include "base/format.h"
 #include "config/load.h"
@@ -159,7 +160,9 @@ int plan_command(const ConfigArgs& args, int ranks, const std::string& gpu_name,
         for (const GpuFigures& g : gpus()) known += (known.empty() ? "" : ", ") + std::string(g.name);
         fail(Exit::config, "--gpu " + gpu_name + ": not known; choose one of " + known);
     }
-    const Config config = load_config(args.config, args.overrides, Purpose::plan, ranks).config;
+    const Loaded loaded = load_args(args, Purpose::plan, ranks);
+    print_warnings(loaded);
+    const Config& config = loaded.config;
     const Facts facts(config, ranks, gpu);
     std::optional<Fitting> fitting;
     if (gpu && double(facts.memory.total()) > gpu->memory) fitting = nearest_that_fits(config, ranks, *gpu);
