@@ -23,7 +23,7 @@ Opened open_for_inference(const std::string& checkpoint, const std::vector<std::
     }
     config_of(opened.checkpoint);  // what is wrong from here on is an override
     opened.config = load_config_text(opened.checkpoint.info.config_yaml,
-                                     opened.checkpoint.path.string() + "/manifest.json", all, Purpose::plan)
+                                     opened.checkpoint.path.string() + "/manifest.json", all, Purpose::stored)
                         .config;
     data_ranks_of(opened.config, ranks);
     return opened;

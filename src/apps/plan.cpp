@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "apps/commands.h"
+#include "apps/load_args.h"
 #include "apps/plan_report.h"
 #include "base/check.h"
 
@@ -79,7 +80,9 @@ int plan_command(const ConfigArgs& args, int ranks, const std::string& gpu_name,
     for (const GpuFigures& g : gpus()) known += (known.empty() ? "" : ", ") + std::string(g.name);
     if (!gpu && !gpu_name.empty()) fail(Exit::config, "--gpu " + gpu_name + ": not known; choose one of " + known);
     if (search && !gpu) fail(Exit::config, "--search needs to know what must fit: give --gpu, one of " + known);
-    PlanReport report(load_config(args.config, args.overrides, Purpose::plan, ranks), ranks, gpu);
+    const Loaded loaded = load_args(args, Purpose::plan, ranks);
+    print_warnings(loaded);
+    PlanReport report(loaded, ranks, gpu);
     if (search || !report.fits()) report.search();
     if (json)
         fmt::print("{}\n", plan_json(report, search).dump());

@@ -189,6 +189,27 @@ int64_t TokenShard::id_of(const char* raw) const {
     return signed_ ? int64_t(bits << unused) >> unused : int64_t(bits);
 }
 
+// Tells the vocabulary that the whole shard needs.
+void TokenShard::refuse_id(int64_t token, int64_t id, int64_t vocab) const {
+    constexpr int64_t kBlock = int64_t{1} << 20;
+    std::vector<char> raw(size_t(kBlock * width_));
+    int64_t smallest = id, largest = id;
+    for (int64_t at = 0; at < count_; at += kBlock) {
+        const int64_t n = std::min(count_ - at, kBlock);
+        file_->read(raw.data(), size_t(n * width_), size_t(header_ + at * width_));
+        for (int64_t i = 0; i < n; i++) {
+            const int64_t other = id_of(raw.data() + i * width_);
+            smallest = std::min(smallest, other);
+            largest = std::max(largest, other);
+        }
+    }
+    std::string what = ", and ids are within 0 and 2147483647";
+    if (vocab > 0) what = ", outside the vocabulary of " + std::to_string(vocab);
+    if (vocab > 0 && smallest >= 0 && largest < INT32_MAX)
+        what += ": raise model.vocab to " + std::to_string(largest + 1) + " or more";
+    refuse(path(), "token " + std::to_string(token) + " is id " + std::to_string(id) + what);
+}
+
 void TokenShard::read(int64_t start, int64_t count, int32_t* tokens, int64_t vocab) const {
     check(start >= 0 && count >= 0 && start + count <= count_, "a read beyond a shard");
     // Raw ids of at most 4 bytes fit in the space of the wide ones: read at its end, widened from the front.
@@ -197,10 +218,7 @@ void TokenShard::read(int64_t start, int64_t count, int32_t* tokens, int64_t voc
     file_->read(raw, size_t(count * width_), size_t(header_ + start * width_));
     for (int64_t i = 0; i < count; i++) {
         const int64_t id = id_of(raw + i * width_);
-        if (id < 0 || id > INT32_MAX || (vocab > 0 && id >= vocab))
-            refuse(path(), "token " + std::to_string(start + i) + " is id " + std::to_string(id) +
-                               (vocab > 0 ? ", outside the vocabulary of " + std::to_string(vocab)
-                                          : ", and ids are within 0 and 2147483647"));
+        if (id < 0 || id > INT32_MAX || (vocab > 0 && id >= vocab)) refuse_id(start + i, id, vocab);
         tokens[i] = int32_t(id);
     }
 }

@@ -58,7 +58,8 @@ ShardList open_shards(const std::string& path, int64_t vocab, Size size) {
                                  std::to_string(facts.tokens));
         if (facts.largest_id >= vocab)
             fail(Exit::data, file.string() + ": holds id " + std::to_string(facts.largest_id) +
-                                 ", outside the vocabulary of " + std::to_string(vocab) + ": raise model.vocab");
+                                 ", outside the vocabulary of " + std::to_string(vocab) + ": raise model.vocab to " +
+                                 std::to_string(std::max(facts.largest_id + 1, set->vocab)));
         if (list.text_bytes) *list.text_bytes += facts.text_bytes;
     }
     return list;
@@ -114,13 +115,14 @@ std::vector<double> weights_of(const DataSpec& spec) {
 
 }  // namespace
 
+int64_t samples_in(int64_t tokens, int64_t sequence_length) { return tokens > 0 ? (tokens - 1) / sequence_length : 0; }
+
 TrainingData::TrainingData(const DataSpec& spec, int64_t vocab, int64_t seed)
     : impl_(std::make_unique<Impl>(
           Impl{spec.sequence_length, vocab, uint64_t(seed), Documents(spec), Blend(weights_of(spec)), {}})) {
     for (const DataSource& source : spec.train) {
-        impl_->sources.push_back(open_shards(source.path, vocab, [&](const TokenShard& s) {
-            return std::max<int64_t>(0, (s.size() - 1) / spec.sequence_length);
-        }));
+        impl_->sources.push_back(open_shards(
+            source.path, vocab, [&](const TokenShard& s) { return samples_in(s.size(), spec.sequence_length); }));
         if (impl_->sources.back().total() == 0)
             fail(Exit::data,
                  source.path + ": " + too_short_for_a_sample(impl_->sources.back().shards, spec.sequence_length));
@@ -142,6 +144,12 @@ void TrainingData::sample(int64_t n, int32_t* tokens, int32_t* first) {
 }
 
 int64_t TrainingData::samples_per_epoch(size_t source) const { return impl_->sources[source].total(); }
+
+int64_t TrainingData::samples() const {
+    int64_t samples = 0;
+    for (const auto& list : impl_->sources) samples += list.total();
+    return samples;
+}
 
 int64_t TrainingData::tokens() const {
     int64_t tokens = 0;

@@ -24,6 +24,9 @@ enum class Reads { all, validation, tokenizer };
 // now.
 std::string tokenizer_name(const DataSpec& spec, Reads reads = Reads::all);
 
+// Samples that a shard of so many tokens holds.
+int64_t samples_in(int64_t tokens, int64_t sequence_length);
+
 // Reads samples by their number in the run. Errors: Failure(Exit::data): no such file, a malformed shard, a token id
 // outside the vocabulary (file, offset, id, vocabulary named), fewer tokens than one sample, and with document_mask a
 // shard without documents that has no delimiter either.
@@ -35,7 +38,8 @@ class TrainingData {
     // each token begins, counted from the sample's start; null: not asked for.
     void sample(int64_t n, int32_t* tokens, int32_t* first);
     int64_t samples_per_epoch(size_t source) const;
-    int64_t tokens() const;  // in all sources
+    int64_t samples() const;  // in all sources
+    int64_t tokens() const;   // in all sources
     size_t shards() const;
     const std::vector<TokenShard>& shards_of(size_t source) const;  // in the order in which they are read
 

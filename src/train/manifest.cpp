@@ -1,9 +1,13 @@
 #include "train/manifest.h"
 
+#include "base/check.h"
+#include "base/file.h"
 #include "base/json.h"
 
 namespace sluice {
 namespace {
+
+constexpr size_t kLargestManifest = size_t{1} << 30;
 
 // Inside the checkpoint's folder and nowhere else.
 void check_file_name(const std::string& name) {
@@ -139,6 +143,12 @@ Manifest parse_manifest(const std::string& text) {
         } catch (const JsonError& e) { throw JsonError("tensor '" + name + "': " + e.what()); }
     }
     return m;
+}
+
+Manifest read_manifest(const std::filesystem::path& path) {
+    try {
+        return parse_manifest(read_file(path, int(Exit::checkpoint), kLargestManifest, Links::follow));
+    } catch (const JsonError& e) { fail(Exit::checkpoint, path.string() + ": " + e.what()); }
 }
 
 }  // namespace sluice

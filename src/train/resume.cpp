@@ -119,7 +119,7 @@ void resume_from(const Config& config, const fs::path& checkpoints, const std::v
 Config config_of(const Checkpoint& checkpoint) {
     try {
         return load_config_text(checkpoint.info.config_yaml, (checkpoint.path / "manifest.json").string(), {},
-                                Purpose::plan)
+                                Purpose::stored)
             .config;
     } catch (const Failure& f) { fail(Exit::checkpoint, f.what()); }
 }

@@ -201,6 +201,7 @@ RunFacts Run<B>::facts() const {
     facts.place = mesh_.place;
     facts.bytes = int64_t(trainer_->bytes());
     facts.tokens = data_->tokens();
+    facts.samples = data_->samples();
     facts.shards = int64_t(data_->shards());
     facts.step = step();
     facts.seen = trainer_->tokens();
