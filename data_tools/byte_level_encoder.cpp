@@ -4,6 +4,8 @@
 #include <stdexcept>
 #include <unordered_map>
 
+#include "data_tools/byte_alphabet.h"
+#include "data_tools/new_characters.h"
 #include "data_tools/nfc.h"
 #include "data_tools/utf8.h"
 
@@ -28,7 +30,13 @@ ByteLevelEncoder::ByteLevelEncoder(ByteLevelModel model, const std::string& deli
 }
 
 int32_t ByteLevelEncoder::choose_delimiter(const std::string& wanted) const {
-    const std::vector<std::string> usual{"<|endoftext|>", "<|begin_of_text|>", "<s>", "</s>"};
+    const std::vector<std::string> usual{"<|endoftext|>",
+                                         "<|begin_of_text|>",
+                                         "<s>",
+                                         "</s>",
+                                         "<bos>",
+                                         "[BOS]",
+                                         "<\uff5cbegin\u2581of\u2581sentence\uff5c>"};
     for (const auto& name : wanted.empty() ? usual : std::vector<std::string>{wanted})
         for (const auto& [text, id] : model_.special)
             if (text == name) {
@@ -56,8 +64,15 @@ std::string ByteLevelEncoder::decode(const std::vector<int32_t>& ids) const {
     return text;
 }
 
+bool ByteLevelEncoder::has(int32_t id) const {
+    const auto is_id = [&](const auto& token) { return token.second == id; };
+    return id >= 0 && size_t(id) < model_.bytes.size() &&
+           (!model_.bytes[size_t(id)].empty() || std::any_of(model_.special.begin(), model_.special.end(), is_id));
+}
+
 std::vector<int32_t> ByteLevelEncoder::encode(std::string_view text) const {
     refuse_invalid_utf8(text);
+    warn_of_new_characters(text);
     std::vector<int32_t> ids;
     ids.reserve(text.size() / 3);
     model_.added.split(
@@ -71,9 +86,15 @@ void ByteLevelEncoder::encode_plain(std::string_view text, std::vector<int32_t>&
     model_.added_normalised.split(
         text,
         [&](std::string_view plain) {
-            model_.pre_tokenizer.split(plain, [&](std::string_view word) { model_.pairs.encode(word, ids); });
+            model_.pre_tokenizer.split(plain, [&](std::string_view word) { encode_word(word, ids); });
         },
         [&](int32_t id) { ids.push_back(id); });
+}
+
+void ByteLevelEncoder::encode_word(std::string_view word, std::vector<int32_t>& ids) const {
+    if (!model_.byte_pre_tokenizer.splits()) return model_.pairs.encode(word, ids);
+    model_.byte_pre_tokenizer.split(to_byte_alphabet(word),
+                                    [&](std::string_view part) { model_.pairs.encode(from_byte_alphabet(part), ids); });
 }
 
 // Behind an added token, or at a word's end behind the last one.

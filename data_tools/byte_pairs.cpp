@@ -27,7 +27,27 @@ int32_t BytePairs::id_of(const std::string& bytes, const char* what) const {
 
 void BytePairs::add_merge(const std::string& left, const std::string& right) {
     const int32_t a = id_of(left, "merge of"), b = id_of(right, "merge of");
-    merges_.emplace(pair_key(a, b), Merge{int32_t(merges_.size()), id_of(left + right, "merge to")});
+    merges_[pair_key(a, b)] = {next_rank_++, id_of(left + right, "merge to")};
+}
+
+void BytePairs::merge_by_id() {
+    for (const auto& [bytes, id] : ids_)
+        for (size_t i = 1; i < bytes.size(); i++) {
+            const auto left = ids_.find(std::string_view(bytes).substr(0, i));
+            const auto right = ids_.find(std::string_view(bytes).substr(i));
+            if (left != ids_.end() && right != ids_.end()) merges_[pair_key(left->second, right->second)] = {id, id};
+        }
+}
+
+std::vector<bool> BytePairs::made() const {
+    std::vector<bool> made;
+    const auto mark = [&](int32_t id) {
+        if (size_t(id) >= made.size()) made.resize(size_t(id) + 1);
+        made[size_t(id)] = true;
+    };
+    for (const int32_t id : byte_ids_) mark(id);
+    for (const auto& [pair, merge] : merges_) mark(merge.id);
+    return made;
 }
 
 void BytePairs::finish() {

@@ -22,17 +22,20 @@ struct TextHash {
 class BytePairs {
  public:
     void add_token(int32_t id, const std::string& bytes);
+    size_t size() const { return ids_.size(); }  // tokens
     std::optional<int32_t> find(std::string_view bytes) const;
-    // Of tokens that are there, as is the token they make. Pairs rank as they were added; the first of the same counts.
+    // Of tokens that are there, as is the token they make. Pairs rank as they are added; the last of the same counts.
     void add_merge(const std::string& left, const std::string& right);
+    // Any two tokens merge that make a token, and rank as its id. After the last token.
+    void merge_by_id();
     // A word that is a token is that token, whatever the merges make of its bytes. Not one that is `never_whole`: what
     // looks like a special token is text.
     void ignore_merges() { ignore_merges_ = true; }
     bool ignores_merges() const { return ignore_merges_; }
     void never_whole(int32_t id) { never_whole_.insert(id); }
     void finish();  // after the last token and before the first word: every byte must be a token
-    size_t size() const { return ids_.size(); }
     bool makes(int32_t id) const;                  // whether some text becomes it
+    std::vector<bool> made() const;                // by id: whether a byte or a merge is it
     std::vector<std::string_view> tokens() const;  // which live as long as the pairs stay where they are
 
     void encode(std::string_view word, std::vector<int32_t>& ids) const;  // adds to ids
@@ -46,6 +49,7 @@ class BytePairs {
 
     std::unordered_map<std::string, int32_t, TextHash, std::equal_to<>> ids_;
     std::array<int32_t, 256> byte_ids_{};
+    int32_t next_rank_ = 0;
     std::unordered_map<uint64_t, Merge> merges_;
     bool ignore_merges_ = false;
     std::unordered_set<int32_t> never_whole_;

@@ -5,7 +5,7 @@
 #include <functional>
 
 #include "base/check.h"
-#include "base/nearest.h"
+#include "base/command_line.h"
 #include "base/standard_streams.h"
 #include "base/terminal.h"
 #include "base/version.h"
@@ -49,7 +49,9 @@ CLI::App* add_tokenize(CLI::App& app, TokenizeArgs& args) {
                   "files, folders or pipes (- is standard input): JSON lines (a document a line) or text (a document a "
                   "file), also as gzip or zstd")
         ->required();
-    t->add_option("--tokenizer", args.tokenizer, "bytes, a SentencePiece model, or a Hugging Face tokenizer.json")
+    t->add_option(
+         "--tokenizer", args.tokenizer,
+         "bytes, a SentencePiece model, a tokenizer.json, a .tiktoken file, or GPT-2's encoder.json or vocab.bpe")
         ->capture_default_str();
     t->add_option("--out", args.out, "folder of the shards")->required();
     t->add_option("--name", args.name, "shards are NAME_000000.bin, ...")->capture_default_str();
@@ -71,7 +73,7 @@ int run(int argc, char** argv) {
     CLI::App app("Prepares text for Sluice: text in, token shards out.", "sluice-data");
     app.require_subcommand(1);
     app.set_version_flag("--version", fmt::format("sluice-data {} (commit {})", version(), commit()));
-    app.footer("sluice-data COMMAND --help tells a command's options, with an example.");
+    app.footer("sluice-data help COMMAND tells a command's options, with an example.");
     TokenizeArgs tokenize;
     TrainTokenizerArgs train;
     std::string shard, tokenizer;
@@ -95,16 +97,8 @@ int run(int argc, char** argv) {
         ->check(CLI::Range(1, 1 << 20))
         ->capture_default_str();
     b->footer("Example: sluice-data train-tokenizer --vocab 16384 --out my.model corpus/*.jsonl.zst");
-    try {
-        app.parse(argc, argv);
-    } catch (const CLI::Success& e) {
-        return guarded([&] { return app.exit(e); });
-    } catch (const CLI::ParseError& e) {
-        const auto unknown = unknown_command(argc, argv, {"tokenize", "inspect", "train-tokenizer"});
-        print_error((unknown.empty() ? e.what() : unknown) + " (see sluice-data --help)");
-        return int(Exit::config);
-    }
     return guarded([&] {
+        if (!read_command_line(app, argc, argv)) return int(Exit::done);
         if (*t) return tokenize_command(tokenize);
         if (*i) return inspect_command(shard, tokenizer, samples, json);
         return train_tokenizer_command(train);

@@ -6,36 +6,13 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "data_tools/onig_syntax.h"
 
 namespace sluice {
 namespace {
 
 constexpr uint32_t kMatchLimit = 1u << 28, kHeapLimit = 1u << 18;  // steps of a match, KiB
 constexpr size_t kJitStack = size_t{32} << 20;
-constexpr char kSpace[] = R"(\p{Z}\x09-\x0D\x{85})";  // Unicode's White_Space; PCRE2's \s adds U+180E
-
-// \s and \S written out, inside classes and outside.
-std::string with_unicode_space(const std::string& pattern) {
-    std::string out;
-    bool in_class = false;
-    for (size_t i = 0; i < pattern.size(); i++) {
-        const char c = pattern[i];
-        if (c == '\\' && i + 1 < pattern.size()) {
-            const char next = pattern[++i];
-            if (next == 's')
-                out += in_class ? kSpace : std::string("[") + kSpace + "]";
-            else if (next == 'S' && !in_class)
-                out += std::string("[^") + kSpace + "]";
-            else
-                out += {c, next};
-            continue;
-        }
-        if (c == '[') in_class = true;
-        if (c == ']') in_class = false;
-        out += c;
-    }
-    return out;
-}
 
 std::string message_of(int code) {
     PCRE2_UCHAR text[256] = {};
@@ -83,7 +60,7 @@ struct Pattern::Impl {
 };
 
 Pattern::Pattern(const std::string& given) : impl_(std::make_unique<Impl>()) {
-    const std::string pattern = with_unicode_space(given);
+    const std::string pattern = pcre2_of_onig(given);
     int error = 0;
     PCRE2_SIZE at = 0;
     impl_->code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), PCRE2_UTF | PCRE2_UCP,
@@ -106,19 +83,20 @@ size_t Pattern::lookbehind() const { return impl_->lookbehind; }
 size_t Pattern::scan(std::string_view text, const Visit& visit, size_t from, uint32_t options) const {
     thread_local Scratch scratch;
     const PCRE2_SIZE* bounds = pcre2_get_ovector_pointer(scratch.data);
-    for (size_t at = from; at < text.size();) {
+    size_t last = std::string_view::npos;  // where the match before ended
+    for (size_t at = from; at <= text.size();) {
         const int found = pcre2_match(impl_->code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), at,
                                       options | PCRE2_NO_UTF_CHECK, scratch.data, scratch.context);
         if (found == PCRE2_ERROR_NOMATCH) break;
         if (found == PCRE2_ERROR_PARTIAL) return bounds[0];
         if (found < 0) fail(Exit::data, "the tokenizer's pattern fails on the text: " + message_of(found));
         const size_t begin = bounds[0], end = bounds[1];
-        if (end > begin) {
-            visit(begin, end);
-            at = end;
-        } else {
+        if (end > begin || end != last) visit(begin, end);
+        if (end == begin)
             for (at = end + 1; at < text.size() && (text[at] & 0xC0) == 0x80;) at++;
-        }
+        else
+            at = end;
+        last = end;
     }
     return text.size();
 }

@@ -1,5 +1,6 @@
-// A regular expression of a tokenizer, as the field writes them (Perl's syntax, Unicode classes). Runs by PCRE2 with
-// limits, since patterns come from files. Matching is safe from any number of threads. Errors: Failure(Exit::data).
+// A regular expression of a tokenizer, in the syntax of tokenizer.json files (data_tools/onig_syntax.h). Runs by PCRE2
+// with limits, since patterns come from files. Matching is safe from any number of threads. Errors: std::runtime_error
+// where a pattern is not taken; Failure(Exit::data) where it fails on a text.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -15,7 +16,8 @@ class Pattern {
     ~Pattern();
     Pattern(Pattern&&) noexcept;
     using Visit = std::function<void(size_t begin, size_t end)>;
-    // Every match in valid UTF-8 that begins at `from` or later, from left to right; empty ones are passed over.
+    // Every match in valid UTF-8 that begins at `from` or later, from left to right: empty ones too, but not where
+    // the match before ended.
     void each_match(std::string_view text, const Visit& visit, size_t from = 0) const;
     // Of a text that goes on after `text`: the matches that stand whatever follows. Returns where the first that hangs
     // on what follows could begin.

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "data_tools/sentence_piece_cuts.h"
+#include "data_tools/tokenizer_kind.h"
 #include "data_tools/utf8.h"
 
 namespace sluice {
@@ -20,7 +21,7 @@ class SentencePiece : public Tokenizer {
     SentencePiece(const std::string& path, const std::string& delimiter) {
         const std::string file = read_file(path, int(Exit::data), kLargestModel, Links::follow);
         if (const auto status = model_.LoadFromSerializedProto(file); !status.ok())
-            fail(Exit::data, path + ": not a SentencePiece model: give one, a tokenizer.json or 'bytes'");
+            refuse_tokenizer(path, "no file of a known kind");
         try {
             const SentencePieceModel facts = read_sentence_piece_model(file);
             cuts_ = std::make_unique<SentencePieceCuts>(facts);
@@ -42,6 +43,7 @@ class SentencePiece : public Tokenizer {
         if (const auto status = model_.Decode(known, &text); !status.ok()) fail(Exit::data, status.ToString());
         return text;
     }
+    bool has(int32_t id) const override { return id >= 0 && id < vocab() && !model_.IsUnused(id); }
     int64_t vocab() const override { return model_.GetPieceSize(); }
     int32_t delimiter() const override { return delimiter_; }
 

@@ -75,15 +75,21 @@ Encoded encode(const std::vector<RawDocument>& documents, const Tokenizer& token
 }
 
 // The tokenizer goes beside the shards, so that they can be moved together.
-void keep_tokenizer(const TokenizeArgs& args, const std::string& fingerprint) {
-    const fs::path copy = fs::path(args.out) / fs::path(args.tokenizer).filename();
-    if (fs::exists(copy)) {
-        if (fingerprint_of(copy.string()) != fingerprint)
+void keep_tokenizer(const TokenizeArgs& args) {
+    for (const fs::path& file : tokenizer_files(args.tokenizer)) {
+        const fs::path copy = fs::path(args.out) / file.filename();
+        const std::string text = read_file(file, int(Exit::data), kLargestTokenizer, Links::follow);
+        for (const char* half : {"", "_train", "_val"})
+            if (copy.filename() == args.name + half + ".json")
+                fail(Exit::config, "--name " + args.name + ": the set's file would be called as the tokenizer's, " +
+                                       copy.filename().string());
+        if (!fs::exists(copy)) {
+            make_folders(args.out);
+            write_file(copy, text);
+        } else if (read_file(copy, int(Exit::data), kLargestTokenizer, Links::follow) != text) {
             fail(Exit::data, copy.string() + ": another tokenizer of that name is there: use another folder");
-        return;
+        }
     }
-    make_folders(args.out);
-    write_file(copy, read_file(args.tokenizer, int(Exit::data), kLargestTokenizer, Links::follow));
 }
 
 void print_set(const std::string& name, const ShardOutput& set, int64_t vocab) {
@@ -186,7 +192,7 @@ int tokenize_command(const TokenizeArgs& args) {
     facts.delimiter = tokenizer->delimiter();
 
     Writer writer(args, facts, empty);
-    if (args.tokenizer != "bytes") keep_tokenizer(args, facts.fingerprint);
+    if (args.tokenizer != "bytes") keep_tokenizer(args);
 
     DocumentReader reader(files, args.format, DocumentReader::kLongestLine, tokenizer.get());
     const unsigned cores = std::max(1u, std::thread::hardware_concurrency());

@@ -1,8 +1,12 @@
 #include "data_tools/tokenizer.h"
 
 #include "base/check.h"
+#include "base/tokenizer_files.h"
 #include "data_tools/byte_level_bpe.h"
+#include "data_tools/gpt2_files.h"
 #include "data_tools/sentence_piece.h"
+#include "data_tools/tiktoken.h"
+#include "data_tools/tokenizer_kind.h"
 
 namespace sluice {
 namespace {
@@ -34,7 +38,18 @@ std::unique_ptr<Tokenizer> open_tokenizer(const std::string& name, const std::st
         if (!delimiter.empty()) fail(Exit::config, "the bytes tokenizer has one delimiter, id 256: give no other");
         return std::make_unique<Bytes>();
     }
-    if (name.ends_with(".json")) return open_byte_level_bpe(name, delimiter);
+    switch (tokenizer_kind(name)) {
+        case TokenizerKind::tokenizer_json:
+            return open_byte_level_bpe(name, delimiter);
+        case TokenizerKind::tiktoken:
+            return open_tiktoken(name, delimiter);
+        case TokenizerKind::gpt2_pair: {
+            const auto pair = tokenizer_files(name);
+            return open_gpt2_files(pair[0], pair[1], delimiter);
+        }
+        case TokenizerKind::sentencepiece:
+            break;
+    }
     return open_sentence_piece(name, delimiter);
 }
 

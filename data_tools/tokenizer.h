@@ -23,11 +23,13 @@ class Tokenizer {
     virtual bool takes_any_bytes() const { return false; }                  // and not UTF-8 alone
     virtual std::string decode(const std::vector<int32_t>& ids) const = 0;  // the delimiter decodes to nothing
     virtual int64_t vocab() const = 0;
+    // Whether an id stands for something: vocabularies may have holes.
+    virtual bool has(int32_t id) const { return id >= 0 && id < vocab(); }
     virtual int32_t delimiter() const = 0;  // begins a document
 };
 
-// "bytes", the path of a SentencePiece model, or of a Hugging Face tokenizer.json. delimiter: the piece that begins
-// documents, where it is not the usual one.
+// "bytes", or the path of a file of any kind in data_tools/tokenizer_kind.h, known by its content. delimiter: the piece
+// that begins documents, where it is not the usual one.
 std::unique_ptr<Tokenizer> open_tokenizer(const std::string& name, const std::string& delimiter = "");
 
 }  // namespace sluice

@@ -30,7 +30,9 @@ _sluice() {
         words=$(_sluice_keys "$program" | awk -v key="$key" '$1 == key {$1 = ""; print}')
         [ -n "${words// /}" ] || COMPREPLY=($(compgen -f -- "$word"))
     elif [ "$COMP_CWORD" -eq 1 ]; then
-        words="$(_sluice_commands "$program") --help --version"
+        words="$(_sluice_commands "$program") help --help --version"
+    elif [ "$command" = help ]; then
+        words=$(_sluice_commands "$program" "${COMP_WORDS[@]:2:COMP_CWORD - 2}")
     elif [[ $word == -* ]]; then
         [ "$command" = bench ] && command="bench step"
         words=$(_sluice_options "$program" $command)
@@ -38,7 +40,7 @@ _sluice() {
         words=$(_sluice_commands "$program" bench)
     else
         COMPREPLY=($(compgen -f -- "$word"))
-        if [ "${program##*/}" = sluice ] && [ "$COMP_CWORD" -gt 2 ]; then
+        if [ "${program##*/}" = sluice ] && [ "$command" != runs ] && [ "$COMP_CWORD" -gt 2 ]; then
             compopt -o nospace 2>/dev/null
             words=$(_sluice_keys "$program" | awk '{print $1 "="}')
         fi

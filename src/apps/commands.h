@@ -27,7 +27,8 @@ struct SampleArgs {
 int train_command(Comm& comm, const Config& config);
 int eval_command(Comm& comm, const CheckpointArgs& args, bool json);
 int sample_command(const SampleArgs& args);
-int plan_command(const ConfigArgs& args, int ranks, const std::string& gpu, bool json);  // gpu empty: the CPU
+// gpu empty: the CPU. search: also the settings that fit it, by time.
+int plan_command(const ConfigArgs& args, int ranks, const std::string& gpu, bool search, bool json);
 int bench_step_command(Comm& comm, const Config& config, bool json);
 int bench_kernels_command(Comm& comm, const Config& config, bool json);
 

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "apps/load_args.h"
 #include "base/check.h"
 #include "config/load.h"
 
@@ -12,13 +13,14 @@ void print(const std::string& text) { std::printf(text.ends_with('\n') ? "%s" : 
 
 }  // namespace
 
-int config_command(const std::string& file, const std::vector<std::string>& overrides, bool json, bool reference) {
+int config_command(const ConfigArgs& args, bool json, bool reference) {
     if (reference) {
         print(json ? reference_json() : sluice::reference());
         return int(Exit::done);
     }
-    if (file.empty()) fail(Exit::config, "config: name a file, or ask for --reference");
-    const Loaded loaded = load_config(file, overrides, Purpose::plan);
+    if (args.config.empty()) fail(Exit::config, "config: name a file, or ask for --reference");
+    const Loaded loaded = load_args(args, Purpose::plan);
+    print_warnings(loaded);
     print(json ? dump_json_with_origins(loaded) : dump_yaml_with_origins(loaded));
     return int(Exit::done);
 }

@@ -10,9 +10,9 @@ namespace sluice {
 
 Opened open_for_inference(const std::string& checkpoint, const std::vector<std::string>& overrides, int ranks) {
     Opened opened;
-    std::vector<std::string> skipped, all;
-    opened.checkpoint = find_checkpoint(checkpoint, skipped);
-    for (const auto& why : skipped) print_warning("skipped " + why);
+    std::vector<std::string> warnings, all;
+    opened.checkpoint = find_checkpoint(checkpoint, warnings);
+    for (const auto& warning : warnings) print_warning(warning);
 
     // Trained on any mesh, used on this one.
     all = {"parallel.tensor=1", "parallel.expert=1", "parallel.sequence=false"};
@@ -23,7 +23,7 @@ Opened open_for_inference(const std::string& checkpoint, const std::vector<std::
     }
     config_of(opened.checkpoint);  // what is wrong from here on is an override
     opened.config = load_config_text(opened.checkpoint.info.config_yaml,
-                                     opened.checkpoint.path.string() + "/manifest.json", all, Purpose::plan)
+                                     opened.checkpoint.path.string() + "/manifest.json", all, Purpose::stored)
                         .config;
     data_ranks_of(opened.config, ranks);
     return opened;

@@ -12,9 +12,11 @@
 
 #include "apps/commands.h"
 #include "apps/config.h"
+#include "apps/load_args.h"
+#include "apps/runs.h"
 #include "base/check.h"
+#include "base/command_line.h"
 #include "base/machine.h"
-#include "base/nearest.h"
 #include "base/signals.h"
 #include "base/standard_streams.h"
 #include "base/terminal.h"
@@ -70,7 +72,9 @@ int with_world(const std::function<int(Comm&)>& command) {
 int with_config(const ConfigArgs& args, Purpose purpose, const std::function<int(Comm&, const Config&)>& command) {
     Config config;
     const auto load = [&] {
-        config = load_config(args.config, args.overrides, purpose, launched_ranks()).config;
+        const Loaded loaded = load_args(args, purpose, launched_ranks());
+        if (purpose == Purpose::train && launched_rank() == 0) print_warnings(loaded);
+        config = loaded.config;
         return 0;
     };
     if (const int code = guarded(load, nullptr)) return code;
@@ -86,8 +90,10 @@ int with_result(int code) {
 }
 
 CLI::Option* add_config(CLI::App* app, ConfigArgs& args) {
-    auto* file = app->add_option("config", args.config, "YAML file")->required();
-    app->add_option("overrides", args.overrides, "key=value ..., as optimizer.lr=4e-3 or 'model.gates=[]'");
+    auto* file = app->add_option("config", args.config, "YAML file, or the folder of a run")->required();
+    app->add_option("overrides", args.overrides,
+                    "more files, each laid over those before, and key=value ..., as optimizer.lr=4e-3 or "
+                    "'model.gates=[]'");
     return file;
 }
 // Without a config, overrides may come first.
@@ -139,19 +145,25 @@ void add_bench(CLI::App& app, ConfigArgs& config, bool& json, std::function<int(
         "Example: sluice bench kernels configs/quickstart.yaml data.sequence_length=512", bench_kernels_command);
 }
 
-bool bench_asked(int argc, char** argv) { return argc > 2 && std::string(argv[1]) == "bench"; }
+void add_runs(CLI::App& app, std::string& folder, bool& json, std::function<int()>& command) {
+    auto* runs = app.add_subcommand("runs", "the runs below a folder: state, step, loss, best validation loss, age");
+    runs->add_option("folder", folder, "where to look")->capture_default_str();
+    add_json(runs, json);
+    runs->footer("Example: sluice runs runs/ablation");
+    runs->callback([&] { command = [&] { return guarded([&] { return runs_command(folder, json); }, nullptr); }; });
+}
 
 int run(int argc, char** argv) {
     CLI::App app("Sluice pretrains language models with gated attention.", "sluice");
     app.require_subcommand(1);
     app.set_version_flag("--version", fmt::format("sluice {} (CPU, commit {})", version(), commit()));
-    app.footer("sluice COMMAND --help tells a command's options, with an example; docs/ has the pages.");
+    app.footer("sluice help COMMAND tells a command's options, with an example; docs/ has the pages.");
     ConfigArgs config;
     CheckpointArgs checkpoint;
     SampleArgs sample;
-    bool json = false, reference = false;
+    bool json = false, reference = false, search = false;
     int ranks = 1;
-    std::string gpu;
+    std::string gpu, folder = kDefaultRuns;
     std::function<int()> command;
 
     auto* train = app.add_subcommand("train", "train a model, or go on from its newest checkpoint");
@@ -182,31 +194,28 @@ int run(int argc, char** argv) {
     add_config(plan, config);
     plan->add_option("--ranks", ranks, "ranks to plan for")->check(CLI::Range(1, 1 << 20))->capture_default_str();
     plan->add_option("--gpu", gpu, "estimate the step on a100, h100, h200 or b200");
+    plan->add_flag("--search", search,
+                   "the ten fastest settings that fit the GPUs: mesh, zero, recompute, micro-batch");
     add_json(plan, json);
-    plan->footer("Example: sluice plan configs/models/moe_15a2b.yaml --ranks 64 --gpu h200 parallel.expert=8");
-    plan->callback(
-        [&] { command = [&] { return guarded([&] { return plan_command(config, ranks, gpu, json); }, nullptr); }; });
+    plan->footer("Example: sluice plan configs/models/moe_15a2b.yaml --ranks 64 --gpu h200 --search");
+    plan->callback([&] {
+        command = [&] { return guarded([&] { return plan_command(config, ranks, gpu, search, json); }, nullptr); };
+    });
 
     auto* show = app.add_subcommand("config", "the resolved config with each value's origin");
     add_config(show, config)->required(false);
     show->add_flag("--reference", reference, "every key with its type, default, range and meaning");
     add_json(show, json);
     show->footer("Example: sluice config configs/gates/sdpa_headwise.yaml train.batch=64");
-    show->callback([&] {
-        command = [&] {
-            return guarded([&] { return config_command(config.config, config.overrides, json, reference); }, nullptr);
-        };
-    });
+    show->callback(
+        [&] { command = [&] { return guarded([&] { return config_command(config, json, reference); }, nullptr); }; });
 
+    add_runs(app, folder, json, command);
     add_bench(app, config, json, command);
 
-    try {
-        app.parse(argc, argv);
-    } catch (const CLI::Success& e) { return with_result(app.exit(e)); } catch (const CLI::ParseError& e) {
-        auto unknown = unknown_command(argc, argv, {"train", "eval", "sample", "plan", "config", "bench"});
-        if (bench_asked(argc, argv)) unknown = unknown_command(argc - 1, argv + 1, {"step", "kernels"});
-        return report((unknown.empty() ? e.what() : unknown) + " (see sluice --help)", Exit::config);
-    }
+    bool asked = false;
+    if (const int code = guarded([&] { return asked = read_command_line(app, argc, argv), 0; }, nullptr)) return code;
+    if (!asked) return with_result(0);
     const int code = command();
     return *train ? code : with_result(code);  // a run's results are in its folder
 }

@@ -10,20 +10,22 @@ namespace sluice {
 
 int sample_command(const SampleArgs& args) {
     const Opened opened = open_for_inference(args.from.checkpoint, args.from.overrides, 1);
-    // The shards themselves are needed only to find out which tokenizer they were made with.
+    // Of the data only the tokenizer is needed: the shards may be gone.
     const DataSpec& data = opened.config.data;
-    const auto tokenizer = data.tokenizer.empty() ? tokenizer_of(data) : open_tokenizer(data.tokenizer);
+    const auto tokenizer =
+        data.tokenizer.empty() ? tokenizer_of(data, Reads::tokenizer) : open_tokenizer(data.tokenizer);
     if (!tokenizer)
-        fail(Exit::data, "no tokenizer stands beside the shards: give data.tokenizer=bytes or data.tokenizer=FILE");
+        fail(Exit::data, "no tokenizer stands where the shards do: give data.tokenizer=bytes or data.tokenizer=FILE");
     if (tokenizer->vocab() > opened.config.model.vocab)
         fail(Exit::data, "the tokenizer has " + std::to_string(tokenizer->vocab()) + " ids, the model only " +
                              std::to_string(opened.config.model.vocab) +
                              ": give the one it was trained with (data.tokenizer)");
-    std::vector<int32_t> prompt{tokenizer->delimiter()};
-    for (int32_t id : tokenizer->encode(args.prompt)) prompt.push_back(id);
+    const Text words = text_of(*tokenizer);
+    std::vector<int32_t> prompt{words.delimiter};
+    for (int32_t id : words.encode(args.prompt)) prompt.push_back(id);
     const Sampling sampling{args.tokens, args.temperature, args.top_k, uint64_t(args.seed), stderr};
     const auto ids =
-        generate(*load_model(opened, 1), prompt, opened.config.data.sequence_length, tokenizer->delimiter(), sampling);
+        generate(*load_model(opened, 1), prompt, opened.config.data.sequence_length, words.drawn, sampling);
     std::vector<int32_t> text(prompt.begin() + 1, prompt.end());
     text.insert(text.end(), ids.begin(), ids.end());
     std::printf("%s\n", tokenizer->decode(text).c_str());

@@ -4,12 +4,13 @@
 
 #include "config/specs.h"
 #include "data_tools/tokenizer.h"
+#include "train/data.h"
 #include "train/run.h"
 
 namespace sluice {
 
 // Null when neither the config nor the shards name one.
-std::unique_ptr<Tokenizer> tokenizer_of(const DataSpec& data);
+std::unique_ptr<Tokenizer> tokenizer_of(const DataSpec& data, Reads reads = Reads::all);
 Text text_of(const Tokenizer& tokenizer);
 
 }  // namespace sluice

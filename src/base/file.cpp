@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -18,6 +19,32 @@ namespace {
 }
 
 }  // namespace
+
+bool is_there(const std::filesystem::path& path) {
+    std::error_code error;
+    return std::filesystem::exists(path, error);
+}
+
+bool is_folder(const std::filesystem::path& path) {
+    std::error_code error;
+    return std::filesystem::is_directory(path, error);
+}
+
+std::vector<std::filesystem::path> list_folder(const std::filesystem::path& path, int exit_code) {
+    std::vector<std::filesystem::path> entries;
+    std::error_code error;
+    std::filesystem::directory_iterator at(path, error);
+    for (; !error && at != std::filesystem::directory_iterator(); at.increment(error)) entries.push_back(at->path());
+    if (error) fail(Exit(exit_code), path.string() + ": cannot read the folder: " + why_not(path, error.value()));
+    std::sort(entries.begin(), entries.end());
+    return entries;
+}
+
+std::string why_not(const std::filesystem::path& path, int number) {
+    std::error_code error;
+    const std::filesystem::path target = std::filesystem::read_symlink(path, error);
+    return (error ? "" : "is a link to " + target.string() + ": ") + std::strerror(number);
+}
 
 OutputFile::OutputFile(const std::filesystem::path& path) : path_(path) {
     fd_ = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
@@ -54,7 +81,7 @@ InputFile::InputFile(const std::filesystem::path& path, int exit_code, Links lin
     struct stat info;
     const bool follow = links == Links::follow;
     if ((follow ? stat(path.c_str(), &info) : lstat(path.c_str(), &info)) != 0)
-        fail(Exit(code_), path.string() + ": " + std::strerror(errno));
+        fail(Exit(code_), path.string() + ": " + why_not(path, errno));
     if (!S_ISREG(info.st_mode)) fail(Exit(code_), path.string() + ": not a regular file");
     fd_ = open(path.c_str(), O_RDONLY | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW));
     if (fd_ < 0 || fstat(fd_, &info) != 0) fail(Exit(code_), path.string() + ": " + std::strerror(errno));
@@ -105,7 +132,7 @@ void write_file(const std::filesystem::path& path, const std::string& text) {
 void make_folders(const std::filesystem::path& path) {
     std::error_code error;
     std::filesystem::create_directories(path, error);
-    if (error || !std::filesystem::is_directory(path))
+    if (error || !is_folder(path))
         fail(Exit::disk,
              path.string() + ": cannot create the folder: " + (error ? error.message() : "a file is there"));
 }

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 namespace sluice {
 
@@ -23,8 +24,18 @@ class OutputFile {
     int fd_ = -1;
 };
 
-// Links are followed where a user names files of his own, refused where a folder from anywhere is read.
+// Links are followed where a user names files of his own and in checkpoints, refused where a folder from anywhere is
+// walked.
 enum class Links { refuse, follow };
+
+// What stands at a path, links followed. What cannot be looked at (a loop of links, a folder that may not be searched,
+// a name too long) counts as absent: reading it tells why.
+bool is_there(const std::filesystem::path& path);
+bool is_folder(const std::filesystem::path& path);
+// What a folder holds, sorted. Errors: Failure(code), no such folder among them.
+std::vector<std::filesystem::path> list_folder(const std::filesystem::path& path, int exit_code);
+// Why a path cannot be opened, from errno's number: "is a link to X: No such file or directory".
+std::string why_not(const std::filesystem::path& path, int number);
 
 // A regular file (no pipe or folder) read by position. Errors: Failure(code).
 class InputFile {

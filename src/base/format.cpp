@@ -48,4 +48,13 @@ std::string counted_short(double n, const std::string& noun) {
     return fmt::format("{} {}{}", format_count(n), noun, format_count(n) == "1" ? "" : "s");
 }
 
+std::string format_list(const std::vector<std::string>& names, size_t most) {
+    std::string text;
+    for (size_t i = 0; i < names.size() && i < most; i++) text += (i > 0 ? ", " : "") + names[i];
+    for (char& c : text)
+        if ((unsigned char)(c) < 32 || c == 127) c = '?';
+    if (names.size() > most) text += " and " + std::to_string(names.size() - most) + " more";
+    return text;
+}
+
 }  // namespace sluice

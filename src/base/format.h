@@ -1,7 +1,9 @@
 // Numbers for people. What is not finite is written nan, inf or -inf.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace sluice {
 
@@ -13,5 +15,8 @@ std::string format_fixed(double x, int decimals);  // 5.8123
 // "1 rank", "4 ranks"; "1 token", "961K tokens". The noun's plural ends in s.
 std::string counted(int64_t n, const std::string& noun);
 std::string counted_short(double n, const std::string& noun);
+
+// "a, b, c and 2 more". Control characters become '?', so that a line stays one.
+std::string format_list(const std::vector<std::string>& names, size_t most = 3);
 
 }  // namespace sluice

@@ -33,10 +33,4 @@ std::string nearest(const std::string& word, const std::vector<std::string>& kno
     });
 }
 
-std::string unknown_command(int argc, char** argv, const std::vector<std::string>& commands) {
-    const std::string first = argc > 1 ? argv[1] : "-";
-    if (first.starts_with("-") || std::find(commands.begin(), commands.end(), first) != commands.end()) return "";
-    return "unknown command '" + first + "' (did you mean '" + nearest(first, commands) + "'?)";
-}
-
 }  // namespace sluice

@@ -4,14 +4,13 @@
 
 #include "base/check.h"
 #include "base/file.h"
-#include "base/hash.h"
 #include "base/json.h"
 
 namespace sluice {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr size_t kLargestSet = size_t{1} << 28, kLargestTokenizer = size_t{1} << 28;  // bytes
+constexpr size_t kLargestSet = size_t{1} << 28;  // bytes
 constexpr int64_t kFormat = 1;
 
 }  // namespace
@@ -20,14 +19,6 @@ const ShardFacts* ShardSet::find(const fs::path& shard) const {
     const std::string name = shard.filename().string();
     const auto it = std::find_if(shards.begin(), shards.end(), [&](const ShardFacts& s) { return s.file == name; });
     return it == shards.end() ? nullptr : &*it;
-}
-
-std::string fingerprint_of(const std::string& tokenizer) {
-    if (tokenizer == "bytes") return tokenizer;
-    const std::string text = read_file(tokenizer, int(Exit::data), kLargestTokenizer, Links::follow);
-    Hash hash;
-    hash.add(text.data(), text.size());
-    return hash.hex();
 }
 
 fs::path set_path(const fs::path& shard) {
@@ -83,14 +74,14 @@ void write_shard_set(const fs::path& path, const ShardSet& set) {
 
 void refuse_unfinished(const fs::path& shard) {
     const fs::path set = set_path(shard);
-    if (set.empty() || fs::exists(set) || !fs::exists(fs::path(set).replace_extension(".partial"))) return;
+    if (set.empty() || is_there(set) || !is_there(fs::path(set).replace_extension(".partial"))) return;
     fail(Exit::data,
          shard.string() + ": sluice-data was interrupted before this set of shards was whole: run it again");
 }
 
 const ShardSet* ShardSets::of(const fs::path& shard) {
     const fs::path path = set_path(shard);
-    if (path.empty() || !fs::exists(path)) return nullptr;
+    if (path.empty() || !is_there(path)) return nullptr;
     const auto [it, first] = sets_.try_emplace(path);
     if (first) it->second = read_shard_set(path);
     if (!it->second->find(shard))

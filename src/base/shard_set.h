@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "base/tokenizer_files.h"
+
 namespace sluice {
 
 struct ShardFacts {
@@ -26,9 +28,6 @@ struct ShardSet {
 
     const ShardFacts* find(const std::filesystem::path& shard) const;
 };
-
-// "bytes", or the hash of the tokenizer's file.
-std::string fingerprint_of(const std::string& tokenizer);
 
 // NAME_000000.bin -> NAME.json; empty for files with other names.
 std::filesystem::path set_path(const std::filesystem::path& shard);

@@ -44,11 +44,11 @@ TokenShard::TokenShard(const fs::path& path)
     : file_(std::make_unique<InputFile>(path, int(Exit::data), Links::follow)) {
     const fs::path index = fs::path(path).replace_extension(".idx"),
                    documents = fs::path(path).replace_extension(".documents");
-    if (path.extension() == ".bin" && fs::exists(index)) {
+    if (path.extension() == ".bin" && is_there(index)) {
         open_megatron(index);
     } else {
         open_llm_c();
-        if (fs::exists(documents)) open_documents(documents);
+        if (is_there(documents)) open_documents(documents);
     }
 }
 
@@ -189,6 +189,27 @@ int64_t TokenShard::id_of(const char* raw) const {
     return signed_ ? int64_t(bits << unused) >> unused : int64_t(bits);
 }
 
+// Tells the vocabulary that the whole shard needs.
+void TokenShard::refuse_id(int64_t token, int64_t id, int64_t vocab) const {
+    constexpr int64_t kBlock = int64_t{1} << 20;
+    std::vector<char> raw(size_t(kBlock * width_));
+    int64_t smallest = id, largest = id;
+    for (int64_t at = 0; at < count_; at += kBlock) {
+        const int64_t n = std::min(count_ - at, kBlock);
+        file_->read(raw.data(), size_t(n * width_), size_t(header_ + at * width_));
+        for (int64_t i = 0; i < n; i++) {
+            const int64_t other = id_of(raw.data() + i * width_);
+            smallest = std::min(smallest, other);
+            largest = std::max(largest, other);
+        }
+    }
+    std::string what = ", and ids are within 0 and 2147483647";
+    if (vocab > 0) what = ", outside the vocabulary of " + std::to_string(vocab);
+    if (vocab > 0 && smallest >= 0 && largest < INT32_MAX)
+        what += ": raise model.vocab to " + std::to_string(largest + 1) + " or more";
+    refuse(path(), "token " + std::to_string(token) + " is id " + std::to_string(id) + what);
+}
+
 void TokenShard::read(int64_t start, int64_t count, int32_t* tokens, int64_t vocab) const {
     check(start >= 0 && count >= 0 && start + count <= count_, "a read beyond a shard");
     // Raw ids of at most 4 bytes fit in the space of the wide ones: read at its end, widened from the front.
@@ -197,10 +218,7 @@ void TokenShard::read(int64_t start, int64_t count, int32_t* tokens, int64_t voc
     file_->read(raw, size_t(count * width_), size_t(header_ + start * width_));
     for (int64_t i = 0; i < count; i++) {
         const int64_t id = id_of(raw + i * width_);
-        if (id < 0 || id > INT32_MAX || (vocab > 0 && id >= vocab))
-            refuse(path(), "token " + std::to_string(start + i) + " is id " + std::to_string(id) +
-                               (vocab > 0 ? ", outside the vocabulary of " + std::to_string(vocab)
-                                          : ", and ids are within 0 and 2147483647"));
+        if (id < 0 || id > INT32_MAX || (vocab > 0 && id >= vocab)) refuse_id(start + i, id, vocab);
         tokens[i] = int32_t(id);
     }
 }
@@ -255,15 +273,15 @@ std::vector<fs::path> shard_files(const std::string& path) {
     std::vector<fs::path> files;
     const bool index = path.ends_with(".idx");
     const std::string prefix = index ? path.substr(0, path.size() - 4) : path;
-    if (path.ends_with(".json") && fs::exists(path)) {
+    if (path.ends_with(".json") && is_there(path)) {
         for (const ShardFacts& facts : read_shard_set(path).shards)
             files.push_back(fs::path(path).parent_path() / facts.file);
-    } else if (fs::is_directory(path)) {
-        for (const auto& entry : fs::directory_iterator(path))
-            if (entry.path().extension() == ".bin") files.push_back(entry.path());
-    } else if (fs::exists(path) && !index) {
+    } else if (is_folder(path)) {
+        for (const auto& entry : list_folder(path, int(Exit::data)))
+            if (entry.extension() == ".bin") files.push_back(entry);
+    } else if (is_there(path) && !index) {
         files.push_back(path);
-    } else if (fs::exists(prefix + ".bin")) {
+    } else if (is_there(prefix + ".bin")) {
         files.push_back(prefix + ".bin");
     } else {
         glob_t found = {};

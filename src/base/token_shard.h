@@ -40,6 +40,7 @@ class TokenShard {
     void document_starts(int64_t start, int64_t count, int32_t* first) const;
 
  private:
+    [[noreturn]] void refuse_id(int64_t token, int64_t id, int64_t vocab) const;
     void open_llm_c();
     void open_megatron(const std::filesystem::path& path);
     int64_t id_of(const char* raw) const;

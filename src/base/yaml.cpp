@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/yaml_missing.h"
 
 namespace sluice {
 namespace {
@@ -35,8 +36,13 @@ class Builder : public YAML::EventHandler {
     }
     void complain(const YAML::Mark& m, const std::string& what) { complaints_.add(mark(m), what); }
     Node take() { return std::move(root_); }
+    bool began() const { return began_; }
+    Mark start() const { return start_; }  // of the document: its --- where it has one
 
-    void OnDocumentStart(const YAML::Mark&) override {}
+    void OnDocumentStart(const YAML::Mark& m) override {
+        began_ = true;
+        start_ = mark(m);
+    }
     void OnDocumentEnd() override {}
     void OnAlias(const YAML::Mark& m, YAML::anchor_t) override {
         complain(m, "aliases (*name) are not read here: write the value out");
@@ -47,7 +53,14 @@ class Builder : public YAML::EventHandler {
     void OnAnchor(const YAML::Mark& m, const std::string& name) override {
         complain(m, "anchors are not read here: remove '&" + printable(name) + "'");
     }
-    void OnNull(const YAML::Mark& m, YAML::anchor_t) override { add(node(m, Node::Kind::null)); }
+    void OnNull(const YAML::Mark& m, YAML::anchor_t) override {
+        Node n = node(m, Node::Kind::null);
+        if (m.pos >= 0 && size_t(m.pos) <= text_.size()) {
+            n.text = null_word(text_, size_t(m.pos));
+            if (n.text.empty() && lines_) n.mark = mark_before(m, missing_at(text_, size_t(m.pos)));
+        }
+        add(std::move(n));
+    }
     void OnScalar(const YAML::Mark& m, const std::string& tag, YAML::anchor_t, const std::string& value) override {
         refuse_tag(m, tag == "?" || tag == "!" ? "" : tag);
         if (value.find('\0') != std::string::npos) complain(m, "text holds a NUL character");
@@ -80,6 +93,15 @@ class Builder : public YAML::EventHandler {
         n.kind = kind;
         n.mark = mark(m);
         return n;
+    }
+    // The place of a byte before a mark.
+    Mark mark_before(const YAML::Mark& m, size_t at) const {
+        const auto from = text_.begin() + std::ptrdiff_t(at), to = text_.begin() + m.pos;
+        const auto lines = int(std::count(from, to, '\n'));
+        // At the end of the text yaml-cpp has forgotten the column.
+        if (lines == 0 && size_t(m.pos) < text_.size()) return {source_, m.line + 1, m.column + 1 - int(to - from)};
+        const size_t start = at == 0 ? 0 : text_.rfind('\n', at - 1) + 1;
+        return {source_, m.line + 1 - lines, int(at - start) + 1};
     }
     // yaml-cpp tells `! text` from "text" by nothing but the character that stands there.
     void refuse_tag(const YAML::Mark& m, const std::string& tag) {
@@ -134,6 +156,8 @@ class Builder : public YAML::EventHandler {
     Complaints& complaints_;
     Node root_;
     std::vector<Open> stack_;
+    Mark start_;
+    bool began_ = false;
 };
 
 // Bytes of the character at `at`; 0 where there is none.
@@ -193,17 +217,20 @@ Node parse(std::string text, const std::string& name, bool lines, Complaints& co
     std::istringstream in(text);
     Node root;
     root.mark = Mark{source, lines ? 1 : 0, lines ? 1 : 0};
+    Complaints unread;  // a second document is refused whatever it holds
+    Builder second(text, source, lines, unread);
     try {
         YAML::Parser parser(in);
         if (!parser.HandleNextDocument(builder)) return root;
         root = builder.take();
-        Complaints unread;
-        Builder second(text, source, lines, unread);
-        if (parser.HandleNextDocument(second))
-            complaints.add(second.take().mark, "a second document: a file holds one");
+        parser.HandleNextDocument(second);
     } catch (const YAML::Exception& e) {
-        complaints.stop(builder.mark(e.mark), e.msg + ": check brackets, quotes and indentation up to here");
+        if (!second.began())
+            complaints.stop(builder.mark(e.mark), e.msg + ": check brackets, quotes and indentation up to here");
+    } catch (const Failure&) {
+        if (!second.began()) throw;
     }
+    if (second.began()) complaints.add(second.start(), "a second document: a file holds one");
     return root;
 }
 

@@ -14,7 +14,8 @@ namespace sluice {
 constexpr size_t kMaxYamlBytes = 1 << 20;
 constexpr int kMaxYamlDepth = 32;
 
-// Lines and columns count from 1, columns in bytes. Line 0: the source is a single value, as on a command line.
+// Lines and columns count from 1, columns in bytes; a value that is missing has its place behind the key's ':' or the
+// list's '-'. Line 0: the source is a single value, as on a command line.
 struct Mark {
     std::shared_ptr<const std::string> source;
     int line = 0, column = 0;
@@ -41,7 +42,7 @@ struct Node {
     Kind kind = Kind::null;
     bool quoted = false;  // a scalar in quotes, or a block of text: never a number, a truth value or null
     bool wrong = false;   // complained of already, and nothing to read
-    std::string text;     // of a scalar
+    std::string text;     // of a scalar; of a null as it is written, empty where a value is missing
     std::string key;      // in a map
     Mark mark, key_mark;
     std::vector<Node> children;  // of a list or a map, in order

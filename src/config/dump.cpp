@@ -102,6 +102,7 @@ std::string dump_json_with_origins(const Loaded& loaded) {
         const auto origin = loaded.origins.find(path);
         origins[path] = origin == loaded.origins.end() ? "default" : origin->second;
     }
+    object["warnings"] = loaded.warnings;
     return object.dump();
 }
 

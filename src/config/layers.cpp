@@ -102,6 +102,8 @@ Node* entry(Node& map, const std::string& key, const Mark& mark, const std::stri
 
 }  // namespace
 
+void lay_over(Node& under, Node over) { merge(under, std::move(over), ""); }
+
 Node over_base(Node root, const std::string& file, Complaints& complaints) {
     std::error_code error;
     std::vector<fs::path> chain{fs::weakly_canonical(file, error)};

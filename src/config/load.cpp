@@ -7,18 +7,19 @@
 #include "config/layers.h"
 #include "config/read.h"
 #include "config/refuse.h"
+#include "config/resolve.h"
+#include "config/warn.h"
 
 namespace sluice {
 namespace {
 
 void require_keys(const Config& config, Marks& marks, Purpose purpose) {
-    std::vector<std::string> keys{"model.layers", "model.hidden",         "model.heads",
-                                  "model.vocab",  "data.sequence_length", "train.batch"};
+    std::vector<std::string> keys{"model.layers", "model.hidden", "model.heads", "data.sequence_length", "train.batch"};
     if (config.model.moe.experts == 0)
         keys.push_back("model.ffn.hidden");
     else
         keys.insert(keys.end(), {"model.moe.top_k", "model.moe.hidden"});
-    if (purpose == Purpose::train) keys.insert(keys.end(), {"data.train", "train.steps", "optimizer.lr"});
+    if (purpose == Purpose::train) keys.insert(keys.end(), {"data.train", "optimizer.lr"});
     for (auto& key : keys)
         if (!marks.given(key) && marks.sound(key)) marks.refuse(key, "required, but not given");
 }
@@ -32,33 +33,63 @@ void fill_defaults(Config& config, const Marks& marks) {
     if (!marks.given("model.head_dim") && divides) m.head_dim = m.hidden / m.heads;
 }
 
-Loaded load(Node root, const std::string& file, const std::vector<std::string>& overrides, Purpose purpose, int ranks,
-            Marks& marks) {
-    root = over_base(std::move(root), file, marks.complaints);
-    for (auto& text : overrides) apply_override(root, text, marks.complaints);
+bool is_file(const std::string& argument) {
+    return argument.find('=') == std::string::npos && (argument.ends_with(".yaml") || argument.ends_with(".yml"));
+}
+
+// The file over its base, the other files over it in order, then key=value.
+Node layered(Node root, const std::string& file, const std::vector<std::string>& arguments, Complaints& complaints) {
+    root = over_base(std::move(root), file, complaints);
+    for (auto& argument : arguments)
+        if (is_file(argument)) lay_over(root, over_base(read_yaml(argument, complaints), argument, complaints));
+    for (auto& argument : arguments)
+        if (!is_file(argument)) apply_override(root, argument, complaints);
+    take_back_nulls(root);
+    return root;
+}
+
+struct Wanted {
+    Purpose purpose;
+    int ranks;
+    const DataFacts& facts;
+};
+
+Loaded load(const Node& root, const std::string& file, const Wanted& wanted, Marks& marks) {
     Loaded loaded;
+    Config& config = loaded.config;
     marks.file = printable(file, 4096);
-    read_config(root, loaded.config, marks);
-    require_keys(loaded.config, marks, purpose);
-    fill_defaults(loaded.config, marks);
-    refuse_config(loaded.config, marks, purpose, ranks);
+    read_config(root, config, marks);
+    require_keys(config, marks, wanted.purpose);
+    require_vocab(config, marks, wanted.facts);
+    fill_defaults(config, marks);
+    resolve_length(config, marks, wanted.purpose);
+    refuse_config(config, marks, wanted.purpose, wanted.ranks);
     marks.complaints.raise();
-    if (ranks > 0) resolve_ranks(loaded.config, ranks);
-    for (auto& [path, text] : flatten(loaded.config)) loaded.origins[path] = marks.origin(path);
+    resolve_by_data(config, marks, wanted.purpose, wanted.facts);
+    marks.complaints.raise();
+    loaded.micro_batch_given = config.train.micro_batch > 0;
+    if (wanted.ranks > 0) resolve_ranks(config, wanted.ranks);
+    if (wanted.purpose != Purpose::stored) warn_config(config, marks);
+    loaded.warnings = marks.warnings;
+    loaded.origins = resolved_origins(config, marks);
+    for (auto& [path, text] : flatten(config)) loaded.origins.emplace(path, marks.origin(path));
     return loaded;
 }
 
 }  // namespace
 
-Loaded load_config(const std::string& file, const std::vector<std::string>& overrides, Purpose purpose, int ranks) {
+Loaded load_config(const std::string& file, const std::vector<std::string>& overrides, Purpose purpose, int ranks,
+                   const DataFacts& facts) {
     Marks marks;
-    return load(read_yaml(file, marks.complaints), file, overrides, purpose, ranks, marks);
+    Node root = read_yaml(file, marks.complaints);
+    return load(layered(std::move(root), file, overrides, marks.complaints), file, {purpose, ranks, facts}, marks);
 }
 
 Loaded load_config_text(const std::string& text, const std::string& name, const std::vector<std::string>& overrides,
-                        Purpose purpose, int ranks) {
+                        Purpose purpose, int ranks, const DataFacts& facts) {
     Marks marks;
-    return load(parse_yaml(text, name, marks.complaints), name, overrides, purpose, ranks, marks);
+    Node root = parse_yaml(text, name, marks.complaints);
+    return load(layered(std::move(root), name, overrides, marks.complaints), name, {purpose, ranks, facts}, marks);
 }
 
 }  // namespace sluice

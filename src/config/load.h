@@ -1,6 +1,7 @@
 // A Config from YAML files and key=value overrides, every value with its origin.
 // Errors: Failure(Exit::config) with all that is wrong, each on a line "file:line:column: path: what and what to do".
 #pragma once
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -9,21 +10,38 @@
 
 namespace sluice {
 
-// What a command needs: `plan`, `config` and `bench` do without data.train, train.steps and optimizer.lr.
-enum class Purpose { train, plan };
+// What a command needs: `plan`, `config` and `bench` do without data.train, train.steps and optimizer.lr. A config that
+// was stored with a checkpoint is not judged anew for what only a run would do with it (the schedule).
+enum class Purpose { train, plan, stored };
+
+// What the data tell where a config leaves it to them. Errors: Failure(Exit::data).
+struct DataFacts {
+    struct Vocab {
+        int64_t size = 0;     // of the tokenizers recorded beside the shards, the largest
+        std::string foreign;  // a shard that has none beside it; empty: all have
+    };
+    std::function<Vocab(const DataSpec&)> vocab;
+    std::function<int64_t(const DataSpec&)> samples;  // in all training sources together
+};
 
 struct Loaded {
     Config config;
-    // Dotted path of a leaf ("model.gates.0.position") -> "default", "FILE:LINE:COLUMN" or "command line".
+    bool micro_batch_given = false;  // else train.micro_batch is the default for so many ranks
+    std::vector<std::string> warnings;  // what is odd, but can be: "file:line:column: path: what"
+    // Dotted path of a leaf ("model.gates.0.position") -> "default", "FILE:LINE:COLUMN", "command line", "the data", or
+    // the key that it was made from and that key's origin.
     std::map<std::string, std::string> origins;
 };
 
-// Reads `file` over its `base:` files, applies the overrides ("model.layers=4", "model.gates=[]"), fills in defaults
-// that depend on other keys and refuses what cannot go together. ranks 0: not known yet, train.micro_batch may stay 0.
-Loaded load_config(const std::string& file, const std::vector<std::string>& overrides, Purpose purpose, int ranks = 0);
+// Reads `file` over its `base:` files, lays the other files over it and applies the overrides ("model.layers=4",
+// "model.gates=[]"; what has no '=' and ends in .yaml or .yml is a file), fills in defaults that depend on other keys,
+// asks the data for what is left to them (without facts: nothing may be) and refuses what cannot go together.
+// train.tokens and train.epochs become train.steps. ranks 0: not known yet, train.micro_batch may stay 0.
+Loaded load_config(const std::string& file, const std::vector<std::string>& overrides, Purpose purpose, int ranks = 0,
+                   const DataFacts& facts = {});
 // The same from text; `name` stands for the file in messages and names the run.
 Loaded load_config_text(const std::string& text, const std::string& name, const std::vector<std::string>& overrides,
-                        Purpose purpose, int ranks = 0);
+                        Purpose purpose, int ranks = 0, const DataFacts& facts = {});
 
 // How many data-parallel ranks there are. Errors: Failure(Exit::config) where the mesh does not fit the ranks.
 int64_t data_ranks_of(const Config& config, int ranks);
@@ -34,7 +52,7 @@ void resolve_ranks(Config& config, int ranks);
 std::string dump_yaml(const Config& config);
 std::string dump_yaml_with_origins(const Loaded& loaded);
 std::string dump_json(const Config& config);
-std::string dump_json_with_origins(const Loaded& loaded);  // and "origins": {PATH: origin}
+std::string dump_json_with_origins(const Loaded& loaded);  // and "origins": {PATH: origin}, "warnings"
 // Leaves as (dotted path, value text), in order of declaration: what resume compares.
 std::vector<std::pair<std::string, std::string>> flatten(const Config& config);
 // Every key with type, default, range and meaning: `sluice config --reference`, as a page of Markdown.

@@ -18,21 +18,31 @@ std::string Marks::origin(const std::string& path) const {
     return it->second.line > 0 ? where(it->second) : kCommandLine;
 }
 
-void Marks::refuse(const Mark& mark, const std::string& path, const std::string& what) {
-    // "command line: KEY=VALUE" has named the key already.
+// "command line: KEY=VALUE" has named the key already.
+std::string Marks::told(const Mark& mark, const std::string& path, const std::string& what) {
     const bool named = mark.line == 0 && where(mark).starts_with(std::string(kCommandLine) + ": " + path + "=");
-    complaints.add(mark, (named || path.empty() ? "" : path + ": ") + what);
+    return (named || path.empty() ? "" : path + ": ") + what;
+}
+
+Mark Marks::mark_of(const std::string& path) const {
+    for (std::string around = path;;) {
+        if (const auto it = at.find(around); it != at.end()) return it->second;
+        const size_t dot = around.rfind('.');
+        if (dot == std::string::npos) return {std::make_shared<const std::string>(file), 1, 1};
+        around.resize(dot);
+    }
+}
+
+void Marks::refuse(const Mark& mark, const std::string& path, const std::string& what) {
+    complaints.add(mark, told(mark, path, what));
     refused.insert(path);
 }
 
-void Marks::refuse(const std::string& path, const std::string& what) {
-    for (std::string around = path;;) {
-        if (const auto it = at.find(around); it != at.end()) return refuse(it->second, path, what);
-        const size_t dot = around.rfind('.');
-        if (dot == std::string::npos) break;
-        around.resize(dot);
-    }
-    refuse(Mark{std::make_shared<const std::string>(file), 1, 1}, path, what);
+void Marks::refuse(const std::string& path, const std::string& what) { refuse(mark_of(path), path, what); }
+
+void Marks::warn(const std::string& path, const std::string& what) {
+    const Mark mark = mark_of(path);
+    warnings.push_back(where(mark) + ": " + told(mark, path, what));
 }
 
 }  // namespace sluice

@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "base/yaml.h"
 
@@ -14,6 +15,7 @@ struct Marks {
     std::map<std::string, Mark> at;  // of every key that was given, maps and lists included
     std::set<std::string> refused;   // paths that were complained of
     Complaints complaints;
+    std::vector<std::string> warnings;  // what is odd, but can be: "ORIGIN: path: what"
 
     bool given(const std::string& path) const { return at.count(path) > 0; }
     // Nothing was said against the path, what is in it or what it is in: its value can be judged further.
@@ -22,6 +24,11 @@ struct Marks {
     // Complains "ORIGIN: path: what". A path that was not given is looked for at the map around it.
     void refuse(const std::string& path, const std::string& what);
     void refuse(const Mark& mark, const std::string& path, const std::string& what);
+    void warn(const std::string& path, const std::string& what);
+
+ private:
+    Mark mark_of(const std::string& path) const;  // of the path, or of the map around it
+    static std::string told(const Mark& mark, const std::string& path, const std::string& what);
 };
 
 constexpr char kCommandLine[] = "command line";

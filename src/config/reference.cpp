@@ -81,6 +81,20 @@ constexpr char kHead[] = R"(# Config keys
 What `sluice config --reference` prints. A config is YAML; a key that it does not give has its default. `N` counts the
 elements of a list from 0. On a command line a key is written with dots: `optimizer.lr=4e-3`, `model.gates=[]`,
 `data.train.0.weight=2`. `sluice config FILE` shows what a file comes to, each value with its origin.
+
+More files may follow the first, as in `sluice train a.yaml mine.yaml optimizer.lr=4e-3`: each lies over those before it as
+a file lies over its `base`, and `key=value` over all. Where a config is asked for, a run's folder stands for its
+`config.yaml`, and with `config`, `plan` and `bench` a checkpoint for the config that it was made with.
+
+A run's length is one of `train.steps`, `train.tokens` and `train.epochs`; an epoch is as many samples as all sources have
+together, whatever their weights. `train.steps=null` takes back what a file below gives. `model.vocab` may be left to the
+data: it is then the vocabulary of the tokenizer recorded beside the shards. A run's `config.yaml` and its checkpoints hold
+the steps and the vocabulary that came of it.
+
+The rate rises in a straight line over `schedule.warmup_steps`, then falls to `schedule.final_lr` at the last step as a
+`cosine`, a straight line (`linear`), or over the last `schedule.decay_steps` alone (`wsd`); `constant` stays. A run may be
+shorter than its warm-up and decay: it is warned, and where the two overlap the lower of both lines holds, so that the
+rate never jumps. What does nothing is warned of too, on stderr and by `sluice config`.
 )";
 
 std::string row(const std::vector<std::string>& cells, const std::vector<size_t>& widths) {

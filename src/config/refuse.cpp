@@ -23,6 +23,7 @@ class Refusal {
     void gates();
     void switch_heads();
     void data();
+    void schedule();
     void training();
     void sharding(int ranks);
     void not_built();
@@ -160,9 +161,17 @@ void Refusal::data() {
         if (sound(path + ".path"))
             need(!d.validation[i].path.empty(), path + ".path", "required: a file, a folder or a glob");
     }
-    if (d.delimiter && sound("data.delimiter", "model.vocab"))
-        need(*d.delimiter < c_.model.vocab, "data.delimiter",
-             text(*d.delimiter) + " is no id of a vocabulary of " + text(c_.model.vocab));
+    if (sound("data.delimiter", "model.vocab")) refuse_delimiter(c_, marks_);
+}
+
+// Rates fall, but in the warm-up.
+void Refusal::schedule() {
+    const ScheduleSpec& s = c_.schedule;
+    const double lr = c_.optimizer.lr;
+    const bool used = s.kind != ScheduleKind::constant && (s.kind != ScheduleKind::wsd || s.decay_steps > 0);
+    if (!used || !marks_.given("optimizer.lr") || !sound("schedule", "optimizer.lr")) return;
+    need(s.final_lr <= lr, "schedule.final_lr",
+         text(s.final_lr) + " is above optimizer.lr (" + text(lr) + "), to which the warm-up leads: give at most that");
 }
 
 void Refusal::training() {
@@ -196,6 +205,15 @@ std::string precision_conflict(Precision precision, const std::string& processor
     return "bf16 on a CPU needs one with AVX512-BF16, and this has none: use fp32";
 }
 
+void refuse_delimiter(const Config& config, Marks& marks) {
+    const int64_t vocab = config.model.vocab;
+    const auto& delimiter = config.data.delimiter;
+    if (!delimiter || vocab == 0 || *delimiter < vocab) return;
+    marks.refuse("data.delimiter", std::to_string(*delimiter) + " is no id of a vocabulary of " +
+                                       std::to_string(vocab) + ": raise model.vocab to " +
+                                       std::to_string(*delimiter + 1) + ", or give another id");
+}
+
 void refuse_config(const Config& config, Marks& marks, Purpose purpose, int ranks) {
     Refusal refusal(config, marks);
     refusal.run();
@@ -205,6 +223,7 @@ void refuse_config(const Config& config, Marks& marks, Purpose purpose, int rank
     refusal.gates();
     refusal.switch_heads();
     refusal.data();
+    if (purpose != Purpose::stored) refusal.schedule();
     refusal.training();
     refusal.sharding(ranks);
     if (purpose == Purpose::train) refusal.not_built();

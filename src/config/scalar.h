@@ -1,6 +1,6 @@
 // Scalars of a config: how each type is called, read from YAML and written as text. Reading returns why not, or "".
 //     integers  -?(0|[1-9][0-9]*), also grouped as 524_288 or as 1e9      numbers  decimal, finite
-//     booleans  true, false      words  as in specs.h
+//     booleans  true, false      words  as in words.h
 #pragma once
 #include <cstdint>
 #include <string>

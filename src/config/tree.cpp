@@ -48,11 +48,20 @@ Node tree(T& value) {
     }
 }
 
+// Not known yet.
+void set_null(Node& node) {
+    node.kind = Node::Kind::null;
+    node.text.clear();
+}
+
 }  // namespace
 
 Node to_tree(const Config& config) {
     Config copy = config;  // fields() is not const, so that one list serves reading and writing
-    return tree(copy);
+    Node root = tree(copy);
+    if (config.train.tokens || config.train.epochs) set_null(*root.find("train")->find("steps"));
+    if (config.model.vocab == 0) set_null(*root.find("model")->find("vocab"));
+    return root;
 }
 
 }  // namespace sluice

@@ -120,7 +120,9 @@ class Experts {
                   const T* x, Into) const;
 
  private:
-    int64_t most_rows(int64_t tokens) const { return tokens * place_.expert * std::min(n_.top_k, experts_); }
+    int64_t most_rows(int64_t tokens) const {
+        return tokens * (place_.even_load ? n_.top_k : place_.expert * std::min(n_.top_k, experts_));
+    }
     GroupedShape inner(const Acts& a) const { return {a.offsets, experts_, hidden_, width_}; }
     GroupedShape outer(const Acts& a) const { return {a.offsets, experts_, width_, hidden_}; }
     int64_t rows(const Acts& a) const { return a.offsets[experts_]; }

@@ -21,15 +21,27 @@ ParameterCounts count_parameters(const ModelSpec& spec) {
     return n;
 }
 
-double flops_per_token(const ModelSpec& spec, int64_t length) {
-    double matrix_weights = spec.tie_embeddings ? double(spec.vocab) * double(spec.hidden) : 0;
-    for (const TensorInfo& t : Model<Cpu<float>>::tensors(spec))
-        if (t.decay == Decay::yes) matrix_weights += double(t.count) * used_share(spec, t);
+FlopsByPart flops_by_part(const ModelSpec& spec, int64_t length) {
+    FlopsByPart f;
+    if (spec.tie_embeddings) f.other_weights = 6 * double(spec.vocab) * double(spec.hidden);
+    for (const TensorInfo& t : Model<Cpu<float>>::tensors(spec)) {
+        if (t.decay != Decay::yes) continue;
+        const bool layer = t.name.rfind("layers.", 0) == 0;
+        const bool attention = t.name.find(".attention.") != std::string::npos;
+        (t.cut.experts ? f.expert_weights
+         : !layer      ? f.other_weights
+         : attention   ? f.attention_weights
+                       : f.ffn_weights) += 6 * double(t.count) * used_share(spec, t);
+    }
     // Keys seen by a token, on average over the sequence.
     const double T = double(length);
     const double w = spec.attention.window > 0 ? std::min(double(spec.attention.window), T) : T;
-    const double seen = (w * T - w * w / 2) / T;
-    return 6 * matrix_weights + 12 * double(spec.layers * spec.heads * spec.head_dim) * seen;
+    const double seen = (w * T - w * w / 2) / T, per_key = 12 * double(spec.layers * spec.heads * spec.head_dim);
+    f.scores = per_key * seen;
+    f.scores_full_square = per_key * T;
+    return f;
 }
+
+double flops_per_token(const ModelSpec& spec, int64_t length) { return flops_by_part(spec, length).total(); }
 
 }  // namespace sluice

@@ -17,8 +17,18 @@ ParameterCounts count_parameters(const ModelSpec& spec);
 // The share of a tensor that one token uses: of experts those that are picked.
 double used_share(const ModelSpec& spec, const TensorInfo& tensor);
 
-// Forward and backward of one token in sequences of `length`: 6 per matrix weight (the embedding look-up not), and
-// causal attention at half the square (less with a window).
-double flops_per_token(const ModelSpec& spec, int64_t length);
+// FLOPs of one token in sequences of `length`, forward and backward: 6 per matrix weight (the embedding look-up not),
+// by where it is; and attention's products of tokens, causal at half the square (less with a window).
+struct FlopsByPart {
+    double attention_weights = 0, ffn_weights = 0, expert_weights = 0, other_weights = 0;
+    double scores = 0;              // attention
+    double scores_full_square = 0;  // the same at the full square of the length, window or not
+    double weights() const { return attention_weights + ffn_weights + expert_weights + other_weights; }
+    double total() const { return weights() + scores; }
+    double total_full_square() const { return weights() + scores_full_square; }  // the other convention of MFU
+};
+FlopsByPart flops_by_part(const ModelSpec& spec, int64_t length);
+
+double flops_per_token(const ModelSpec& spec, int64_t length);  // the parts' total
 
 }  // namespace sluice

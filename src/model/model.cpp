@@ -120,16 +120,22 @@ void Model<B>::bind(Regions& r, ModelBytes& bytes, const ModelSpec& spec, const 
 }
 
 template <class B>
-ModelBytes Model<B>::plan(const ModelSpec& spec, Batch largest, Recompute recompute, Mode mode, const Place& place) {
-    TensorLister lister(place);
-    Params<B> params_counted;
-    const auto blocks = make_blocks(spec, place);
-    params(lister, spec, place, blocks, params_counted);
+ModelBytes Model<B>::plan_activations(const ModelSpec& spec, Batch largest, Recompute recompute, Mode mode,
+                                      const Place& place) {
     Regions regions;
     Acts acts;
     Scratch scratch;
     ModelBytes bytes;
-    bind(regions, bytes, spec, place, blocks, largest, recompute, mode, acts, scratch);
+    bind(regions, bytes, spec, place, make_blocks(spec, place), largest, recompute, mode, acts, scratch);
+    return bytes;
+}
+
+template <class B>
+ModelBytes Model<B>::plan(const ModelSpec& spec, Batch largest, Recompute recompute, Mode mode, const Place& place) {
+    TensorLister lister(place);
+    Params<B> params_counted;
+    params(lister, spec, place, make_blocks(spec, place), params_counted);
+    ModelBytes bytes = plan_activations(spec, largest, recompute, mode, place);
     bytes.weights = size_t(lister.end) * sizeof(T);
     bytes.gradients = mode == Mode::training ? bytes.weights : 0;
     return bytes;
@@ -369,6 +375,6 @@ void Model<B>::logits(T* logits, int64_t row) {
 template class Model<Cpu<float>>;
 template class Model<Cpu<double>>;
 template class Model<CpuBf16>;
-template ModelBytes Model<PlannedBf16>::plan(const ModelSpec&, Batch, Recompute, Mode, const Place&);
+template ModelBytes Model<PlannedBf16>::plan_activations(const ModelSpec&, Batch, Recompute, Mode, const Place&);
 
 }  // namespace sluice

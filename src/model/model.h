@@ -81,6 +81,9 @@ class Model {
     static std::vector<TensorInfo> tensors(const ModelSpec& spec, const Place& place = {});
     static ModelBytes plan(const ModelSpec& spec, Batch largest, Recompute recompute, Mode mode,
                            const Place& place = {});
+    // The same without weights and gradients.
+    static ModelBytes plan_activations(const ModelSpec& spec, Batch largest, Recompute recompute, Mode mode,
+                                       const Place& place = {});
 
     const ModelSpec& spec() const { return spec_; }
     Mesh& mesh() const { return mesh_; }

@@ -30,6 +30,8 @@ struct Place {
     int64_t data = 1, tensor = 1, expert = 1;  // sizes
     bool sequence = false;                     // norms and residual hold a part of the tokens
     int64_t data_rank = 0, tensor_rank = 0;
+    // For plans alone: room for experts' rows as if every expert got equally many, and not for the worst case.
+    bool even_load = false;
 
     int64_t expert_rank() const { return data_rank % expert; }
     // Ranks with the same experts, and this one's number among them.

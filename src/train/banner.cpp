@@ -8,6 +8,7 @@
 #include "base/version.h"
 #include "config/load.h"
 #include "model/counts.h"
+#include "train/data_facts.h"
 
 namespace sluice {
 namespace {
@@ -34,9 +35,10 @@ std::string model_line(const Config& config, const RunFacts& facts) {
 
 std::string data_line(const Config& config, const RunFacts& facts) {
     const double step = double(config.train.batch * config.data.sequence_length);
-    return fmt::format("data {} in {} | {} a step, {} in all", counted_short(double(facts.tokens), "token"),
+    return fmt::format("data {} in {} | {} a step, {} in all: {}", counted_short(double(facts.tokens), "token"),
                        counted(facts.shards, "shard"), counted_short(step, "token"),
-                       format_count(double(config.train.steps) * step));
+                       format_count(double(config.train.steps) * step),
+                       format_epochs(epochs_of(config, facts.samples)));
 }
 
 }  // namespace

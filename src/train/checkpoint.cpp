@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <set>
 
@@ -11,6 +13,7 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "train/manifest.h"
+#include "train/run_lock.h"
 #include "train/safetensors.h"
 
 namespace sluice {
@@ -25,11 +28,12 @@ bool is_step_name(const std::string& name) {
            std::all_of(name.begin() + 5, name.end(), [](unsigned char c) { return c >= '0' && c <= '9'; });
 }
 
-void verify_file(const fs::path& path, const FileSummary& expected) {
-    const InputFile file(path, int(Exit::checkpoint));
+void verify_file(const fs::path& path, const FileSummary& expected, Verify verify) {
+    const InputFile file(path, int(Exit::checkpoint), Links::follow);
     if (int64_t(file.size()) != expected.size)
         fail(Exit::checkpoint, path.string() + ": " + std::to_string(file.size()) + " bytes, the manifest says " +
                                    std::to_string(expected.size));
+    if (verify == Verify::sizes) return;
     std::vector<char> buffer(size_t{1} << 22);
     Hash hash;
     for (size_t at = 0; at < file.size(); at += buffer.size()) {
@@ -39,6 +43,32 @@ void verify_file(const fs::path& path, const FileSummary& expected) {
     }
     if (hash.hex() != expected.hash)
         fail(Exit::checkpoint, path.string() + ": its hash is not the manifest's: the file is damaged");
+}
+
+// What ends with .tmp or .trash is being written or removed, or was when a run crashed.
+bool is_ours(const std::string& name) {
+    for (const char* ending : {"", ".tmp", ".trash"})
+        if (name.ends_with(ending)) {
+            const std::string stem = name.substr(0, name.size() - std::strlen(ending));
+            if (stem == "LATEST" || is_step_name(stem)) return true;
+        }
+    return name == kLockName;
+}
+
+void name_strays(const fs::path& folder, std::vector<std::string>& warnings) {
+    std::vector<std::string> strays;
+    for (const auto& entry : list_folder(folder, int(Exit::checkpoint)))
+        if (const std::string name = entry.filename().string(); !is_ours(name)) strays.push_back(name);
+    if (!strays.empty())
+        warnings.push_back(folder.string() + ": ignored what is no checkpoint: " + format_list(strays));
+}
+
+void refuse_no_folder(const fs::path& folder) {
+    std::error_code error, ignored;
+    if (fs::is_directory(folder, error)) return;
+    if (fs::symlink_status(folder, ignored).type() == fs::file_type::not_found)
+        fail(Exit::checkpoint, folder.string() + ": no such checkpoint");
+    fail(Exit::checkpoint, folder.string() + ": " + (error ? why_not(folder, error.value()) : "not a folder"));
 }
 
 // Every piece stands in its file as the manifest says, and the files hold nothing else.
@@ -83,25 +113,28 @@ std::string step_name(int64_t step) {
     return text;
 }
 
-Checkpoint open_checkpoint(const fs::path& folder) {
-    if (fs::is_symlink(fs::symlink_status(folder))) fail(Exit::checkpoint, folder.string() + ": is a link");
-    if (!fs::is_directory(folder)) fail(Exit::checkpoint, folder.string() + ": no such checkpoint");
+int64_t step_of(const fs::path& folder) {
+    const std::string name = folder.filename().string();
+    return is_step_name(name) ? std::strtoll(name.c_str() + 5, nullptr, 10) : -1;
+}
+
+Checkpoint open_checkpoint(const fs::path& folder, Verify verify) {
+    refuse_no_folder(folder);
     Checkpoint c;
     c.path = folder;
     Manifest manifest;
     const fs::path manifest_path = folder / "manifest.json";
     try {
-        manifest = parse_manifest(read_file(manifest_path, int(Exit::checkpoint), kLargestManifest));
+        manifest = parse_manifest(read_file(manifest_path, int(Exit::checkpoint), kLargestManifest, Links::follow));
     } catch (const JsonError& e) { fail(Exit::checkpoint, manifest_path.string() + ": " + e.what()); }
     c.info = std::move(manifest.info);
     c.tensors = std::move(manifest.tensors);
     if (is_step_name(folder.filename().string()) && folder.filename().string() != step_name(c.info.step))
         fail(Exit::checkpoint, manifest_path.string() + ": is of step " + std::to_string(c.info.step));
-    for (const auto& entry : fs::directory_iterator(folder))
-        if (const std::string name = entry.path().filename().string();
-            name != "manifest.json" && !manifest.files.count(name))
-            fail(Exit::checkpoint, entry.path().string() + ": the manifest does not know this file");
-    for (const auto& [name, summary] : manifest.files) verify_file(folder / name, summary);
+    for (const auto& entry : list_folder(folder, int(Exit::checkpoint)))
+        if (const std::string name = entry.filename().string(); name != "manifest.json" && !manifest.files.count(name))
+            c.strays.push_back(name);
+    for (const auto& [name, summary] : manifest.files) verify_file(folder / name, summary, verify);
     verify_pieces(c, manifest.files);
     return c;
 }
@@ -109,8 +142,9 @@ Checkpoint open_checkpoint(const fs::path& folder) {
 std::vector<fs::path> list_checkpoints(const fs::path& folder) {
     std::vector<fs::path> steps;
     std::error_code error;
-    for (const auto& entry : fs::directory_iterator(folder, error))
-        if (is_step_name(entry.path().filename().string())) steps.push_back(entry.path());
+    if (fs::symlink_status(folder, error).type() == fs::file_type::not_found) return steps;
+    for (const auto& entry : list_folder(folder, int(Exit::checkpoint)))
+        if (is_step_name(entry.filename().string())) steps.push_back(entry);
     std::sort(steps.begin(), steps.end(), [](const fs::path& a, const fs::path& b) {
         const std::string x = a.filename(), y = b.filename();
         return std::pair(x.size(), x) > std::pair(y.size(), y);
@@ -118,20 +152,33 @@ std::vector<fs::path> list_checkpoints(const fs::path& folder) {
     return steps;
 }
 
-Checkpoint find_checkpoint(const fs::path& path, std::vector<std::string>& skipped) {
+Checkpoint find_checkpoint(const fs::path& path, std::vector<std::string>& warnings) {
     fs::path given = path;
     if (!given.has_filename()) given = given.parent_path();  // a trailing slash
-    if (is_step_name(given.filename().string()) || fs::exists(given / "manifest.json")) return open_checkpoint(given);
-    const fs::path folder = fs::is_directory(given / "checkpoints") ? given / "checkpoints" : given;
+    const auto open = [&](const fs::path& step) {
+        Checkpoint c = open_checkpoint(step);
+        if (!c.strays.empty())
+            warnings.push_back(step.string() + ": ignored what its manifest does not list: " + format_list(c.strays));
+        return c;
+    };
+    if (is_step_name(given.filename().string()) || is_there(given / "manifest.json")) return open(given);
+    std::error_code error;
+    const bool run = fs::symlink_status(given / "checkpoints", error).type() != fs::file_type::not_found;
+    const fs::path folder = run ? given / "checkpoints" : given;
     const auto steps = list_checkpoints(folder);
+    if (folder.filename() == "checkpoints") name_strays(folder, warnings);
+    std::string newest;
     for (const auto& step : steps) {
         try {
-            return open_checkpoint(step);
-        } catch (const Failure& f) { skipped.push_back(f.what()); }
+            return open(step);
+        } catch (const Failure& f) {
+            warnings.push_back(std::string("skipped ") + f.what());
+            if (newest.empty()) newest = f.what();
+        }
     }
     if (steps.empty()) fail(Exit::checkpoint, path.string() + ": no checkpoint there");
     fail(Exit::checkpoint, path.string() + ": no valid one among " + counted(int64_t(steps.size()), "checkpoint") +
-                               "; the newest: " + skipped[0]);
+                               "; the newest: " + newest);
 }
 
 std::vector<std::string> load_checkpoint(const Checkpoint& c, const std::vector<StateTensor>& state,

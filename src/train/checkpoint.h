@@ -4,11 +4,13 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "base/box.h"
+#include "train/data_record.h"
 
 namespace sluice {
 
@@ -31,6 +33,13 @@ struct GemmWays {
     std::set<int64_t> ranks;
 };
 
+// The checkpoint that checkpoint.resume named when this branch of a run began.
+struct BranchStart {
+    std::string path;    // as it was given
+    std::string digest;  // of its state
+    int64_t step = 0;
+};
+
 // What else a run needs to go on: all of it is in the manifest.
 struct CheckpointInfo {
     int64_t step = 0, tokens = 0, samples = 0;  // consumed so far, over all ranks
@@ -41,6 +50,8 @@ struct CheckpointInfo {
     std::map<std::string, int64_t> mesh;  // {"data": 2, "tensor": 1, ...}
     std::string digest;                   // of the state, whatever the mesh
     std::vector<GemmWays> gemm;           // of all ranks, so that a resume multiplies alike
+    std::optional<BranchStart> branch;    // where it was resumed by name
+    DataRecord data;                      // what was read; without sources in checkpoints that do not tell
 };
 
 // Where a part of a tensor stands: under the tensor's name in a file.
@@ -54,24 +65,32 @@ struct StoredTensor {
     std::vector<Piece> pieces;
 };
 
-// A checkpoint that was opened and verified: format version, sizes and hashes of its files, no link and no stranger
-// among them.
+// A checkpoint that was opened and verified: format version, sizes and hashes of its files. Links are followed; files
+// that the manifest does not list are not looked into.
 struct Checkpoint {
     std::filesystem::path path;
     CheckpointInfo info;
     std::map<std::string, StoredTensor> tensors;
+    std::vector<std::string> strays;  // names in the folder that the manifest does not list
 };
 
+// How closely files are held to the manifest. Sizes alone: where another rank compares the hashes.
+enum class Verify { hashes, sizes };
+
 // One step folder. Errors: Failure(Exit::checkpoint), naming file and tensor.
-Checkpoint open_checkpoint(const std::filesystem::path& step_folder);
+Checkpoint open_checkpoint(const std::filesystem::path& step_folder, Verify verify = Verify::hashes);
 
-// A step folder, or a run's folder or its checkpoints/ for the newest valid step; `skipped` tells what was passed over,
-// and why. Errors: Failure(Exit::checkpoint) when there is none.
-Checkpoint find_checkpoint(const std::filesystem::path& path, std::vector<std::string>& skipped);
+// A step folder, or a run's folder or its checkpoints/ for the newest valid step; `warnings` tells what was passed over
+// and why, and what lies about that is no part of a checkpoint, a line each. Errors: Failure(Exit::checkpoint) when
+// there is none.
+Checkpoint find_checkpoint(const std::filesystem::path& path, std::vector<std::string>& warnings);
 
-// Step folders within checkpoints/, newest first, valid or not.
+// Step folders within checkpoints/, newest first, valid or not; none where there is no such folder. Errors:
+// Failure(Exit::checkpoint) for one that cannot be read.
 std::vector<std::filesystem::path> list_checkpoints(const std::filesystem::path& folder);
 std::string step_name(int64_t step);  // "step-00001200"
+// Of a folder with such a name; -1: it has another.
+int64_t step_of(const std::filesystem::path& step_folder);
 
 // Fills in the state, each rank its own boxes. It must be in the checkpoint name by name with shape and dtype, and
 // nothing else beside. With allow_missing moments are not asked for, and the names of weights that the checkpoint lacks

@@ -8,8 +8,10 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/rng.h"
+#include "base/terminal.h"
 #include "train/manifest.h"
 #include "train/safetensors.h"
+#include "train/set_aside.h"
 
 namespace sluice {
 namespace {
@@ -85,22 +87,6 @@ std::string file_name(int rank) {
     char text[40];
     std::snprintf(text, sizeof text, "rank-%05d.safetensors", rank);
     return text;
-}
-
-// Unfinished or discarded folders of a run that crashed.
-void sweep(const fs::path& folder) {
-    std::vector<fs::path> leftovers;
-    for (const auto& entry : fs::directory_iterator(folder)) {
-        const std::string extension = entry.path().extension().string();
-        if (extension == ".tmp" || extension == ".trash") leftovers.push_back(entry.path());
-    }
-    for (const auto& path : leftovers) remove_tree(path);
-}
-
-void discard(const fs::path& path) {
-    const fs::path trash = path.string() + ".trash";
-    rename_path(path, trash);  // at once: a crash in the middle of a removal leaves no half checkpoint
-    remove_tree(trash);
 }
 
 // Ranks that multiply alike stand together.
@@ -182,21 +168,60 @@ int64_t CheckpointWriter::finish(Comm& comm) {
     return bytes;
 }
 
-// The newest `keep` that are valid stay; damaged ones count for nothing, and go when they are older than those.
+// Whether a step is valid, and its last update was applied.
+CheckpointWriter::Worth CheckpointWriter::worth(const fs::path& step) {
+    const auto [known, first] = known_.try_emplace(step, Worth::none);
+    if (!first && known->second != Worth::none) return known->second;
+    try {
+        known->second = open_checkpoint(step).info.skipped_in_a_row == 0 ? Worth::applied : Worth::skipped;
+    } catch (const Failure&) {}
+    return known->second;
+}
+
+// The newest `keep` that are valid stay, and with them the newest one whose last update was applied: a run that ends
+// because its steps are not finite goes on from there. Damaged ones count for nothing, and go when they are older than
+// those. What lies beyond the step just written is not of its course, and is left alone.
 void CheckpointWriter::prune(const fs::path& just_written) {
-    whole_.insert(just_written);
     int64_t kept = 0;
+    bool applied = false;
     for (const auto& step : list_checkpoints(folder_)) {
-        if (kept >= keep_ && step != just_written) {
+        if (step_of(step) > step_of(just_written)) continue;
+        const bool enough = kept >= keep_;
+        if (enough && applied) {
             discard(step);
             continue;
         }
-        try {
-            if (!whole_.count(step)) open_checkpoint(step);
-            whole_.insert(step);
-            kept++;
-        } catch (const Failure&) {}
+        const Worth found = worth(step);
+        if (enough && found != Worth::applied) {
+            discard(step);
+            continue;
+        }
+        applied = applied || found == Worth::applied;
+        kept += found != Worth::none;
     }
+}
+
+// A step of the same number may stand there. A mangled one makes way. One that passes its hashes is never overwritten:
+// it stays where it is the same, else it is set aside.
+void CheckpointWriter::put_in_place(const Manifest& manifest, const fs::path& final_path) {
+    std::error_code ignored;
+    if (fs::symlink_status(final_path, ignored).type() != fs::file_type::not_found) {
+        std::optional<Checkpoint> there;
+        try {
+            there = open_checkpoint(final_path);
+        } catch (const Failure&) {}
+        if (!there) {
+            discard(final_path);
+        } else if (there->info.digest == manifest.info.digest) {
+            remove_tree(temporary_);
+            return;
+        } else {
+            print_warning(final_path.string() + ": another one was there: it is now " +
+                          set_aside(folder_, final_path).string());
+        }
+    }
+    rename_path(temporary_, final_path);
+    known_[final_path] = info_.skipped_in_a_row == 0 ? Worth::applied : Worth::skipped;
 }
 
 void CheckpointWriter::commit(const std::vector<std::string>& reports, int64_t& bytes) {
@@ -241,8 +266,7 @@ void CheckpointWriter::commit(const std::vector<std::string>& reports, int64_t& 
         file.write(text.data(), text.size());
         file.close();
         sync_folder(temporary_);
-        if (fs::exists(fs::symlink_status(final_path))) discard(final_path);  // a mangled one of the same step
-        rename_path(temporary_, final_path);
+        put_in_place(manifest, final_path);
         sync_folder(folder_);
         write_file(folder_ / "LATEST", step_name(info_.step) + "\n");
         if (keep_ > 0) prune(final_path);

@@ -8,7 +8,7 @@
 // are.
 #pragma once
 #include <atomic>
-#include <set>
+#include <map>
 #include <string>
 #include <thread>
 #include <vector>
@@ -19,9 +19,11 @@
 
 namespace sluice {
 
+struct Manifest;
+
 class CheckpointWriter {
  public:
-    // keep: newest checkpoints that stay; 0: all.
+    // keep: newest checkpoints that stay, beside the newest whose last update was applied; 0: all.
     CheckpointWriter(std::filesystem::path folder, bool async, int64_t keep)
         : folder_(std::move(folder)), async_(async), keep_(keep) {}
     ~CheckpointWriter();
@@ -35,6 +37,9 @@ class CheckpointWriter {
  private:
     void write_share();
     void commit(const std::vector<std::string>& reports, int64_t& bytes);
+    enum class Worth { none, skipped, applied };  // none: damaged
+    Worth worth(const std::filesystem::path& step);
+    void put_in_place(const Manifest& manifest, const std::filesystem::path& final_path);
     void prune(const std::filesystem::path& just_written);
 
     std::filesystem::path folder_, temporary_;
@@ -48,7 +53,7 @@ class CheckpointWriter {
     std::thread thread_;
     std::atomic<bool> written_{false};
     bool pending_ = false;
-    std::set<std::filesystem::path> whole_;  // steps that this writer has written: known to be valid
+    std::map<std::filesystem::path, Worth> known_;  // steps written or verified
 };
 
 }  // namespace sluice

@@ -31,4 +31,21 @@ int collectively(Comm& comm, const std::function<void()>& body) {
     return 0;
 }
 
+std::string from_rank_zero(Comm& comm, std::string text) {
+    int64_t size = int64_t(text.size());
+    comm.broadcast(&size, sizeof size, 0);
+    text.resize(size_t(size));
+    if (size > 0) comm.broadcast(text.data(), text.size(), 0);
+    return text;
+}
+
+int first_other(Comm& comm, const std::string& text) {
+    const int64_t other = from_rank_zero(comm, text) != text;
+    std::vector<int64_t> others(size_t(comm.size()));
+    comm.all_gather(others.data(), &other, 1);
+    for (int r = 0; r < comm.size(); r++)
+        if (others[size_t(r)]) return r;
+    return -1;
+}
+
 }  // namespace sluice

@@ -58,7 +58,8 @@ ShardList open_shards(const std::string& path, int64_t vocab, Size size) {
                                  std::to_string(facts.tokens));
         if (facts.largest_id >= vocab)
             fail(Exit::data, file.string() + ": holds id " + std::to_string(facts.largest_id) +
-                                 ", outside the vocabulary of " + std::to_string(vocab) + ": raise model.vocab");
+                                 ", outside the vocabulary of " + std::to_string(vocab) + ": raise model.vocab to " +
+                                 std::to_string(std::max(facts.largest_id + 1, set->vocab)));
         if (list.text_bytes) *list.text_bytes += facts.text_bytes;
     }
     return list;
@@ -114,13 +115,14 @@ std::vector<double> weights_of(const DataSpec& spec) {
 
 }  // namespace
 
+int64_t samples_in(int64_t tokens, int64_t sequence_length) { return tokens > 0 ? (tokens - 1) / sequence_length : 0; }
+
 TrainingData::TrainingData(const DataSpec& spec, int64_t vocab, int64_t seed)
     : impl_(std::make_unique<Impl>(
           Impl{spec.sequence_length, vocab, uint64_t(seed), Documents(spec), Blend(weights_of(spec)), {}})) {
     for (const DataSource& source : spec.train) {
-        impl_->sources.push_back(open_shards(source.path, vocab, [&](const TokenShard& s) {
-            return std::max<int64_t>(0, (s.size() - 1) / spec.sequence_length);
-        }));
+        impl_->sources.push_back(open_shards(
+            source.path, vocab, [&](const TokenShard& s) { return samples_in(s.size(), spec.sequence_length); }));
         if (impl_->sources.back().total() == 0)
             fail(Exit::data,
                  source.path + ": " + too_short_for_a_sample(impl_->sources.back().shards, spec.sequence_length));
@@ -142,6 +144,12 @@ void TrainingData::sample(int64_t n, int32_t* tokens, int32_t* first) {
 }
 
 int64_t TrainingData::samples_per_epoch(size_t source) const { return impl_->sources[source].total(); }
+
+int64_t TrainingData::samples() const {
+    int64_t samples = 0;
+    for (const auto& list : impl_->sources) samples += list.total();
+    return samples;
+}
 
 int64_t TrainingData::tokens() const {
     int64_t tokens = 0;
@@ -197,37 +205,13 @@ void ValidationData::read(int64_t start, int64_t count, int32_t* tokens, int32_t
     }
 }
 
-// ---------------------------------------------------------------- documents and tokenizers
+// ---------------------------------------------------------------- documents
 void document_starts(int32_t* first, const int32_t* tokens, int64_t count, int64_t delimiter) {
     int32_t start = 0;
     for (int64_t t = 0; t < count; t++) {
         if (tokens[t] == delimiter) start = int32_t(t);
         first[t] = start;
     }
-}
-
-std::string tokenizer_name(const DataSpec& spec) {
-    std::vector<std::string> paths;
-    for (const DataSource& source : spec.train) paths.push_back(source.path);
-    for (const ValidationSet& set : spec.validation) paths.push_back(set.path);
-    std::string name = spec.tokenizer, fingerprint, from;
-    ShardSets sets;
-    for (const std::string& path : paths)
-        for (const auto& file : shard_files(path)) {
-            const ShardSet* set = sets.of(file);
-            if (!set) continue;
-            if (!from.empty() && set->fingerprint != fingerprint)
-                fail(Exit::data, file.string() + ": made with another tokenizer than " + from);
-            if (!from.empty()) continue;
-            fingerprint = set->fingerprint;
-            from = file.string();
-            if (name.empty() && (set->tokenizer == "bytes" || fs::exists(set->tokenizer))) name = set->tokenizer;
-        }
-    if (name.empty() || from.empty()) return name;
-    if (const std::string now = fingerprint_of(name); now != fingerprint)
-        fail(Exit::data, name + ": not the tokenizer that " + from + " was made with: its fingerprint is " + now +
-                             ", the shards' " + fingerprint);
-    return name;
 }
 
 }  // namespace sluice

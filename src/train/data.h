@@ -16,10 +16,16 @@
 
 namespace sluice {
 
+// What a command reads of the data: training all of it, evaluation the validation sets, sampling the tokenizer. What it
+// does not read may be gone.
+enum class Reads { all, validation, tokenizer };
 // data.tokenizer, else the tokenizer that is recorded beside the shards and still there; empty: neither. Errors:
-// Failure(Exit::data) where training and validation shards were made with different tokenizers, or with another than
-// this one is now.
-std::string tokenizer_name(const DataSpec& spec);
+// Failure(Exit::data) where shards that are there were made with different tokenizers, or with another than this one is
+// now.
+std::string tokenizer_name(const DataSpec& spec, Reads reads = Reads::all);
+
+// Samples that a shard of so many tokens holds.
+int64_t samples_in(int64_t tokens, int64_t sequence_length);
 
 // Reads samples by their number in the run. Errors: Failure(Exit::data): no such file, a malformed shard, a token id
 // outside the vocabulary (file, offset, id, vocabulary named), fewer tokens than one sample, and with document_mask a
@@ -32,9 +38,10 @@ class TrainingData {
     // each token begins, counted from the sample's start; null: not asked for.
     void sample(int64_t n, int32_t* tokens, int32_t* first);
     int64_t samples_per_epoch(size_t source) const;
-    int64_t tokens() const;  // in all sources
+    int64_t samples() const;  // in all sources
+    int64_t tokens() const;   // in all sources
     size_t shards() const;
-    const std::vector<TokenShard>& shards_of(size_t source) const;
+    const std::vector<TokenShard>& shards_of(size_t source) const;  // in the order in which they are read
 
  private:
     struct Impl;

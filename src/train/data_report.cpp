@@ -33,11 +33,10 @@ void report_source(const DataSource& source, const std::vector<TokenShard>& shar
                              percent(unread, tokens) + ") are in no sample";
     report.lines.push_back("train " + source.path + " | " + what);
     if (double(unread) <= kWorthAWarning * double(tokens)) return;
-    const std::string why =
-        too_short > 0
-            ? counted(too_short, "shard") + " of " + std::to_string(shards.size()) + " are shorter than the " +
-                  std::to_string(length + 1) + " tokens of one, and others' ends do not fill one"
-            : "a shard's end that does not fill the " + std::to_string(length + 1) + " tokens of one is left out";
+    const std::string one = std::to_string(length + 1) + " tokens of one";
+    const std::string why = too_short > 0 ? std::to_string(too_short) + " of " + counted(shards.size(), "shard") +
+                                                " are shorter than the " + one + ", and others' ends do not fill one"
+                                          : "a shard's end that does not fill the " + one + " is left out";
     report.warnings.push_back("data.train " + source.path + ": " + what + ": " + why + ": " + kRemedy);
 }
 
@@ -91,8 +90,8 @@ void report_overlap(const Config& config, const TrainingData& training, const st
         std::string names;
         for (const std::string& source : sources) names += (names.empty() ? "" : ", ") + source;
         report.warnings.push_back("data.validation " + config.data.validation[i].name + ": " + std::to_string(trained) +
-                                  " of its " + counted(validation[i].shards().size(), "shard") +
-                                  " are trained on too, by data.train " + names +
+                                  " of its " + std::to_string(validation[i].shards().size()) +
+                                  " shards are trained on too, by data.train " + names +
                                   ": its loss tells nothing of text that was not seen");
     }
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <numeric>
 #include <optional>
 
@@ -12,12 +13,9 @@
 namespace sluice {
 namespace {
 
-// Draws from softmax(logits / temperature) over the top_k largest; u in (0, 1).
+// Draws from softmax(logits / temperature) over the top_k largest of `order`, ids; u in (0, 1).
 template <class T>
-int32_t draw(const std::vector<T>& logits, int32_t banned, const Sampling& sampling, double u) {
-    std::vector<int32_t> order(logits.size());
-    std::iota(order.begin(), order.end(), 0);
-    if (banned >= 0 && size_t(banned) < order.size()) order.erase(order.begin() + banned);
+int32_t draw(const std::vector<T>& logits, std::vector<int32_t> order, const Sampling& sampling, double u) {
     const size_t k = sampling.temperature == 0 ? 1
                      : sampling.top_k > 0      ? std::min(order.size(), size_t(sampling.top_k))
                                                : order.size();
@@ -37,9 +35,13 @@ int32_t draw(const std::vector<T>& logits, int32_t banned, const Sampling& sampl
 }  // namespace
 
 template <class B>
-std::vector<int32_t> generate(Model<B>& model, std::vector<int32_t> prompt, int64_t window, int32_t banned,
-                              const Sampling& sampling) {
+std::vector<int32_t> generate(Model<B>& model, std::vector<int32_t> prompt, int64_t window,
+                              const std::vector<int32_t>& drawn, const Sampling& sampling) {
     check(!prompt.empty(), "generation needs a token to begin with");
+    std::vector<int32_t> known;
+    const auto in_model = [&](int32_t id) { return id >= 0 && id < model.spec().vocab; };
+    std::copy_if(drawn.begin(), drawn.end(), std::back_inserter(known), in_model);
+    check(!known.empty(), "generation needs tokens to draw from");
     std::vector<int32_t> text = std::move(prompt), out;
     std::vector<typename B::T> logits(size_t(model.spec().vocab));
     std::optional<ProgressLine> progress;
@@ -51,14 +53,17 @@ std::vector<int32_t> generate(Model<B>& model, std::vector<int32_t> prompt, int6
         model.logits(logits.data(), length - 1);
         if (!std::all_of(logits.begin(), logits.end(), [](auto x) { return std::isfinite(x); }))
             fail(Exit::non_finite, "the model's logits are not finite: its weights are damaged or training diverged");
-        out.push_back(draw(logits, banned, sampling, uniform(mix(sampling.seed, 0x73616d706c65), uint64_t(i))));
+        out.push_back(draw(logits, known, sampling, uniform(mix(sampling.seed, 0x73616d706c65), uint64_t(i))));
         text.push_back(out.back());
     }
     return out;
 }
 
-template std::vector<int32_t> generate(Model<Cpu<float>>&, std::vector<int32_t>, int64_t, int32_t, const Sampling&);
-template std::vector<int32_t> generate(Model<Cpu<double>>&, std::vector<int32_t>, int64_t, int32_t, const Sampling&);
-template std::vector<int32_t> generate(Model<CpuBf16>&, std::vector<int32_t>, int64_t, int32_t, const Sampling&);
+template std::vector<int32_t> generate(Model<Cpu<float>>&, std::vector<int32_t>, int64_t, const std::vector<int32_t>&,
+                                       const Sampling&);
+template std::vector<int32_t> generate(Model<Cpu<double>>&, std::vector<int32_t>, int64_t, const std::vector<int32_t>&,
+                                       const Sampling&);
+template std::vector<int32_t> generate(Model<CpuBf16>&, std::vector<int32_t>, int64_t, const std::vector<int32_t>&,
+                                       const Sampling&);
 
 }  // namespace sluice

@@ -15,10 +15,11 @@ struct Sampling {
     std::FILE* progress = nullptr;  // where a long text says how far it is; null: nowhere
 };
 
-// The tokens that follow `prompt` (not empty). The model sees the last `window` tokens; `banned` is never drawn (below
-// 0: none). Collective over the model's mesh; every rank gets the same tokens.
+// The tokens that follow `prompt` (not empty). The model sees the last `window` tokens. drawn: the ids that may be
+// drawn, not empty: a model's vocabulary is often padded beyond its tokenizer's; those beyond the model's are passed
+// over. Collective over the model's mesh; every rank gets the same tokens.
 template <class B>
-std::vector<int32_t> generate(Model<B>& model, std::vector<int32_t> prompt, int64_t window, int32_t banned,
-                              const Sampling& sampling);
+std::vector<int32_t> generate(Model<B>& model, std::vector<int32_t> prompt, int64_t window,
+                              const std::vector<int32_t>& drawn, const Sampling& sampling);
 
 }  // namespace sluice

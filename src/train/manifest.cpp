@@ -1,9 +1,13 @@
 #include "train/manifest.h"
 
+#include "base/check.h"
+#include "base/file.h"
 #include "base/json.h"
 
 namespace sluice {
 namespace {
+
+constexpr size_t kLargestManifest = size_t{1} << 30;
 
 // Inside the checkpoint's folder and nowhere else.
 void check_file_name(const std::string& name) {
@@ -83,6 +87,7 @@ std::string manifest_text(const Manifest& m) {
     json["config"] = m.info.config_yaml;
     json["mesh"] = m.info.mesh;
     json["data"] = {{"samples", m.info.samples}};
+    write_data_record(json["data"], m.info.data);
     json["rng"] = {{"seed", m.info.seed}};
     json["optimizer"] = {
         {"updates", m.info.updates}, {"skipped", m.info.skipped}, {"skipped_in_a_row", m.info.skipped_in_a_row}};
@@ -90,6 +95,7 @@ std::string manifest_text(const Manifest& m) {
     json["gemm"] = Json::array();
     for (const GemmWays& g : m.info.gemm)
         json["gemm"].push_back({{"machine", g.machine}, {"ranks", g.ranks}, {"ways", g.lines}});
+    if (const auto& b = m.info.branch) json["branch"] = {{"path", b->path}, {"step", b->step}, {"digest", b->digest}};
     for (const auto& [name, file] : m.files) json["files"][name] = {{"size", file.size}, {"hash", file.hash}};
     for (const auto& [name, t] : m.tensors) {
         Json& out = json["tensors"][name] = {{"dtype", t.dtype}, {"shape", t.shape}, {"pieces", Json::array()}};
@@ -113,12 +119,18 @@ Manifest parse_manifest(const std::string& text) {
     if (!member(json, "mesh").is_object()) throw JsonError("'mesh' is not an object");
     for (const auto& [name, ranks] : json["mesh"].items()) m.info.mesh[name] = to_integer(ranks, "mesh");
     m.info.samples = to_integer(member(member(json, "data"), "samples"), "samples");
+    m.info.data = parse_data_record(json["data"]);
     m.info.seed = to_integer(member(member(json, "rng"), "seed"), "seed");
     const Json& optimizer = member(json, "optimizer");
     m.info.updates = to_integer(member(optimizer, "updates"), "updates");
     m.info.skipped = to_integer(member(optimizer, "skipped"), "skipped");
     m.info.skipped_in_a_row = to_integer(member(optimizer, "skipped_in_a_row"), "skipped_in_a_row");
     if (json.contains("gemm")) m.info.gemm = parse_gemm(json["gemm"]);
+    if (json.contains("branch")) {
+        const Json& branch = json["branch"];
+        m.info.branch = {to_text(member(branch, "path"), "path"), to_text(member(branch, "digest"), "digest"),
+                         to_integer(member(branch, "step"), "step")};
+    }
     if (!member(json, "files").is_object() || !member(json, "tensors").is_object())
         throw JsonError("'files' or 'tensors' is not an object");
     for (const auto& [name, file] : json["files"].items()) {
@@ -131,6 +143,12 @@ Manifest parse_manifest(const std::string& text) {
         } catch (const JsonError& e) { throw JsonError("tensor '" + name + "': " + e.what()); }
     }
     return m;
+}
+
+Manifest read_manifest(const std::filesystem::path& path) {
+    try {
+        return parse_manifest(read_file(path, int(Exit::checkpoint), kLargestManifest, Links::follow));
+    } catch (const JsonError& e) { fail(Exit::checkpoint, path.string() + ": " + e.what()); }
 }
 
 }  // namespace sluice

@@ -1,5 +1,6 @@
 // manifest.json: what a checkpoint holds, written last.
 #pragma once
+#include <filesystem>
 #include <map>
 #include <string>
 
@@ -19,5 +20,7 @@ struct Manifest {
 std::string manifest_text(const Manifest& manifest);
 // Errors: JsonError.
 Manifest parse_manifest(const std::string& text);
+// Errors: Failure(Exit::checkpoint), naming the file.
+Manifest read_manifest(const std::filesystem::path& path);
 
 }  // namespace sluice

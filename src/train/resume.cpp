@@ -1,12 +1,17 @@
 #include "train/resume.h"
 
+#include <algorithm>
+#include <iterator>
 #include <map>
 
 #include "base/check.h"
+#include "base/json.h"
 #include "config/load.h"
 
 namespace sluice {
 namespace {
+
+namespace fs = std::filesystem;
 
 bool starts_with(const std::string& key, const char* prefix) { return key.rfind(prefix, 0) == 0; }
 
@@ -16,16 +21,97 @@ bool changes_course(const std::string& key) {
            key == "train.steps" || key == "train.batch" || key == "run.seed";
 }
 
-void refuse_changes(const Config& config, const Checkpoint& from, Origin& origin) {
-    const ConfigChanges changes = compare_configs(config_of(from), config);
+bool is_data_path(const std::string& change) {
+    return starts_with(change, "data.train.") && change.find(".path: ") != std::string::npos;
+}
+
+void refuse_change(const Config& config, const Origin& origin, const std::string& change) {
+    if (!config.checkpoint.allow_change)
+        fail(Exit::checkpoint, origin.checkpoint->path.string() + ": resuming would change the course: " + change +
+                                   " (set checkpoint.allow_change=true to go on all the same)");
+}
+
+void refuse_changes(const Config& config, Origin& origin) {
+    const Checkpoint& from = *origin.checkpoint;
+    ConfigChanges changes = compare_configs(config_of(from), config);
     if (!changes.model.empty())
         fail(Exit::checkpoint, from.path.string() + ": cannot resume with another model: " + changes.model[0] +
                                    " (start a new run with checkpoint.init_from to keep its weights)");
-    if (!changes.course.empty() && !config.checkpoint.allow_change)
-        fail(Exit::checkpoint, from.path.string() + ": resuming would change the course: " + changes.course[0] +
-                                   " (set checkpoint.allow_change=true to go on all the same)");
+    if (!from.info.data.train.empty()) {  // what lies at the paths will tell
+        std::copy_if(changes.course.begin(), changes.course.end(), std::back_inserter(origin.moved_data), is_data_path);
+        std::erase_if(changes.course, is_data_path);
+    }
+    if (!changes.course.empty()) refuse_change(config, origin, changes.course[0]);
     for (const auto& list : {changes.course, changes.rounding})
         for (const auto& change : list) origin.warnings.push_back("changed on resume: " + change);
+}
+
+// ---------------------------------------------------------------- going back
+bool same_folder(const fs::path& a, const fs::path& b) {
+    std::error_code error;
+    return fs::equivalent(a, b, error);
+}
+
+// Without trailing slashes and detours.
+std::string plain(const std::string& path) {
+    const fs::path normal = fs::path(path).lexically_normal();
+    return (normal.has_filename() ? normal : normal.parent_path()).string();
+}
+
+// Whether the branch that `newest` is of began at this path, with this config: then the command was given before.
+bool went_on_from(const Checkpoint& newest, const std::optional<Checkpoint>& given, const Config& config) {
+    const auto& branch = newest.info.branch;
+    if (!branch) return false;
+    const bool same = given && branch->step == given->info.step && branch->digest == given->info.digest;
+    if (!same && branch->path != plain(config.checkpoint.resume)) return false;
+    const ConfigChanges changes = compare_configs(config_of(newest), config);
+    return changes.model.empty() && changes.course.empty() && changes.rounding.empty();
+}
+
+// What stands in the way of going on from `given`, which is one of the run's own steps or of another folder.
+std::optional<GoingBack> leaves_behind(const Checkpoint& given, const fs::path& checkpoints,
+                                       const std::vector<fs::path>& own) {
+    const int64_t step = given.info.step;
+    if (!same_folder(given.path, checkpoints / step_name(step)))
+        return own.empty() ? std::nullopt : std::optional(GoingBack{-1, given.path, step});
+    return step_of(own[0]) > step ? std::optional(GoingBack{step, {}, 0}) : std::nullopt;
+}
+
+// From the checkpoint that checkpoint.resume names, unless the run has gone on from there already.
+void resume_from(const Config& config, const fs::path& checkpoints, const std::vector<fs::path>& own, Origin& origin) {
+    const std::string& resume = config.checkpoint.resume;
+    std::vector<std::string> of_given, of_newest;
+    std::optional<Checkpoint> given, newest;
+    std::optional<Failure> error;
+    try {
+        given = find_checkpoint(resume, of_given);
+    } catch (const Failure& f) { error = f; }
+    try {
+        if (given && !own.empty() && same_folder(given->path, own[0]))
+            newest = given;
+        else if (!own.empty())
+            newest = find_checkpoint(checkpoints, of_newest);
+    } catch (const Failure&) {}
+    if (newest && !(given && same_folder(given->path, newest->path)) && went_on_from(*newest, given, config)) {
+        origin.warnings = of_newest;
+        origin.warnings.push_back(resume + ": this run went on from there before, and goes on from its step " +
+                                  std::to_string(newest->info.step) +
+                                  " now; to begin there once more, move the steps " + "after it out of " +
+                                  checkpoints.string());
+        origin.branch = newest->info.branch;
+        origin.checkpoint = std::move(newest);
+        return;
+    }
+    if (error) throw *error;
+    origin.warnings = of_given;
+    const bool own_newest = newest && same_folder(given->path, newest->path);
+    if (own_newest && !same_folder(resume, given->path)) {  // the run's own folder was named: as auto
+        origin.branch = given->info.branch;
+    } else {
+        origin.branch = {plain(resume), given->info.digest, given->info.step};
+        origin.back = leaves_behind(*given, checkpoints, own);
+    }
+    origin.checkpoint = std::move(given);
 }
 
 }  // namespace
@@ -33,7 +119,7 @@ void refuse_changes(const Config& config, const Checkpoint& from, Origin& origin
 Config config_of(const Checkpoint& checkpoint) {
     try {
         return load_config_text(checkpoint.info.config_yaml, (checkpoint.path / "manifest.json").string(), {},
-                                Purpose::plan)
+                                Purpose::stored)
             .config;
     } catch (const Failure& f) { fail(Exit::checkpoint, f.what()); }
 }
@@ -57,24 +143,71 @@ ConfigChanges compare_configs(const Config& before, const Config& now) {
 Origin find_origin(const Config& config, const std::filesystem::path& checkpoints) {
     Origin origin;
     const std::string& resume = config.checkpoint.resume;
-    const bool has_checkpoints = !list_checkpoints(checkpoints).empty();
-    if (resume == "never" && has_checkpoints)
+    const auto own = list_checkpoints(checkpoints);
+    if (resume == "never" && !own.empty())
         fail(Exit::checkpoint,
              checkpoints.string() +
                  ": has checkpoints, and checkpoint.resume is never: choose another run.name, or remove them");
-    if (resume != "auto" && resume != "never")
-        origin.checkpoint = find_checkpoint(resume, origin.warnings);
-    else if (has_checkpoints)
+    if (resume != "auto" && resume != "never") {
+        resume_from(config, checkpoints, own, origin);
+    } else if (!own.empty()) {
         origin.checkpoint = find_checkpoint(checkpoints, origin.warnings);
-    for (auto& why : origin.warnings) why = "skipped " + why;
-
+        origin.branch = origin.checkpoint->info.branch;
+    }
     if (origin.checkpoint) {
-        refuse_changes(config, *origin.checkpoint, origin);
+        refuse_changes(config, origin);
     } else if (!config.checkpoint.init_from.empty()) {
         origin.checkpoint = find_checkpoint(config.checkpoint.init_from, origin.warnings);
         origin.weights_only = true;
     }
     return origin;
+}
+
+// ---------------------------------------------------------------- the other ranks
+std::string origin_text(const Origin& origin) {
+    if (!origin.checkpoint) return "";
+    return Json{{"path", origin.checkpoint->path.string()},
+                {"digest", origin.checkpoint->info.digest},
+                {"weights_only", origin.weights_only}}
+        .dump();
+}
+
+Origin origin_at(const std::string& text) {
+    Origin origin;
+    if (text.empty()) return origin;
+    const Json json = Json::parse(text);
+    origin.weights_only = json["weights_only"].get<bool>();
+    origin.checkpoint = open_checkpoint(json["path"].get<std::string>(), Verify::sizes);
+    if (origin.checkpoint->info.digest != json["digest"].get<std::string>())
+        fail(Exit::checkpoint, origin.checkpoint->path.string() + ": is not the one that rank 0 found there: do all " +
+                                   "hosts see the same folder?");
+    return origin;
+}
+
+// ---------------------------------------------------------------- data
+void compare_data(const Config& config, const DataRecord& now, Origin& origin) {
+    if (!origin.checkpoint || origin.weights_only) return;
+    const DataRecord& before = origin.checkpoint->info.data;
+    if (before.train.empty()) {
+        origin.warnings.push_back(origin.checkpoint->path.string() +
+                                  ": does not tell which tokens were read: data are taken to be the same");
+        return;
+    }
+    bool other = before.train.size() != now.train.size();
+    for (size_t i = 0; i < std::min(before.train.size(), now.train.size()); i++) {
+        const std::string change = source_change(before.train[i], now.train[i]);
+        if (change.empty()) continue;
+        other = true;
+        const std::string what = "data.train." + std::to_string(i) + " (" + now.train[i].path + "): " + change;
+        refuse_change(config, origin, what);
+        origin.warnings.push_back("changed on resume: " + what);
+    }
+    for (const auto& moved : origin.moved_data)
+        origin.warnings.push_back("changed on resume: " + moved + (other ? "" : ": the same tokens"));
+    for (const SourceRecord& old : before.validation)
+        for (const SourceRecord& set : now.validation)
+            if (const auto change = old.path == set.path ? source_change(old, set) : ""; !change.empty())
+                origin.warnings.push_back("losses on " + set.path + " do not compare with earlier ones: " + change);
 }
 
 }  // namespace sluice

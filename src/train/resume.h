@@ -7,18 +7,33 @@
 
 #include "config/specs.h"
 #include "train/checkpoint.h"
+#include "train/set_aside.h"
 
 namespace sluice {
 
 struct Origin {
     std::optional<Checkpoint> checkpoint;  // to resume from, or (init_from) to take weights from
     bool weights_only = false;
-    std::vector<std::string> warnings;  // checkpoints that were skipped, settings that changed
+    std::vector<std::string> warnings;    // checkpoints that were skipped, settings that changed
+    std::optional<GoingBack> back;        // steps that the run leaves behind when it starts
+    std::optional<BranchStart> branch;    // of the checkpoints that it writes
+    std::vector<std::string> moved_data;  // keys of data paths that are not those of the checkpoint
 };
 
-// Reads checkpoint.resume and init_from. Errors: Failure(Exit::checkpoint): `never` in a folder that has checkpoints,
-// no valid one where one is needed, a model that differs, a course that differs without allow_change.
+// Reads checkpoint.resume and init_from; writes nothing. A path in checkpoint.resume that the newest checkpoint already
+// began from, with this config, goes on with that one: a command that is given again loses nothing. Errors:
+// Failure(Exit::checkpoint): `never` in a folder that has checkpoints, no valid one where one is needed, a model that
+// differs, a course that differs without allow_change.
 Origin find_origin(const Config& config, const std::filesystem::path& checkpoints);
+
+// On rank 0: the place of its origin, as text for the other ranks; on those: the same origin from it. Errors:
+// Failure(Exit::checkpoint) where a rank does not find it.
+std::string origin_text(const Origin& origin);
+Origin origin_at(const std::string& text);
+
+// Compares what is read now with what the checkpoint says was read. Training data that differ are another course:
+// Failure(Exit::checkpoint) without allow_change, else a warning; validation sets that differ are a warning.
+void compare_data(const Config& config, const DataRecord& now, Origin& origin);
 
 // The config that a checkpoint was made with. Errors: Failure(Exit::checkpoint).
 Config config_of(const Checkpoint& checkpoint);

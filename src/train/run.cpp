@@ -19,6 +19,7 @@
 #include "train/evaluate.h"
 #include "train/generate.h"
 #include "train/resume.h"
+#include "train/run_lock.h"
 #include "train/run_log.h"
 #include "train/step.h"
 
@@ -48,12 +49,16 @@ class Run {
           comm_(comm),
           mesh_(comm, mesh_shape(config.model, config.parallel)),
           text_(text),
-          folder_(std::filesystem::path(config.run.dir) / config.run.name) {}
+          folder_(std::filesystem::path(config.run.dir) / config.run.name),
+          checkpoints_(folder_ / "checkpoints") {}
 
     // What can fail on every rank alike, before the first collective of training.
-    void open();
+    void hold();                           // rank 0 takes the folder, and finds where to start
+    void open(const std::string& origin);  // of rank 0
+    int compare_ranks() { return refuse_other_data(comm_, *data_, config_.data.train.size()); }
     void restore();
     Exit loop();
+    std::string origin() const { return origin_text(origin_); }
 
  private:
     RunFacts facts() const;
@@ -76,36 +81,58 @@ class Run {
     Comm& comm_;
     Mesh mesh_;
     const Text& text_;
-    std::filesystem::path folder_;
+    std::filesystem::path folder_, checkpoints_;
+    std::vector<std::unique_ptr<RunLock>> locks_;
     std::optional<RunLog> log_;
     std::optional<TrainingData> data_;
     std::vector<ValidationData> validation_;
     std::optional<Trainer<B>> trainer_;
     std::optional<CheckpointWriter> writer_;
     Origin origin_;
+    DataRecord read_;  // on rank 0
     int64_t saved_step_ = -1;
 };
 
 // ---------------------------------------------------------------- start
 template <class B>
-void Run<B>::open() {
+void Run<B>::hold() {
+    if (!master()) return;
+    std::vector<std::string> recovered;
+    const double wait = std::min(kLockWait, config_.parallel.timeout / 2);  // the other ranks wait too
+    locks_ = hold_run(folder_, checkpoints_, wait);
+    recover(checkpoints_, recovered);
+    for (const auto& line : recovered) print_warning(line);
+    origin_ = find_origin(config_, checkpoints_);
+}
+
+template <class B>
+void Run<B>::open(const std::string& origin) {
     const DataSpec& data = config_.data;
-    origin_ = find_origin(config_, folder_ / "checkpoints");
+    if (!master()) origin_ = origin_at(origin);
     data_.emplace(data, config_.model.vocab, config_.run.seed);
     for (const auto& set : data.validation) validation_.emplace_back(data, set, config_.model.vocab);
     if (config_.sample.every > 0 && !text_.encode)
         fail(Exit::data, "sample.every needs a tokenizer, and none stands beside the shards: give data.tokenizer");
+    if (master()) {
+        read_ = record_data(data, *data_, validation_);
+        compare_data(config_, read_, origin_);
+    }
     trainer_.emplace(config_, mesh_);
 }
 
 template <class B>
 void Run<B>::restore() {
     if (origin_.checkpoint) load(*origin_.checkpoint, origin_.weights_only);
-    if (master()) make_folders(folder_ / "checkpoints");
+    if (master()) {
+        make_folders(checkpoints_);
+        if (origin_.back)
+            origin_.warnings.push_back("the run goes back: its later steps are set aside in " +
+                                       go_back(checkpoints_, *origin_.back).string());
+    }
     log_.emplace(config_, folder_, master());
     keep_errors_in(folder_ / "log.txt", comm_.size() > 1 ? fmt::format("rank {}:", comm_.rank()) : "");
     if (!finished()) log_->open(facts());
-    writer_.emplace(folder_ / "checkpoints", config_.checkpoint.async, config_.checkpoint.keep);
+    writer_.emplace(checkpoints_, config_.checkpoint.async, config_.checkpoint.keep);
 }
 
 template <class B>
@@ -134,6 +161,8 @@ CheckpointInfo Run<B>::info() const {
     info.skipped = p.skipped;
     info.skipped_in_a_row = p.skipped_in_a_row;
     info.config_yaml = dump_yaml(config_);
+    info.branch = origin_.branch;
+    info.data = read_;
     info.gemm.push_back({gemm_machine(), {}, {comm_.rank()}});
     for (const GemmChoice& choice : gemm_choices()) info.gemm[0].lines.insert(to_line(choice));
     if (origin_.checkpoint && !origin_.weights_only)
@@ -172,6 +201,7 @@ RunFacts Run<B>::facts() const {
     facts.place = mesh_.place;
     facts.bytes = int64_t(trainer_->bytes());
     facts.tokens = data_->tokens();
+    facts.samples = data_->samples();
     facts.shards = int64_t(data_->shards());
     facts.step = step();
     facts.seen = trainer_->tokens();
@@ -181,6 +211,7 @@ RunFacts Run<B>::facts() const {
 template <class B>
 Exit Run<B>::loop() {
     if (finished()) {
+        for (const auto& warning : origin_.warnings) log_->warn(warning);
         log_->finished();
         return Exit::done;
     }
@@ -224,6 +255,7 @@ template <class B>
 void Run<B>::refuse_divergence() {
     if (trainer_->progress().skipped_in_a_row < kMostSkipped) return;
     log_->keep_row();
+    finish_save();
     fail(Exit::non_finite, fmt::format("step {}: {} steps in a row were not finite: lower optimizer.lr or raise "
                                        "schedule.warmup_steps",
                                        step(), kMostSkipped));
@@ -245,14 +277,17 @@ void Run<B>::sample() {
     Sampling sampling;
     sampling.tokens = config_.sample.tokens;
     sampling.seed = uint64_t(config_.run.seed);
-    const auto ids = generate(trainer_->model(), prompt, config_.data.sequence_length, text_.delimiter, sampling);
+    const auto ids = generate(trainer_->model(), prompt, config_.data.sequence_length, text_.drawn, sampling);
     log_->sample(config_.sample.prompt + text_.decode(ids));
 }
 
 template <class B>
 Exit train_on(const Config& config, Comm& comm, const Text& text) {
     Run<B> run(config, comm, text);
-    if (const int failed = collectively(comm, [&] { run.open(); })) return Exit(failed);
+    if (const int failed = collectively(comm, [&] { run.hold(); })) return Exit(failed);
+    const std::string origin = from_rank_zero(comm, run.origin());
+    if (const int failed = collectively(comm, [&] { run.open(origin); })) return Exit(failed);
+    if (const int failed = run.compare_ranks()) return Exit(failed);
     if (const int failed = collectively(comm, [&] { run.restore(); })) return Exit(failed);
     return run.loop();
 }

@@ -16,6 +16,7 @@ struct Text {
     std::function<std::vector<int32_t>(const std::string&)> encode;
     std::function<std::string(const std::vector<int32_t>&)> decode;
     int32_t delimiter = -1;
+    std::vector<int32_t> drawn;  // what samples are drawn from: all that the tokenizer has but the delimiter
 };
 
 // Collective. Returns Exit::done or Exit::stopped; start-up errors that every rank meets are printed once and returned.

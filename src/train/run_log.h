@@ -25,9 +25,9 @@ namespace sluice {
 struct RunFacts {
     int ranks = 1, threads = 1;  // threads of a rank
     Place place;
-    int64_t bytes = 0;               // of a rank: weights, gradients, moments, activations
-    int64_t tokens = 0, shards = 0;  // of the training data
-    int64_t step = 0, seen = 0;      // that the run goes on after; tokens that were trained on until then
+    int64_t bytes = 0;                            // of a rank: weights, gradients, moments, activations
+    int64_t tokens = 0, shards = 0, samples = 0;  // of the training data
+    int64_t step = 0, seen = 0;                   // that the run goes on after; tokens that were trained on until then
 };
 
 // A step that was taken.

@@ -76,7 +76,8 @@ FileSummary write_safetensors(const std::filesystem::path& path, const std::vect
     return summary;
 }
 
-SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path, int(Exit::checkpoint)) {
+SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
+    : file_(path, int(Exit::checkpoint), Links::follow) {
     const auto refuse = [&](const std::string& why) { fail(Exit::checkpoint, path.string() + ": " + why); };
     uint64_t length = 0;
     if (file_.size() < sizeof length) refuse("too short for a safetensors header");

@@ -4,8 +4,9 @@
 
 namespace sluice {
 
-// lr * s / warmup_steps up to s = warmup_steps; then cosine or wsd down to final_lr at the last step, or constant. s
-// from 1.
+// lr * s / warmup_steps up to s = warmup_steps; then down to final_lr at the last step, as a cosine, a straight line
+// (linear) or over the last decay_steps (wsd), or constant. Where warm-up and wsd's decay overlap, the lower of both
+// lines holds: no step's rate jumps. s from 1.
 double learning_rate(const Config& config, int64_t step);
 
 }  // namespace sluice

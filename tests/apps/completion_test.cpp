@@ -30,7 +30,7 @@ void expect(const std::string& text, const std::string& word) {
 
 TEST(Completion, CommandsOptionsKeysAndValues) {
     const std::string sluice = SLUICE_PROGRAM, data = SLUICE_DATA_PROGRAM;
-    for (const char* command : {"train", "eval", "sample", "plan", "config", "bench", "--version"})
+    for (const char* command : {"train", "eval", "sample", "plan", "config", "runs", "bench", "help", "--version"})
         expect(offered(sluice, "''"), command);
     EXPECT_EQ(offered(sluice, "tr"), " train \n");
     EXPECT_EQ(offered(data, "tok"), " tokenize \n");
@@ -38,10 +38,15 @@ TEST(Completion, CommandsOptionsKeysAndValues) {
     expect(offered(sluice, "plan c.yaml --"), "--gpu");
     expect(offered(sluice, "bench step --"), "--json");
     EXPECT_EQ(offered(sluice, "train c.yaml optimizer.l"), " optimizer.lr= \n");
-    EXPECT_EQ(offered(sluice, "train c.yaml schedule.kind ="), " cosine wsd constant \n");
+    EXPECT_EQ(offered(sluice, "train c.yaml schedule.kind ="), " cosine linear wsd constant \n");
     EXPECT_EQ(offered(sluice, "train c.yaml schedule.kind = w"), " wsd \n");
     EXPECT_EQ(offered(sluice, "train c.yaml model.qk_norm = t"), " true \n");
     EXPECT_EQ(offered(sluice, "train et"), " etc \n");  // a file
+    EXPECT_EQ(offered(sluice, "runs et"), " etc \n");
+    expect(offered(sluice, "runs --"), "--json");
+    EXPECT_EQ(offered(sluice, "help tr"), " train \n");
+    EXPECT_EQ(offered(sluice, "help bench ''"), " step kernels \n");
+    EXPECT_EQ(offered(data, "help tok"), " tokenize \n");
 }
 
 }  // namespace

@@ -76,6 +76,74 @@ TEST(Yaml, EmptyTextIsNull) {
               "f.yaml:1:4");
 }
 
+// Where the first value is told to stand that the text leaves out.
+std::string missing(const Node& node) {
+    if (node.kind == Node::Kind::null) return where(node.mark);
+    for (auto& child : node.children)
+        if (const std::string at = missing(child); !at.empty()) return at;
+    return "";
+}
+
+TEST(Yaml, MissingValuesStandBehindTheirKey) {
+    const std::pair<const char*, const char*> cases[] = {
+        {"a:\nb: 1\n", "1:3"},
+        {"a:\n", "1:3"},
+        {"a:", "1:3"},
+        {"a: 1\nb:  ", "2:3"},
+        {"a: 1\nb:  # c", "2:3"},
+        {"a: 1\nb:\n\n# c\n  # d", "2:3"},
+        {"a:\n  b: 1\n  c:", "3:5"},
+        {"a:   \n\n\nb: 1", "1:3"},
+        {"a:  # why: - not\n\n# b\nb: 1", "1:3"},
+        {"a: 1\nb:\n# c\n", "2:3"},
+        {"'a # b':\nb: 1", "1:9"},
+        {"a#b:  #\nc: 1", "1:5"},
+        {"a:\n  b:\n  c: 1\n", "2:5"},
+        {"a:\n  b:\nc: 1\n", "2:5"},
+        {"a:\n  b:\n    c:\n\n\nd: 1", "3:7"},
+        {"a:\r\nb: 1\r\n", "1:3"},
+        {"- 1\n-\n- 2\n", "2:2"},
+        {"- 1\n-\n", "2:2"},
+        {"- 1\n-", "2:2"},
+        {"- 1\n-  # none\n# none\n- 2", "2:2"},
+        {"a:\n  -\nb: 1", "2:4"},
+        {"a:\n  - b:\n    c: 1\n", "2:7"},
+        {"a:\n  - b:\n  - c: 1\n", "2:7"},
+        {"{a: , b: 1}", "1:4"},
+        {"{a: 1, b: }", "1:10"},
+        {"{a: 1, b}", "1:9"},
+        {"{a:\n\n, b: 1}", "1:4"},
+        {"x: {a:  # none\n}\ny: 1", "1:7"},
+        {"x: {a: 1,\n  b:\n}\ny: 1", "2:5"},
+        {"---\na:\nb: 1", "2:3"},
+        {"a:\n...\n", "1:3"},
+        {"a: null\nb: 1", "1:4"},  // not missing: where it stands
+        {"a:\n  ~\nb: 1", "2:3"},
+        {"- 1\n- Null", "2:3"},
+    };
+    for (const auto& [text, at] : cases) EXPECT_EQ(missing(read(text)), std::string("f.yaml:") + at) << text;
+    EXPECT_EQ(read("a: ~").children[0].text, "~");
+    EXPECT_EQ(read("a:\n").children[0].text, "");
+}
+
+TEST(Yaml, ASecondDocumentIsToldWhereItBegins) {
+    for (const auto& [text, at] : {std::pair{"a: 1\n---\n\n# c\nb: 1\n", "2:1"},
+                                   {"a: 1\n\n\n--- {b: 1}\n", "4:1"},
+                                   {"a: 1\n---\n", "2:1"},
+                                   {"a: 1\n---", "2:1"},
+                                   {"---\na: 1\n---\n---\n", "3:1"},
+                                   {"a:\n---\nb: 1", "2:1"},
+                                   {"a: 1\n...\n---\nb: 1", "3:1"},
+                                   {"a: 1\n---\nb: [1, 2\nc: }\n", "2:1"},
+                                   {"a: 1\n---\nb: *x\n", "2:1"}})
+        expect_refused(text, at, "a second document");
+    EXPECT_EQ(error_of("---\na: 1\n...\n"), "");
+    // What is wrong with the first is still told, and the second's depth is nobody's business.
+    const std::string deep(size_t(kMaxYamlDepth) + 1, '[');
+    expect_refused("a: 1\n---\n" + deep + std::string(deep.size(), ']'), "2:1", "a second document");
+    expect_refused(deep + std::string(deep.size(), ']') + "\n---\na: 1", "1:33", "deeper");
+}
+
 TEST(Yaml, RefusesWhatSurprises) {
     expect_refused("a: &x 1", "1:", "anchor");
     expect_refused("&x a: 1", "1:1", "anchor");
@@ -87,7 +155,7 @@ TEST(Yaml, RefusesWhatSurprises) {
     expect_refused("a: !t {b: 1}", "1:4", "tag");
     expect_refused("a: 1\n<<: {b: 1}", "2:1", "merge");
     expect_refused("%YAML 1.2\n---\na: 1", "1:1", "directive");
-    expect_refused("a: 1\n---\nb: 1", "3:1", "second document");
+    expect_refused("a: 1\n---\nb: 1", "2:1", "second document");
     expect_refused("[1]\n[2]", "2:", "");
     expect_refused("a: 1\na: 2", "2:1", "twice");
     expect_refused("{a: 1, 'a': 2}", "1:8", "twice");
@@ -119,7 +187,7 @@ TEST(Yaml, TellsAllInOneGo) {
     } catch (const Failure& e) {
         const std::vector<std::string> starts{"f.yaml:1:4: anchor", "f.yaml:2:4: alias", "f.yaml:3:1: key 'a'",
                                               "f.yaml:4:4: tag",    "f.yaml:5:1: merge", "f.yaml:6:4: in its place",
-                                              "f.yaml:8:1: a sec",  "g.yaml:1:1: after"};
+                                              "f.yaml:7:1: a sec",  "g.yaml:1:1: after"};
         std::istringstream lines(e.what());
         std::string line;
         for (auto& start : starts) EXPECT_TRUE(std::getline(lines, line) && line.starts_with(start)) << line;

@@ -104,6 +104,9 @@ TEST(Inputs, JsonLinesUnderAnyName) {
     const auto mixed = texts({write(folder / "x", "{\"text\": \"a\"}\n{\"text\": \"cut\nprose\n")});
     ASSERT_EQ(mixed.size(), 3u) << mixed[0];
     EXPECT_EQ(mixed[0], "a");
+    // Where the name says JSON lines one of them is enough.
+    EXPECT_EQ(texts({write(folder / "x.jsonl", "prose\nprose\n" + kTwo.substr(0, 14))}).back(), "a");
+    EXPECT_EQ(texts({write(folder / "x.txt", "prose\nprose\n" + kTwo.substr(0, 14))}).size(), 1u);
     // Beyond the lines that are looked at any line is one of JSON.
     std::string many;
     for (int i = 0; i < 9; i++) many += kTwo;
@@ -134,7 +137,7 @@ TEST(Inputs, TextThatBeginsLikeJson) {
 
 TEST(Inputs, JsonThatIsNoLinesIsRefused) {
     const Folder folder;
-    const std::string head = "{\n \"text\": \"" + std::string(100'000, 'y') + "\",\n \"x\": 1\n}\n";
+    const std::string head = "{\n \"text\": \"" + std::string(300'000, 'y') + "\",\n \"x\": 1\n}\n";
     for (const std::string& json :
          {"{\n  \"text\": \"a\"\n}\n"s, "[\n  {\"text\": \"a\"},\n  {\"text\": \"b\"},\n  {\"text\": \"c\"}\n]\n"s,
           "[{\"text\": \"a\"}, {\"text\": \"b\"}]"s, "{\n\"text\": \"a\"}\n{\n\"text\": \"b\"}\n"s, "[\"a\",\n\"b\"]"s,
@@ -188,6 +191,7 @@ TEST(Inputs, WhatIsNoTextIsRefusedByWhatItIs) {
                                                          {gzip(gzip("a")), "compressed twice"},
                                                          {zstd(gzip("a")), "compressed twice"},
                                                          {"text" + nul + "more", "byte 4"},
+                                                         {std::string(100, '\0'), "byte 0"},
                                                          {gzip("text" + nul), "byte 4"}};
     for (const auto& [bytes, what] : cases)
         for (const char* name : {"x.txt", "x.jsonl", "x", "x.gz"}) {
@@ -269,6 +273,9 @@ TEST(Inputs, ALineBeyondTheLimitIsOneBadLine) {
     EXPECT_EQ(read[4], "b");
     EXPECT_NE(read[5].find("x.jsonl:6: "), std::string::npos) << read[5];
     EXPECT_EQ(texts({(folder / "x.jsonl").string()}).size(), 6u);
+    write(folder / "end.jsonl", kTwo + large.substr(0, large.size() - 1));
+    EXPECT_EQ(texts({(folder / "end.jsonl").string(), write(folder / "next", kTwo)}, Format::automatic, 200'000).size(),
+              5u);
 }
 
 TEST(Inputs, FoldersGiveTheirFiles) {

@@ -83,7 +83,7 @@ TEST(DataReport, CountsTheTokensThatNoSampleReaches) {
     EXPECT_EQ(joined(told.warnings), "") << "below a hundredth";
     write_shard(folder / "a_2.bin", count_from(0, 3), 1000);
     told = report(data);
-    for (const char* part : {"a_*.bin: 7 of 408 tokens (1.72%)", "2 shards of 3 are shorter than the 5 tokens",
+    for (const char* part : {"a_*.bin: 7 of 408 tokens (1.72%)", "2 of 3 shards are shorter than the 5 tokens",
                              "--shard-tokens", "data.sequence_length"})
         EXPECT_NE(joined(told.warnings).find(part), std::string::npos) << joined(told.warnings);
     data.train = {{(folder / "a_0.bin").string(), 1}};
@@ -128,7 +128,7 @@ TEST(DataReport, AValidationSetThatIsTrainedOnIsWarnedAbout) {
     const std::string folder = train.path().string();
     // The same file under another path, by a link, as a copy with a set beside it, and as foreign shards.
     EXPECT_NE(warnings(folder, (train / "v_000001.bin").string())
-                  .find("data.validation held: 1 of its 1 shard are trained on too, by data.train " + folder),
+                  .find("data.validation held: 1 of its 1 shards are trained on too, by data.train " + folder),
               std::string::npos)
         << warnings(folder, (train / "v_000001.bin").string());
     EXPECT_NE(warnings((train / "v_*.bin").string(), (train / "v.json").string()).find("2 of its 2"),

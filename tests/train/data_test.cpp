@@ -91,6 +91,14 @@ TEST(TrainingData, SourcesGetTheirShares) {
     EXPECT_EQ(picks[2], 200);
     for (int i = 0; i < 3; i++)
         EXPECT_EQ(epoch[i].size(), 10u) << "the first ten samples of a source are its first epoch";
+    // A resume far into a run does not walk there.
+    picks.clear();
+    for (int64_t n = int64_t{1} << 40; n < (int64_t{1} << 40) + 1000; n++) {
+        data.sample(n, tokens.data(), nullptr);
+        picks[tokens[0] / 1000]++;
+    }
+    EXPECT_NEAR(picks[0], 500, 1);
+    EXPECT_NEAR(picks[1], 300, 1);
 }
 
 TEST(Blend, EverySourceHasItsShareToWithinOneSample) {

@@ -1,0 +1,14 @@
+// `sluice runs`: the runs below a folder, a line each.
+#pragma once
+#include <string>
+
+namespace sluice {
+
+inline constexpr char kDefaultRuns[] = "runs";
+
+// Returns the exit code. json: {"runs": [{folder, state, step, steps, loss, best_validation: {set, loss, step},
+// validation: {SET: {loss, step}}, age_seconds, why}]}, null for what is not known. Errors: Failure(Exit::config) where
+// there is no such folder, unless it is the default.
+int runs_command(const std::string& folder, bool json);
+
+}  // namespace sluice

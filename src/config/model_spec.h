@@ -1,0 +1,152 @@
+// The keys of a config under `model`, declared as specs.h tells.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "config/range.h"
+#include "config/words.h"
+
+namespace sluice {
+
+struct RopeSpec {
+    double theta = 10000;
+    Scaling scaling = Scaling::none;
+    double factor = 1;
+    int64_t original_length = 0;
+    template <class V>
+    void fields(V&& v) {
+        v("theta", theta, "base of the rotation frequencies", above(1));
+        v("scaling", scaling, "how positions beyond the trained length are reached");
+        v("factor", factor, "length extension of linear and yarn scaling", above(0));
+        v("original_length", original_length, "trained length, for yarn", kCount);
+    }
+};
+
+struct AttentionSpec {
+    AttentionKind kind = AttentionKind::softmax;
+    int64_t window = 0;
+    SdpaNorm sdpa_norm = SdpaNorm::none;
+    SdpaActivation sdpa_activation = SdpaActivation::none;
+    template <class V>
+    void fields(V&& v) {
+        v("kind", kind, "the mixing of tokens");
+        v("window", window, "tokens seen, itself included; 0: all before", kCount);
+        v("sdpa_norm", sdpa_norm, "RMSNorm over each head's attention output");
+        v("sdpa_activation", sdpa_activation, "a nonlinearity on the attention output");
+    }
+};
+
+struct GateSpec {
+    Position position = Position::sdpa;
+    Granularity granularity = Granularity::elementwise;
+    HeadSharing heads = HeadSharing::specific;
+    Combine combine = Combine::multiply;
+    Activation activation = Activation::sigmoid;
+    GateInput input = GateInput::hidden;
+    bool bias = false;
+    std::optional<double> init_std;
+    template <class V>
+    void fields(V&& v) {
+        v("position", position, "which tensor of attention is gated");
+        v("granularity", granularity, "a score per channel or per head");
+        v("heads", heads, "each head its own score, one for all, or the mean of all");
+        v("combine", combine, "multiply by the activated score or add it");
+        v("activation", activation, "what turns a score into a gate");
+        v("input", input, "scores from the hidden state, or learned constants");
+        v("bias", bias, "add a bias to the scores");
+        v("init_std", init_std, "std of the gate's initial weights (default: model.init_std)", at_least(0));
+    }
+};
+
+// The gates of each layer: one list for every layer, or lists for inclusive ranges of layers.
+struct GateMap {
+    struct Range {
+        int64_t first = 0, last = -1;  // last -1: up to the last layer
+        std::vector<GateSpec> gates;
+    };
+    bool per_layer = false;     // false: ranges holds one entry (or none), for every layer
+    std::vector<Range> ranges;  // sorted, disjoint
+
+    const std::vector<GateSpec>& at(int64_t layer) const {
+        static const std::vector<GateSpec> kNone;
+        for (auto& r : ranges)
+            if (!per_layer || (r.first <= layer && (r.last < 0 || layer <= r.last))) return r.gates;
+        return kNone;
+    }
+};
+
+struct SwitchHeadsSpec {
+    SwitchTarget target = SwitchTarget::none;
+    int64_t experts = 0, top_k = 0;
+    template <class V>
+    void fields(V&& v) {
+        v("target", target, "which projections are mixtures");
+        v("experts", experts, "expert maps a key-value head", from(0, 4096));
+        v("top_k", top_k, "experts added up a token and head", from(0, 4096));
+    }
+};
+
+struct FfnSpec {
+    int64_t hidden = 0;
+    template <class V>
+    void fields(V&& v) {
+        v("hidden", hidden, "width of the SwiGLU layer (required without experts)", from(0, kMaxWidth));
+    }
+};
+
+struct MoeSpec {
+    int64_t experts = 0, top_k = 0, hidden = 0, shared_hidden = 0;
+    bool norm_top_k = true;
+    Balance balance = Balance::global_batch;
+    double balance_coef = 0.01, z_coef = 0.001, bias_rate = 0.001;
+    template <class V>
+    void fields(V&& v) {
+        v("experts", experts, "experts a layer; 0: a dense model", from(0, kMaxExperts));
+        v("top_k", top_k, "experts a token", from(0, kMaxExperts));
+        v("hidden", hidden, "width of an expert", from(0, kMaxWidth));
+        v("shared_hidden", shared_hidden, "width of the shared expert; 0: none", from(0, kMaxWidth));
+        v("norm_top_k", norm_top_k, "divide the picked weights by their sum");
+        v("balance", balance, "how load is balanced");
+        v("balance_coef", balance_coef, "weight of the balance loss", at_least(0));
+        v("z_coef", z_coef, "weight of the router's z-loss", at_least(0));
+        v("bias_rate", bias_rate, "step of the selection bias", at_least(0));
+    }
+};
+
+struct ModelSpec {
+    int64_t layers = 0, hidden = 0, heads = 0, kv_heads = 0, head_dim = 0, vocab = 0;
+    bool tie_embeddings = false, qk_norm = true;
+    double norm_eps = 1e-6, init_std = 0.02;
+    RopeSpec rope;
+    AttentionSpec attention;
+    GateMap gates;
+    SwitchHeadsSpec switch_heads;
+    FfnSpec ffn;
+    MoeSpec moe;
+    bool sandwich_norm = false;
+    double residual_clip = 0;
+    template <class V>
+    void fields(V&& v) {
+        v("layers", layers, "transformer blocks (required)", from(1, kMaxLayers));
+        v("hidden", hidden, "model width (required)", from(1, kMaxWidth));
+        v("heads", heads, "query heads (required)", from(1, kMaxWidth));
+        v("kv_heads", kv_heads, "key-value heads (default: heads)", from(1, kMaxWidth));
+        v("head_dim", head_dim, "width of a head (default: hidden / heads)", from(1, kMaxWidth));
+        v("vocab", vocab, "vocabulary size (default: that of the data's tokenizer)", from(2, kMaxVocab));
+        v("tie_embeddings", tie_embeddings, "share the embedding with the head");
+        v("qk_norm", qk_norm, "RMSNorm over each query and key head");
+        v("norm_eps", norm_eps, "epsilon of every RMSNorm", above(0));
+        v("init_std", init_std, "std of the initial weights", above(0));
+        v("rope", rope, "rotary position embedding");
+        v("attention", attention, "attention");
+        v("gates", gates, "gates of every layer: a list, or a map of layer ranges to lists");
+        v("switch_heads", switch_heads, "mixtures of value and key maps");
+        v("ffn", ffn, "dense feed-forward");
+        v("moe", moe, "mixture of experts");
+        v("sandwich_norm", sandwich_norm, "RMSNorm on the outputs of attention and FFN");
+        v("residual_clip", residual_clip, "clamp those outputs to (-c, c); 0: none", at_least(0));
+    }
+};
+
+}  // namespace sluice

@@ -1,0 +1,123 @@
+#include "config/resolve.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "base/check.h"
+#include "config/refuse.h"
+#include "config/scalar.h"
+
+namespace sluice {
+namespace {
+
+constexpr char kSteps[] = "train.steps", kTokens[] = "train.tokens", kEpochs[] = "train.epochs",
+               kVocab[] = "model.vocab";
+
+int64_t rounded_up(int64_t n, int64_t unit) { return n / unit + (n % unit != 0); }
+
+void take_back(Node& root, const std::string& section, const std::string& key) {
+    Node* node = root.find(section);
+    if (!node) return;
+    std::erase_if(node->children, [&](const Node& child) {
+        return child.key == key && child.kind == Node::Kind::null && !child.text.empty();
+    });
+}
+
+void set_steps(Config& config, Marks& marks, const char* from, int64_t steps) {
+    if (steps > kMaxCount) return marks.refuse(from, "comes to more than " + std::to_string(kMaxCount) + " steps");
+    config.train.steps = steps;
+    config.train.tokens.reset();
+    config.train.epochs.reset();
+}
+
+void ask_vocab(Config& config, Marks& marks, const DataFacts& facts) {
+    DataFacts::Vocab vocab;
+    try {
+        vocab = facts.vocab(config.data);
+    } catch (const Failure& f) {
+        fail(f.code(), std::string(f.what()) + " (model.vocab is not given, and so asked of the data)");
+    }
+    if (!vocab.foreign.empty())
+        return marks.refuse(kVocab, "required: nothing recorded beside " + printable(vocab.foreign) +
+                                        " tells the vocabulary of its tokenizer");
+    if (vocab.size < 2 || vocab.size > kMaxVocab)
+        return marks.refuse(kVocab, "the data's tokenizer has " + std::to_string(vocab.size) + " ids: give it");
+    config.model.vocab = vocab.size;
+    refuse_delimiter(config, marks);
+}
+
+void ask_samples(Config& config, Marks& marks, Purpose purpose, const DataFacts& facts) {
+    try {
+        if (config.data.train.empty() || !facts.samples) fail(Exit::data, "no data.train to count samples of");
+        set_steps(config, marks, kEpochs,
+                  steps_of_epochs(*config.train.epochs, facts.samples(config.data), config.train.batch));
+    } catch (const Failure& f) {
+        if (purpose == Purpose::train) throw;
+        marks.warn(kEpochs, std::string("not known in steps: ") + f.what());
+    }
+}
+
+}  // namespace
+
+int64_t steps_of_epochs(double epochs, int64_t samples, int64_t batch) {
+    double wanted = epochs * double(samples);
+    // 1.1 epochs of 10 samples are 11 of them, and not 11.000000000000002.
+    if (const double near = std::round(wanted); std::abs(wanted - near) <= 4e-16 * near) wanted = near;
+    if (wanted >= 0x1p62) return std::numeric_limits<int64_t>::max();
+    return rounded_up(int64_t(std::ceil(wanted)), batch);
+}
+
+void take_back_nulls(Node& root) {
+    for (const char* key : {"steps", "tokens", "epochs"}) take_back(root, "train", key);
+    take_back(root, "model", "vocab");
+}
+
+void resolve_length(Config& config, Marks& marks, Purpose purpose) {
+    std::vector<std::string> given;
+    for (const char* key : {kSteps, kTokens, kEpochs})
+        if (marks.given(key)) given.push_back(key);
+    if (given.empty()) {
+        if (purpose == Purpose::train && marks.sound(kSteps))
+            marks.refuse(kSteps, "required, but not given (or train.tokens, or train.epochs)");
+        return;
+    }
+    for (size_t i = 1; i < given.size(); i++)
+        marks.refuse(given[i], "given beside " + given[0] + " (" + marks.origin(given[0]) + "): give one of them; " +
+                                   given[0] + "=null takes the other back");
+    const TrainSpec& t = config.train;
+    for (const auto& [key, empty] : {std::pair{kTokens, !t.tokens}, {kEpochs, !t.epochs}})
+        if (marks.given(key) && empty && marks.sound(key)) marks.refuse(key, "has no value: give a number");
+    if (given.size() > 1 || !t.tokens || !marks.sound(kTokens)) return;
+    if (!marks.sound("train.batch") || !marks.sound("data.sequence_length")) return;
+    if (t.batch < 1 || config.data.sequence_length < 1) return;  // not given, and so complained of
+    set_steps(config, marks, kTokens, rounded_up(*t.tokens, t.batch * config.data.sequence_length));
+}
+
+void require_vocab(const Config& config, Marks& marks, const DataFacts& facts) {
+    if (marks.given(kVocab) || !marks.sound(kVocab)) return;
+    if (!facts.vocab)
+        marks.refuse(kVocab, "required, but not given");
+    else if (config.data.train.empty() && config.data.validation.empty())
+        marks.refuse(kVocab, "required, but not given, and there are no data to take it from");
+}
+
+void resolve_by_data(Config& config, Marks& marks, Purpose purpose, const DataFacts& facts) {
+    if (!marks.given(kVocab)) ask_vocab(config, marks, facts);
+    if (config.train.epochs) ask_samples(config, marks, purpose, facts);
+}
+
+std::map<std::string, std::string> resolved_origins(const Config& config, const Marks& marks) {
+    std::map<std::string, std::string> origins;
+    if (!marks.given(kVocab)) origins[kVocab] = "the data";
+    if (config.train.tokens || config.train.epochs) return origins;  // still open
+    for (const char* key : {kTokens, kEpochs})
+        if (marks.given(key)) {
+            origins[kSteps] = std::string(key) + ", " + marks.origin(key);
+            origins[key] = "told by train.steps";
+        }
+    return origins;
+}
+
+}  // namespace sluice

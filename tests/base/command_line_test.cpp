@@ -1,0 +1,112 @@
+// A command line: help, and the nearest word for what is not known.
+#include "base/command_line.h"
+
+#include <gtest/gtest.h>
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
+
+#include "base/check.h"
+
+namespace sluice {
+namespace {
+
+struct Told {
+    bool parsed = false;
+    std::string out, error, config, prompt;
+    int ranks = 0;
+};
+
+Told tell(std::vector<std::string> words) {
+    Told told;
+    CLI::App app("A program of tests.", "prog");
+    app.require_subcommand(1);
+    app.set_version_flag("--version", "prog 1");
+    std::vector<std::string> overrides;
+    bool json = false;
+    auto* train = app.add_subcommand("train", "trains");
+    train->add_option("config", told.config, "a file")->required();
+    train->add_option("overrides", overrides, "key=value");
+    train->add_option("--ranks", told.ranks, "ranks")->check(CLI::Range(1, 9));
+    train->add_option("--prompt", told.prompt, "text");
+    train->add_flag("--json", json, "as JSON");
+    auto* bench = app.add_subcommand("bench", "measures");
+    bench->require_subcommand(1);
+    bench->add_subcommand("step", "a whole step")->add_flag("--json", json, "as JSON");
+    bench->add_subcommand("kernels", "each op");
+    words.insert(words.begin(), "prog");
+    std::vector<char*> argv;
+    for (auto& word : words) argv.push_back(word.data());
+    testing::internal::CaptureStdout();
+    try {
+        told.parsed = read_command_line(app, int(argv.size()), argv.data());
+    } catch (const Failure& f) {
+        EXPECT_EQ(f.code(), Exit::config);
+        told.error = f.what();
+    }
+    std::fflush(stdout);
+    told.out = testing::internal::GetCapturedStdout();
+    return told;
+}
+bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+TEST(CommandLine, HelpIsPrintedWhereItIsAskedForOrNothingIs) {
+    const std::string page = tell({"--help"}).out, train = tell({"train", "--help"}).out,
+                      step = tell({"bench", "step", "--help"}).out;
+    EXPECT_TRUE(contains(page, "Usage: prog") && contains(page, "train") && contains(page, "bench")) << page;
+    EXPECT_TRUE(contains(step, "prog bench step")) << step;
+    for (const auto& [words, expected] : {std::pair{std::vector<std::string>{}, page},
+                                          {{"help"}, page},
+                                          {{"help", "train"}, train},
+                                          {{"help", "bench", "step"}, step}}) {
+        const Told told = tell(words);
+        EXPECT_EQ(told.out, expected);
+        EXPECT_EQ(told.error, "");
+        EXPECT_FALSE(told.parsed);
+    }
+    EXPECT_EQ(tell({"--version"}).out, "prog 1\n");
+    EXPECT_EQ(tell({"help", "trian"}).error, "unknown command 'trian' (did you mean 'train'?) (see prog --help)");
+    EXPECT_TRUE(contains(tell({"help", "bench", "stp"}).error, "did you mean 'step'"));
+    EXPECT_TRUE(contains(tell({"help", "train", "step"}).error, "has no command 'step'"));
+}
+
+TEST(CommandLine, UnknownWordsGetTheNearest) {
+    const std::pair<std::vector<std::string>, const char*> cases[] = {
+        {{"trian", "c"}, "unknown command 'trian' (did you mean 'train'?) (see prog --help)"},
+        {{"bench", "stp"}, "unknown command 'stp' (did you mean 'step'?) (see prog bench --help)"},
+        {{"--versoin"}, "unknown option '--versoin' (did you mean '--version'?) (see prog --help)"},
+        {{"train", "--hlp"}, "unknown option '--hlp' (did you mean '--help'?) (see prog train --help)"},
+        {{"train", "c", "--josn"}, "unknown option '--josn' (did you mean '--json'?) (see prog train --help)"},
+        {{"train", "c", "-json"}, "unknown option '-json' (did you mean '--json'?) (see prog train --help)"},
+        {{"train", "c", "--rank=3"}, "unknown option '--rank' (did you mean '--ranks'?) (see prog train --help)"},
+        {{"train", "c", "--rank", "3"}, "unknown option '--rank' (did you mean '--ranks'?) (see prog train --help)"},
+        {{"train", "--prompt", "--josn", "c", "--jon"}, "unknown option '--jon' (did you mean '--json'?)"},
+        {{"bench", "step", "--jsn"}, "unknown option '--jsn' (did you mean '--json'?) (see prog bench step --help)"},
+        {{"train", "c", "--optimizer.lr=1"}, "keys of a config have no dashes, as in optimizer.lr=1 (see"},
+        {{"train", "c", "--optimizer.lr", "1"}, "keys of a config have no dashes, as in optimizer.lr=VALUE (see"},
+    };
+    for (const auto& [words, error] : cases) {
+        const Told told = tell(words);
+        EXPECT_TRUE(contains(told.error, error)) << told.error;
+        EXPECT_FALSE(contains(told.error, "\n")) << told.error;
+        EXPECT_EQ(told.out, "");
+    }
+    EXPECT_EQ(tell({"train"}).error, "config is required (see prog train --help)");
+    EXPECT_EQ(tell({"bench"}).error, "name a command: step, kernels (see prog bench --help)");
+    EXPECT_TRUE(contains(tell({"train", "c", "--ranks", "10"}).error, "--ranks"));
+    EXPECT_TRUE(contains(tell({"train", "c", "--ranks"}).error, "--ranks"));
+}
+
+TEST(CommandLine, WhatIsRightIsParsed) {
+    const Told told = tell({"train", "help", "a=-5", "--ranks", "3", "--prompt", "-1"});
+    EXPECT_TRUE(told.parsed) << told.error;
+    EXPECT_EQ(told.config, "help");
+    EXPECT_EQ(told.ranks, 3);
+    EXPECT_EQ(told.prompt, "-1");
+    EXPECT_EQ(told.out, "");
+    EXPECT_TRUE(tell({"bench", "step", "--json"}).parsed);
+}
+
+}  // namespace
+}  // namespace sluice
