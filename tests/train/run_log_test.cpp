@@ -139,6 +139,20 @@ TEST(Banner, ThreadsThatShareCores) {
     EXPECT_NE(crowded(8, 4, 4).find("OMP_NUM_THREADS=1,"), std::string::npos);
 }
 
+TEST_F(RunLogTest, ALineIsOfTheStepsSinceTheLastOne) {
+    start(30, 10);
+    for (int i = 0; i < 30; i++) step(i < 10 ? 0.1 : i < 20 ? 0.2 : 0.4);
+    end();
+    std::istringstream lines(text("metrics.jsonl"));
+    std::vector<double> seconds;
+    for (std::string line; std::getline(lines, line);)
+        if (const Json row = Json::parse(line); row.contains("step"))
+            seconds.push_back(std::round(1e6 * row["seconds"].get<double>()) / 1e6);
+    EXPECT_EQ(seconds, (std::vector<double>{0.1, 0.1, 0.2, 0.4}));
+    EXPECT_EQ(count(out_, "step 20/30 | loss 5.0000 | gn 5.000 | lr 0.00e+00 | 320 tok/s | "), 1u) << out_;
+    EXPECT_EQ(count(out_, " | 200ms | eta 2.00s\n"), 1u) << out_;
+}
+
 TEST_F(RunLogTest, MfuNeverPasses1AndIsOfTheRateBesideIt) {
     start(4, 1);
     for (const double seconds : {1e-9, 1e-3, 1e-12, 10.0}) step(seconds);  // faster than any products were timed
