@@ -1,6 +1,7 @@
 #include "data_tools/left_out.h"
 
 #include "base/check.h"
+#include "base/format.h"
 #include "base/terminal.h"
 
 namespace sluice {
@@ -27,8 +28,8 @@ void LeftOut::add(const std::vector<std::string>& whys) {
 
 void LeftOut::tell() const {
     if (count_ == 0) return;
-    print_warning(std::to_string(count_) + " documents could not be read and were left out" +
-                  (count_ > int64_t(kTold) ? "; the first " + std::to_string(kTold) + ":" : ":"));
+    print_warning(counted(count_, "document") + " could not be read and " + (count_ == 1 ? "was" : "were") +
+                  " left out" + (count_ > int64_t(kTold) ? "; the first " + std::to_string(kTold) + ":" : ":"));
     for (const std::string& why : first_) print_warning(why);
 }
 

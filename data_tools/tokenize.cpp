@@ -1,4 +1,6 @@
 // Text to token shards: one thread reads and writes, the others parse and tokenize.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -94,9 +96,10 @@ void keep_tokenizer(const TokenizeArgs& args) {
 
 void print_set(const std::string& name, const ShardOutput& set, int64_t vocab) {
     const double text_tokens = double(std::max<int64_t>(1, set.tokens - set.documents));
-    std::printf("%s: %lld documents, %lld tokens in %zu shards, %.3f bytes a token, vocabulary %lld\n", name.c_str(),
-                (long long)set.documents, (long long)set.tokens, set.shards().size(),
-                double(set.text_bytes) / text_tokens, (long long)vocab);
+    print_line(fmt::format("{}: {}, {} in {}, {:.3f} bytes a token, vocabulary {}", name,
+                           counted(set.documents, "document"), counted(set.tokens, "token"),
+                           counted(int64_t(set.shards().size()), "shard"), double(set.text_bytes) / text_tokens,
+                           vocab));
 }
 
 // Takes what the workers made to its sets, in order.
@@ -135,7 +138,9 @@ class Writer {
             held_out_->finish();
             print_set(name("_val"), *held_out_, vocab);
         }
-        if (empty_ > 0) std::printf("%lld documents without text were left out\n", (long long)empty_);
+        if (empty_ > 0)
+            print_line(
+                fmt::format("{} without text {} left out", counted(empty_, "document"), empty_ == 1 ? "was" : "were"));
     }
 
  private:
@@ -160,10 +165,10 @@ std::string rates(const Writer& writer, double seconds) {
 
 void print_whole(const Writer& writer, double seconds) {
     const double text_tokens = double(std::max<int64_t>(1, writer.tokens() - writer.documents()));
-    std::printf("in all %lld documents, %lld tokens, %lld bytes of text, %.3f bytes a token | %s | %s\n",
-                (long long)writer.documents(), (long long)writer.tokens(), (long long)writer.text_bytes(),
-                double(writer.text_bytes()) / text_tokens, format_seconds(seconds).c_str(),
-                rates(writer, seconds).c_str());
+    print_line(fmt::format("in all {}, {}, {} of text, {:.3f} bytes a token | {} | {}",
+                           counted(writer.documents(), "document"), counted(writer.tokens(), "token"),
+                           counted(writer.text_bytes(), "byte"), double(writer.text_bytes()) / text_tokens,
+                           format_seconds(seconds), rates(writer, seconds)));
 }
 
 void refuse_arguments(const TokenizeArgs& args) {

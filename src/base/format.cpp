@@ -34,6 +34,7 @@ std::string format_bytes(double bytes) {
 
 std::string format_seconds(double s) {
     if (!std::isfinite(s) || s > 1e15) return "?";
+    if (s > 0 && s < 0.0005) return "<1ms";
     if (s < 0.9995) return format_fixed(s * 1000, 0) + "ms";
     if (s < 59.95) return format_fixed(s, s < 9.995 ? 2 : 1) + "s";
     const int64_t whole = std::llround(s), hours = whole / 3600;

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/format.h"
 #include "base/hash.h"
 #include "base/machine.h"
@@ -54,9 +56,18 @@ std::vector<std::string> banner(const Config& config, const std::string& folder,
                         format_count(gemm_rate), to_word(config.train.precision))};
 }
 
+std::string crowded(int ranks, int threads, int cores) {
+    if (threads == 1 || ranks * threads <= cores) return "";
+    return fmt::format(
+        "{} of {} share {}: threads that wait spin and keep others from working, which may cost several "
+        "times the speed: set OMP_NUM_THREADS={}, or OMP_WAIT_POLICY=passive",
+        counted(ranks, "rank"), counted(threads, "thread"), counted(cores, "core"), std::max(1, cores / ranks));
+}
+
 Json run_header(const Config& config, const RunFacts& facts, double time) {
+    const std::string yaml = dump_yaml(config);
     Hash hash;
-    hash.add(dump_yaml(config));
+    hash.add(yaml.data(), yaml.size());
     return {{"version", version()}, {"commit", commit()},       {"machine", host_name() + ": " + machine_text()},
             {"ranks", facts.ranks}, {"threads", facts.threads}, {"config_hash", hash.hex()},
             {"time", time}};

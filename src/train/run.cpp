@@ -197,6 +197,7 @@ template <class B>
 RunFacts Run<B>::facts() const {
     RunFacts facts;
     facts.ranks = comm_.size();
+    facts.local_ranks = local_ranks();
     facts.threads = omp_get_max_threads();
     facts.place = mesh_.place;
     facts.bytes = int64_t(trainer_->bytes());

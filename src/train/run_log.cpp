@@ -40,13 +40,14 @@ void RunLog::begin(const Origin& origin) {
     gemm_rate_.emplace(
         [bf16, ranks = double(facts_.ranks)](int times) { return measure_gemm_rate(bf16, times) * ranks; });
     for (const auto& line : banner(config_, folder_.string(), facts_, gemm_rate_->best())) info(line);
+    if (const auto crowd = crowded(facts_.local_ranks, facts_.threads, usable_cores()); !crowd.empty()) warn(crowd);
     for (const auto& warning : origin.warnings) warn(warning);
     if (origin.checkpoint)
         info((origin.weights_only ? "weights from " : "resumed from ") + origin.checkpoint->path.string());
 }
 
 // ---------------------------------------------------------------- steps
-// What is logged hangs on the step alone, so that a run that was stopped and went on logs as one that was not.
+// What is kept hangs on the step alone, so that a run that was stopped and went on has the rows of one that was not.
 bool RunLog::logged() const {
     const int64_t step = step_.progress.step;
     return step == 1 || step % config_.log.every == 0 || step >= config_.train.steps;
@@ -64,6 +65,8 @@ void RunLog::step(const StepFacts& step) {
         keep_step(line());
         seconds_since_line_ = 0;
         steps_since_line_ = 0;
+    } else if (step.progress.step == facts_.step + 1) {  // a start is seen to go
+        log_.info(step_columns(line()), kStepLineColumns);
     } else {
         log_.in_place(step_columns(line()));
     }
@@ -80,7 +83,7 @@ StepLine RunLog::line() const {
     line.lr = step_.result.lr;
     line.seconds = seconds_since_line_ / double(steps_since_line_);
     line.tokens_per_second = double(tokens_a_step()) / line.seconds;
-    line.mfu = flops_ * line.tokens_per_second / gemm_rate_->best();
+    line.mfu = std::min(1.0, flops_ * line.tokens_per_second / gemm_rate_->best());
     line.memory_bytes = double(facts_.bytes);
     line.skipped = step_.progress.skipped;
     line.eta_seconds = line.seconds * double(line.steps - line.step);

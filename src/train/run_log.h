@@ -23,7 +23,7 @@ namespace sluice {
 
 // What the banner tells beside the config.
 struct RunFacts {
-    int ranks = 1, threads = 1;  // threads of a rank
+    int ranks = 1, local_ranks = 1, threads = 1;  // on this machine; of a rank
     Place place;
     int64_t bytes = 0;                            // of a rank: weights, gradients, moments, activations
     int64_t tokens = 0, shards = 0, samples = 0;  // of the training data
@@ -65,7 +65,7 @@ class RunLog {
 
  private:
     int64_t tokens_a_step() const { return config_.train.batch * config_.data.sequence_length; }
-    bool logged() const;  // this step
+    bool logged() const;  // whether this step has a line and a row
     StepLine line() const;
     void keep_step(const StepLine& line);
     void say_skipped();

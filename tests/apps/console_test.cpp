@@ -203,6 +203,11 @@ TEST_F(Console, ARunThatGoesBackHasOneRowAStep) {
     for (size_t i = 0; i < steps.size(); i++) EXPECT_EQ(steps[i]["step"], i + 1);
     ASSERT_EQ(before.size(), 8u);
     EXPECT_EQ(before.front()["step"], 5);
+    std::string events;
+    for (const auto& entry : fs::directory_iterator(folder_ / "runs/a"))
+        if (const auto name = entry.path().filename().string(); name.rfind("events.", 0) == 0)
+            events = std::max(events, name);
+    EXPECT_TRUE(has(text("runs/a/" + events), "\x10\x05\x3a\x02\x08\x01")) << "TensorBoard forgets from step 5 on";
     EXPECT_EQ(course("a"), all);
 }
 

@@ -34,6 +34,8 @@ TEST(Format, ThreeDigitsAlsoWhereTheyRound) {
     EXPECT_EQ(format_count(9996), "10.0K");
     EXPECT_EQ(format_count(99960), "100K");
     EXPECT_EQ(format_bytes(1023), "1023B");
+    EXPECT_EQ(format_seconds(0.0004), "<1ms");
+    EXPECT_EQ(format_seconds(0), "0ms");
     EXPECT_EQ(format_seconds(9.996), "10.0s");
     EXPECT_EQ(format_seconds(59.96), "1m00s");
     EXPECT_EQ(format_seconds(3599.7), "1h00m");

@@ -361,7 +361,7 @@ TEST(OnError, BadLinesAreRefusedOrLeftOutAndTold) {
         ran = tokenize(folder, {file}, OnError::skip);
         EXPECT_EQ(ran.code, 0) << ran.err;
         EXPECT_EQ(ran.documents, 3) << line;
-        EXPECT_NE(ran.err.find("1 documents could not be read"), std::string::npos) << ran.err;
+        EXPECT_NE(ran.err.find("1 document could not be read and was left out"), std::string::npos) << ran.err;
         EXPECT_NE(ran.err.find(file + ":3: "), std::string::npos) << ran.err;
         all += line + "\n" + good;
     }
@@ -429,7 +429,7 @@ TEST(OnError, TrainingATokenizerTakesTheSame) {
     testing::internal::CaptureStderr();
     EXPECT_EQ(train_tokenizer_command(args), 0);
     const std::string told = testing::internal::GetCapturedStderr();
-    EXPECT_NE(told.find("1 documents could not be read"), std::string::npos) << told;
+    EXPECT_NE(told.find("1 document could not be read and was left out"), std::string::npos) << told;
     EXPECT_NE(told.find("x.gz:301: "), std::string::npos) << told;
 }
 
@@ -437,8 +437,9 @@ TEST(Tokenize, ALastLineTellsTheWhole) {
     const Folder folder;
     std::filesystem::create_directory(folder / "in");
     write(folder / "in/a.txt", "text"), write(folder / "in/_SUCCESS", "");
-    EXPECT_NE(tokenize(folder, {(folder / "in").string()}, OnError::refuse).out.find("1 documents without text"),
-              std::string::npos);
+    EXPECT_NE(
+        tokenize(folder, {(folder / "in").string()}, OnError::refuse).out.find("1 document without text was left out"),
+        std::string::npos);
     const Ran ran = tokenize(folder, {write(folder / "x.jsonl", kTwo + "{\"text\": \"fine\"}")}, OnError::refuse);
     EXPECT_NE(ran.out.find("in all 3 documents, 9 tokens, 6 bytes of text, 1.000 bytes a token | "), std::string::npos)
         << ran.out;

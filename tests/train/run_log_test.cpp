@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "config/load.h"
 #include "support/folder.h"
+#include "train/banner.h"
 
 namespace sluice {
 namespace {
@@ -125,7 +126,31 @@ TEST_F(RunLogTest, WhatIsLoggedHangsOnTheStepAlone) {
     for (int i = 8; i < 22; i++) step(0.1);
     end();
     EXPECT_EQ(rows(), (std::vector<int64_t>{1, 5, 10, 15, 20, 22}));
-    EXPECT_EQ(count(out_, "\nstep "), 4u) << out_;
+    EXPECT_EQ(count(out_, "\nstep "), 5u) << out_;
+    EXPECT_EQ(count(out_, "\nstep 9/22 "), 1u) << "the first of this start is said, not kept";
+}
+
+TEST(Banner, ThreadsThatShareCores) {
+    EXPECT_EQ(crowded(2, 2, 4), "");
+    EXPECT_EQ(crowded(8, 1, 4), "") << "MPI yields";
+    EXPECT_EQ(crowded(1, 4, 4), "");
+    EXPECT_EQ(crowded(1, 5, 4).rfind("1 rank of 5 threads share 4 cores: ", 0), size_t{0}) << crowded(1, 5, 4);
+    EXPECT_NE(crowded(2, 4, 4).find("OMP_NUM_THREADS=2,"), std::string::npos);
+    EXPECT_NE(crowded(8, 4, 4).find("OMP_NUM_THREADS=1,"), std::string::npos);
+}
+
+TEST_F(RunLogTest, ALineIsOfTheStepsSinceTheLastOne) {
+    start(30, 10);
+    for (int i = 0; i < 30; i++) step(i < 10 ? 0.1 : i < 20 ? 0.2 : 0.4);
+    end();
+    std::istringstream lines(text("metrics.jsonl"));
+    std::vector<double> seconds;
+    for (std::string line; std::getline(lines, line);)
+        if (const Json row = Json::parse(line); row.contains("step"))
+            seconds.push_back(std::round(1e6 * row["seconds"].get<double>()) / 1e6);
+    EXPECT_EQ(seconds, (std::vector<double>{0.1, 0.1, 0.2, 0.4}));
+    EXPECT_EQ(count(out_, "step 20/30 | loss 5.0000 | gn 5.000 | lr 0.00e+00 | 320 tok/s | "), 1u) << out_;
+    EXPECT_EQ(count(out_, " | 200ms | eta 2.00s\n"), 1u) << out_;
 }
 
 TEST_F(RunLogTest, MfuNeverPasses1AndIsOfTheRateBesideIt) {
