@@ -1,7 +1,8 @@
 #include "train/data_facts.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
-#include <cstdio>
 
 #include "base/check.h"
 #include "base/shard_set.h"
@@ -55,13 +56,9 @@ double epochs_of(const Config& config, int64_t samples) {
 }
 
 std::string format_epochs(double epochs) {
-    char text[48];
-    std::snprintf(text, sizeof text,
-                  epochs < 0.995  ? "%.2g epochs"
-                  : epochs < 1000 ? "%.3g epochs"
-                                  : "%.0f epochs",
-                  epochs);
-    return text;
+    const char* digits = epochs < 0.995 ? "{:.2g}" : epochs < 1000 ? "{:.3g}" : "{:.0f}";
+    const std::string text = fmt::format(fmt::runtime(digits), epochs);
+    return text + (text == "1" ? " epoch" : " epochs");
 }
 
 }  // namespace sluice

@@ -14,6 +14,7 @@
 #include "base/yaml.h"
 #include "train/checkpoint.h"
 #include "train/manifest.h"
+#include "train/run_lock.h"
 
 namespace sluice {
 namespace {
@@ -27,9 +28,9 @@ bool is_run(const fs::path& folder) {
            (fs::exists(folder / "config.yaml", error) && fs::exists(folder / "log.txt", error));
 }
 
-// A run keeps a record lock on this file for as long as its process lives. Asking takes and drops no lock.
+// Asking takes and drops no lock.
 bool is_held(const fs::path& folder) {
-    const int fd = open((folder / ".lock").c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    const int fd = open((folder / kLockName).c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0) return false;
     struct flock whole = {};
     whole.l_type = F_WRLCK;

@@ -11,9 +11,9 @@
 
 namespace sluice {
 
-// running: a process holds its folder (FOLDER/.lock). done: a checkpoint of the last step. partial: something of it, to
-// go on from or to start anew. failed: its log ends in an error, diverged: in steps that were not finite. empty: a
-// folder and no step. damaged: what it left cannot be read.
+// running: a process holds its folder (train/run_lock.h). done: a checkpoint of the last step. partial: something of
+// it, to go on from or to start anew. failed: its log ends in an error, diverged: in steps that were not finite. empty:
+// a folder and no step. damaged: what it left cannot be read.
 enum class RunState { running, done, partial, diverged, failed, empty, damaged };
 template <>
 struct Words<RunState> {

@@ -86,7 +86,7 @@ TEST(DataFacts, EpochsOfARun) {
     for (const auto& [epochs, text] : {std::pair{0.0312, "0.031 epochs"},
                                        {0.25, "0.25 epochs"},
                                        {0.999, "0.999 epochs"},
-                                       {1.0, "1 epochs"},
+                                       {1.0, "1 epoch"},
                                        {12.34, "12.3 epochs"},
                                        {2345.6, "2346 epochs"}})
         EXPECT_EQ(format_epochs(epochs), text);
