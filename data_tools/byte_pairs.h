@@ -33,9 +33,9 @@ class BytePairs {
     void ignore_merges() { ignore_merges_ = true; }
     bool ignores_merges() const { return ignore_merges_; }
     void never_whole(int32_t id) { never_whole_.insert(id); }
-    void finish();  // after the last token and before the first word: every byte must be a token
-    bool makes(int32_t id) const;                  // whether some text becomes it
-    std::vector<bool> made() const;                // by id: whether a byte or a merge is it
+    void finish();                   // after the last token and before the first word: every byte must be a token
+    bool makes(int32_t id) const;    // whether some text becomes it
+    std::vector<bool> made() const;  // by id: whether a byte or a merge is it
     std::vector<std::string_view> tokens() const;  // which live as long as the pairs stay where they are
 
     void encode(std::string_view word, std::vector<int32_t>& ids) const;  // adds to ids

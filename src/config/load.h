@@ -26,7 +26,7 @@ struct DataFacts {
 
 struct Loaded {
     Config config;
-    bool micro_batch_given = false;  // else train.micro_batch is the default for so many ranks
+    bool micro_batch_given = false;     // else train.micro_batch is the default for so many ranks
     std::vector<std::string> warnings;  // what is odd, but can be: "file:line:column: path: what"
     // Dotted path of a leaf ("model.gates.0.position") -> "default", "FILE:LINE:COLUMN", "command line", "the data", or
     // the key that it was made from and that key's origin.

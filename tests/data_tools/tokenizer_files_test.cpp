@@ -274,8 +274,8 @@ TEST(TokenizerKind, WhatIsNoneIsToldWithWhatIsOne) {
 TEST(NewCharacters, AreThoseThatUnicodeOfThePatternsHasNot) {
     EXPECT_FALSE(has_new_characters("plain"));
     EXPECT_FALSE(has_new_characters("\xc3\xa9 \xe4\xb8\xad \xf0\x9f\x98\x80 \xee\x80\x80"));
-    EXPECT_TRUE(has_new_characters("plain, and \xcd\xb8"));  // U+0378: not given out yet
-    EXPECT_TRUE(has_new_characters("\xf3\xa1\x80\x80"));     // U+E1000
+    EXPECT_TRUE(has_new_characters("plain, and \xcd\xb8"));                         // U+0378: not given out yet
+    EXPECT_TRUE(has_new_characters("\xf3\xa1\x80\x80"));                            // U+E1000
     for (const char* never : {"\xef\xbf\xbf", "\xef\xb7\x90", "\xf4\x8f\xbf\xbf"})  // U+FFFF, U+FDD0, U+10FFFF
         EXPECT_FALSE(has_new_characters(never));
     EXPECT_GE(std::stod(unicode_of_patterns()), 14);

@@ -1,6 +1,4 @@
 // The blend's bound, and its order: a resume of an older run relies on it.
-#include "train/blend.h"
-
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -8,6 +6,7 @@
 #include <numeric>
 
 #include "base/rng.h"
+#include "train/blend.h"
 
 namespace sluice {
 namespace {
