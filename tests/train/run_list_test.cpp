@@ -126,7 +126,7 @@ TEST_F(Runs, WhatIsDamagedIsToldAsSuch) {
     EXPECT_NE(told("manifest").why.find("step-00000005"), std::string::npos);
     write(folder_ / "odd/checkpoints", "a file");
     write(folder_ / "odd/metrics.jsonl", "");
-    EXPECT_EQ(state("odd"), "empty");
+    EXPECT_EQ(state("odd"), "damaged");
 }
 
 TEST_F(Runs, AProcessThatHoldsTheFolderIsRunning) {
