@@ -1,11 +1,11 @@
 // What a run shows on a terminal and leaves in its folder: width, colours, the step in place, first and last lines,
 // starts, and errors in log.txt.
 #include <csignal>
-#include <regex>
 #include <thread>
 
 #include "apps/program.h"
 #include "base/columns.h"
+#include "support/matches.h"
 #include "support/pseudo_terminal.h"
 
 namespace sluice {
@@ -53,8 +53,7 @@ TEST_F(Console, StepLinesFitTheTerminal) {
             const bool plain = std::string(environment) != "TERM=xterm";
             EXPECT_EQ(has(shown.text, "\x1b"), !plain) << environment;
             EXPECT_EQ(has(shown.text, "\r"), !plain) << environment;
-            EXPECT_TRUE(std::regex_search(text("runs/a/log.txt"), std::regex(" info step 2/12 .* mem .* eta ")))
-                << "whole";
+            EXPECT_TRUE(matches(text("runs/a/log.txt"), " info step 2/12 .* mem .* eta ")) << "whole";
         }
 }
 
@@ -106,7 +105,7 @@ TEST_F(Console, MpirunsTerminalIsSeenThroughIt) {
     EXPECT_EQ(on_terminal(piped + " >out", 70).code, 0);
     EXPECT_FALSE(has(text("out"), "\r")) << "mpirun gives ranks a terminal of its own";
     EXPECT_FALSE(has(text("out"), "\x1b"));
-    EXPECT_TRUE(std::regex_search(text("out"), std::regex("step 4/12 .* mem .* eta "))) << text("out");
+    EXPECT_TRUE(matches(text("out"), "step 4/12 .* mem .* eta ")) << text("out");
 }
 
 TEST_F(Console, WithoutATerminalLinesAreWholeAndPlain) {
@@ -127,23 +126,24 @@ TEST_F(Console, WithoutATerminalLinesAreWholeAndPlain) {
     EXPECT_EQ(said[0].rfind("step 1/12 ", 0), size_t{0});
     EXPECT_TRUE(has(ended.out, "run runs/a | 1 rank | seed 3\n"));
     EXPECT_TRUE(has(ended.out, " in 1 shard | ")) << ended.out;
-    EXPECT_TRUE(
-        std::regex_search(ended.out, std::regex("\nsluice [0-9.]+ \\(commit [0-9a-z-]+\\) \\| .+, [0-9]+ cores? "
-                                                "\\| 1 thread a rank\n")))
+    EXPECT_TRUE(matches(ended.out,
+                        "\nsluice [0-9.]+ \\(commit [0-9a-z-]+\\) \\| .+, [0-9]+ cores? "
+                        "\\| 1 thread a rank\n"))
         << ended.out;
 }
 
 TEST_F(Console, TheLastLineTellsWhatItCameTo) {
     const Ended first = run("train c.yaml eval.every=4");
-    EXPECT_TRUE(std::regex_search(
-        first.out, std::regex("\ndone: 12 steps \\| 768 tokens \\| [0-9.]+m?s \\| [0-9.]+K? tok/s \\| loss [0-9.]{6} "
-                              "\\| eval held [0-9.]{6} \\| runs/a\n$")))
+    EXPECT_TRUE(matches(first.out,
+                        "\ndone: 12 steps \\| 768 tokens \\| [0-9.]+m?s \\| [0-9.]+K? tok/s \\| loss [0-9.]{6} "
+                        "\\| eval held [0-9.]{6} \\| runs/a\n$"))
         << first.out;
     const std::string loss = rows("runs/a/metrics.jsonl", "loss").back()["loss"].dump().substr(0, 4);
     EXPECT_TRUE(has(first.out.substr(first.out.rfind("done: ")), "loss " + loss));
     const Ended longer = run("train c.yaml train.steps=16 checkpoint.allow_change=true");
-    EXPECT_TRUE(std::regex_search(longer.out, std::regex("\ndone: 16 steps, 4 of them in this start \\| 1.02K tokens "
-                                                         "\\| .* \\| loss [0-9.]{6} \\| runs/a\n$")))
+    EXPECT_TRUE(matches(longer.out,
+                        "\ndone: 16 steps, 4 of them in this start \\| 1.02K tokens "
+                        "\\| .* \\| loss [0-9.]{6} \\| runs/a\n$"))
         << longer.out;
 }
 
@@ -154,10 +154,9 @@ TEST_F(Console, AStoppedRunTellsToo) {
             if (!sent && has(text, "eval held | step 4 ")) sent = write(terminal, "\x03", 1) == 1;  // Ctrl-C
         });
     EXPECT_EQ(shown.code, 75);
-    EXPECT_TRUE(std::regex_search(
-        shown.text,
-        std::regex("\nstopped at step [0-9]+ of 1000000 with a checkpoint: start again to go on \\| .* tokens? "
-                   "\\| .*s \\| .* tok/s \\| loss [0-9.]+ \\| eval held [0-9.]+ \\| runs/a\n$")))
+    EXPECT_TRUE(matches(shown.text,
+                        "\nstopped at step [0-9]+ of 1000000 with a checkpoint: start again to go on \\| .* tokens? "
+                        "\\| .*s \\| .* tok/s \\| loss [0-9.]+ \\| eval held [0-9.]+ \\| runs/a\n$"))
         << shown.text;
 }
 

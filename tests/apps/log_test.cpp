@@ -2,24 +2,24 @@
 #include <cmath>
 #include <cstring>
 #include <ctime>
-#include <regex>
 
 #include "apps/program.h"
 #include "base/format.h"
 #include "config/load.h"
 #include "model/counts.h"
+#include "support/matches.h"
 
 namespace sluice {
 namespace {
 
 // The number that a pattern's first group holds, times what a letter behind it stands for.
 double number_in(const std::string& text, const std::string& pattern) {
-    std::smatch found;
-    if (!std::regex_search(text, found, std::regex(pattern))) {
+    const auto found = find_match(text, pattern);
+    if (found.empty()) {
         ADD_FAILURE() << pattern << " is not in: " << text;
         return NAN;
     }
-    const size_t power = found.size() > 2 ? std::string(" KMGTP").find(found[2].str()) : 0;
+    const size_t power = found.size() > 2 ? std::string(" KMGTP").find(found[2]) : 0;
     return std::stod(found[1]) * std::pow(1000, power == std::string::npos ? 0 : double(power));
 }
 
