@@ -1,4 +1,4 @@
-#include <cstdio>
+#include <fmt/format.h>
 
 #include "apps/commands.h"
 #include "apps/load_model.h"
@@ -28,7 +28,7 @@ int sample_command(const SampleArgs& args) {
         generate(*load_model(opened, 1), prompt, opened.config.data.sequence_length, words.drawn, sampling);
     std::vector<int32_t> text(prompt.begin() + 1, prompt.end());
     text.insert(text.end(), ids.begin(), ids.end());
-    std::printf("%s\n", tokenizer->decode(text).c_str());
+    fmt::print("{}\n", tokenizer->decode(text));  // any byte, NUL among them
     return 0;
 }
 

@@ -24,6 +24,14 @@ class Inference : public Program {
     }
 };
 
+// All 256 bytes are as likely: NUL is among 2000 of them.
+TEST_F(Inference, SamplesAreWrittenWhole) {
+    const Ended sampled = run("sample runs/a --prompt ab --tokens 2000 --temperature 100 --top-k 0");
+    ASSERT_EQ(sampled.code, 0) << sampled.err;
+    EXPECT_EQ(sampled.out.size(), 2u + 2000 + 1);
+    EXPECT_NE(sampled.out.find('\0'), std::string::npos);
+}
+
 TEST_F(Inference, NeedsNoTrainingShards) {
     const Ended before = run("sample runs/a --tokens 20"), loss = run("eval runs/a --json");
     ASSERT_EQ(before.code, 0) << before.err;
