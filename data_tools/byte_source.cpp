@@ -165,7 +165,7 @@ class Zstd : public Decoder {
 };
 
 std::unique_ptr<Decoder> decoder_of(std::string_view head) {
-    if (head.starts_with("\x1f\x8b\x08")) return std::make_unique<Gzip>();
+    if (head.starts_with("\x1f\x8b")) return std::make_unique<Gzip>();
     const auto* byte = reinterpret_cast<const unsigned char*>(head.data());
     const bool skippable = head.size() >= 4 && (byte[0] & 0xf0) == 0x50 && head.substr(1, 3) == "\x2a\x4d\x18";
     if (skippable || head.starts_with("\x28\xb5\x2f\xfd")) return std::make_unique<Zstd>();
