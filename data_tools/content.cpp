@@ -14,6 +14,7 @@ constexpr size_t kLongestLine = size_t{1} << 28;    // bytes
 constexpr size_t kLines = 8;                        // looked at
 constexpr std::string_view kMark = "\xef\xbb\xbf";  // the byte order mark of UTF-8
 constexpr std::string_view kBlanks = " \t\r\n";
+constexpr std::string_view kSeparators = "\x1c\x1d\x1e\x1f";  // of records, in ASCII
 
 // A name in small letters, without what says of a compressed input that it is.
 std::string bare_name(std::string name, bool compressed) {
@@ -27,7 +28,7 @@ std::string bare_name(std::string name, bool compressed) {
 }
 // .json often is one of JSON lines.
 bool is_named_lines(const std::string& name) {
-    const auto suffixes = {".jsonl", ".ndjson", ".jsonlines", ".ldjson", ".jl", ".json"};
+    const auto suffixes = {".jsonl", ".ndjson", ".jsonlines", ".ldjson", ".jl", ".json", ".json-seq"};
     return std::any_of(suffixes.begin(), suffixes.end(), [&](const char* s) { return name.ends_with(s); });
 }
 // The suffix of what is no text; null: another.
@@ -75,24 +76,34 @@ struct Head {
             const size_t end = all.find('\n', at);
             if (end == all.npos && !whole) break;
             const std::string_view line = all.substr(at, end == all.npos ? end : end - at);
-            if (line.find_first_not_of(kBlanks) != line.npos) found.push_back(line);
+            for (const std::string_view record : records_of(line)) found.push_back(record);
             at = end == all.npos ? all.size() : end + 1;
         }
         return found;
     }
 };
 
-bool is_object(std::string_view line) {
-    const size_t begin = line.find_first_not_of(kBlanks);
-    return begin != line.npos && line[begin] == '{' && Json::accept(line.begin(), line.end());
+// Without the blanks, separators and byte order marks at its beginning: files that were joined have such in the middle.
+std::string_view bare(std::string_view text) {
+    for (;;) {
+        const size_t begin = text.find_first_not_of(" \t\r\n\x1c\x1d\x1e\x1f");
+        text.remove_prefix(std::min(begin, text.size()));
+        if (!text.starts_with(kMark)) return text;
+        text.remove_prefix(kMark.size());
+    }
 }
 
-// A line that was meant as an object: {"
+bool is_json(std::string_view line, std::string_view first) {
+    line = bare(line);
+    return !line.empty() && first.find(line[0]) != first.npos && Json::accept(line.begin(), line.end());
+}
+bool is_object(std::string_view line) { return is_json(line, "{"); }
+
+// A line that was meant as an object: {", or as Python prints it.
 bool looks_like_object(std::string_view line) {
-    size_t at = line.find_first_not_of(kBlanks);
-    if (at == line.npos || line[at] != '{') return false;
-    at = line.find_first_not_of(kBlanks, at + 1);
-    return at != line.npos && line[at] == '"';
+    line = bare(line);
+    const size_t at = line.find_first_not_of(kBlanks, 1);
+    return at < line.size() && line[0] == '{' && (line[at] == '"' || line[at] == '\'');
 }
 
 // How many of the first lines are what.
@@ -113,7 +124,9 @@ struct Kinds {
 // Follows a JSON value as far as the head goes.
 class Follow : public nlohmann::json_sax<Json> {
  public:
-    bool ended = false;  // a whole value
+    bool ended = false;   // a whole value
+    bool nested = false;  // it holds strings, lists or objects
+    bool member = false;  // of an object, with its value
     size_t error_at = 0;
 
     bool null() override { return value(); }
@@ -121,9 +134,12 @@ class Follow : public nlohmann::json_sax<Json> {
     bool number_integer(number_integer_t) override { return value(); }
     bool number_unsigned(number_unsigned_t) override { return value(); }
     bool number_float(number_float_t, const string_t&) override { return value(); }
-    bool string(string_t&) override { return value(); }
+    bool string(string_t&) override {
+        nested = true;
+        return value();
+    }
     bool binary(binary_t&) override { return value(); }
-    bool key(string_t&) override { return true; }
+    bool key(string_t&) override { return key_ = true; }
     bool start_object(size_t) override { return open(); }
     bool start_array(size_t) override { return open(); }
     bool end_object() override { return close(); }
@@ -135,6 +151,7 @@ class Follow : public nlohmann::json_sax<Json> {
 
  private:
     bool open() {
+        nested = nested || depth_ > 0;
         depth_++;
         return true;
     }
@@ -144,27 +161,54 @@ class Follow : public nlohmann::json_sax<Json> {
     }
     bool value() {
         ended = depth_ == 0;
+        member = member || key_;
         return true;
     }
     int depth_ = 0;
+    bool key_ = false;
 };
 
-// The head is, or is the beginning of, a JSON object or a list of values that are no numbers: a text may begin with
-// [1].
-bool is_json_value(const Head& head, bool any_list) {
-    const std::string_view text = head.bytes;
-    size_t at = text.find_first_not_of(kBlanks);
-    if (at == text.npos || (text[at] != '{' && text[at] != '[')) return false;
-    if (text[at] == '[' && !any_list) {
-        at = text.find_first_not_of(kBlanks, at + 1);
-        if (at == text.npos || (text[at] != '{' && text[at] != '[' && text[at] != '"')) return false;
+// A JSON object or list at the beginning of an input.
+struct JsonValue {
+    bool is = false;       // it is one, or the beginning of one, or the first of several
+    size_t broken_at = 0;  // where what was meant as one goes wrong; 0: it is one, or is none
+
+    JsonValue() = default;
+    // any_list: a list of nothing but numbers too. A text may begin with [1].
+    JsonValue(const Head& head, bool any_list) {
+        const std::string_view text = bare(head.bytes);
+        if (text.empty() || (text[0] != '{' && text[0] != '[')) return;
+        Follow follow;
+        is = Json::sax_parse(text.begin(), text.end(), &follow) ||
+             (!head.whole && follow.error_at + 4 >= text.size()) ||  // 4: of a character that the head cuts
+             (follow.ended && another_follows(text.substr(std::max<size_t>(follow.error_at, 1) - 1)));
+        if (text[0] == '[' && !any_list && !follow.nested) is = false;
+        if (!is && !follow.ended && follow.member) broken_at = head.bytes.size() - text.size() + follow.error_at;
     }
-    Follow follow;
-    if (Json::sax_parse(text.begin(), text.end(), &follow)) return true;
-    if (!head.whole && follow.error_at + 4 >= text.size()) return true;  // 4: of a character that the head cuts
-    // Values that follow each other.
-    return follow.ended && follow.error_at > 0 &&
-           (text[follow.error_at - 1] == '{' || text[follow.error_at - 1] == '[');
+
+ private:
+    static bool another_follows(std::string_view text) {
+        for (const std::string_view between : {",", ";", "\v", "\f", "\xc2\x85", "\xe2\x80\xa8", "\xe2\x80\xa9"})
+            if (text.starts_with(between)) text.remove_prefix(between.size());
+        text = bare(text);
+        return !text.empty() && (text[0] == '{' || text[0] == '[');
+    }
+};
+
+// Lines that are lists or strings; a lone one may be text.
+bool are_lists_or_strings(const std::vector<std::string_view>& lines) {
+    return lines.size() > 1 &&
+           std::all_of(lines.begin(), lines.end(), [](std::string_view line) { return is_json(line, "[\""); });
+}
+
+// 13{"text": "a"}13{"text": "b"}, also with a colon, a blank or a line break behind the number.
+bool has_length_before_object(std::string_view text) {
+    text = bare(text);
+    size_t at = 0, length = 0;
+    for (; at < std::min<size_t>(text.size(), 9) && text[at] >= '0' && text[at] <= '9'; at++)
+        length = length * 10 + size_t(text[at] - '0');
+    const size_t begin = text.find_first_not_of(": \t\r\n", at);
+    return at > 0 && begin < text.size() && is_object(text.substr(begin, length));
 }
 
 [[noreturn]] void refuse(const std::string& path, const std::string& why) {
@@ -198,17 +242,21 @@ Content content_of(ByteSource& source, const std::string& path, Format format, s
 
     const std::string name = bare_name(path, source.compressed());
     const bool named = is_named_lines(name);
-    const size_t first = bytes.find_first_not_of(kBlanks);
-    if (first == bytes.npos && named) return Content::lines;
-    if (named || (first != bytes.npos && bytes[first] == '{')) head.read_line();
+    if (named && bare(bytes).empty()) return Content::lines;
+    if (named || bare(bytes).starts_with('{')) head.read_line();
     const auto lines = head.lines();
     if (lines.empty() && (named || looks_like_object(bytes))) return Content::lines;  // the reader finds it too long
-    if (!(lines.size() > 0 && is_object(lines[0])) && is_json_value(head, named))
+    const bool begins_with_line = lines.size() > 0 && is_object(lines[0]);
+    const JsonValue value = begins_with_line ? JsonValue() : JsonValue(head, named);
+    if (value.is || are_lists_or_strings(lines) || has_length_before_object(bytes))
         refuse(path,
                "holds JSON that is not a line a document: give a document a line (`jq -c '.[]'` makes that of a "
-               "list, `jq -c .` of objects), or say --format text");
+               "list, `jq -c .` of objects, `jq -c '{text: .}'` of strings), or say --format text");
     const Kinds kinds(lines);
     if (kinds.most() || (named && kinds.others < lines.size())) return Content::lines;
+    if (value.broken_at > 0)
+        refuse(path, "holds JSON that is cut off or wrong at byte " + std::to_string(value.broken_at) +
+                         ": mend it and give a document a line, or say --format text");
     text_without_nul(path, bytes);
     if (const char* suffix = suffix_of_no_text(name))
         refuse(path, std::string("is named ") + suffix +
@@ -216,7 +264,22 @@ Content content_of(ByteSource& source, const std::string& path, Format format, s
     if (named)
         refuse(path,
                "is named as JSON lines, and its first line is no JSON object: name it .txt, or say --format text");
+    if (const size_t first = bytes.find_first_not_of(kBlanks);
+        kSeparators.find(bytes[std::min(first, bytes.size() - 1)]) != kSeparators.npos)
+        refuse(path,
+               "holds records that are no JSON, behind separators (bytes 0x1c to 0x1f): give each as a file or as a "
+               "line of JSON, or say --format text");
     return Content::text;
+}
+
+std::vector<std::string_view> records_of(std::string_view line) {
+    std::vector<std::string_view> records;
+    for (size_t at = 0; at < line.size();) {
+        const size_t end = std::min(line.find('\x1e', at), line.size());
+        if (line.find_first_not_of(kBlanks, at) < end) records.push_back(line.substr(at, end - at));
+        at = end + 1;
+    }
+    return records;
 }
 
 }  // namespace sluice

@@ -2,13 +2,14 @@
 #pragma once
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "data_tools/byte_source.h"
 
 namespace sluice {
 
 enum class Content {
-    lines,  // JSON lines: a document a line, an object
+    lines,  // JSON lines: a document a line, an object; JSON text sequences (RFC 7464) too
     text,   // a document
 };
 
@@ -23,5 +24,9 @@ std::string foreign_format(std::string_view head);
 // it asked: those of its lines that are none are then bad lines. Errors: Failure(Exit::data): no text, JSON that is not
 // a line a document, a name of JSON lines on what is none; DamagedInput.
 Content content_of(ByteSource& source, const std::string& path, Format format, std::string& head);
+
+// The documents of a line of JSON, those that are blank left out: one, or of a JSON text sequence what stands between
+// bytes 0x1e. JSON itself has no such byte.
+std::vector<std::string_view> records_of(std::string_view line);
 
 }  // namespace sluice

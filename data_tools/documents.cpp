@@ -202,10 +202,11 @@ struct DocumentReader::Impl {
             if (end == std::string::npos && !ended) break;
             if (end == std::string::npos) end = text.size();
             line++;
-            if (!passing && text.find_first_not_of(" \t\r", from) < end) {
-                documents.push_back({text.substr(from, end - from), &files[at], line, false});
-                given += end - from;
-            }
+            if (!passing)
+                for (const std::string_view record : records_of(std::string_view(text).substr(from, end - from))) {
+                    documents.push_back({std::string(record), &files[at], line, false});
+                    given += record.size();
+                }
             passing = false;
             from = end + 1;
         }

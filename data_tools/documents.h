@@ -1,5 +1,5 @@
 // Documents out of inputs (data_tools/byte_source.h), streamed: memory does not grow with a file.
-//     JSON lines       a document a line, an object whose key (`text` unless told) holds it
+//     JSON lines       a document a line, an object whose key (`text` unless told) holds it; JSON text sequences too
 //     text             a document a file
 // Which of them an input holds is told by its content (data_tools/content.h).
 // Errors: Failure(Exit::data), naming file and line.
