@@ -14,7 +14,6 @@ constexpr size_t kLongestLine = size_t{1} << 28;    // bytes
 constexpr size_t kLines = 8;                        // looked at
 constexpr std::string_view kMark = "\xef\xbb\xbf";  // the byte order mark of UTF-8
 constexpr std::string_view kBlanks = " \t\r\n";
-constexpr std::string_view kSeparators = "\x1c\x1d\x1e\x1f";  // of records, in ASCII
 
 // A name in small letters, without what says of a compressed input that it is.
 std::string bare_name(std::string name, bool compressed) {
@@ -83,14 +82,20 @@ struct Head {
     }
 };
 
+// ASCII's separators of files, groups, records and units.
+bool is_separator(char c) { return c >= '\x1c' && c <= '\x1f'; }
+
 // Without the blanks, separators and byte order marks at its beginning: files that were joined have such in the middle.
 std::string_view bare(std::string_view text) {
-    for (;;) {
-        const size_t begin = text.find_first_not_of(" \t\r\n\x1c\x1d\x1e\x1f");
-        text.remove_prefix(std::min(begin, text.size()));
-        if (!text.starts_with(kMark)) return text;
-        text.remove_prefix(kMark.size());
+    while (!text.empty()) {
+        if (text.starts_with(kMark))
+            text.remove_prefix(kMark.size());
+        else if (kBlanks.find(text[0]) != kBlanks.npos || is_separator(text[0]))
+            text.remove_prefix(1);
+        else
+            break;
     }
+    return text;
 }
 
 bool is_json(std::string_view line, std::string_view first) {
@@ -126,7 +131,7 @@ class Follow : public nlohmann::json_sax<Json> {
  public:
     bool ended = false;   // a whole value
     bool nested = false;  // it holds strings, lists or objects
-    bool member = false;  // of an object, with its value
+    bool member = false;  // of an object with its value, or of one in a list
     size_t error_at = 0;
 
     bool null() override { return value(); }
@@ -139,7 +144,10 @@ class Follow : public nlohmann::json_sax<Json> {
         return value();
     }
     bool binary(binary_t&) override { return value(); }
-    bool key(string_t&) override { return key_ = true; }
+    bool key(string_t&) override {
+        member = member || depth_ > 1;
+        return key_ = true;
+    }
     bool start_object(size_t) override { return open(); }
     bool start_array(size_t) override { return open(); }
     bool end_object() override { return close(); }
@@ -183,7 +191,7 @@ struct JsonValue {
              (!head.whole && follow.error_at + 4 >= text.size()) ||  // 4: of a character that the head cuts
              (follow.ended && another_follows(text.substr(std::max<size_t>(follow.error_at, 1) - 1)));
         if (text[0] == '[' && !any_list && !follow.nested) is = false;
-        if (!is && !follow.ended && follow.member) broken_at = head.bytes.size() - text.size() + follow.error_at;
+        if (!is && !follow.ended && follow.member) broken_at = head.bytes.size() - text.size() + follow.error_at - 1;
     }
 
  private:
@@ -264,8 +272,7 @@ Content content_of(ByteSource& source, const std::string& path, Format format, s
     if (named)
         refuse(path,
                "is named as JSON lines, and its first line is no JSON object: name it .txt, or say --format text");
-    if (const size_t first = bytes.find_first_not_of(kBlanks);
-        kSeparators.find(bytes[std::min(first, bytes.size() - 1)]) != kSeparators.npos)
+    if (const size_t first = bytes.find_first_not_of(kBlanks); first != bytes.npos && is_separator(bytes[first]))
         refuse(path,
                "holds records that are no JSON, behind separators (bytes 0x1c to 0x1f): give each as a file or as a "
                "line of JSON, or say --format text");

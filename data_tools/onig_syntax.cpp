@@ -16,6 +16,19 @@ struct Options {
     bool fold = false, dot_all = false;  // (?i), (?m)
 };
 
+// A letter of (?im-im); false: another. on: no - came before it.
+bool set_option(char letter, bool& on, Options& options) {
+    if (letter == '-')
+        on = false;
+    else if (letter == 'i')
+        options.fold = on;
+    else if (letter == 'm')
+        options.dot_all = on;
+    else
+        return false;
+    return true;
+}
+
 struct Item {
     std::string text;
     bool repeats = true;  // a quantifier may follow
@@ -88,14 +101,7 @@ bool OnigParser::take_options(Options& options, size_t begin) {
     const Options before = options;
     for (cursor_.at = begin + 2; cursor_.at < end;) {
         const char c = cursor_.pattern[cursor_.at++];
-        if (c == '-')
-            on = false;
-        else if (c == 'i')
-            options.fold = on;
-        else if (c == 'm')
-            options.dot_all = on;
-        else
-            cursor_.refuse(begin, std::string("option '") + c + "'");
+        if (!set_option(c, on, options)) cursor_.refuse(begin, std::string("option '") + c + "'");
     }
     if (cursor_.take(")")) return true;
     options = before;
@@ -174,13 +180,7 @@ Item OnigParser::group(Options options, int depth) {
     bool on = true;
     for (; !cursor_.done() && !cursor_.sees(":"); cursor_.at++) {
         const char c = cursor_.pattern[cursor_.at];
-        if (c == '-')
-            on = false;
-        else if (c == 'i')
-            options.fold = on;
-        else if (c == 'm')
-            options.dot_all = on;
-        else
+        if (!set_option(c, on, options))
             cursor_.at++, cursor_.refuse(begin, std::string("no group begins so: '") + c + "'");
     }
     cursor_.take(":");

@@ -44,6 +44,18 @@ int hold(const std::string& name, int texts = 400) {
     return cuts;
 }
 
+// However much of `text` is known when it is cut.
+void hold_at_every_length(const Tokenizer& tokenizer, const std::string& text) {
+    const auto whole = tokenizer.encode(text);
+    for (size_t known = 1; known < text.size(); known++) {
+        const size_t cut = tokenizer.cut(text.substr(0, known));
+        auto ids = tokenizer.encode(text.substr(0, cut));
+        const auto rest = cut > 0 ? tokenizer.encode_rest(text.substr(cut)) : whole;
+        ids.insert(ids.end(), rest.begin(), rest.end());
+        EXPECT_EQ(ids, whole) << "cut at " << cut << " of " << known << ": " << text;
+    }
+}
+
 TEST(Cut, PatternsOfEveryKind) {
     const Folder folder;
     const std::vector<std::vector<std::string>> kinds{
@@ -90,6 +102,34 @@ TEST(Cut, AddedTokensOverABreak) {
     });
     EXPECT_GT(hold(added), 200);
     EXPECT_EQ(open_tokenizer(added)->encode("e\xcc\x81"), std::vector<int32_t>{433}) << "found once it is normalised";
+}
+
+// Of a long token that the known text's end cuts, what is known can hold others, and places to cut.
+TEST(Cut, NotWithinATokenThatGoesOn) {
+    const Folder folder;
+    for (const bool normalised : {false, true}) {
+        const auto added = changed_json(folder, "added", [&](Json& json) {
+            int id = 430;
+            for (const char* content : {"the quick brown fox jumps", "the quick"})
+                json["added_tokens"].push_back(
+                    {{"id", id++}, {"content", content}, {"special", false}, {"normalized", normalised}});
+        });
+        const auto tokenizer = open_tokenizer(added);
+        EXPECT_EQ(tokenizer->encode("the quick brown fox jumps"), std::vector<int32_t>{430});
+        hold_at_every_length(*tokenizer, "a man, the quick brown fox jumps over the quick brown fox of a man");
+    }
+    // Without patterns, where merges make long tokens.
+    const auto merged = changed_json(folder, "merged", [](Json& json) {
+        json["pre_tokenizer"] = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}};
+        json["added_tokens"] = Json::array({json["added_tokens"][0]});
+        for (const auto& [piece, id] : {std::pair{"cd", 440}, {"bcd", 441}, {"abcd", 442}})
+            json["model"]["vocab"][piece] = id;
+        json["model"]["merges"] = {"c d", "b cd", "a bcd"};
+    });
+    const auto tokenizer = open_tokenizer(merged);
+    EXPECT_EQ(tokenizer->encode("abcd"), std::vector<int32_t>{442});
+    EXPECT_EQ(tokenizer->cut("abcdabc"), 4u);
+    hold_at_every_length(*tokenizer, "dabcdabcabdbcdcdabcd");
 }
 
 // An accent may follow, with which the last letter composes.

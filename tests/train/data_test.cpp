@@ -16,21 +16,10 @@
 #include "base/shard_set.h"
 #include "support/folder.h"
 #include "train/blend.h"
+#include "train/shards.h"
 
 namespace sluice {
 namespace {
-
-DataSpec spec(std::vector<DataSource> sources, int64_t length) {
-    DataSpec d;
-    d.train = std::move(sources);
-    d.sequence_length = length;
-    return d;
-}
-std::vector<int32_t> count_from(int32_t first, size_t count) {
-    std::vector<int32_t> tokens(count);
-    for (size_t i = 0; i < count; i++) tokens[i] = first + int32_t(i);
-    return tokens;
-}
 
 TEST(Permutation, IsOneAndDependsOnTheKey) {
     for (const uint64_t n : {1u, 2u, 3u, 16u, 17u, 1000u, 65537u}) {
@@ -127,24 +116,6 @@ TEST(Blend, EverySourceHasItsShareToWithinOneSample) {
     }
 }
 
-// A set of two shards as sluice-data writes it; the document of token 5 is cut by the first one's end.
-void write_set(const Folder& folder, const std::string& fingerprint = "bytes") {
-    ShardSet set{"bytes", fingerprint, 100, 0, {}};
-    int32_t token = 0;
-    for (const auto& [file, sizes] : {std::pair{"v_000000.bin", std::vector<int>{5, 2}}, {"v_000001.bin", {3, 2}}}) {
-        ShardWriter writer(folder / file, 100);
-        for (const int size : sizes) {
-            writer.begin_document(10 * size, token == 7 ? 2 : 0);
-            const auto tokens = count_from(token, size_t(size));
-            writer.add(tokens.data(), size);
-            token += size;
-        }
-        writer.close();
-        set.shards.push_back({file, writer.size(), 2, token == 7 ? 70 : 50, writer.largest(), writer.hash()});
-    }
-    write_shard_set(folder / "v.json", set);
-}
-
 TEST(ValidationData, IsOneStreamOverShards) {
     const Folder folder;
     write_set(folder);
@@ -164,18 +135,6 @@ TEST(ValidationData, IsOneStreamOverShards) {
     first.resize(7), tokens.resize(7);
     foreign.read(0, 7, tokens.data(), first.data());
     EXPECT_EQ(first, (std::vector<int32_t>{0, 0, 0, 3, 3, 3, 3}));
-}
-
-// What a call says when it fails; it must be with 3.
-template <class Call>
-std::string data_error(const Call& call) {
-    try {
-        call();
-    } catch (const Failure& f) {
-        EXPECT_EQ(f.code(), Exit::data) << f.what();
-        return f.what();
-    }
-    return "";
 }
 
 TEST(ShardSets, WhatDoesNotFitTogetherIsNamed) {
