@@ -22,6 +22,7 @@
 #include "base/terminal.h"
 #include "base/version.h"
 #include "config/load.h"
+#include "config/read.h"
 
 namespace sluice {
 namespace {
@@ -214,7 +215,9 @@ int run(int argc, char** argv) {
     add_bench(app, config, json, command);
 
     bool asked = false;
-    if (const int code = guarded([&] { return asked = read_command_line(app, argc, argv), 0; }, nullptr)) return code;
+    if (const int code =
+            guarded([&] { return asked = read_command_line(app, argc, argv, config_paths()), 0; }, nullptr))
+        return code;
     if (!asked) return with_result(0);
     const int code = command();
     return *train ? code : with_result(code);  // a run's results are in its folder

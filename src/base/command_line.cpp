@@ -1,6 +1,7 @@
 #include "base/command_line.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cctype>
 #include <cstdio>
 #include <string>
@@ -13,6 +14,7 @@ namespace sluice {
 namespace {
 
 using Words = std::vector<std::string>;
+const char* const kHelp = "help";
 
 const CLI::App* find_command(const CLI::App& app, const std::string& word) {
     for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
@@ -38,19 +40,30 @@ std::string full_name(const CLI::App& app) {
 }
 
 [[noreturn]] void refuse_command(const CLI::App& app, const std::string& word) {
-    refuse(app, "unknown command '" + word + "' (did you mean '" + nearest(word, commands_of(app)) + "'?)");
+    Words known = commands_of(app);
+    known.push_back(kHelp);
+    refuse(app, "unknown command '" + word + "'" + did_you_mean(nearest(word, known)));
 }
 
-[[noreturn]] void refuse_option(const CLI::App& app, const std::string& word) {
-    const std::string name = word.substr(0, word.find('='));
-    const size_t dashes = std::min(word.find_first_not_of('-'), word.size());
-    if (name.find('.') != std::string::npos && app.get_option_no_throw("overrides"))
-        refuse(app, "unknown option '" + name + "': keys of a config have no dashes, as in " +
-                        (word == name ? name.substr(dashes) + "=VALUE" : word.substr(dashes)));
+// --micro-batch of a command that takes keys of a config: train.micro_batch, if that is one of the keys.
+std::string key_meant(const CLI::App& app, std::string name, const Words& keys) {
+    if (!app.get_option_no_throw("overrides")) return "";
+    std::replace(name.begin(), name.end(), '-', '_');
+    return name.find('.') == std::string::npos ? nearest_path(name, keys) : name;
+}
+
+[[noreturn]] void refuse_option(const CLI::App& app, const std::string& word, const Words& keys) {
+    const size_t equals = std::min(word.find('='), word.size());
+    const std::string option = word.substr(0, equals), unknown = "unknown option '" + option + "'";
+    const std::string name = option.substr(std::min(option.find_first_not_of('-'), option.size()));
     Words known;
-    for (const CLI::Option* option : app.get_options())
-        for (const std::string& long_name : option->get_lnames()) known.push_back("--" + long_name);
-    refuse(app, "unknown option '" + name + "' (did you mean '" + nearest("--" + name.substr(dashes), known) + "'?)");
+    for (const CLI::Option* one : app.get_options())
+        for (const std::string& long_name : one->get_lnames()) known.push_back(long_name);
+    const std::string near = nearest(name, known), key = key_meant(app, name, keys);
+    if (near.empty() && !key.empty())
+        refuse(app, unknown + ": keys of a config have no dashes, as in " + key +
+                        (equals == word.size() ? "=VALUE" : word.substr(equals)));
+    refuse(app, unknown + did_you_mean(near.empty() ? "" : "--" + near));
 }
 
 // -5 and -.5 are values.
@@ -59,14 +72,14 @@ bool is_option(const std::string& word) {
 }
 
 // The command whose words come last; commands and options on the way that are not known are refused.
-const CLI::App& refuse_unknown(const CLI::App& app, const Words& words) {
+const CLI::App& refuse_unknown(const CLI::App& app, const Words& words, const Words& keys) {
     const CLI::App* at = &app;
     for (size_t i = 0; i < words.size() && words[i] != "--"; i++) {
         const std::string& word = words[i];
         if (is_option(word)) {
             const size_t equals = word.find('=');
             const CLI::Option* option = at->get_option_no_throw(word.substr(0, equals));
-            if (!option) refuse_option(*at, word);
+            if (!option) refuse_option(*at, word, keys);
             if (equals == std::string::npos) i += size_t(option->get_items_expected_min());
         } else if (const CLI::App* command = find_command(*at, word)) {
             at = command;
@@ -77,11 +90,17 @@ const CLI::App& refuse_unknown(const CLI::App& app, const Words& words) {
     return *at;
 }
 
+bool is_help(const std::string& word) { return word == kHelp || word == "--help" || word == "-h"; }
+
+// The page of the command that the names lead to from here.
 void print_help(const CLI::App& app, const Words& names) {
     const CLI::App* at = &app;
     for (const std::string& name : names) {
+        const bool ends = commands_of(*at).empty();
+        if (is_help(name) && (!ends || is_option(name))) continue;
         const CLI::App* command = find_command(*at, name);
-        if (!command && commands_of(*at).empty()) refuse(*at, "'" + full_name(*at) + "' has no command '" + name + "'");
+        if (!command && is_option(name)) refuse_option(*at, name, {});
+        if (!command && ends) refuse(*at, "'" + full_name(*at) + "' has no command '" + name + "'");
         if (!command) refuse_command(*at, name);
         at = command;
     }
@@ -89,12 +108,24 @@ void print_help(const CLI::App& app, const Words& names) {
     std::fputs(at->help(at->get_parent() ? full_name(*at->get_parent()) : "").c_str(), stdout);
 }
 
+// `help COMMAND`, `bench help step`: help in the place of a command.
+bool asks_for_help(const CLI::App& app, const Words& words) {
+    const CLI::App* at = &app;
+    for (const std::string& word : words) {
+        if (commands_of(*at).empty()) return false;
+        if (word == kHelp) return true;
+        at = find_command(*at, word);
+        if (!at) return false;
+    }
+    return words.empty();
+}
+
 }  // namespace
 
-bool read_command_line(CLI::App& app, int argc, char** argv) {
+bool read_command_line(CLI::App& app, int argc, char** argv, const Words& keys) {
     const Words words(argv + 1, argv + argc);
-    if (words.empty() || words[0] == "help") {
-        print_help(app, words.empty() ? words : Words(words.begin() + 1, words.end()));
+    if (asks_for_help(app, words)) {
+        print_help(app, words);
         return false;
     }
     try {
@@ -104,7 +135,7 @@ bool read_command_line(CLI::App& app, int argc, char** argv) {
         app.exit(page);
         return false;
     } catch (const CLI::ParseError& e) {
-        const CLI::App& at = refuse_unknown(app, words);
+        const CLI::App& at = refuse_unknown(app, words, keys);
         std::string commands;
         for (const std::string& name : commands_of(at)) commands += (commands.empty() ? "" : ", ") + name;
         refuse(at, commands.empty() ? e.what() : "name a command: " + commands);

@@ -1,6 +1,8 @@
 // A program's command line, read by CLI11: help where it is asked for or nothing is asked, and one line that says what
 // is wrong.
 #pragma once
+#include <string>
+#include <vector>
 
 namespace CLI {
 class App;
@@ -9,7 +11,8 @@ class App;
 namespace sluice {
 
 // Parses the words into the app. False: a page was printed instead (no words, `help`, `help COMMAND`, --help,
-// --version). Errors: Failure(Exit::config), with the nearest command or option where one is not known.
-bool read_command_line(CLI::App& app, int argc, char** argv);
+// --version). keys: of a config, for commands that take "overrides". Errors: Failure(Exit::config), with the command,
+// option or key that is near to one that is not known.
+bool read_command_line(CLI::App& app, int argc, char** argv, const std::vector<std::string>& keys = {});
 
 }  // namespace sluice

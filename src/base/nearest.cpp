@@ -1,36 +1,63 @@
 #include "base/nearest.h"
 
 #include <algorithm>
-
-#include "base/check.h"
+#include <utility>
 
 namespace sluice {
 namespace {
 
-// Letters to insert, remove or replace. A part of a longer key ("warmup") is as near to it as a typing error.
+// Letters to insert, remove, replace, or exchange with the next.
 size_t edit_distance(const std::string& a, const std::string& b) {
-    if (a.size() >= 3 && b.find(a) != std::string::npos) return 1;
-    std::vector<size_t> row(b.size() + 1);
+    std::vector<size_t> before, above, row(b.size() + 1);
     for (size_t j = 0; j <= b.size(); j++) row[j] = j;
     for (size_t i = 1; i <= a.size(); i++) {
-        size_t diagonal = row[0];
+        before = std::exchange(above, row);
         row[0] = i;
         for (size_t j = 1; j <= b.size(); j++) {
-            const size_t replaced = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
+            row[j] = std::min({above[j] + 1, row[j - 1] + 1, above[j - 1] + (a[i - 1] != b[j - 1])});
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                row[j] = std::min(row[j], before[j - 2] + 1);
         }
     }
     return row[b.size()];
 }
 
+// Three letters or more, from where a word begins within the other: its start, or behind a mark as in warmup_steps.
+bool is_part(const std::string& part, const std::string& whole) {
+    if (part.size() < 3) return false;
+    for (size_t at = whole.find(part); at != std::string::npos; at = whole.find(part, at + 1))
+        if (at == 0 || whole[at - 1] == '_' || whole[at - 1] == '-' || whole[at - 1] == '.') return true;
+    return false;
+}
+
+bool is_near(const std::string& word, const std::string& known, size_t distance) {
+    if (is_part(word, known) || is_part(known, word)) return true;
+    return distance < word.size() && distance <= std::max<size_t>(1, word.size() / 3);
+}
+
+std::string last_part(const std::string& path) { return path.substr(path.rfind('.') + 1); }
+
 }  // namespace
 
 std::string nearest(const std::string& word, const std::vector<std::string>& known) {
-    check(!known.empty(), "no words to choose from");
-    return *std::min_element(known.begin(), known.end(), [&](const std::string& a, const std::string& b) {
-        return edit_distance(word, a) < edit_distance(word, b);
-    });
+    std::string best;
+    size_t least = std::string::npos;
+    for (const std::string& candidate : known) {
+        const size_t distance = edit_distance(word, candidate);
+        if (distance >= least || !is_near(word, candidate, distance)) continue;
+        least = distance;
+        best = candidate;
+    }
+    return best;
 }
+
+std::string nearest_path(const std::string& word, const std::vector<std::string>& paths) {
+    std::vector<std::string> last_parts;
+    for (const std::string& path : paths) last_parts.push_back(last_part(path));
+    const auto found = std::find(last_parts.begin(), last_parts.end(), nearest(word, last_parts));
+    return found == last_parts.end() ? "" : paths[size_t(found - last_parts.begin())];
+}
+
+std::string did_you_mean(const std::string& word) { return word.empty() ? "" : " (did you mean '" + word + "'?)"; }
 
 }  // namespace sluice

@@ -23,16 +23,16 @@ struct PathLister {
     }
 };
 
-// The key that was meant: the nearest beside it, unless the very word stands elsewhere and nothing here is close.
-std::string suggestion(const std::string& key, const std::vector<std::string>& known) {
-    const std::string near = nearest(key, known);
-    if (near.find(key) != std::string::npos || key.find(near) != std::string::npos) return near;
-    Config config;
-    std::vector<std::string> paths;
-    config.fields(PathLister{paths, ""});
-    for (auto& path : paths)
-        if (path.ends_with("." + key)) return path;
-    return near;
+// The key that was meant: of those beside it, else of all; empty: none is near.
+std::string key_meant(const std::string& key, const std::vector<std::string>& beside) {
+    const std::string near = nearest(key, beside);
+    return near.empty() ? nearest_path(key, config_paths()) : near;
+}
+
+std::string all_of(const std::vector<std::string>& keys) {
+    std::string list;
+    for (const std::string& key : keys) list += (list.empty() ? "" : ", ") + key;
+    return list;
 }
 
 // Reads what can be read and complains of the rest.
@@ -119,10 +119,10 @@ class Reader {
     void refuse_unknown(const Node& node, const std::string& path, const std::vector<std::string>& known) {
         for (auto& child : node.children) {
             if (std::find(known.begin(), known.end(), child.key) != known.end()) continue;
-            const std::string meant = suggestion(child.key, known);
+            const std::string meant = key_meant(child.key, known);
             marks_.refuse(child.key_mark, join(path, printable(child.key)),
-                          "unknown key (did you mean '" + meant + "'?)");
-            if (!node.find(meant))
+                          "unknown key" + (meant.empty() ? ": known here are " + all_of(known) : did_you_mean(meant)));
+            if (!meant.empty() && !node.find(meant))
                 marks_.refused.insert(meant.find('.') == std::string::npos ? join(path, meant) : meant);
         }
     }
@@ -143,6 +143,13 @@ class Reader {
 };
 
 }  // namespace
+
+std::vector<std::string> config_paths() {
+    Config config;
+    std::vector<std::string> paths;
+    config.fields(PathLister{paths, ""});
+    return paths;
+}
 
 void read_config(const Node& root, Config& config, Marks& marks) {
     Reader(marks).read(root, "", config);

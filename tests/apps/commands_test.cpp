@@ -32,6 +32,7 @@ class Commands : public Program {
 TEST_F(Commands, HelpIsPrintedWhereItIsAskedForOrNothingIs) {
     for (const auto& [words, part] : {std::pair{"", "Usage: sluice "},
                                       {"help", "Usage: sluice "},
+                                      {"help help", "Usage: sluice "},
                                       {"help train", "Usage: sluice train "},
                                       {"train --help", "Usage: sluice train "},
                                       {"help bench step", "Usage: sluice bench step "}}) {
@@ -52,6 +53,9 @@ TEST_F(Commands, HelpIsPrintedWhereItIsAskedForOrNothingIs) {
                                       {"eval runs/a --josn", "did you mean '--json'"},
                                       {"runs --jsno", "did you mean '--json'"},
                                       {"bench stp", "did you mean 'step'"},
+                                      {"train --sead", "as in run.seed=VALUE"},
+                                      {"help foo", "unknown command 'foo' (see sluice --help)"},
+                                      {"runs --foo", "unknown option '--foo' (see sluice runs --help)"},
                                       {"train c.yaml --train.steps=3", "train.steps=3"}}) {
         const Ended wrong = run(words);
         EXPECT_EQ(wrong.code, 2) << words;
@@ -62,6 +66,8 @@ TEST_F(Commands, HelpIsPrintedWhereItIsAskedForOrNothingIs) {
     EXPECT_EQ(wrong.code, 2);
     EXPECT_TRUE(contains(wrong.err, "did you mean '--validation'")) << wrong.err;
     EXPECT_TRUE(contains(data("tokenise").err, "did you mean 'tokenize'"));
+    for (const char* words : {"foo", "help foo", "inspect --foo", "tokenize --seed 3"})
+        EXPECT_FALSE(contains(data(words).err, "mean") || contains(data(words).err, "keys")) << data(words).err;
     EXPECT_EQ(run("help >/dev/full; exit $?; :").code, 5);
 }
 

@@ -1,4 +1,4 @@
-// A command line: help, and the nearest word for what is not known.
+// A command line: help, and the word that was meant for what is not known.
 #include "base/command_line.h"
 
 #include <gtest/gtest.h>
@@ -40,7 +40,8 @@ Told tell(std::vector<std::string> words) {
     for (auto& word : words) argv.push_back(word.data());
     testing::internal::CaptureStdout();
     try {
-        told.parsed = read_command_line(app, int(argv.size()), argv.data());
+        told.parsed = read_command_line(app, int(argv.size()), argv.data(),
+                                        {"run.seed", "train.micro_batch", "model.hidden", "model.ffn.hidden"});
     } catch (const Failure& f) {
         EXPECT_EQ(f.code(), Exit::config);
         told.error = f.what();
@@ -58,7 +59,11 @@ TEST(CommandLine, HelpIsPrintedWhereItIsAskedForOrNothingIs) {
     EXPECT_TRUE(contains(step, "prog bench step")) << step;
     for (const auto& [words, expected] : {std::pair{std::vector<std::string>{}, page},
                                           {{"help"}, page},
+                                          {{"help", "help"}, page},
+                                          {{"help", "--help"}, page},
                                           {{"help", "train"}, train},
+                                          {{"help", "train", "--help"}, train},
+                                          {{"bench", "help", "step"}, step},
                                           {{"help", "bench", "step"}, step}}) {
         const Told told = tell(words);
         EXPECT_EQ(told.out, expected);
@@ -96,6 +101,37 @@ TEST(CommandLine, UnknownWordsGetTheNearest) {
     EXPECT_EQ(tell({"bench"}).error, "name a command: step, kernels (see prog bench --help)");
     EXPECT_TRUE(contains(tell({"train", "c", "--ranks", "10"}).error, "--ranks"));
     EXPECT_TRUE(contains(tell({"train", "c", "--ranks"}).error, "--ranks"));
+}
+
+TEST(CommandLine, WhatIsFarFromAllIsOnlyUnknown) {
+    const std::vector<std::vector<std::string>> lines{{"foo"},
+                                                      {"xyz", "--json"},
+                                                      {"help", "foo"},
+                                                      {"help", "bench", "foo"},
+                                                      {"bench", "foo"},
+                                                      {"--foo"},
+                                                      {"--seed"},
+                                                      {"train", "--foo"},
+                                                      {"help", "--x"},
+                                                      {"train", "c", "-x"},
+                                                      {"bench", "step", "--seed"}};
+    for (const auto& words : lines) {
+        const Told told = tell(words);
+        EXPECT_TRUE(contains(told.error, "unknown ") && contains(told.error, "--help)")) << told.error;
+        EXPECT_FALSE(contains(told.error, "did you mean") || contains(told.error, "keys")) << told.error;
+    }
+}
+
+TEST(CommandLine, OptionsThatAreKeysAreToldHowKeysAreWritten) {
+    const std::pair<std::vector<std::string>, const char*> cases[] = {
+        {{"train", "c", "--seed", "3"},
+         "unknown option '--seed': keys of a config have no dashes, as in run.seed=VALUE"},
+        {{"train", "c", "--sead=3"}, "as in run.seed=3 (see prog train --help)"},
+        {{"train", "c", "--micro-batch=3"}, "as in train.micro_batch=3 "},
+        {{"train", "c", "--hidden=3"}, "as in model.hidden=3 "},
+        {{"train", "c", "--rank=3"}, "did you mean '--ranks'?"},
+    };
+    for (const auto& [words, error] : cases) EXPECT_TRUE(contains(tell(words).error, error)) << tell(words).error;
 }
 
 TEST(CommandLine, WhatIsRightIsParsed) {

@@ -91,6 +91,10 @@ TEST(Load, UnknownKeysGetTheNearestKnownOne) {
               "command line: model.gates=[{positon: sdpa}]: model.gates.0.positon: unknown key (did you mean "
               "'position'?)");
     EXPECT_EQ(error_of("lr: 1\n" + kSmall), "c.yaml:1:1: lr: unknown key (did you mean 'optimizer.lr'?)");
+    EXPECT_EQ(error_of(kSmall, {"sead=1"}), "command line: sead=1: unknown key (did you mean 'run.seed'?)");
+    for (const char* word : {"foo", "xyz", "restart", "quit"})
+        EXPECT_EQ(error_of(kSmall, {"log." + std::string(word) + "=1"}),
+                  "command line: log." + std::string(word) + "=1: unknown key: known here are every, tensorboard");
     EXPECT_TRUE(error_of("").starts_with("c.yaml:1:1: model.layers: required")) << error_of("");
     expect_refused({"optimiser.lr=1"}, "optimiser", "'optimizer'");
     expect_refused({"schedule.warmup=1"}, "schedule.warmup", "'warmup_steps'");
