@@ -58,10 +58,11 @@ CLI::App* add_tokenize(CLI::App& app, TokenizeArgs& args) {
     t->add_option("--text-key", args.text_key, "key of the text in JSON lines")->capture_default_str();
     add_reading(*t, args.format, args.on_error);
     t->add_option("--delimiter", args.delimiter, "piece that begins a document (default: the tokenizer's usual one)");
-    t->add_option("--validation", args.validation,
-                  "share of documents, by hash, for NAME_val; the rest is NAME_train (default: none)");
-    t->add_option("--shard-tokens", args.shard_tokens, "tokens a shard")->capture_default_str();
-    t->add_option("--threads", args.threads, "threads (default: every core)")->check(CLI::Range(1, 1024));
+    add_number(*t, "--validation", args.validation, 0.0, 1.0,
+               "share of documents, by hash, for NAME_val; the rest is NAME_train (default: none)")
+        ->default_str("");
+    add_number<int64_t>(*t, "--shard-tokens", args.shard_tokens, 1, INT32_MAX, "tokens a shard");
+    add_number(*t, "--threads", args.threads, 1, 1024, "threads (default: every core)")->default_str("");
     t->add_flag("--replace", args.replace, "replace the set of this name");
     t->footer(
         "Example: sluice-data tokenize --tokenizer tokenizer.json --out shards --name web --validation 0.01 "
@@ -84,18 +85,17 @@ int run(int argc, char** argv) {
     auto* i = app.add_subcommand("inspect", "what token shards hold, and whether it is what was written");
     i->add_option("shard", shard, "a shard, a folder or a glob")->required();
     i->add_option("--tokenizer", tokenizer, "for foreign shards: what to decode samples with");
-    i->add_option("--samples", samples, "documents to decode, of each shard")->capture_default_str();
+    add_number<int64_t>(*i, "--samples", samples, 0, INT32_MAX, "documents to decode, of each shard");
     i->add_flag("--json", json, "one JSON object on stdout");
     i->footer("Example: sluice-data inspect 'shards/web_train_*.bin' --samples 5");
     auto* b = app.add_subcommand("train-tokenizer", "a SentencePiece BPE model with byte fallback");
     b->add_option("inputs", train.inputs, "files or folders, as for tokenize")->required();
-    b->add_option("--vocab", train.vocab, "pieces")->capture_default_str();
+    add_number<int64_t>(*b, "--vocab", train.vocab, 1, INT32_MAX, "pieces");
     b->add_option("--out", train.out, "the model's file")->required();
     b->add_option("--text-key", train.text_key, "key of the text in JSON lines")->capture_default_str();
     add_reading(*b, train.format, train.on_error);
-    b->add_option("--megabytes", train.megabytes, "text to learn from at most, the same of each file")
-        ->check(CLI::Range(1, 1 << 20))
-        ->capture_default_str();
+    add_number<int64_t>(*b, "--megabytes", train.megabytes, 1, 1 << 20,
+                        "text to learn from at most, the same of each file");
     b->footer("Example: sluice-data train-tokenizer --vocab 16384 --out my.model corpus/*.jsonl.zst");
     return guarded([&] {
         if (!read_command_line(app, argc, argv)) return int(Exit::done);

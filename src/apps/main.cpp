@@ -111,16 +111,10 @@ void add_json(CLI::App* app, bool& json) { app->add_flag("--json", json, "one JS
 
 void add_drawing(CLI::App* app, SampleArgs& sample) {
     app->add_option("--prompt", sample.prompt, "text to go on from");
-    app->add_option("--tokens", sample.tokens, "tokens to add")
-        ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))
-        ->capture_default_str();
-    app->add_option("--temperature", sample.temperature, "0: the likeliest token")
-        ->check(CLI::Range(0.0, 100.0))
-        ->capture_default_str();
-    app->add_option("--top-k", sample.top_k, "draw from the k likeliest; 0: from all")
-        ->check(CLI::NonNegativeNumber)
-        ->capture_default_str();
-    app->add_option("--seed", sample.seed, "seed of the draws")->capture_default_str();
+    add_number<int64_t>(*app, "--tokens", sample.tokens, 1, 1 << 20, "tokens to add");
+    add_number(*app, "--temperature", sample.temperature, 0.0, 100.0, "0: the likeliest token");
+    add_number<int64_t>(*app, "--top-k", sample.top_k, 0, kMaxVocab, "draw from the k likeliest; 0: from all");
+    add_number<int64_t>(*app, "--seed", sample.seed, 0, INT64_MAX, "seed of the draws");
 }
 
 void add_bench(CLI::App& app, ConfigArgs& config, bool& json, std::function<int()>& command) {
@@ -193,7 +187,7 @@ int run(int argc, char** argv) {
     auto* plan =
         app.add_subcommand("plan", "parameters, FLOPs, bytes per rank and between ranks, step time; needs no device");
     add_config(plan, config);
-    plan->add_option("--ranks", ranks, "ranks to plan for")->check(CLI::Range(1, 1 << 20))->capture_default_str();
+    add_number(*plan, "--ranks", ranks, 1, int(kMaxRanks), "ranks to plan for");
     plan->add_option("--gpu", gpu, "estimate the step on a100, h100, h200 or b200");
     plan->add_flag("--search", search,
                    "the ten fastest settings that fit the GPUs: mesh, zero, recompute, micro-batch");

@@ -1,14 +1,18 @@
 #include "base/command_line.h"
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cctype>
 #include <cstdio>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "base/check.h"
 #include "base/nearest.h"
+#include "base/number.h"
 
 namespace sluice {
 namespace {
@@ -141,5 +145,24 @@ bool read_command_line(CLI::App& app, int argc, char** argv, const Words& keys) 
         refuse(at, commands.empty() ? e.what() : "name a command: " + commands);
     }
 }
+
+template <class T>
+CLI::Option* add_number(CLI::App& app, const std::string& name, T& value, T low, T high, const std::string& what) {
+    constexpr bool whole = std::is_integral_v<T>;
+    const std::string range = fmt::format("{} to {}", low, high);
+    const auto read = [=, &value](const std::string& text) {
+        std::conditional_t<whole, int64_t, double> number = 0;
+        std::string why = read_number(text, number);
+        if (why.empty() && !(number >= low && number <= high)) why = text + " is out of range: use " + range;
+        if (!why.empty()) throw CLI::ValidationError(name, why);
+        value = T(number);
+    };
+    return app.add_option_function<std::string>(name, read, what)
+        ->type_name((whole ? "INT, " : "NUMBER, ") + range)
+        ->default_str(fmt::format("{}", value));
+}
+template CLI::Option* add_number(CLI::App&, const std::string&, int&, int, int, const std::string&);
+template CLI::Option* add_number(CLI::App&, const std::string&, int64_t&, int64_t, int64_t, const std::string&);
+template CLI::Option* add_number(CLI::App&, const std::string&, double&, double, double, const std::string&);
 
 }  // namespace sluice

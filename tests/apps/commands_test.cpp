@@ -3,6 +3,7 @@
 #include <sstream>
 
 #include "apps/program.h"
+#include "support/matches.h"
 
 namespace sluice {
 namespace {
@@ -69,6 +70,33 @@ TEST_F(Commands, HelpIsPrintedWhereItIsAskedForOrNothingIs) {
     for (const char* words : {"foo", "help foo", "inspect --foo", "tokenize --seed 3"})
         EXPECT_FALSE(contains(data(words).err, "mean") || contains(data(words).err, "keys")) << data(words).err;
     EXPECT_EQ(run("help >/dev/full; exit $?; :").code, 5);
+}
+
+// Every option that takes a number, as the pages of help tell.
+TEST_F(Commands, NumbersOfEveryOptionAreRefusedUnlessTheyAreNumbers) {
+    int options = 0;
+    const auto try_all = [&](const std::string& command, const std::string& page, const auto& ask) {
+        std::istringstream lines(page);
+        for (std::string line; std::getline(lines, line);) {
+            const auto found = find_match(line, "(--[a-z-]+) ([A-Z]+)");
+            EXPECT_FALSE(contains(line, "FLOAT") || contains(line, " INT=") || contains(line, "UINT")) << line;
+            if (found.empty() || (found[2] != "INT" && found[2] != "NUMBER")) continue;
+            options++;
+            for (const char* word : {"nan", "inf", "0x1p3", "1e999", "5x", "''", "' 5'", "010"}) {
+                const Ended wrong = ask(command + " " + found[1] + " " + word);
+                EXPECT_EQ(wrong.code, 2) << command << found[1] << word;
+                EXPECT_TRUE(contains(wrong.err, "error: " + found[1] + ": ") && count(wrong.err, "\n") == 1)
+                    << wrong.err;
+            }
+        }
+    };
+    for (const char* command : {"sample", "plan", "runs", "eval", "train", "config"})
+        try_all(command, run("help " + std::string(command)).out, [&](const std::string& words) { return run(words); });
+    EXPECT_EQ(options, 5);
+    for (const char* command : {"tokenize", "inspect", "train-tokenizer"})
+        try_all(command, data("help " + std::string(command)).out,
+                [&](const std::string& words) { return data(words); });
+    EXPECT_EQ(options, 11);
 }
 
 TEST_F(Commands, WarningsAreToldOnce) {

@@ -15,7 +15,8 @@ namespace {
 struct Told {
     bool parsed = false;
     std::string out, error, config, prompt;
-    int ranks = 0;
+    int ranks = 1;
+    double share = 0.5;
 };
 
 Told tell(std::vector<std::string> words) {
@@ -28,7 +29,8 @@ Told tell(std::vector<std::string> words) {
     auto* train = app.add_subcommand("train", "trains");
     train->add_option("config", told.config, "a file")->required();
     train->add_option("overrides", overrides, "key=value");
-    train->add_option("--ranks", told.ranks, "ranks")->check(CLI::Range(1, 9));
+    add_number(*train, "--ranks", told.ranks, 1, 9, "ranks");
+    add_number(*train, "--share", told.share, 0.0, 1.0, "a share");
     train->add_option("--prompt", told.prompt, "text");
     train->add_flag("--json", json, "as JSON");
     auto* bench = app.add_subcommand("bench", "measures");
@@ -132,6 +134,26 @@ TEST(CommandLine, OptionsThatAreKeysAreToldHowKeysAreWritten) {
         {{"train", "c", "--rank=3"}, "did you mean '--ranks'?"},
     };
     for (const auto& [words, error] : cases) EXPECT_TRUE(contains(tell(words).error, error)) << tell(words).error;
+}
+
+TEST(CommandLine, NumbersAreNumbersWithinTheirRange) {
+    const std::string page = tell({"help", "train"}).out;
+    EXPECT_TRUE(contains(page, "--ranks INT, 1 to 9=1") && contains(page, "--share NUMBER, 0 to 1=0.5")) << page;
+    for (const char* option : {"--ranks", "--share"})
+        for (const char* word : {"nan", "-nan", "inf", "0x1", "0x1p0", "1e999", "1x", "1 ", " 1", "", " ", "01", "+1",
+                                 "10", "-1", "99999999999999999999", "1,0"}) {
+            const Told told = tell({"train", "c", option, word});
+            EXPECT_TRUE(told.error.starts_with(std::string(option) + ": ")) << word << ": " << told.error;
+            EXPECT_TRUE(contains(told.error, " is ") && !contains(told.error, "\n")) << told.error;
+            EXPECT_EQ(told.ranks, 1) << word;
+            EXPECT_EQ(told.share, 0.5) << word;
+        }
+    EXPECT_EQ(tell({"train", "c", "--share=nan"}).error,
+              "--share: 'nan' is not a finite number (see prog train --help)");
+    EXPECT_EQ(tell({"train", "c", "--ranks=10"}).error,
+              "--ranks: 10 is out of range: use 1 to 9 (see prog train --help)");
+    EXPECT_EQ(tell({"train", "c", "--ranks=9"}).ranks, 9);
+    EXPECT_EQ(tell({"train", "c", "--share", "1e-3"}).share, 1e-3);
 }
 
 TEST(CommandLine, WhatIsRightIsParsed) {

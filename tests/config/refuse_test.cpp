@@ -1,6 +1,7 @@
 #include "config/refuse.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "base/machine.h"
 #include "config/text.h"
@@ -248,6 +249,24 @@ TEST(Refuse, SaysWhereTheValueStands) {
     EXPECT_EQ(error_of(kSmall + "schedule:\n  final_lr: -1\n"),
               "c.yaml:7:13: schedule.final_lr: -1 is out of range: use 0 or more");
     EXPECT_TRUE(error_of(kSmall, {"model.heads=5"}).starts_with("c.yaml:2:8: model.head_dim: "));
+}
+
+// Of every key: lists and maps apart, the reference tells which are numbers.
+TEST(Refuse, WhatIsNoNumberInEveryKeyThatTakesOne) {
+    const auto keys = nlohmann::json::parse(reference_json());
+    int numbers = 0;
+    for (const auto& [pattern, key] : keys.items()) {
+        if (key["type"] != "integer" && key["type"] != "number") continue;
+        numbers++;
+        std::string name = pattern;
+        if (const size_t n = name.find(".N."); n != std::string::npos) name[n + 1] = '0';
+        for (const char* value : {"nan", ".nan", "inf", "-.inf", "0x1p3", "1e999", "5x", "5 6", "' 5'", "''", "010"}) {
+            const std::string error = error_of(kSmall, {"model.gates=[{position: sdpa}]", name + "=" + value});
+            EXPECT_TRUE(error.starts_with("command line: " + name + "=" + value + ": ")) << error;
+            EXPECT_TRUE(contains(error, " is not ") || contains(error, "is out of range")) << error;
+        }
+    }
+    EXPECT_GT(numbers, 40);
 }
 
 }  // namespace
