@@ -88,7 +88,11 @@ Loaded load_config(const std::string& file, const std::vector<std::string>& over
 Loaded load_config_text(const std::string& text, const std::string& name, const std::vector<std::string>& overrides,
                         Purpose purpose, int ranks, const DataFacts& facts) {
     Marks marks;
-    Node root = parse_yaml(text, name, marks.complaints);
+    // What stands in a manifest stands in none of its lines.
+    const bool stored = purpose == Purpose::stored;
+    Node root = stored ? parse_yaml_value(text, printable(name, 4096), marks.complaints)
+                       : parse_yaml(text, name, marks.complaints);
+    marks.first_line = stored ? 0 : 1;
     return load(layered(std::move(root), name, overrides, marks.complaints), name, {purpose, ranks, facts}, marks);
 }
 

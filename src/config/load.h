@@ -28,8 +28,8 @@ struct Loaded {
     Config config;
     bool micro_batch_given = false;     // else train.micro_batch is the default for so many ranks
     std::vector<std::string> warnings;  // what is odd, but can be: "file:line:column: path: what"
-    // Dotted path of a leaf ("model.gates.0.position") -> "default", "FILE:LINE:COLUMN", "command line", "the data", or
-    // the key that it was made from and that key's origin.
+    // Dotted path of a leaf ("model.gates.0.position") -> "default", "FILE:LINE:COLUMN", "MANIFEST", "command line",
+    // "the data", or the key that it was made from and that key's origin.
     std::map<std::string, std::string> origins;
 };
 
@@ -39,7 +39,8 @@ struct Loaded {
 // train.tokens and train.epochs become train.steps. ranks 0: not known yet, train.micro_batch may stay 0.
 Loaded load_config(const std::string& file, const std::vector<std::string>& overrides, Purpose purpose, int ranks = 0,
                    const DataFacts& facts = {});
-// The same from text; `name` stands for the file in messages and names the run.
+// The same from text; `name` stands for the file in messages and names the run. For Purpose::stored it is that of a
+// manifest, whose lines are not the text's: it stands alone in messages and origins.
 Loaded load_config_text(const std::string& text, const std::string& name, const std::vector<std::string>& overrides,
                         Purpose purpose, int ranks = 0, const DataFacts& facts = {});
 

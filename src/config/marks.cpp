@@ -15,7 +15,8 @@ bool Marks::sound(const std::string& path) const {
 std::string Marks::origin(const std::string& path) const {
     const auto it = at.find(path);
     if (it == at.end()) return "default";
-    return it->second.line > 0 ? where(it->second) : kCommandLine;
+    const std::string place = where(it->second);
+    return it->second.line == 0 && place.starts_with(kCommandLine) ? kCommandLine : place;
 }
 
 // "command line: KEY=VALUE" has named the key already.
@@ -28,7 +29,7 @@ Mark Marks::mark_of(const std::string& path) const {
     for (std::string around = path;;) {
         if (const auto it = at.find(around); it != at.end()) return it->second;
         const size_t dot = around.rfind('.');
-        if (dot == std::string::npos) return {std::make_shared<const std::string>(file), 1, 1};
+        if (dot == std::string::npos) return {std::make_shared<const std::string>(file), first_line, first_line};
         around.resize(dot);
     }
 }

@@ -12,6 +12,7 @@ namespace sluice {
 
 struct Marks {
     std::string file;                // of the config itself: where a missing key is missed
+    int first_line = 1;              // 0: the config has no lines of its own
     std::map<std::string, Mark> at;  // of every key that was given, maps and lists included
     std::set<std::string> refused;   // paths that were complained of
     Complaints complaints;
@@ -20,7 +21,7 @@ struct Marks {
     bool given(const std::string& path) const { return at.count(path) > 0; }
     // Nothing was said against the path, what is in it or what it is in: its value can be judged further.
     bool sound(const std::string& path) const;
-    std::string origin(const std::string& path) const;  // "default", "FILE:LINE:COLUMN" or "command line"
+    std::string origin(const std::string& path) const;  // "default", "FILE:LINE:COLUMN", "MANIFEST" or "command line"
     // Complains "ORIGIN: path: what". A path that was not given is looked for at the map around it.
     void refuse(const std::string& path, const std::string& what);
     void refuse(const Mark& mark, const std::string& path, const std::string& what);

@@ -84,7 +84,11 @@ elements of a list from 0. On a command line a key is written with dots: `optimi
 
 More files may follow the first, as in `sluice train a.yaml mine.yaml optimizer.lr=4e-3`: each lies over those before it as
 a file lies over its `base`, and `key=value` over all. Where a config is asked for, a run's folder stands for its
-`config.yaml`, and with `config`, `plan` and `bench` a checkpoint for the config that it was made with.
+`config.yaml`, and with `config`, `plan` and `bench` a checkpoint for the config that it was made with; the origin of its
+values is then the checkpoint's `manifest.json`.
+
+Numbers are written in decimal and are finite, in configs and as values of options: integers as `524288`, `524_288` or
+`2e9`, without leading zeros. An unknown key is refused with the one that was meant, or with those known in its place.
 
 A run's length is one of `train.steps`, `train.tokens` and `train.epochs`; an epoch is as many samples as all sources have
 together, whatever their weights. `train.steps=null` takes back what a file below gives. `model.vocab` may be left to the

@@ -169,6 +169,13 @@ TEST_F(Commands, ARunsFolderIsAConfig) {
         EXPECT_EQ(Json::parse(config.out)["train"]["batch"], 8) << where;
         EXPECT_EQ(Json::parse(config.out)["train"]["micro_batch"], 2) << where;
         EXPECT_EQ(Json::parse(config.out)["run"]["name"], "a") << where;
+        // A manifest has no lines that a config's values could stand in; a run's config.yaml has.
+        const bool file = fs::exists(folder_ / where / "config.yaml");
+        const std::string origin = Json::parse(config.out)["origins"]["train.batch"];
+        EXPECT_TRUE(matches(origin, file ? "^runs/a/+config.yaml:[0-9]+:[0-9]+$"
+                                         : "^runs/a/checkpoints/step-000000[0-9]+/manifest.json$"))
+            << origin;
+        EXPECT_EQ(Json::parse(config.out)["origins"]["train.micro_batch"], "command line") << where;
         EXPECT_EQ(run(std::string("plan --json ") + where).code, 0) << where;
     }
     EXPECT_TRUE(contains(run("train runs/a").out, "finished"));
@@ -178,7 +185,7 @@ TEST_F(Commands, ARunsFolderIsAConfig) {
     EXPECT_EQ(run("config runs").code, 2);
     fs::remove(folder_ / "runs/a/config.yaml");
     std::ofstream(folder_ / "runs/a/checkpoints/step-00000012/manifest.json") << "{";
-    EXPECT_TRUE(contains(run("config runs/a").out, "step-00000008"));
+    EXPECT_TRUE(matches(run("config runs/a").out, "  batch: 8 +# runs/a/checkpoints/step-00000008/manifest.json\n"));
     EXPECT_EQ(run("config runs/a/checkpoints/step-00000012").code, 4);
     std::ofstream(folder_ / "more.yaml") << "train: {steps: 5}\n";
     EXPECT_TRUE(contains(run("config c.yaml more.yaml").out, "steps: 5 "));

@@ -298,5 +298,25 @@ TEST(Load, RanksShareTheBatch) {
     EXPECT_TRUE(contains(refusal({"train.batch=24", "train.micro_batch=8"}, 2), "use train.batch 16 or 32"));
 }
 
+TEST(Load, AStoredConfigHasNoLines) {
+    const auto load = [](const std::string& text) {
+        return load_config_text(text, "step/manifest.json", {"log.every=3"}, Purpose::stored);
+    };
+    for (const auto& [path, origin] : load(kSmall + "eval: {every: 5}\n").origins)
+        EXPECT_TRUE(origin == "default" || origin == "step/manifest.json" || origin == "command line")
+            << path << origin;
+    const Loaded loaded = load(kSmall);
+    EXPECT_EQ(loaded.origins.at("model.layers"), "step/manifest.json");
+    EXPECT_EQ(loaded.origins.at("log.every"), "command line");
+    EXPECT_EQ(loaded.origins.at("model.kv_heads"), "default");
+    for (const auto& [text, error] : {std::pair{kSmall + "log: {evry: 3}\n", "step/manifest.json: log.evry: unknown"},
+                                      {"run: {name: a}\n", "step/manifest.json: model.layers: required"},
+                                      {"run: {name\n", "step/manifest.json: "}})
+        try {
+            load(text);
+            ADD_FAILURE() << text;
+        } catch (const Failure& f) { EXPECT_TRUE(std::string(f.what()).starts_with(error)) << f.what(); }
+}
+
 }  // namespace
 }  // namespace sluice
