@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/terminal.h"
 #include "parallel/comm.h"
 #include "parallel/roll_call.h"
@@ -24,8 +25,6 @@ namespace sluice {
 namespace {
 
 std::atomic<double> timeout_seconds{600};
-
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 void mpi_check(int result, const char* what) {
     if (result == MPI_SUCCESS) return;
@@ -44,7 +43,7 @@ class Watchdog {
     }
     void enter(const char* what) {
         what_ = what;
-        since_ = now();
+        since_ = steady_seconds();
     }
     void leave() { since_ = 0; }
 
@@ -53,9 +52,9 @@ class Watchdog {
         while (!ending_) {
             std::this_thread::sleep_for(std::chrono::milliseconds(50));
             const double since = since_;
-            if (since == 0 || now() - since < timeout_seconds) continue;
+            if (since == 0 || steady_seconds() - since < timeout_seconds) continue;
             const std::string waited = what_.load();
-            const double seconds = now() - since;
+            const double seconds = steady_seconds() - since;
             const std::string lost = who_is_lost();
             if (since_ != since) continue;  // it went on after all
             print_error(fmt::format("rank {} on {}: no answer for {:.0f} s in {}; {}; ending all ranks", rank_,
