@@ -11,7 +11,8 @@ namespace sluice {
 
 Loaded load_args(const ConfigArgs& args, Purpose purpose, int ranks) {
     namespace fs = std::filesystem;
-    const DataFacts facts = facts_of_shards();
+    DataFacts facts = facts_of_shards();
+    if (purpose == Purpose::train) facts.before = config_to_go_on_from;
     const fs::path folder = args.config;
     std::error_code error;
     if (!fs::is_directory(folder, error)) return load_config(args.config, args.overrides, purpose, ranks, facts);

@@ -269,7 +269,7 @@ void write_shard(const fs::path& path, const std::vector<int32_t>& tokens, int64
 }
 
 // ---------------------------------------------------------------- finding
-std::vector<fs::path> shard_files(const std::string& path) {
+std::vector<fs::path> find_shards(const std::string& path) {
     std::vector<fs::path> files;
     const bool index = path.ends_with(".idx");
     const std::string prefix = index ? path.substr(0, path.size() - 4) : path;
@@ -289,8 +289,13 @@ std::vector<fs::path> shard_files(const std::string& path) {
         globfree(&found);
         std::erase_if(files, [](const fs::path& file) { return file.extension() != ".bin"; });
     }
-    if (files.empty()) fail(Exit::data, path + ": no token shards there");
     std::sort(files.begin(), files.end());
+    return files;
+}
+
+std::vector<fs::path> shard_files(const std::string& path) {
+    const std::vector<fs::path> files = find_shards(path);
+    if (files.empty()) fail(Exit::data, path + ": no token shards there");
     for (const auto& file : files) refuse_unfinished(file);
     return files;
 }

@@ -85,5 +85,7 @@ void write_shard(const std::filesystem::path& path, const std::vector<int32_t>& 
 // A file, a folder's *.bin, a glob, a set's NAME.json (base/shard_set.h), or Megatron's prefix (with or without .idx),
 // sorted. What `sluice-data tokenize` has not finished is refused.
 std::vector<std::filesystem::path> shard_files(const std::string& path);
+// The same, where there may be none and what is not finished is not refused.
+std::vector<std::filesystem::path> find_shards(const std::string& path);
 
 }  // namespace sluice

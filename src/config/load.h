@@ -3,6 +3,7 @@
 #pragma once
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,8 @@ struct DataFacts {
     };
     std::function<Vocab(const DataSpec&)> vocab;
     std::function<int64_t(const DataSpec&)> samples;  // in all training sources together
+    // The config of the checkpoint that a run goes on from, if there is one: its model.vocab stays, whatever data tell.
+    std::function<std::optional<Config>(const Config&)> before = {};
 };
 
 struct Loaded {

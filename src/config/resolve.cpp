@@ -32,28 +32,53 @@ void set_steps(Config& config, Marks& marks, const char* from, int64_t steps) {
     config.train.epochs.reset();
 }
 
+// Of the data; without: they cannot tell, and `why` says so. Errors: what the data throw.
+std::optional<int64_t> vocab_of(const DataSpec& data, const DataFacts& facts, std::string& why) {
+    const DataFacts::Vocab vocab = facts.vocab(data);
+    const bool in_range = vocab.size >= 2 && vocab.size <= kMaxVocab;
+    if (!vocab.foreign.empty())
+        why =
+            "required: nothing recorded beside " + printable(vocab.foreign) + " tells the vocabulary of its tokenizer";
+    else if (!in_range)
+        why = "the data's tokenizer has " + std::to_string(vocab.size) + " ids: give it";
+    return why.empty() ? std::optional(vocab.size) : std::nullopt;
+}
+
 void ask_vocab(Config& config, Marks& marks, const DataFacts& facts) {
-    DataFacts::Vocab vocab;
+    std::string why;
+    std::optional<int64_t> vocab;
     try {
-        vocab = facts.vocab(config.data);
+        vocab = vocab_of(config.data, facts, why);
     } catch (const Failure& f) {
         fail(f.code(), std::string(f.what()) + " (model.vocab is not given, and so asked of the data)");
     }
-    if (!vocab.foreign.empty())
-        return marks.refuse(kVocab, "required: nothing recorded beside " + printable(vocab.foreign) +
-                                        " tells the vocabulary of its tokenizer");
-    if (vocab.size < 2 || vocab.size > kMaxVocab)
-        return marks.refuse(kVocab, "the data's tokenizer has " + std::to_string(vocab.size) + " ids: give it");
-    config.model.vocab = vocab.size;
+    if (!vocab) return marks.refuse(kVocab, why);
+    config.model.vocab = *vocab;
     refuse_delimiter(config, marks);
 }
 
-void ask_samples(Config& config, Marks& marks, Purpose purpose, const DataFacts& facts) {
+// The model goes on as it is. What else is not as it was the run itself will find.
+void keep_vocab(Config& config, Marks& marks, const DataFacts& facts, int64_t before) {
+    std::string why;
+    std::optional<int64_t> vocab;
+    try {
+        vocab = vocab_of(config.data, facts, why);
+    } catch (const Failure&) {}
+    config.model.vocab = before;
+    if (vocab != before)
+        marks.warn(kVocab, std::to_string(before) + ", of the checkpoint that the run goes on from: the data " +
+                               (vocab ? "tell " + std::to_string(*vocab) : "do not tell it"));
+    refuse_delimiter(config, marks);
+}
+
+void ask_samples(Config& config, Marks& marks, Purpose purpose, const DataFacts& facts,
+                 const std::optional<Config>& before) {
     try {
         if (config.data.train.empty() || !facts.samples) fail(Exit::data, "no data.train to count samples of");
         set_steps(config, marks, kEpochs,
                   steps_of_epochs(*config.train.epochs, facts.samples(config.data), config.train.batch));
     } catch (const Failure& f) {
+        if (before) return set_steps(config, marks, kEpochs, before->train.steps);  // and the run refuses the data
         if (purpose == Purpose::train) throw;
         marks.warn(kEpochs, std::string("not known in steps: ") + f.what());
     }
@@ -104,8 +129,13 @@ void require_vocab(const Config& config, Marks& marks, const DataFacts& facts) {
 }
 
 void resolve_by_data(Config& config, Marks& marks, Purpose purpose, const DataFacts& facts) {
-    if (!marks.given(kVocab)) ask_vocab(config, marks, facts);
-    if (config.train.epochs) ask_samples(config, marks, purpose, facts);
+    const bool open = !marks.given(kVocab) || config.train.epochs;
+    const std::optional<Config> before = open && facts.before ? facts.before(config) : std::nullopt;
+    if (!marks.given(kVocab) && before)
+        keep_vocab(config, marks, facts, before->model.vocab);
+    else if (!marks.given(kVocab))
+        ask_vocab(config, marks, facts);
+    if (config.train.epochs) ask_samples(config, marks, purpose, facts, before);
 }
 
 std::map<std::string, std::string> resolved_origins(const Config& config, const Marks& marks) {

@@ -46,12 +46,8 @@ std::string documents_of(const TokenShard& shard) {
 SourceRecord record_source(const std::string& path, const std::vector<TokenShard>& shards, bool documents) {
     SourceRecord source{path, {}};
     ShardSets sets;
-    for (const TokenShard& shard : shards) {
-        const ShardSet* set = sets.of(shard.path());
-        source.shards.push_back({shard.path().filename().string(), shard.size(),
-                                 set ? set->find(shard.path())->hash : "", sample_of(shard),
-                                 documents && shard.knows_documents() ? documents_of(shard) : ""});
-    }
+    for (const TokenShard& shard : shards)
+        source.shards.push_back(record_shard(shard, sets.of(shard.path()), documents));
     return source;
 }
 
@@ -133,6 +129,11 @@ std::vector<SourceRecord> parse_sources(const Json& json) {
 }
 
 }  // namespace
+
+ShardRecord record_shard(const TokenShard& shard, const ShardSet* set, bool documents) {
+    return {shard.path().filename().string(), shard.size(), set ? set->find(shard.path())->hash : "", sample_of(shard),
+            documents && shard.knows_documents() ? documents_of(shard) : ""};
+}
 
 DataRecord record_data(const DataSpec& spec, const TrainingData& train, const std::vector<ValidationData>& validation) {
     DataRecord record;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "base/shard_set.h"
 #include "base/token_shard.h"
 #include "config/specs.h"
 #include "parallel/comm.h"
@@ -32,6 +33,9 @@ constexpr int64_t kSampledTokens = 65536;  // of a shard; those of a longer one 
 
 // Errors: as reading the data.
 DataRecord record_data(const DataSpec& spec, const TrainingData& train, const std::vector<ValidationData>& validation);
+
+// One shard; set: which lists it, null for foreign ones. Errors: as reading the data.
+ShardRecord record_shard(const TokenShard& shard, const ShardSet* set, bool documents);
 
 // Collective: ends in order with Exit::data when a rank finds other shards than rank 0, by their number and lengths.
 // Returns 0 or that code.

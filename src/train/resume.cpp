@@ -5,8 +5,10 @@
 #include <map>
 
 #include "base/check.h"
+#include "base/format.h"
 #include "base/json.h"
 #include "config/load.h"
+#include "train/data_changes.h"
 
 namespace sluice {
 namespace {
@@ -25,23 +27,41 @@ bool is_data_path(const std::string& change) {
     return starts_with(change, "data.train.") && change.find(".path: ") != std::string::npos;
 }
 
-void refuse_change(const Config& config, const Origin& origin, const std::string& change) {
-    if (!config.checkpoint.allow_change)
-        fail(Exit::checkpoint, origin.checkpoint->path.string() + ": resuming would change the course: " + change +
-                                   " (set checkpoint.allow_change=true to go on all the same)");
+// "; " between them; the first few of many.
+std::string listed(const std::vector<std::string>& changes) {
+    constexpr size_t kMost = 6;
+    std::string text = format_list({changes.begin(), changes.begin() + std::min(changes.size(), size_t{1})});
+    for (size_t i = 1; i < std::min(changes.size(), kMost); i++) text += "; " + format_list({changes[i]});
+    return text + (changes.size() > kMost ? " and " + std::to_string(changes.size() - kMost) + " more" : "");
+}
+
+// One line of all that stands against going on, however it was found.
+[[noreturn]] void refuse(const Origin& origin, const ConfigChanges& changes, const std::vector<std::string>& data) {
+    std::string course = listed(changes.course);
+    if (!data.empty()) course += (course.empty() ? "" : "; ") + listed(data);
+    std::string what =
+        "resuming would change the course: " + course + " (set checkpoint.allow_change=true to go on all the same)";
+    if (!changes.model.empty())
+        what = "cannot resume with another model: " + listed(changes.model) +
+               " (start a new run with checkpoint.init_from to keep its weights)" +
+               (course.empty() ? "" : "; the course would change too: " + course);
+    fail(Exit::checkpoint, origin.checkpoint->path.string() + ": " + what);
+}
+
+std::vector<std::string> changes_of_data(const Config& config, const Origin& origin) {
+    const DataRecord& before = origin.checkpoint->info.data;
+    return before.train.empty() ? std::vector<std::string>() : data_changes(before, config.data, origin.moved_data);
 }
 
 void refuse_changes(const Config& config, Origin& origin) {
     const Checkpoint& from = *origin.checkpoint;
     ConfigChanges changes = compare_configs(config_of(from), config);
-    if (!changes.model.empty())
-        fail(Exit::checkpoint, from.path.string() + ": cannot resume with another model: " + changes.model[0] +
-                                   " (start a new run with checkpoint.init_from to keep its weights)");
     if (!from.info.data.train.empty()) {  // what lies at the paths will tell
         std::copy_if(changes.course.begin(), changes.course.end(), std::back_inserter(origin.moved_data), is_data_path);
         std::erase_if(changes.course, is_data_path);
     }
-    if (!changes.course.empty()) refuse_change(config, origin, changes.course[0]);
+    if (!changes.model.empty() || (!changes.course.empty() && !config.checkpoint.allow_change))
+        refuse(origin, changes, changes_of_data(config, origin));
     for (const auto& list : {changes.course, changes.rounding})
         for (const auto& change : list) origin.warnings.push_back("changed on resume: " + change);
 }
@@ -110,6 +130,7 @@ void resume_from(const Config& config, const fs::path& checkpoints, const std::v
     } else {
         origin.branch = {plain(resume), given->info.digest, given->info.step};
         origin.back = leaves_behind(*given, checkpoints, own);
+        origin.takes_rows = own.empty();
     }
     origin.checkpoint = std::move(given);
 }
@@ -185,6 +206,11 @@ Origin origin_at(const std::string& text) {
 }
 
 // ---------------------------------------------------------------- data
+void refuse_lost_data(const Config& config, const Origin& origin) {
+    if (!origin.checkpoint || origin.weights_only || config.checkpoint.allow_change) return;
+    if (const auto changes = changes_of_data(config, origin); !changes.empty()) refuse(origin, {}, changes);
+}
+
 void compare_data(const Config& config, const DataRecord& now, Origin& origin) {
     if (!origin.checkpoint || origin.weights_only) return;
     const DataRecord& before = origin.checkpoint->info.data;
@@ -193,17 +219,12 @@ void compare_data(const Config& config, const DataRecord& now, Origin& origin) {
                                   ": does not tell which tokens were read: data are taken to be the same");
         return;
     }
-    bool other = before.train.size() != now.train.size();
-    for (size_t i = 0; i < std::min(before.train.size(), now.train.size()); i++) {
-        const std::string change = source_change(before.train[i], now.train[i]);
-        if (change.empty()) continue;
-        other = true;
-        const std::string what = "data.train." + std::to_string(i) + " (" + now.train[i].path + "): " + change;
-        refuse_change(config, origin, what);
-        origin.warnings.push_back("changed on resume: " + what);
-    }
+    const auto changes = data_changes(before, now, origin.moved_data);
+    if (!changes.empty() && !config.checkpoint.allow_change) refuse(origin, {}, changes);
+    for (const auto& change : changes) origin.warnings.push_back("changed on resume: " + change);
     for (const auto& moved : origin.moved_data)
-        origin.warnings.push_back("changed on resume: " + moved + (other ? "" : ": the same tokens"));
+        if (std::find(changes.begin(), changes.end(), moved) == changes.end())
+            origin.warnings.push_back("changed on resume: " + moved + ": the same tokens");
     for (const SourceRecord& old : before.validation)
         for (const SourceRecord& set : now.validation)
             if (const auto change = old.path == set.path ? source_change(old, set) : ""; !change.empty())

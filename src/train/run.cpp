@@ -12,6 +12,7 @@
 #include "base/terminal.h"
 #include "config/load.h"
 #include "kernels/gemm.h"
+#include "train/branch_metrics.h"
 #include "train/checkpoint_writer.h"
 #include "train/collective.h"
 #include "train/data.h"
@@ -44,11 +45,11 @@ void multiply_as(const std::vector<GemmWays>& before, int64_t rank) {
 template <class B>
 class Run {
  public:
-    Run(const Config& config, Comm& comm, const Text& text)
+    Run(const Config& config, Comm& comm, const OpenText& open_text)
         : config_(config),
           comm_(comm),
           mesh_(comm, mesh_shape(config.model, config.parallel)),
-          text_(text),
+          open_text_(open_text),
           folder_(std::filesystem::path(config.run.dir) / config.run.name),
           checkpoints_(folder_ / "checkpoints") {}
 
@@ -80,7 +81,8 @@ class Run {
     Config config_;
     Comm& comm_;
     Mesh mesh_;
-    const Text& text_;
+    const OpenText& open_text_;
+    Text text_;
     std::filesystem::path folder_, checkpoints_;
     std::vector<std::unique_ptr<RunLock>> locks_;
     std::optional<RunLog> log_;
@@ -109,14 +111,20 @@ template <class B>
 void Run<B>::open(const std::string& origin) {
     const DataSpec& data = config_.data;
     if (!master()) origin_ = origin_at(origin);
-    data_.emplace(data, config_.model.vocab, config_.run.seed);
-    for (const auto& set : data.validation) validation_.emplace_back(data, set, config_.model.vocab);
-    if (config_.sample.every > 0 && !text_.encode)
-        fail(Exit::data, "sample.every needs a tokenizer, and none stands beside the shards: give data.tokenizer");
+    try {
+        data_.emplace(data, config_.model.vocab, config_.run.seed);
+        for (const auto& set : data.validation) validation_.emplace_back(data, set, config_.model.vocab);
+    } catch (const Failure&) {
+        if (master()) refuse_lost_data(config_, origin_);
+        throw;
+    }
     if (master()) {
         read_ = record_data(data, *data_, validation_);
         compare_data(config_, read_, origin_);
     }
+    text_ = open_text_();
+    if (config_.sample.every > 0 && !text_.encode)
+        fail(Exit::data, "sample.every needs a tokenizer, and none stands beside the shards: give data.tokenizer");
     trainer_.emplace(config_, mesh_);
 }
 
@@ -128,6 +136,7 @@ void Run<B>::restore() {
         if (origin_.back)
             origin_.warnings.push_back("the run goes back: its later steps are set aside in " +
                                        go_back(checkpoints_, *origin_.back).string());
+        if (origin_.takes_rows) begin_metrics(folder_, origin_.checkpoint->path, origin_.checkpoint->info.step);
     }
     log_.emplace(config_, folder_, master());
     keep_errors_in(folder_ / "log.txt", comm_.size() > 1 ? fmt::format("rank {}:", comm_.rank()) : "");
@@ -283,8 +292,8 @@ void Run<B>::sample() {
 }
 
 template <class B>
-Exit train_on(const Config& config, Comm& comm, const Text& text) {
-    Run<B> run(config, comm, text);
+Exit train_on(const Config& config, Comm& comm, const OpenText& open_text) {
+    Run<B> run(config, comm, open_text);
     if (const int failed = collectively(comm, [&] { run.hold(); })) return Exit(failed);
     const std::string origin = from_rank_zero(comm, run.origin());
     if (const int failed = collectively(comm, [&] { run.open(origin); })) return Exit(failed);
@@ -295,10 +304,10 @@ Exit train_on(const Config& config, Comm& comm, const Text& text) {
 
 }  // namespace
 
-Exit train(const Config& config, Comm& comm, const Text& text) {
+Exit train(const Config& config, Comm& comm, const OpenText& open_text) {
     const bool bf16 = config.train.precision == Precision::bf16;
     if (bf16) require_bf16_products();
-    return bf16 ? train_on<CpuBf16>(config, comm, text) : train_on<Cpu<float>>(config, comm, text);
+    return bf16 ? train_on<CpuBf16>(config, comm, open_text) : train_on<Cpu<float>>(config, comm, open_text);
 }
 
 }  // namespace sluice

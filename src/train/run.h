@@ -19,7 +19,10 @@ struct Text {
     std::vector<int32_t> drawn;  // what samples are drawn from: all that the tokenizer has but the delimiter
 };
 
+// Opens what the data were made with, once they are known to be those of the checkpoint. Errors: Failure(Exit::data).
+using OpenText = std::function<Text()>;
+
 // Collective. Returns Exit::done or Exit::stopped; start-up errors that every rank meets are printed once and returned.
-Exit train(const Config& config, Comm& comm, const Text& text);
+Exit train(const Config& config, Comm& comm, const OpenText& open_text);
 
 }  // namespace sluice

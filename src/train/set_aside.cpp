@@ -2,12 +2,12 @@
 
 #include <cerrno>
 #include <cstring>
-#include <sstream>
 
 #include "base/check.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/terminal.h"
+#include "train/branch_metrics.h"
 #include "train/checkpoint.h"
 
 namespace sluice {
@@ -45,22 +45,15 @@ fs::path link_to(const fs::path& step, const fs::path& checkpoints) {
     return within.empty() || *within.begin() == ".." ? real : ".." / within;
 }
 
-// Rows of later steps leave metrics.jsonl, after all of it was copied.
-void split_metrics(const fs::path& checkpoints, const fs::path& folder, int64_t to) {
+// metrics.jsonl keeps the rows of the course that is followed, after all of it was copied.
+void split_metrics(const fs::path& checkpoints, const fs::path& folder, const GoingBack& back) {
     const fs::path given = checkpoints.parent_path() / "metrics.jsonl", copy = folder / "metrics.jsonl";
-    if (!is_there(given)) return;
-    const fs::path metrics = real_path(given);
-    const std::string text = read_file(metrics, int(Exit::disk), kLargestMetrics, Links::follow);
+    const bool there = is_there(given);
+    if (!there && back.metrics.empty()) return;
+    const fs::path metrics = there ? real_path(given) : given;
+    const std::string text = there ? read_file(metrics, int(Exit::disk), kLargestMetrics, Links::follow) : "";
     if (!is_there(copy)) write_file(copy, text);
-    std::string kept;
-    std::istringstream lines(text);
-    for (std::string line; std::getline(lines, line);) {
-        const Json row = Json::parse(line, nullptr, false);
-        const bool later = row.is_object() && row.contains("step") && row["step"].is_number() &&
-                           row["step"].get<double>() > double(to);
-        if (!later && !row.is_discarded()) kept += line + "\n";
-    }
-    write_file(metrics, kept);
+    write_file(metrics, back.metrics.empty() ? rows_up_to(text, back.to) : back.metrics);
 }
 
 void move_steps(const fs::path& checkpoints, const fs::path& folder, const GoingBack& back) {
@@ -78,7 +71,7 @@ void move_steps(const fs::path& checkpoints, const fs::path& folder, const Going
 
 void finish(const fs::path& checkpoints, const fs::path& folder, const GoingBack& back) {
     move_steps(checkpoints, folder, back);
-    split_metrics(checkpoints, folder, back.to);
+    split_metrics(checkpoints, folder, back);
     if (const auto steps = list_checkpoints(checkpoints); !steps.empty())
         write_file(checkpoints / "LATEST", steps[0].filename().string() + "\n");
     sync_folder(checkpoints);
@@ -89,12 +82,13 @@ void finish(const fs::path& checkpoints, const fs::path& folder, const GoingBack
 
 GoingBack read_plan(const fs::path& path) {
     try {
-        const Json json = parse_json(read_file(path, int(Exit::disk), size_t{1} << 20));
+        const Json json = parse_json(read_file(path, int(Exit::disk), kLargestMetrics));
         GoingBack back;
         if (json.contains("to")) back.to = to_integer(json["to"], "to");
         if (!json.contains("adopt")) return back;
         back.adopt = to_text(json["adopt"], "adopt");
         back.adopt_step = to_integer(member(json, "adopt_step"), "adopt_step");
+        if (json.contains("metrics")) back.metrics = to_text(json["metrics"], "metrics");
         return back;
     } catch (const JsonError& e) { fail(Exit::disk, path.string() + ": " + e.what()); }
 }
@@ -103,6 +97,7 @@ void write_plan(const fs::path& folder, const GoingBack& back) {
     Json plan = Json::object();
     if (back.to >= 0) plan["to"] = back.to;
     if (!back.adopt.empty()) plan.update({{"adopt", back.adopt.string()}, {"adopt_step", back.adopt_step}});
+    if (!back.metrics.empty()) plan["metrics"] = back.metrics;
     make_folders(folder);
     write_file(folder / kPlan, plan.dump() + "\n");
     sync_folder(folder.parent_path());
@@ -118,7 +113,10 @@ void remove_or_warn(const fs::path& path) {
 
 fs::path go_back(const fs::path& checkpoints, const GoingBack& back) {
     GoingBack plan = back;
-    if (!plan.adopt.empty()) plan.adopt = real_path(plan.adopt, Exit::checkpoint);
+    if (!plan.adopt.empty()) {
+        plan.metrics = branch_metrics(plan.adopt, plan.adopt_step);
+        plan.adopt = real_path(plan.adopt, Exit::checkpoint);
+    }
     const fs::path folder = next_folder(checkpoints);
     write_plan(folder, plan);
     finish(checkpoints, folder, plan);

@@ -1,7 +1,8 @@
 // Steps that a run leaves behind when it goes back to an older one: moved, never deleted, into
 // CHECKPOINTS_set_aside_1/, _2/, ... beside the folder of checkpoints, where nothing counts them. metrics.jsonl goes
-// there as a copy, and keeps the rows of the course that the run is on. A crash in the middle is made good at the next
-// start. All of it is for rank 0 of a run that holds its folder (train/run_lock.h). Errors: Failure(Exit::disk).
+// there as a copy, and keeps the rows of the course that the run is on: of a step from elsewhere those that led to it
+// (train/branch_metrics.h). A crash in the middle is made good at the next start. All of it is for rank 0 of a run that
+// holds its folder (train/run_lock.h). Errors: Failure(Exit::disk).
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -15,6 +16,7 @@ struct GoingBack {
     int64_t to = -1;              // the last step that stays; below 0: none
     std::filesystem::path adopt;  // a step folder from elsewhere to go on from: a link to it stays; empty: none
     int64_t adopt_step = 0;       // which step that is
+    std::string metrics = {};     // the rows that led to it, as go_back() finds them
 };
 
 // Returns the folder that took the steps.

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "config/load.h"
 #include "train/checkpoint.h"
 #include "train/manifest.h"
 
@@ -32,6 +33,19 @@ StoredConfig stored_config(const fs::path& folder) {
         } catch (const Failure& f) { why = why.empty() ? f.what() : why; }
     }
     fail(Exit::checkpoint, why);
+}
+
+std::optional<Config> config_to_go_on_from(const Config& config) {
+    const std::string& resume = config.checkpoint.resume;
+    if (resume == "never") return std::nullopt;
+    const fs::path own = fs::path(config.run.dir) / config.run.name / "checkpoints";
+    for (const fs::path& folder : {resume == "auto" ? own : fs::path(resume), own}) {
+        try {
+            const StoredConfig found = stored_config(folder);
+            return load_config_text(found.yaml, found.manifest.string(), {}, Purpose::stored).config;
+        } catch (const Failure&) {}
+    }
+    return std::nullopt;
 }
 
 }  // namespace sluice

@@ -52,6 +52,31 @@ TEST(Resolve, TokensRoundUpToWholeSteps) {  // a step is 8 x 16 tokens
         expect_refused({"train.steps=null", std::string("train.tokens=") + tokens}, "train.tokens", ": ");
 }
 
+// What a run goes on from answers for data that no longer can.
+TEST(Resolve, ACheckpointKeepsItsVocabularyAndLength) {
+    DataFacts gone = no_data(), other = facts(120, 100), foreign = facts(0, 100, "b.bin"), same = facts(256, 100);
+    for (DataFacts* f : {&gone, &other, &foreign, &same})
+        f->before = [](const Config& config) -> std::optional<Config> {
+            EXPECT_EQ(config.run.name, "small");
+            return load(kSmall, {}).config;
+        };
+    for (const auto& [facts, told] : {std::pair{gone, "the data do not tell it"},
+                                      {other, "the data tell 120"},
+                                      {foreign, "the data do not tell it"},
+                                      {same, ""}}) {
+        const Loaded loaded = load(kNoVocab, {}, facts);
+        EXPECT_EQ(loaded.config.model.vocab, 256);
+        const std::string all = loaded.warnings.empty() ? "" : loaded.warnings.back();
+        EXPECT_NE(all.find(told), std::string::npos) << all;
+        EXPECT_EQ(all.find("256, of the checkpoint") != std::string::npos, *told != 0) << all;
+    }
+    EXPECT_EQ(steps({"train.epochs=1"}, gone), 10) << "the checkpoint's";
+    EXPECT_EQ(steps({"train.epochs=1"}, other), 13);
+    other.before = [](const Config&) { return std::optional<Config>(); };
+    EXPECT_EQ(load(kNoVocab, {}, other).config.model.vocab, 120);
+    EXPECT_NE(failure(kNoVocab, {"data.delimiter=256"}, same, Exit::config).find("data.delimiter"), std::string::npos);
+}
+
 TEST(Resolve, EpochsRoundUpToWholeSteps) {
     for (const auto& [epochs, expected] : {std::pair{"1", 13}, {"0.5", 7}, {"0.001", 1}, {"2", 25}, {"8", 100}})
         EXPECT_EQ(steps({std::string("train.epochs=") + epochs}, facts(256, 100)), expected) << epochs;
