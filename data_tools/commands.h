@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "data_tools/content.h"
 #include "data_tools/left_out.h"
+#include "documents/content.h"
 
 namespace sluice {
 

@@ -4,11 +4,11 @@
 
 #include "base/check.h"
 #include "base/json.h"
-#include "base/shard_set.h"
-#include "base/terminal.h"
-#include "base/token_shard.h"
+#include "cli/terminal.h"
+#include "data/shard_set.h"
+#include "data/token_shard.h"
 #include "data_tools/commands.h"
-#include "data_tools/tokenizer.h"
+#include "text/tokenizer.h"
 
 namespace sluice {
 namespace {

@@ -2,7 +2,7 @@
 
 #include "base/check.h"
 #include "base/format.h"
-#include "base/terminal.h"
+#include "cli/terminal.h"
 
 namespace sluice {
 namespace {

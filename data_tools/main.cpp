@@ -5,10 +5,10 @@
 #include <functional>
 
 #include "base/check.h"
-#include "base/command_line.h"
-#include "base/standard_streams.h"
-#include "base/terminal.h"
 #include "base/version.h"
+#include "cli/command_line.h"
+#include "cli/standard_streams.h"
+#include "cli/terminal.h"
 #include "data_tools/commands.h"
 
 namespace sluice {

@@ -11,14 +11,14 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "base/format.h"
-#include "base/terminal.h"
+#include "base/workers.h"
+#include "cli/terminal.h"
+#include "data/shard_output.h"
 #include "data_tools/commands.h"
-#include "data_tools/documents.h"
-#include "data_tools/shard_output.h"
-#include "data_tools/text_check.h"
-#include "data_tools/text_parts.h"
-#include "data_tools/tokenizer.h"
-#include "data_tools/workers.h"
+#include "documents/documents.h"
+#include "documents/text_check.h"
+#include "text/text_parts.h"
+#include "text/tokenizer.h"
 
 namespace sluice {
 namespace {

@@ -9,10 +9,10 @@
 
 #include "base/check.h"
 #include "base/file.h"
-#include "base/terminal.h"
+#include "base/utf8.h"
+#include "cli/terminal.h"
 #include "data_tools/commands.h"
-#include "data_tools/documents.h"
-#include "data_tools/utf8.h"
+#include "documents/documents.h"
 
 namespace sluice {
 namespace {

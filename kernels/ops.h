@@ -9,7 +9,7 @@
 #include <cstdint>
 
 #include "base/activation.h"
-#include "base/backend.h"
+#include "kernels/backend.h"
 
 namespace sluice {
 

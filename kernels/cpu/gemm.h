@@ -2,7 +2,7 @@
 #pragma once
 #include <functional>
 
-#include "base/backend.h"
+#include "kernels/backend.h"
 #include "kernels/gemm.h"
 
 namespace sluice {

@@ -12,7 +12,7 @@
 #include "base/format.h"
 #include "base/machine.h"
 #include "base/rng.h"
-#include "base/terminal.h"
+#include "cli/terminal.h"
 #include "config/refuse.h"
 #include "kernels/profile.h"
 #include "model/counts.h"

@@ -7,8 +7,8 @@
 #include "apps/load_model.h"
 #include "base/check.h"
 #include "base/format.h"
-#include "train/collective.h"
-#include "train/evaluate.h"
+#include "eval/evaluate.h"
+#include "parallel/collective.h"
 
 namespace sluice {
 

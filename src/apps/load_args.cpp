@@ -3,9 +3,9 @@
 #include <filesystem>
 
 #include "base/check.h"
-#include "base/terminal.h"
-#include "train/data_facts.h"
-#include "train/stored_config.h"
+#include "checkpoint/stored_config.h"
+#include "cli/terminal.h"
+#include "data/data_facts.h"
 
 namespace sluice {
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "base/check.h"
-#include "base/terminal.h"
-#include "train/resume.h"
+#include "checkpoint/resume.h"
+#include "cli/terminal.h"
 
 namespace sluice {
 

@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/checkpoint.h"
 #include "config/load.h"
 #include "model/model.h"
-#include "train/checkpoint.h"
 
 namespace sluice {
 

@@ -7,7 +7,7 @@
 
 #include "base/json.h"
 #include "config/load.h"
-#include "train/search.h"
+#include "plan/search.h"
 
 namespace sluice {
 

@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/format.h"
 #include "base/json.h"
-#include "base/terminal.h"
-#include "base/yaml.h"
-#include "train/run_list.h"
+#include "cli/terminal.h"
+#include "log/run_list.h"
 
 namespace sluice {
 namespace {

@@ -4,7 +4,7 @@
 #include "apps/load_model.h"
 #include "apps/text.h"
 #include "base/check.h"
-#include "train/generate.h"
+#include "eval/generate.h"
 
 namespace sluice {
 

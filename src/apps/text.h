@@ -3,8 +3,8 @@
 #include <memory>
 
 #include "config/specs.h"
-#include "data_tools/tokenizer.h"
-#include "train/data.h"
+#include "data/data.h"
+#include "text/tokenizer.h"
 #include "train/run.h"
 
 namespace sluice {

@@ -58,4 +58,19 @@ std::string format_list(const std::vector<std::string>& names, size_t most) {
     return text;
 }
 
+std::string printable(const std::string& text, size_t longest) {
+    std::string out;
+    for (const char c : text) out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : c;
+    if (out.size() <= longest) return out;
+    size_t cut = longest;
+    while (cut > 0 && (static_cast<unsigned char>(out[cut]) & 0xC0) == 0x80) cut--;
+    return out.substr(0, cut) + "...";
+}
+
+std::string in_quotes(const std::string& text) {
+    std::string out = "'";
+    out += printable(text);
+    return out += "'";
+}
+
 }  // namespace sluice

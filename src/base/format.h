@@ -1,4 +1,4 @@
-// Numbers for people. What is not finite is written nan, inf or -inf.
+// Numbers and texts for people. What is not finite is written nan, inf or -inf.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -15,6 +15,10 @@ std::string format_fixed(double x, int decimals);  // 5.8123
 // "1 rank", "4 ranks"; "1 token", "961K tokens". The noun's plural ends in s.
 std::string counted(int64_t n, const std::string& noun);
 std::string counted_short(double n, const std::string& noun);
+
+// Text on one line and of bearable length, for messages.
+std::string printable(const std::string& text, size_t longest = 120);
+std::string in_quotes(const std::string& text);  // the same in single quotes
 
 // "a, b, c and 2 more". Control characters become '?', so that a line stays one.
 std::string format_list(const std::vector<std::string>& names, size_t most = 3);

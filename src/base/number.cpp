@@ -3,7 +3,7 @@
 #include <charconv>
 #include <cmath>
 
-#include "base/yaml.h"
+#include "base/format.h"
 
 namespace sluice {
 namespace {

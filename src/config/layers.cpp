@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "base/check.h"
+#include "base/format.h"
 #include "config/marks.h"
 #include "config/visit.h"
 

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "base/yaml.h"
+#include "config/yaml.h"
 
 namespace sluice {
 

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "base/check.h"
+#include "base/format.h"
 #include "config/layers.h"
 #include "config/read.h"
 #include "config/refuse.h"

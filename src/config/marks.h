@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "base/yaml.h"
+#include "config/yaml.h"
 
 namespace sluice {
 

@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "base/check.h"
+#include "base/format.h"
 #include "base/nearest.h"
 #include "config/scalar.h"
 #include "config/visit.h"

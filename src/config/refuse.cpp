@@ -4,7 +4,9 @@
 #include <cmath>
 #include <set>
 
+#include "base/format.h"
 #include "base/machine.h"
+#include "base/utf8.h"
 #include "config/scalar.h"
 #include "config/visit.h"
 

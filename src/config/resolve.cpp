@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/format.h"
 #include "config/refuse.h"
 #include "config/scalar.h"
 

@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "base/format.h"
 #include "base/number.h"
 
 namespace sluice {

@@ -6,8 +6,8 @@
 #include <string>
 
 #include "base/words.h"
-#include "base/yaml.h"
 #include "config/specs.h"
+#include "config/yaml.h"
 
 namespace sluice {
 

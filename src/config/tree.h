@@ -1,7 +1,7 @@
 // A Config as a tree of YAML nodes, in order of declaration: what dumps and comparisons walk.
 #pragma once
-#include "base/yaml.h"
 #include "config/specs.h"
+#include "config/yaml.h"
 
 namespace sluice {
 

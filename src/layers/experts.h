@@ -13,9 +13,9 @@
 
 #include "config/specs.h"
 #include "kernels/ops.h"
-#include "layers/params.h"
 #include "layers/shapes.h"
 #include "layers/swiglu.h"
+#include "tensor/params.h"
 
 namespace sluice {
 

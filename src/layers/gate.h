@@ -6,9 +6,9 @@
 
 #include "config/specs.h"
 #include "kernels/ops.h"
-#include "layers/params.h"
 #include "layers/shapes.h"
-#include "memory/arena.h"
+#include "tensor/arena.h"
+#include "tensor/params.h"
 
 namespace sluice {
 

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "base/backend.h"
+#include "kernels/backend.h"
 #include "parallel/mesh.h"
 #include "parallel/rows.h"
 

@@ -6,8 +6,8 @@
 
 #include "config/specs.h"
 #include "kernels/ops.h"
-#include "layers/params.h"
 #include "layers/shapes.h"
+#include "tensor/params.h"
 
 namespace sluice {
 

@@ -13,10 +13,10 @@
 #include <vector>
 
 #include "config/specs.h"
-#include "layers/branch.h"
 #include "layers/head.h"
-#include "memory/arena.h"
+#include "model/branch.h"
 #include "parallel/mesh.h"
+#include "tensor/arena.h"
 
 namespace sluice {
 

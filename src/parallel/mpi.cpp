@@ -17,7 +17,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "base/terminal.h"
+#include "cli/terminal.h"
 #include "parallel/comm.h"
 #include "parallel/roll_call.h"
 

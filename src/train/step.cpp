@@ -6,7 +6,7 @@
 #include <type_traits>
 
 #include "kernels/gemm.h"
-#include "train/schedule.h"
+#include "optim/schedule.h"
 
 namespace sluice {
 

@@ -5,36 +5,18 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/checkpoint.h"
 #include "config/specs.h"
+#include "log/step_result.h"
 #include "model/model.h"
+#include "optim/shares.h"
 #include "parallel/mesh.h"
-#include "train/checkpoint.h"
-#include "train/shares.h"
 
 namespace sluice {
 
 // tokens (sequence_length + 1) of sample n of the run; first (sequence_length): where the document of each token
 // begins, null without document_mask.
 using Samples = std::function<void(int64_t n, int32_t* tokens, int32_t* first)>;
-
-struct Progress {
-    int64_t step = 0, updates = 0;  // steps taken; steps applied (Adam's t)
-    int64_t skipped = 0, skipped_in_a_row = 0;
-};
-
-// Of the routers, over all tokens of the step; means over layers.
-struct RoutingResult {
-    double balance, z;  // losses without their coefficients; balance 1: even
-    double load;        // picks of the busiest expert of any layer over the mean
-    double entropy;     // of the router's probabilities, in nats
-};
-
-struct StepResult {
-    double loss, grad_norm, lr;  // of the weights before the update
-    bool applied;                // false: something was not finite, and no rank changed its weights
-    int64_t stop_votes, saved_votes;
-    std::optional<RoutingResult> routing;  // with experts
-};
 
 // What ranks tell each other on the way; sums of these are the same everywhere, so all act alike.
 struct Votes {

@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "apps/program.h"
-#include "base/shard_set.h"
+#include "data/shard_set.h"
 
 namespace sluice {
 namespace {

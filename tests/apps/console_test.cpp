@@ -4,7 +4,7 @@
 #include <thread>
 
 #include "apps/program.h"
-#include "base/columns.h"
+#include "cli/columns.h"
 #include "support/matches.h"
 #include "support/pseudo_terminal.h"
 

@@ -1,5 +1,5 @@
 // sluice plan as users run it: what it prints, as text and as JSON.
-#include "train/plan.h"
+#include "plan/plan.h"
 
 #include "apps/program.h"
 #include "config/load.h"

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "base/json.h"
-#include "base/token_shard.h"
+#include "data/token_shard.h"
 #include "support/folder.h"
 
 namespace sluice {

@@ -1,5 +1,5 @@
 // What inputs hold is told by their content, whatever their names.
-#include "data_tools/content.h"
+#include "documents/content.h"
 
 #include "data_tools/inputs.h"
 #include "support/folder.h"

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/check.h"
-#include "data_tools/documents.h"
+#include "documents/documents.h"
 
 namespace sluice {
 

@@ -1,8 +1,8 @@
 // Inputs are read whole: compressed and damaged ones, long lines, folders, pipes.
 #include "data_tools/inputs.h"
 
-#include "base/shard_set.h"
-#include "base/token_shard.h"
+#include "data/shard_set.h"
+#include "data/token_shard.h"
 #include "support/folder.h"
 
 namespace sluice {

@@ -10,13 +10,13 @@
 #include <thread>
 
 #include "base/check.h"
-#include "base/shard_set.h"
-#include "base/token_shard.h"
+#include "data/shard_set.h"
+#include "data/token_shard.h"
 #include "data_tools/commands.h"
-#include "data_tools/documents.h"
-#include "data_tools/support.h"
-#include "data_tools/text_check.h"
-#include "data_tools/text_parts.h"
+#include "documents/documents.h"
+#include "documents/text_check.h"
+#include "text/support.h"
+#include "text/text_parts.h"
 
 namespace sluice {
 namespace {
@@ -63,7 +63,7 @@ TokenizeArgs arguments(const Folder& folder, const std::string& input, const std
 // Of every family, as tokenizers are given to the command.
 std::vector<std::string> families(const Folder& folder) {
     return {"bytes",
-            SLUICE_SOURCE_DIR "/tests/data_tools/gpt2_like.json",
+            SLUICE_SOURCE_DIR "/tests/text/gpt2_like.json",
             with_patterns(folder, "o200k", {kO200k}),
             with_patterns(folder, "none", {}),
             sentence_piece(folder, "default", {{"model_type", "bpe"}}),
@@ -168,7 +168,7 @@ TEST(LongTexts, MemoryDoesNotGrowWithThem) {
     constexpr size_t kEnough = 200 << 20, kText = 40 << 20;
     if (!does_with(kEnough, {SLUICE_DATA_PROGRAM, "--version"})) GTEST_SKIP() << "a build that needs more of its own";
     const Folder folder;
-    const std::string gpt2 = SLUICE_SOURCE_DIR "/tests/data_tools/gpt2_like.json";
+    const std::string gpt2 = SLUICE_SOURCE_DIR "/tests/text/gpt2_like.json";
     for (const std::string& line :
          {std::string("It is a truth universally acknowledged, that a single man\r\n"), std::string("a single man\r"),
           std::string("\xe4\xb8\xad\xe6\x96\x87\xe3\x80\x82\n"), std::string("A paragraph.  \n\n\n    and more")}) {
@@ -196,7 +196,7 @@ TEST(LongTexts, OnlyALineCanBeTooLong) {
             for (const RawDocument& document : batch) error += document.error;
         return error;
     };
-    const std::string gpt2 = SLUICE_SOURCE_DIR "/tests/data_tools/gpt2_like.json";
+    const std::string gpt2 = SLUICE_SOURCE_DIR "/tests/text/gpt2_like.json";
     std::string lines, words;
     while (lines.size() < 6 * kPart) lines += std::string(100'000, 'a') + "\r\n";
     while (words.size() < 6 * kPart) words += "words in one line ";
@@ -237,7 +237,7 @@ TEST(NotUtf8, IsRefusedByEveryTokenizerButBytes) {
     for (const auto& name : families(folder))
         if (name != "bytes") { EXPECT_THROW(open_tokenizer(name)->encode("caf\xe9"), Failure) << name; }
     write(folder / "good.txt", "fine\n");
-    TokenizeArgs args = arguments(folder, "long.txt", SLUICE_SOURCE_DIR "/tests/data_tools/gpt2_like.json");
+    TokenizeArgs args = arguments(folder, "long.txt", SLUICE_SOURCE_DIR "/tests/text/gpt2_like.json");
     args.inputs.push_back((folder / "good.txt").string());
     args.on_error = OnError::skip;
     EXPECT_EQ(error_of(args), "");

@@ -1,5 +1,5 @@
 // Documents that cannot be read are refused or left out, never silently.
-#include "base/shard_set.h"
+#include "data/shard_set.h"
 #include "data_tools/commands.h"
 #include "data_tools/inputs.h"
 #include "support/folder.h"
@@ -108,7 +108,7 @@ TEST(OnError, DamagedFilesAreLeftOutAndTold) {
     text[1000] = '\xff';
     TokenizeArgs args;
     args.inputs = {good, write(folder / "bad.txt", text), good};
-    args.tokenizer = SLUICE_SOURCE_DIR "/tests/data_tools/gpt2_like.json";
+    args.tokenizer = SLUICE_SOURCE_DIR "/tests/text/gpt2_like.json";
     args.out = (folder / "bpe").string();
     args.on_error = OnError::skip;
     ASSERT_EQ(tokenize_command(args), 0);

@@ -5,8 +5,8 @@
 #include <numeric>
 
 #include "base/json.h"
+#include "data/shard_output.h"
 #include "data_tools/commands.h"
-#include "data_tools/shard_output.h"
 #include "support/folder.h"
 
 namespace sluice {

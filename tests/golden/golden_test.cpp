@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/safetensors.h"
 #include "config/load.h"
 #include "model/model.h"
 #include "support/oracle.h"
-#include "train/safetensors.h"
 
 namespace sluice {
 namespace {

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "base/check.h"
+#include "checkpoint/checkpoint_writer.h"
 #include "parallel/mesh.h"
-#include "train/checkpoint_writer.h"
 
 namespace sluice {
 

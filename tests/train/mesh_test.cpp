@@ -8,11 +8,11 @@
 #include <mutex>
 
 #include "base/rng.h"
+#include "checkpoint/checkpoint_writer.h"
 #include "config/load.h"
+#include "plan/plan.h"
 #include "support/folder.h"
 #include "support/oracle.h"
-#include "train/checkpoint_writer.h"
-#include "train/plan.h"
 #include "train/step.h"
 
 namespace sluice {

@@ -6,8 +6,8 @@
 
 #include "base/rng.h"
 #include "config/load.h"
-#include "train/data.h"
-#include "train/schedule.h"
+#include "data/data.h"
+#include "optim/schedule.h"
 #include "train/step.h"
 
 namespace sluice {

@@ -9,8 +9,8 @@
 #include "base/check.h"
 #include "base/rng.h"
 #include "config/load.h"
-#include "train/data.h"
-#include "train/schedule.h"
+#include "data/data.h"
+#include "optim/schedule.h"
 
 namespace sluice {
 namespace {

@@ -1,0 +1,280 @@
+#include "checkpoint/checkpoint_writer.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+
+#include "base/check.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/rng.h"
+#include "checkpoint/manifest.h"
+#include "checkpoint/safetensors.h"
+#include "checkpoint/set_aside.h"
+#include "cli/terminal.h"
+
+namespace sluice {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Every rank's text, on every rank.
+std::vector<std::string> gather_text(Comm& comm, const std::string& mine) {
+    const size_t ranks = size_t(comm.size());
+    std::vector<int64_t> lengths(ranks);
+    const int64_t length = int64_t(mine.size());
+    comm.all_gather(lengths.data(), &length, 1);
+    const size_t width = size_t(*std::max_element(lengths.begin(), lengths.end()));
+    std::string padded = mine, all(ranks * width, '\0');
+    padded.resize(width);
+    comm.all_gather(all.data(), padded.data(), int64_t(width));
+    std::vector<std::string> texts;
+    for (size_t r = 0; r < ranks; r++) texts.push_back(all.substr(r * width, size_t(lengths[r])));
+    return texts;
+}
+
+// Runs body on rank 0; when it fails, every rank throws its line.
+template <class F>
+void on_rank_zero(Comm& comm, F body) {
+    std::string error;
+    if (comm.rank() == 0) {
+        try {
+            body();
+        } catch (const Failure& f) { error = f.what(); }
+    }
+    const std::string told = gather_text(comm, error)[0];
+    if (!told.empty()) fail(Exit::disk, told);
+}
+
+// A digest of elements that does not depend on how a tensor is cut: sums over its elements of hashes of (value, index
+// in the whole).
+struct Digest {
+    uint64_t low = 0, high = 0;
+
+    template <class Word>
+    void add(const Word* x, const Box& box, const std::vector<int64_t>& shape) {
+        const Box whole{std::vector<int64_t>(shape.size(), 0), shape};
+        for_each_run(box, whole, box, [&](int64_t index, int64_t at, int64_t count) {
+            for (int64_t i = 0; i < count; i++) {
+                const uint64_t h = mix(uint64_t(x[at + i]), uint64_t(index + i));
+                low += h;
+                high += (h ^ h >> 32) * 0x9e3779b97f4a7c15;
+            }
+        });
+    }
+};
+
+Digest digest_of(const StateTensor& t) {
+    Digest digest;
+    if (dtype_bytes(t.dtype) == 4)
+        digest.add(static_cast<const uint32_t*>(t.data), t.box, t.shape);
+    else
+        digest.add(static_cast<const uint64_t*>(t.data), t.box, t.shape);
+    return digest;
+}
+
+size_t bytes_of(const StateTensor& t) { return size_t(volume(t.box.shape)) * dtype_bytes(t.dtype); }
+
+// The rows that this rank writes, where they stand in its memory: they are contiguous.
+StateTensor own_rows(StateTensor t) {
+    const int64_t row = t.box.shape[0] > 0 ? volume(t.box.shape) / t.box.shape[0] : 0;
+    t.data = static_cast<char*>(t.data) + size_t((t.own.start[0] - t.box.start[0]) * row) * dtype_bytes(t.dtype);
+    t.box = t.own;
+    return t;
+}
+
+std::string file_name(int rank) {
+    char text[40];
+    std::snprintf(text, sizeof text, "rank-%05d.safetensors", rank);
+    return text;
+}
+
+// Ranks that multiply alike stand together.
+void add_ways(std::vector<GemmWays>& all, GemmWays ways) {
+    for (GemmWays& g : all)
+        if (g.machine == ways.machine && (g.lines == ways.lines || ways.ranks.empty())) {
+            g.ranks.merge(ways.ranks);
+            return;
+        }
+    all.push_back(std::move(ways));
+}
+
+}  // namespace
+
+CheckpointWriter::~CheckpointWriter() {
+    if (thread_.joinable()) thread_.join();
+}
+
+void CheckpointWriter::begin(Comm& comm, const CheckpointInfo& info, const std::vector<StateTensor>& state) {
+    check(!pending_, "a checkpoint begins before the last is finished");
+    info_ = info;
+    file_ = file_name(comm.rank());
+    temporary_ = folder_ / (step_name(info.step) + ".tmp");
+    on_rank_zero(comm, [&] {
+        make_folders(folder_);
+        sweep(folder_);
+        make_folders(temporary_);
+    });
+    whole_state_.clear();
+    share_.clear();
+    size_t bytes = 0;
+    for (const StateTensor& t : state) {
+        whole_state_[t.name] = {t.dtype, t.shape, {}};
+        if (volume(t.own.shape) == 0) continue;
+        share_.push_back(own_rows(t));
+        bytes += bytes_of(share_.back());
+    }
+    pending_ = true;
+    written_ = false;
+    if (!async_) return write_share();
+    snapshot_.resize(bytes);
+    size_t at = 0;
+    for (StateTensor& t : share_) {
+        std::memcpy(snapshot_.data() + at, t.data, bytes_of(t));
+        t.data = snapshot_.data() + at;
+        at += bytes_of(t);
+    }
+    thread_ = std::thread([this] { write_share(); });
+}
+
+void CheckpointWriter::write_share() {
+    Json report;
+    try {
+        std::vector<TensorData> tensors;
+        for (const StateTensor& t : share_) {
+            tensors.push_back({t.name, t.dtype, t.box.shape, t.data, bytes_of(t)});
+            const Digest digest = digest_of(t);
+            report["tensors"][t.name] = {
+                {"start", t.box.start}, {"shape", t.box.shape}, {"digest", {digest.low, digest.high}}};
+        }
+        const FileSummary summary = write_safetensors(temporary_ / file_, tensors);
+        report["size"] = summary.size;
+        for (const GemmWays& mine : info_.gemm)
+            if (!mine.ranks.empty()) report["gemm"] = {{"machine", mine.machine}, {"ways", mine.lines}};
+        report["hash"] = summary.hash;
+    } catch (const std::exception& e) { report["error"] = e.what(); }
+    report_ = report.dump();
+    written_ = true;
+}
+
+int64_t CheckpointWriter::finish(Comm& comm) {
+    check(pending_, "no checkpoint to finish");
+    if (thread_.joinable()) thread_.join();
+    pending_ = false;
+    const auto reports = gather_text(comm, report_);
+    int64_t bytes = 0;
+    on_rank_zero(comm, [&] { commit(reports, bytes); });
+    comm.broadcast(&bytes, sizeof bytes, 0);
+    return bytes;
+}
+
+// Whether a step is valid, and its last update was applied.
+CheckpointWriter::Worth CheckpointWriter::worth(const fs::path& step) {
+    const auto [known, first] = known_.try_emplace(step, Worth::none);
+    if (!first && known->second != Worth::none) return known->second;
+    try {
+        known->second = open_checkpoint(step).info.skipped_in_a_row == 0 ? Worth::applied : Worth::skipped;
+    } catch (const Failure&) {}
+    return known->second;
+}
+
+// The newest `keep` that are valid stay, and with them the newest one whose last update was applied: a run that ends
+// because its steps are not finite goes on from there. Damaged ones count for nothing, and go when they are older than
+// those. What lies beyond the step just written is not of its course, and is left alone.
+void CheckpointWriter::prune(const fs::path& just_written) {
+    int64_t kept = 0;
+    bool applied = false;
+    for (const auto& step : list_checkpoints(folder_)) {
+        if (step_of(step) > step_of(just_written)) continue;
+        const bool enough = kept >= keep_;
+        if (enough && applied) {
+            discard(step);
+            continue;
+        }
+        const Worth found = worth(step);
+        if (enough && found != Worth::applied) {
+            discard(step);
+            continue;
+        }
+        applied = applied || found == Worth::applied;
+        kept += found != Worth::none;
+    }
+}
+
+// A step of the same number may stand there. A mangled one makes way. One that passes its hashes is never overwritten:
+// it stays where it is the same, else it is set aside.
+void CheckpointWriter::put_in_place(const Manifest& manifest, const fs::path& final_path) {
+    std::error_code ignored;
+    if (fs::symlink_status(final_path, ignored).type() != fs::file_type::not_found) {
+        std::optional<Checkpoint> there;
+        try {
+            there = open_checkpoint(final_path);
+        } catch (const Failure&) {}
+        if (!there) {
+            discard(final_path);
+        } else if (there->info.digest == manifest.info.digest) {
+            remove_tree(temporary_);
+            return;
+        } else {
+            print_warning(final_path.string() + ": another one was there: it is now " +
+                          set_aside(folder_, final_path).string());
+        }
+    }
+    rename_path(temporary_, final_path);
+    known_[final_path] = info_.skipped_in_a_row == 0 ? Worth::applied : Worth::skipped;
+}
+
+void CheckpointWriter::commit(const std::vector<std::string>& reports, int64_t& bytes) {
+    try {
+        Manifest manifest;
+        manifest.info = info_;
+        manifest.info.gemm.clear();
+        manifest.tensors = whole_state_;
+        std::map<std::string, Digest> digests;
+        for (size_t r = 0; r < reports.size(); r++) {
+            const Json report = Json::parse(reports[r]);
+            const std::string file = file_name(int(r));
+            if (report.contains("error")) fail(Exit::disk, report["error"].get<std::string>());
+            manifest.files[file] = {report["size"].get<int64_t>(), report["hash"].get<std::string>()};
+            bytes += report["size"].get<int64_t>();
+            if (report.contains("gemm"))
+                add_ways(manifest.info.gemm, {report["gemm"]["machine"].get<std::string>(),
+                                              report["gemm"]["ways"].get<std::set<std::string>>(),
+                                              {int64_t(r)}});
+            if (!report.contains("tensors")) continue;
+            for (const auto& [name, piece] : report["tensors"].items()) {
+                manifest.tensors[name].pieces.push_back(
+                    {file, {piece["start"].get<std::vector<int64_t>>(), piece["shape"].get<std::vector<int64_t>>()}});
+                digests[name].low += piece["digest"][0].get<uint64_t>();
+                digests[name].high += piece["digest"][1].get<uint64_t>();
+            }
+        }
+        Hash digest;
+        for (const auto& [name, t] : manifest.tensors) {
+            digest.add(name);
+            digest.add(t.dtype);
+            digest.add(t.shape.data(), t.shape.size() * sizeof(int64_t));
+            digest.add(&digests[name], sizeof(Digest));
+        }
+        manifest.info.digest = digest.hex();
+        for (GemmWays left : info_.gemm)  // machines that none of these ranks runs on
+            if (left.ranks.empty()) add_ways(manifest.info.gemm, std::move(left));
+
+        const fs::path final_path = folder_ / step_name(info_.step);
+        OutputFile file(temporary_ / "manifest.json");
+        const std::string text = manifest_text(manifest);
+        file.write(text.data(), text.size());
+        file.close();
+        sync_folder(temporary_);
+        put_in_place(manifest, final_path);
+        sync_folder(folder_);
+        write_file(folder_ / "LATEST", step_name(info_.step) + "\n");
+        if (keep_ > 0) prune(final_path);
+    } catch (const Failure&) {
+        std::error_code ignored;
+        fs::remove_all(temporary_, ignored);
+        throw;
+    }
+}
+
+}  // namespace sluice

@@ -1,0 +1,26 @@
+// manifest.json: what a checkpoint holds, written last.
+#pragma once
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/safetensors.h"
+
+namespace sluice {
+
+constexpr int64_t kFormatVersion = 1;
+
+struct Manifest {
+    CheckpointInfo info;
+    std::map<std::string, FileSummary> files;
+    std::map<std::string, StoredTensor> tensors;
+};
+
+std::string manifest_text(const Manifest& manifest);
+// Errors: JsonError.
+Manifest parse_manifest(const std::string& text);
+// Errors: Failure(Exit::checkpoint), naming the file.
+Manifest read_manifest(const std::filesystem::path& path);
+
+}  // namespace sluice

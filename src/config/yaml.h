@@ -1,0 +1,64 @@
+// A strict subset of YAML as a tree of nodes that know where they stand. Read with yaml-cpp's events; refused on top:
+// more than 1 MiB, invalid UTF-8, NUL, tabs in indentation, anchors, aliases, tags, `<<`, directives, several
+// documents, duplicate keys, keys that are no word, nesting deeper than 32. Errors: Failure(Exit::config), every line
+// of it "FILE:LINE:COLUMN: what".
+#pragma once
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace sluice {
+
+constexpr size_t kMaxYamlBytes = 1 << 20;
+constexpr int kMaxYamlDepth = 32;
+
+// Lines and columns count from 1, columns in bytes; a value that is missing has its place behind the key's ':' or the
+// list's '-'. Line 0: the source is a single value, as on a command line.
+struct Mark {
+    std::shared_ptr<const std::string> source;
+    int line = 0, column = 0;
+};
+std::string where(const Mark& mark);  // "FILE:LINE:COLUMN", or the source alone for line 0
+
+// What is wrong, collected so that all of it can be told in one go.
+class Complaints {
+ public:
+    void add(const Mark& mark, const std::string& what);  // what: from after "WHERE: " on
+    void raise() const;  // where there are any: Failure(Exit::config), a line each, in the order of the files' lines
+    [[noreturn]] void stop(const Mark& mark, const std::string& what);  // add and raise: nothing can be read further
+
+ private:
+    struct Complaint {
+        Mark mark;
+        std::string text;
+    };
+    std::vector<Complaint> all_;
+};
+
+struct Node {
+    enum class Kind { null, scalar, list, map };
+    Kind kind = Kind::null;
+    bool quoted = false;  // a scalar in quotes, or a block of text: never a number, a truth value or null
+    bool wrong = false;   // complained of already, and nothing to read
+    std::string text;     // of a scalar; of a null as it is written, empty where a value is missing
+    std::string key;      // in a map
+    Mark mark, key_mark;
+    std::vector<Node> children;  // of a list or a map, in order
+
+    const Node* find(const std::string& name) const;
+    Node* find(const std::string& name);
+};
+
+// An empty text is a null node. What does not keep the rest from being read is only complained of; for what does (no
+// file, broken syntax) all complaints are raised.
+Node parse_yaml(const std::string& text, const std::string& name, Complaints& complaints);
+Node read_yaml(const std::filesystem::path& file, Complaints& complaints);
+// One value, whose marks and errors name `source` without line and column.
+Node parse_yaml_value(const std::string& text, const std::string& source, Complaints& complaints);
+
+// Text as a YAML scalar that reads back as the same string: plain where that is safe, else in double quotes.
+std::string yaml_string(const std::string& text);
+
+}  // namespace sluice

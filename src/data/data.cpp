@@ -1,0 +1,217 @@
+#include "data/data.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/rng.h"
+#include "data/blend.h"
+#include "data/data_report.h"
+#include "data/permutation.h"
+#include "data/shard_set.h"
+
+namespace sluice {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Shards with a running total, so that position p of the whole is found by bisection.
+struct ShardList {
+    std::vector<TokenShard> shards;
+    std::vector<int64_t> ends;  // of samples, or tokens
+    std::optional<int64_t> text_bytes = 0;
+
+    size_t find(int64_t position) const {
+        return size_t(std::upper_bound(ends.begin(), ends.end(), position) - ends.begin());
+    }
+    int64_t start(size_t i) const { return i == 0 ? 0 : ends[i - 1]; }
+    int64_t total() const { return ends.empty() ? 0 : ends.back(); }
+};
+
+// A folder stands for all of its sets: a shard that was lost is missed.
+void refuse_missing(const std::string& folder, const ShardSet& set) {
+    for (const ShardFacts& shard : set.shards)
+        if (!fs::exists(fs::path(folder) / shard.file))
+            fail(Exit::data,
+                 (fs::path(folder) / shard.file).string() +
+                     ": is not there, though its set lists it; to do without it, name the others by a glob");
+}
+
+// size(shard): what of it counts towards the running total.
+template <class Size>
+ShardList open_shards(const std::string& path, int64_t vocab, Size size) {
+    ShardList list;
+    ShardSets sets;
+    const ShardSet* before = nullptr;
+    for (const auto& file : shard_files(path)) {
+        const TokenShard& shard = list.shards.emplace_back(file);
+        list.ends.push_back(list.total() + size(shard));
+        const ShardSet* set = sets.of(file);
+        if (!set) {
+            list.text_bytes.reset();
+            continue;
+        }
+        if (set != before && fs::is_directory(path)) refuse_missing(path, *set);
+        before = set;
+        const ShardFacts& facts = *set->find(file);
+        if (facts.tokens != shard.size())
+            fail(Exit::data, file.string() + ": has " + std::to_string(shard.size()) + " tokens, its set says " +
+                                 std::to_string(facts.tokens));
+        if (facts.largest_id >= vocab)
+            fail(Exit::data, file.string() + ": holds id " + std::to_string(facts.largest_id) +
+                                 ", outside the vocabulary of " + std::to_string(vocab) + ": raise model.vocab to " +
+                                 std::to_string(std::max(facts.largest_id + 1, set->vocab)));
+        if (list.text_bytes) *list.text_bytes += facts.text_bytes;
+    }
+    return list;
+}
+
+// Where documents begin: recorded beside the shards, else told by a delimiter in the tokens.
+class Documents {
+ public:
+    Documents(const DataSpec& spec) : needed_(spec.document_mask), delimiter_(spec.delimiter) {}
+
+    void refuse_unknown(const ShardList& list) const {
+        if (!needed_ || delimiter_) return;
+        for (const TokenShard& shard : list.shards)
+            if (!shard.knows_documents())
+                fail(Exit::data, shard.path().string() +
+                                     ": data.document_mask needs to know where documents begin, and nothing is "
+                                     "recorded beside this shard: give data.delimiter");
+    }
+    void starts(const TokenShard& shard, int64_t start, int64_t count, const int32_t* tokens, int32_t* first) const {
+        if (shard.knows_documents())
+            shard.document_starts(start, count, first);
+        else
+            document_starts(first, tokens, count, delimiter_.value_or(-1));
+    }
+    // Whether a shard begins with a document, not with the rest of one.
+    bool begins(const TokenShard& shard, int32_t first_token) const {
+        return shard.knows_documents() ? shard.document(0).start == 0 : first_token == delimiter_;
+    }
+
+ private:
+    bool needed_;
+    std::optional<int64_t> delimiter_;
+};
+
+}  // namespace
+
+// ---------------------------------------------------------------- training
+struct TrainingData::Impl {
+    int64_t length, vocab;
+    uint64_t seed;
+    Documents documents;
+    Blend blend;
+    std::vector<ShardList> sources;
+};
+
+namespace {
+
+std::vector<double> weights_of(const DataSpec& spec) {
+    std::vector<double> weights;
+    for (const DataSource& source : spec.train) weights.push_back(source.weight);
+    return weights;
+}
+
+}  // namespace
+
+int64_t samples_in(int64_t tokens, int64_t sequence_length) { return tokens > 0 ? (tokens - 1) / sequence_length : 0; }
+
+TrainingData::TrainingData(const DataSpec& spec, int64_t vocab, int64_t seed)
+    : impl_(std::make_unique<Impl>(
+          Impl{spec.sequence_length, vocab, uint64_t(seed), Documents(spec), Blend(weights_of(spec)), {}})) {
+    for (const DataSource& source : spec.train) {
+        impl_->sources.push_back(open_shards(
+            source.path, vocab, [&](const TokenShard& s) { return samples_in(s.size(), spec.sequence_length); }));
+        if (impl_->sources.back().total() == 0)
+            fail(Exit::data,
+                 source.path + ": " + too_short_for_a_sample(impl_->sources.back().shards, spec.sequence_length));
+        impl_->documents.refuse_unknown(impl_->sources.back());
+    }
+}
+TrainingData::~TrainingData() = default;
+
+void TrainingData::sample(int64_t n, int32_t* tokens, int32_t* first) {
+    const auto [source, k] = impl_->blend.at(n);
+    const ShardList& list = impl_->sources[source];
+    const int64_t epoch = k / list.total();
+    const uint64_t key = mix(mix(impl_->seed, 0x64617461 + source), uint64_t(epoch));
+    const int64_t index = int64_t(permute(key, uint64_t(list.total()), uint64_t(k % list.total())));
+    const size_t shard = list.find(index);
+    const int64_t start = (index - list.start(shard)) * impl_->length;
+    list.shards[shard].read(start, impl_->length + 1, tokens, impl_->vocab);
+    if (first) impl_->documents.starts(list.shards[shard], start, impl_->length, tokens, first);
+}
+
+int64_t TrainingData::samples_per_epoch(size_t source) const { return impl_->sources[source].total(); }
+
+int64_t TrainingData::samples() const {
+    int64_t samples = 0;
+    for (const auto& list : impl_->sources) samples += list.total();
+    return samples;
+}
+
+int64_t TrainingData::tokens() const {
+    int64_t tokens = 0;
+    for (const auto& list : impl_->sources)
+        for (const auto& shard : list.shards) tokens += shard.size();
+    return tokens;
+}
+
+size_t TrainingData::shards() const {
+    size_t shards = 0;
+    for (const auto& list : impl_->sources) shards += list.shards.size();
+    return shards;
+}
+
+const std::vector<TokenShard>& TrainingData::shards_of(size_t source) const { return impl_->sources[source].shards; }
+
+// ---------------------------------------------------------------- validation
+struct ValidationData::Impl {
+    ShardList list;
+    int64_t vocab;
+    Documents documents;
+};
+
+ValidationData::ValidationData(const DataSpec& spec, const ValidationSet& set, int64_t vocab)
+    : impl_(std::make_unique<Impl>(
+          Impl{open_shards(set.path, vocab, [](const TokenShard& s) { return s.size(); }), vocab, Documents(spec)})) {
+    if (impl_->list.total() < 2) fail(Exit::data, set.path + ": a validation set needs at least 2 tokens");
+    impl_->documents.refuse_unknown(impl_->list);
+}
+ValidationData::ValidationData(ValidationData&&) noexcept = default;
+ValidationData::~ValidationData() = default;
+
+int64_t ValidationData::tokens() const { return impl_->list.total(); }
+const std::vector<TokenShard>& ValidationData::shards() const { return impl_->list.shards; }
+std::optional<int64_t> ValidationData::text_bytes() const { return impl_->list.text_bytes; }
+
+void ValidationData::read(int64_t start, int64_t count, int32_t* tokens, int32_t* first) {
+    const ShardList& list = impl_->list;
+    int32_t done = 0, began = 0;  // began: the document at the end of the part before
+    while (done < count) {
+        const size_t shard = list.find(start + done);
+        const int64_t at = start + done - list.start(shard);
+        const auto n = int32_t(std::min(count - done, list.ends[shard] - start - done));
+        list.shards[shard].read(at, n, tokens + done, impl_->vocab);
+        if (first) {
+            impl_->documents.starts(list.shards[shard], at, n, tokens + done, first + done);
+            // A shard's first tokens go on with the document before, unless a document begins there.
+            const bool begins = at == 0 && impl_->documents.begins(list.shards[shard], tokens[done]);
+            for (int32_t t = done; t < done + n; t++) first[t] = first[t] == 0 && !begins ? began : first[t] + done;
+            began = first[done + n - 1];
+        }
+        done += n;
+    }
+}
+
+// ---------------------------------------------------------------- documents
+void document_starts(int32_t* first, const int32_t* tokens, int64_t count, int64_t delimiter) {
+    int32_t start = 0;
+    for (int64_t t = 0; t < count; t++) {
+        if (tokens[t] == delimiter) start = int32_t(t);
+        first[t] = start;
+    }
+}
+
+}  // namespace sluice

@@ -1,0 +1,66 @@
+#include "eval/evaluate.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <vector>
+
+#include "cli/terminal.h"
+
+namespace sluice {
+
+template <class B>
+Evaluation evaluate(Model<B>& model, ValidationData& data, const EvaluationSpec& spec) {
+    const int64_t predicted = data.tokens() - 1, length = spec.length;
+    int64_t windows = (predicted + length - 1) / length;
+    if (spec.windows > 0) windows = std::min(windows, spec.windows);
+    const int64_t whole = std::min(windows, predicted / length);  // windows of full length
+
+    std::vector<int32_t> tokens(size_t(spec.sequences * length)), targets(tokens.size()), first(tokens.size()), window,
+        starts;
+    double sums[2] = {0, 0};  // of losses, and tokens
+    std::optional<ProgressLine> progress;
+    if (spec.progress) progress.emplace("eval", "tokens", double(std::min(predicted, windows * length)), spec.progress);
+    const auto run = [&](int64_t w, int64_t sequences, int64_t tokens_each) {
+        window.resize(size_t(tokens_each + 1));
+        starts.resize(window.size());
+        for (int64_t i = 0; i < sequences; i++) {
+            data.read((w + i) * length, tokens_each + 1, window.data(), spec.document_mask ? starts.data() : nullptr);
+            std::copy_n(window.begin(), tokens_each, tokens.begin() + i * tokens_each);
+            std::copy_n(window.begin() + 1, tokens_each, targets.begin() + i * tokens_each);
+            if (spec.document_mask) std::copy_n(starts.begin(), tokens_each, first.begin() + i * tokens_each);
+        }
+        sums[0] += model.forward({sequences, tokens_each}, tokens.data(), targets.data(),
+                                 spec.document_mask ? first.data() : nullptr);
+        sums[1] += double(sequences * tokens_each);
+        if (progress) progress->at(sums[1] * double(model.mesh().place.data));
+    };
+    // Passes go round the data-parallel ranks. Experts are shared by some of these: a rank whose turn does not come
+    // takes part without tokens.
+    const Place& place = model.mesh().place;
+    const int64_t full = (whole + spec.sequences - 1) / spec.sequences, passes = full + (whole < windows);
+    for (int64_t turn = place.data_rank; turn < (passes + place.data - 1) / place.data * place.data;
+         turn += place.data) {
+        const int64_t w = turn * spec.sequences;
+        if (turn < full)
+            run(w, std::min(spec.sequences, whole - w), length);
+        else if (turn < passes)
+            run(whole, 1, predicted - whole * length);
+        else
+            run(0, 0, 0);
+    }
+    model.mesh().data->all_reduce(sums, 2);
+    Evaluation e;
+    e.tokens = int64_t(sums[1]);
+    e.loss = e.tokens > 0 ? sums[0] / sums[1] : 0;
+    e.perplexity = std::exp(e.loss);
+    if (const auto bytes = data.text_bytes(); bytes && *bytes > 0)
+        e.bits_per_byte = e.loss / std::numbers::ln2 * double(predicted) / double(*bytes);
+    return e;
+}
+
+template Evaluation evaluate(Model<Cpu<float>>&, ValidationData&, const EvaluationSpec&);
+template Evaluation evaluate(Model<Cpu<double>>&, ValidationData&, const EvaluationSpec&);
+template Evaluation evaluate(Model<CpuBf16>&, ValidationData&, const EvaluationSpec&);
+
+}  // namespace sluice

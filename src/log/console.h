@@ -1,0 +1,41 @@
+// The console of a run: lines on stdout, the step that is being taken in place on a terminal, warnings on stderr; and
+// all of it, whole and with its time, in log.txt.
+#pragma once
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "cli/columns.h"
+#include "cli/log_file.h"
+#include "eval/evaluate.h"
+
+namespace sluice {
+
+struct StepLine {
+    int64_t step = 0, steps = 0, skipped = 0;
+    double loss = 0, grad_norm = 0, lr = 0, tokens_per_second = 0, mfu = 0, memory_bytes = 0, seconds = 0,
+           eta_seconds = 0;
+};
+Columns step_columns(const StepLine& line);
+Columns evaluation_columns(const std::string& set, int64_t step, const Evaluation& evaluation);
+// As it is where no terminal is narrower.
+constexpr int kStepLineColumns = 140;
+std::string format_step_line(const StepLine& line);
+
+class Log {
+ public:
+    // A rank that is not loud says nothing. file: empty for none. Errors: Failure(Exit::disk).
+    Log(const std::filesystem::path& file, bool loud);
+    void info(const std::string& line);
+    void info(const Columns& columns, int most = 0);  // columns at most; 0: no limit
+    void in_place(const Columns& columns);            // not in log.txt; a few times a second
+    void warn(const std::string& line);
+
+ private:
+    void keep(const char* level, const std::string& line);
+    std::optional<LogFile> file_;
+    bool loud_, disk_told_ = false;
+    double next_in_place_ = 0;
+};
+
+}  // namespace sluice

@@ -1,0 +1,99 @@
+#include "log/metrics.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <cmath>
+#include <cstring>
+#include <fstream>
+
+#include "base/check.h"
+#include "base/file.h"
+
+namespace sluice {
+namespace {
+
+[[noreturn]] void disk_error(const std::filesystem::path& path) {
+    fail(Exit::disk, path.string() + ": cannot write: " + std::strerror(errno));
+}
+
+// Bytes up to and with the last newline.
+off_t whole_lines(int fd, off_t size) {
+    char block[4096];
+    while (size > 0) {
+        const off_t begin = size > off_t(sizeof block) ? size - off_t(sizeof block) : 0;
+        const ssize_t n = pread(fd, block, size_t(size - begin), begin);
+        if (n <= 0) return size;
+        for (ssize_t i = n; i-- > 0;)
+            if (block[i] == '\n') return begin + i + 1;
+        size = begin;
+    }
+    return 0;
+}
+
+int open_to_append(const std::filesystem::path& path) {
+    const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (fd < 0) disk_error(path);
+    return fd;
+}
+
+// 0 of a line that has none, such as a start's.
+int64_t step_of(const std::string& line) {
+    const Json row = Json::parse(line, nullptr, false);
+    if (!row.is_object() || !row.contains("step") || !row["step"].is_number_integer()) return 0;
+    return row["step"].get<int64_t>();
+}
+
+// Moves rows beyond `step` into a file beside, which gets them first. False: there are none.
+bool set_aside(const std::filesystem::path& path, int64_t step) {
+    std::string kept, later;
+    std::ifstream in(path);
+    for (std::string line; std::getline(in, line);) (step_of(line) > step ? later : kept) += line + "\n";
+    if (later.empty()) return false;
+    const auto aside = path.parent_path() / "metrics.abandoned.jsonl";
+    std::ofstream out(aside, std::ios::app);
+    if (!(out << later << std::flush)) disk_error(aside);
+    write_file(path, kept);
+    return true;
+}
+
+}  // namespace
+
+std::string metrics_line(const MetricsRow& row) {
+    std::string line = "{";
+    for (const auto& [key, value] : row) {
+        if (line.size() > 1) line += ", ";
+        line += Json(key).dump() + ": ";
+        char text[40];
+        const double* x = std::get_if<double>(&value);
+        if (x && !std::isfinite(*x))
+            line += "null";
+        else if (x)
+            line.append(text, std::to_chars(text, text + sizeof text, *x).ptr);
+        else
+            line += std::to_string(std::get<int64_t>(value));
+    }
+    return line + "}";
+}
+
+Metrics::Metrics(const std::filesystem::path& path, int64_t step) : path_(path), fd_(open_to_append(path)) {
+    const off_t size = lseek(fd_, 0, SEEK_END), whole = whole_lines(fd_, size);
+    if (whole != size && ftruncate(fd_, whole) != 0) disk_error(path);
+    if (!set_aside(path, step)) return;
+    close(fd_);
+    fd_ = open_to_append(path);
+}
+
+Metrics::~Metrics() { close(fd_); }
+
+void Metrics::begin(const Json& run) { append_line(Json{{"run", run}}.dump()); }
+void Metrics::append(const MetricsRow& row) { append_line(metrics_line(row)); }
+
+void Metrics::append_line(const std::string& text) {
+    const std::string line = text + "\n";
+    if (write(fd_, line.data(), line.size()) != ssize_t(line.size())) disk_error(path_);
+}
+
+}  // namespace sluice

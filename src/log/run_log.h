@@ -1,0 +1,93 @@
+// What a run says and keeps of itself: banner, steps, evaluations and last line, on the console and in log.txt; numbers
+// in metrics.jsonl and for TensorBoard. Rank 0 speaks for all; the others take part where all measure.
+// Errors: Failure(Exit::disk).
+#pragma once
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "checkpoint/resume.h"
+#include "config/specs.h"
+#include "eval/evaluate.h"
+#include "log/console.h"
+#include "log/gemm_rate.h"
+#include "log/metrics.h"
+#include "log/steadiness.h"
+#include "log/step_result.h"
+#include "log/tensorboard.h"
+#include "parallel/mesh.h"
+
+namespace sluice {
+
+// What the banner tells beside the config.
+struct RunFacts {
+    int ranks = 1, local_ranks = 1, threads = 1;  // on this machine; of a rank
+    Place place;
+    int64_t bytes = 0;                            // of a rank: weights, gradients, moments, activations
+    int64_t tokens = 0, shards = 0, samples = 0;  // of the training data
+    int64_t step = 0, seen = 0;                   // that the run goes on after; tokens that were trained on until then
+};
+
+// A step that was taken.
+struct StepFacts {
+    StepResult result;
+    Progress progress;
+    int64_t tokens;    // trained on so far
+    double seconds;    // of this step alone
+    bool beside_save;  // a checkpoint was being written meanwhile
+};
+
+class RunLog {
+ public:
+    // Opens log.txt.
+    RunLog(const Config& config, const std::filesystem::path& folder, bool speaks);
+
+    void info(const std::string& line) { log_.info(line); }
+    void warn(const std::string& line) { log_.warn(line); }
+
+    // A start: opens what keeps numbers, and keeps the config.
+    void open(const RunFacts& facts);
+    // Says the banner. All ranks call it together: each times its products.
+    void begin(const Origin& origin);
+    // After every step, on all ranks.
+    void step(const StepFacts& step);
+    void evaluation(const std::string& set, const Evaluation& evaluation);
+    void sample(const std::string& text);
+    // Keeps the numbers of this step, where there are any.
+    void keep_row();
+    void saved(int64_t step, int64_t bytes, double waited_seconds);
+    // The last line of a run: what it came to, and where it is.
+    void finished();  // there was nothing left to do
+    void done();
+    void stopped();
+
+ private:
+    int64_t tokens_a_step() const { return config_.train.batch * config_.data.sequence_length; }
+    bool logged() const;  // whether this step has a line and a row
+    StepLine line() const;
+    void keep_step(const StepLine& line);
+    void say_skipped();
+    void say_busy();
+    std::string summary() const;
+
+    const Config config_;
+    const std::filesystem::path folder_;
+    const bool speaks_;
+    Log log_;
+    std::optional<Metrics> metrics_;
+    std::optional<TensorBoard> tensorboard_;
+    RunFacts facts_;
+    StepFacts step_{};  // the latest
+    MetricsRow row_;
+    std::optional<GemmRate> gemm_rate_;  // of all ranks
+    double flops_ = 0;                   // a token
+    StepTimes step_times_;
+    double started_ = 0, seconds_ = 0;  // steady time; of this start's steps alone
+    double seconds_since_line_ = 0;     // of steps alone
+    int64_t steps_since_line_ = 0;
+    std::vector<std::pair<std::string, double>> validation_;  // the latest losses, in this start
+};
+
+}  // namespace sluice

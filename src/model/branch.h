@@ -1,0 +1,119 @@
+// One of a block's two branches around the residual: out = x + clip(post_norm(layer(norm(x)))). Layer is Attention or
+// Ffn; the post-norm is sandwich norm, the clip residual_clip; both may be absent. x and out are (rows, hidden). What
+// follows a branch begins with a norm of its out, which is made while out is at hand.
+#pragma once
+#include <string>
+
+#include "layers/ffn.h"
+#include "mixers/attention.h"
+
+namespace sluice {
+
+// The norm that reads a branch's out: that of the next branch, or the model's last.
+template <class B>
+struct NextNorm {
+    const typename B::T* weight;  // (hidden)
+    typename B::T* normed;        // (rows, hidden)
+    typename B::A* rstd;          // (rows)
+};
+
+template <class B, class Layer>
+class Branch {
+ public:
+    using T = typename B::T;
+    using A = typename B::A;
+
+    Branch(const ModelSpec& model, Layer layer, const Place& place) : n_(model), layer_(std::move(layer)) {
+        norm_cut_.gradient = place.sequence ? Cut::over_tensor : Cut::whole;  // of the rows held here
+    }
+
+    struct Params {
+        T *norm = nullptr, *post_norm = nullptr;  // (hidden)
+        typename Layer::Params layer;
+    };
+    // Names: PREFIXattention_norm.weight, the layer's, PREFIXattention_post_norm.weight.
+    template <class V>
+    void params(V&& v, Params& p, const std::string& prefix, const std::string& name) const {
+        v(prefix + name + "_norm.weight", p.norm, {n_.hidden}, Init{Init::one}, Decay::no, norm_cut_);
+        layer_.params(v, p.layer, prefix);
+        if (n_.sandwich_norm)
+            v(prefix + name + "_post_norm.weight", p.post_norm, {n_.hidden}, Init{Init::one}, Decay::no, norm_cut_);
+    }
+
+    struct Acts {
+        T* normed = nullptr;  // (rows, hidden)
+        A* rstd = nullptr;    // (rows)
+        typename Layer::Acts layer;
+        T* post_normed = nullptr;
+        A* post_rstd = nullptr;
+        T *result = nullptr, *joined = nullptr;  // the layer's result, and what joins the residual
+    };
+    template <class V>
+    void acts(V&& v, Acts& a, int64_t tokens, int64_t rows) const {
+        v("normed", a.normed, {rows, n_.hidden});
+        v("rstd", a.rstd, {rows});
+        layer_.acts(v, a.layer, tokens, rows);
+        if (!n_.sandwich_norm) return;
+        v("post_normed", a.post_normed, {rows, n_.hidden});
+        v("post_rstd", a.post_rstd, {rows});
+    }
+
+    struct Scratch {
+        T* dresult = nullptr;  // (rows, hidden), where it is not simply the gradient of out
+        T* dnormed = nullptr;  // (rows, hidden)
+        typename Layer::Scratch layer;
+    };
+    template <class V>
+    void scratch(V&& v, Scratch& s, int64_t tokens, int64_t rows, bool backward) const {
+        if (backward && !passes_through()) v("dresult", s.dresult, {rows, n_.hidden});
+        if (backward) v("dnormed", s.dnormed, {rows, n_.hidden});
+        layer_.scratch(v, s.layer, tokens, rows, backward);
+    }
+
+    NextNorm<B> norm_of(const Params& w, const Acts& a) const { return {w.norm, a.normed, a.rstd}; }
+    void norm(const Pass<B>& pass, const Params& w, Acts& a, const T* x) const {
+        rmsnorm_forward<B>(pass.stream, a.normed, a.rstd, x, w.norm, pass.rows, n_.hidden, n_.norm_eps);
+    }
+
+    // From a.normed, which is norm(x): what joins the residual.
+    void forward(const Pass<B>& pass, const Params& w, Acts& a, const Scratch& s) const {
+        const int64_t rows = pass.rows;
+        a.joined = a.result = layer_.forward(pass, w.layer, a.layer, s.layer, a.normed);
+        if (n_.sandwich_norm) {
+            rmsnorm_forward<B>(pass.stream, a.post_normed, a.post_rstd, a.result, w.post_norm, rows, n_.hidden,
+                               n_.norm_eps);
+            a.joined = a.post_normed;
+        }
+    }
+    // out, and the norm of it.
+    void join(const Pass<B>& pass, const Acts& a, T* out, const T* x, const NextNorm<B>& next) const {
+        residual_rmsnorm_forward<B>(pass.stream, out, next.normed, next.rstd, x, a.joined, next.weight, pass.rows,
+                                    n_.hidden, n_.norm_eps, n_.residual_clip);
+    }
+
+    // dx holds the gradient of out and becomes that of x.
+    void backward(const Pass<B>& pass, const Params& w, Params& dw, const Acts& a, const Scratch& s, T* dx,
+                  const T* x) const {
+        const int64_t rows = pass.rows;
+        T* dresult = dx;
+        if (!passes_through()) {
+            dresult = s.dresult;
+            residual_backward<B>(pass.stream, dresult, dx, a.joined, rows * n_.hidden, n_.residual_clip);
+        }
+        if (n_.sandwich_norm)
+            rmsnorm_backward<B>(pass.stream, dresult, dw.post_norm, dresult, a.result, w.post_norm, a.post_rstd, rows,
+                                n_.hidden, Into::overwrite);
+        layer_.backward(pass, w.layer, dw.layer, a.layer, s.layer, s.dnormed, dresult, a.normed);
+        rmsnorm_backward<B>(pass.stream, dx, dw.norm, s.dnormed, x, w.norm, a.rstd, rows, n_.hidden, Into::add);
+    }
+
+ private:
+    // Whether the gradient of out is that of the layer's result, and the layer leaves it as it is.
+    bool passes_through() const { return !n_.sandwich_norm && n_.residual_clip == 0 && !layer_.uses_up_dout(); }
+
+    ModelSpec n_;
+    Layer layer_;
+    Cut norm_cut_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,16 @@
+// Hugging Face's tokenizer.json with byte-level BPE, as GPT-2, Llama 3 and Qwen3 have it
+// (data_tools/byte_level_encoder.h). Added tokens that are not special are found in the text. Special ones are not: no
+// document can forge a delimiter. Errors: Failure(Exit::data), naming the file and the part that is not supported or
+// damaged.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "text/tokenizer.h"
+
+namespace sluice {
+
+// delimiter: the special token that begins documents; empty: the first there is of those that usually do.
+std::unique_ptr<Tokenizer> open_byte_level_bpe(const std::string& path, const std::string& delimiter);
+
+}  // namespace sluice

@@ -1,0 +1,131 @@
+// Nothing is allocated inside a step, whatever the mesh: every operator new is counted, but for what oneDNN does on its
+// own in each call (float's GEMMs; double's are ours).
+#include <dlfcn.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "base/machine.h"
+#include "config/load.h"
+#include "data/data.h"
+#include "kernels/gemm.h"
+#include "train/step.h"
+
+namespace {
+std::atomic<bool> counting{false};
+std::atomic<int64_t> allocations{0};
+
+bool within_onednn(void* caller) {
+    Dl_info info;
+    return dladdr(caller, &info) && info.dli_fname && std::strstr(info.dli_fname, "libdnnl");
+}
+
+void* allocate(size_t bytes, size_t alignment, void* caller) {
+    if (counting && !within_onednn(caller)) allocations++;
+    void* p = alignment > 16 ? std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment)
+                             : std::malloc(bytes);
+    if (!p) throw std::bad_alloc();
+    return p;
+}
+
+// Not inlined: a compiler that sees free() where it expects delete warns of a mismatch.
+[[gnu::noinline]] void release(void* p) { std::free(p); }
+}  // namespace
+
+void* operator new(size_t bytes) { return allocate(bytes, 1, __builtin_return_address(0)); }
+void* operator new[](size_t bytes) { return allocate(bytes, 1, __builtin_return_address(0)); }
+void* operator new(size_t bytes, std::align_val_t a) { return allocate(bytes, size_t(a), __builtin_return_address(0)); }
+void* operator new[](size_t bytes, std::align_val_t a) {
+    return allocate(bytes, size_t(a), __builtin_return_address(0));
+}
+void operator delete(void* p) noexcept { release(p); }
+void operator delete[](void* p) noexcept { release(p); }
+void operator delete(void* p, size_t) noexcept { release(p); }
+void operator delete[](void* p, size_t) noexcept { release(p); }
+void operator delete(void* p, std::align_val_t) noexcept { release(p); }
+void operator delete[](void* p, std::align_val_t) noexcept { release(p); }
+void operator delete(void* p, size_t, std::align_val_t) noexcept { release(p); }
+void operator delete[](void* p, size_t, std::align_val_t) noexcept { release(p); }
+
+namespace sluice {
+namespace {
+
+template <class B>
+int64_t allocations_in_a_step(int ranks, std::vector<std::string> keys) {
+    const std::vector<std::string> common{"model.layers=2",           "model.hidden=16",        "model.heads=4",
+                                          "model.kv_heads=2",         "model.vocab=19",         "model.ffn.hidden=8",
+                                          "data.sequence_length=8",   "train.batch=8",          "train.steps=9",
+                                          "optimizer.lr=0.001",       "train.micro_batch=1",    "train.recompute=ffn",
+                                          "model.sandwich_norm=true", "data.document_mask=true"};
+    keys.insert(keys.end(), common.begin(), common.end());
+    Config config = load_config_text("", "test", keys, Purpose::plan).config;
+    resolve_ranks(config, ranks);
+    run_threads(ranks, [&](Comm& comm) {
+        Mesh mesh(comm, mesh_shape(config.model, config.parallel));
+        Trainer<B> trainer(config, mesh);
+        const Samples samples = [](int64_t n, int32_t* tokens, int32_t* first) {
+            for (int64_t t = 0; t <= 8; t++) tokens[t] = int32_t((5 * n + t * t) % 19);
+            document_starts(first, tokens, 8, 0);
+        };
+        for (int s = 0; s < 3; s++) trainer.step(samples);  // what is kept by thread is there now
+        comm.barrier();
+        allocations = 0;
+        counting = true;
+        comm.barrier();
+        trainer.step(samples);
+        comm.barrier();
+        counting = false;
+    });
+    return allocations;
+}
+
+const char* kGates = "model.gates=[{position: value, heads: averaged}, {position: sdpa}, {position: output}]";
+const char* kExperts = "model.moe={experts: 4, top_k: 2, hidden: 8, shared_hidden: 4}";
+
+TEST(Allocation, IsSeenByThisTest) {
+    counting = true;
+    const int64_t before = allocations;
+    delete new int(1);
+    counting = false;
+    EXPECT_GT(allocations, before);
+}
+
+// Products of experts are looked up anew each time, also those that are worth timing.
+TEST(Allocation, NothingInAProductOfExperts) {
+    const int64_t offsets[] = {0, 600, 1200}, width = 256;
+    std::vector<float> x(size_t(1200 * width), 0.5f), w(size_t(2 * width * width), 0.25f), y(x.size());
+    const GemmTuning tuning;
+    const auto multiply = [&] {
+        grouped_linear_forward<Cpu<float>>({}, y.data(), x.data(), w.data(), {offsets, 2, width, width});
+    };
+    multiply();
+    allocations = 0;
+    counting = true;
+    multiply();
+    counting = false;
+    EXPECT_EQ(allocations, 0);
+}
+
+TEST(Allocation, NothingInsideAStep) {
+    for (const bool experts : {false, true})
+        for (const auto& [ranks, keys] :
+             std::vector<std::pair<int, std::vector<std::string>>>{{1, {}},
+                                                                   {2, {"parallel.zero=1"}},
+                                                                   {4, {"parallel.tensor=2", "parallel.sequence=true"}},
+                                                                   {4, {"parallel.tensor=2", "parallel.expert=2"}}}) {
+            if (!experts && ranks == 4 && keys[1] == "parallel.expert=2") continue;
+            std::vector<std::string> all = keys;
+            all.push_back(experts ? kExperts : kGates);
+            EXPECT_EQ(allocations_in_a_step<Cpu<double>>(ranks, all), 0) << ranks << " ranks in double" << experts;
+            EXPECT_EQ(allocations_in_a_step<Cpu<float>>(ranks, all), 0) << ranks << " ranks in float" << experts;
+            // Experts' rows may make a new shape in any step, and that a new primitive of oneDNN's.
+            if (experts || !multiplies_bf16(processor())) continue;
+            EXPECT_EQ(allocations_in_a_step<CpuBf16>(ranks, all), 0) << ranks << " ranks in bf16" << experts;
+        }
+}
+
+}  // namespace
+}  // namespace sluice
