@@ -6,24 +6,31 @@
 
 namespace sluice {
 
-// On a CPU, M is what products of matrices multiply, with sums in A: with bf16, operands are rounded to it on the way.
-template <class T_, class M_ = T_>
+template <class T_>
 struct Cpu {
     using T = T_;
     using A = T_;
-    using M = M_;
 };
-using CpuBf16 = Cpu<float, bf16>;
 
-// What a GPU stores with train.precision bf16, to plan its memory with; it has no ops.
+// Every backend of this build: a file that defines templates for them ends in SLUICE_BACKENDS(INSTANTIATE).
+#define SLUICE_BACKENDS(X) \
+    X(Cpu<float>)          \
+    X(Cpu<double>)
+
+// What is stored with train.precision fp32, and by a GPU with bf16, to plan memory with; the latter has no ops.
+using PlannedFp32 = Cpu<float>;
 struct PlannedBf16 {
     using T = uint16_t;
     using A = float;
 };
 
-// Where an op is queued. A CPU runs it at once.
+// What matrix products in fp32 round their operands to; sums stay in A. Products in double ignore it.
+enum class MatmulPrecision { full, bf16 };
+
+// Where an op is queued, and how it multiplies. A CPU runs it at once.
 struct Stream {
     void* handle = nullptr;
+    MatmulPrecision matmul = MatmulPrecision::full;
 };
 
 }  // namespace sluice

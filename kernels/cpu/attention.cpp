@@ -341,8 +341,6 @@ void attention_backward(Stream, typename B::T* dq, typename B::T* dk, typename B
                                        const AttentionShape&);                                                      \
     template void attention_backward<B>(Stream, B::T*, B::T*, B::T*, B::A*, const B::T*, const B::T*, const B::A*,  \
                                         const B::T*, const B::T*, const B::T*, const int32_t*, const AttentionShape&);
-INSTANTIATE(Cpu<float>)
-INSTANTIATE(Cpu<double>)
-INSTANTIATE(CpuBf16)
+SLUICE_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice

@@ -42,8 +42,6 @@ void embedding_backward(Stream, typename B::T* dtable, const typename B::T* dout
     template void embedding_forward<B>(Stream, B::T*, const int32_t*, const B::T*, int64_t, int64_t, int64_t, \
                                        int64_t);                                                              \
     template void embedding_backward<B>(Stream, B::T*, const B::T*, const int32_t*, int64_t, int64_t, int64_t, int64_t);
-INSTANTIATE(Cpu<float>)
-INSTANTIATE(Cpu<double>)
-INSTANTIATE(CpuBf16)
+SLUICE_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice

@@ -133,8 +133,6 @@ void head_mean_backward(Stream, typename B::T* ds, const typename B::T* dmean, i
                                    Activation, Combine, Into);                                                     \
     template void head_mean_forward<B>(Stream, B::T*, const B::T*, int64_t, int64_t, int64_t, int64_t);            \
     template void head_mean_backward<B>(Stream, B::T*, const B::T*, int64_t, int64_t, int64_t, int64_t, Into);
-INSTANTIATE(Cpu<float>)
-INSTANTIATE(Cpu<double>)
-INSTANTIATE(CpuBf16)
+SLUICE_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice

@@ -121,6 +121,7 @@ class Product {
 
 template <>
 void gemm<Cpu<float>>(float* c, const float* a, const float* b, const GemmShape& g) {
+    if (g.bf16) return gemm_bf16(c, a, b, g);
     count_gemm(g);
     struct Chosen {
         Product product;
@@ -141,6 +142,7 @@ void gemm<Cpu<float>>(float* c, const float* a, const float* b, const GemmShape&
 
 template <>
 void ragged_gemm<Cpu<float>>(float* c, const float* a, const float* b, const GemmShape& g) {
+    if (g.bf16) return ragged_gemm_bf16(c, a, b, g);
     GemmShape shape = g;
     shape.ragged = true;
     count_gemm(shape);

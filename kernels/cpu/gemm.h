@@ -18,14 +18,13 @@ void gemm<Cpu<double>>(double* c, const double* a, const double* b, const GemmSh
 template <>
 void gemm<Cpu<float>>(float* c, const float* a, const float* b, const GemmShape& shape);
 template <>
-void gemm<CpuBf16>(float* c, const float* a, const float* b, const GemmShape& shape);
-template <>
 void ragged_gemm<Cpu<double>>(double* c, const double* a, const double* b, const GemmShape& shape);
 template <>
 void ragged_gemm<Cpu<float>>(float* c, const float* a, const float* b, const GemmShape& shape);
-template <>
-void ragged_gemm<CpuBf16>(float* c, const float* a, const float* b, const GemmShape& shape);
 
+// Products in float whose operands are rounded to bf16.
+void gemm_bf16(float* c, const float* a, const float* b, const GemmShape& shape);
+void ragged_gemm_bf16(float* c, const float* a, const float* b, const GemmShape& shape);
 double measure_gemm_bf16(const GemmShape& shape, int times);  // operands rounded before
 // Of so many runs, the first of which prepares unless it is the only one.
 double least_seconds(const std::function<void()>& run, int times);

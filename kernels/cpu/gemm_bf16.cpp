@@ -3,6 +3,7 @@
 #include <map>
 #include <vector>
 
+#include "base/machine.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/matmul.h"
 #include "kernels/cpu/parallel.h"
@@ -35,26 +36,19 @@ const bf16* rounded(int operand, const float* x, int64_t count, int64_t room) {
 }
 const bf16* rounded(int operand, const float* x, int64_t count) { return rounded(operand, x, count, count); }
 
-void count(GemmShape g, bool ragged) {
-    g.bf16 = true;
-    g.ragged = ragged;
-    count_gemm(g);
-}
-
 }  // namespace
 
-template <>
-void gemm<CpuBf16>(float* c, const float* a, const float* b, const GemmShape& g) {
-    count(g, false);
+void gemm_bf16(float* c, const float* a, const float* b, const GemmShape& g) {
+    count_gemm(g);
     const bf16 *first = rounded(0, a, g.m * g.k), *second = rounded(1, b, g.k * g.n);
     matmul_of(g).run(c, first, second);
 }
 
 // Shapes are brought back to a few. One that is new makes a primitive, which allocates.
-template <>
-void ragged_gemm<CpuBf16>(float* c, const float* a, const float* b, const GemmShape& g) {
-    count(g, true);
+void ragged_gemm_bf16(float* c, const float* a, const float* b, const GemmShape& g) {
     GemmShape part = g;
+    part.ragged = true;
+    count_gemm(part);
     if (g.transpose_a) {  // a sum over the rows: zeros add nothing
         part.k = (g.k + kRows - 1) / kRows * kRows;
         const bf16 *first = rounded(0, a, g.k * g.m, part.k * g.m), *second = rounded(1, b, g.k * g.n, part.k * g.n);
@@ -71,7 +65,10 @@ void ragged_gemm<CpuBf16>(float* c, const float* a, const float* b, const GemmSh
 void require_bf16_products() {
     const auto isa = dnnl_get_effective_cpu_isa();
     if ((isa & dnnl_cpu_isa_avx512_core_bf16) != dnnl_cpu_isa_avx512_core_bf16)
-        fail(Exit::config, "train.precision: oneDNN may not use AVX512-BF16 here (DNNL_MAX_CPU_ISA?): use fp32");
+        fail(Exit::config, "train.precision: bf16 on a CPU needs AVX512-BF16, and " +
+                               std::string(multiplies_bf16(processor()) ? "DNNL_MAX_CPU_ISA keeps oneDNN from it"
+                                                                        : "this one has none") +
+                               ": use fp32");
 }
 
 double measure_gemm_bf16(const GemmShape& g, int times) {

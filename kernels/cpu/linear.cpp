@@ -7,62 +7,68 @@
 #include "kernels/profile.h"
 
 namespace sluice {
+namespace {
+
+bool bf16_products(Stream stream) { return stream.matmul == MatmulPrecision::bf16; }
+
+}  // namespace
 
 template <class B>
-void linear_forward(Stream, typename B::T* y, const typename B::T* x, const typename B::T* w, int64_t rows, int64_t in,
-                    int64_t out) {
+void linear_forward(Stream stream, typename B::T* y, const typename B::T* x, const typename B::T* w, int64_t rows,
+                    int64_t in, int64_t out) {
     const Timed timed(__func__, multiplied(rows, out, in));
-    if (rows > 0 && out > 0) gemm<B>(y, x, w, {rows, out, in, false, true, false});
+    if (rows > 0 && out > 0) gemm<B>(y, x, w, {rows, out, in, false, true, false, bf16_products(stream)});
 }
 
 template <class B>
-void linear_backward_input(Stream, typename B::T* dx, const typename B::T* dy, const typename B::T* w, int64_t rows,
-                           int64_t in, int64_t out, Into into) {
+void linear_backward_input(Stream stream, typename B::T* dx, const typename B::T* dy, const typename B::T* w,
+                           int64_t rows, int64_t in, int64_t out, Into into) {
     const Timed timed(__func__, multiplied(rows, in, out));
     if (out == 0 && into == Into::overwrite) std::fill(dx, dx + rows * in, typename B::T(0));
-    if (rows > 0 && out > 0) gemm<B>(dx, dy, w, {rows, in, out, false, false, into == Into::add});
+    if (rows > 0 && out > 0)
+        gemm<B>(dx, dy, w, {rows, in, out, false, false, into == Into::add, bf16_products(stream)});
 }
 
 template <class B>
-void linear_backward_weight(Stream, typename B::T* dw, const typename B::T* dy, const typename B::T* x, int64_t rows,
-                            int64_t in, int64_t out) {
+void linear_backward_weight(Stream stream, typename B::T* dw, const typename B::T* dy, const typename B::T* x,
+                            int64_t rows, int64_t in, int64_t out) {
     const Timed timed(__func__, multiplied(out, in, rows));
-    if (rows > 0 && out > 0) gemm<B>(dw, dy, x, {out, in, rows, true, false, true});
+    if (rows > 0 && out > 0) gemm<B>(dw, dy, x, {out, in, rows, true, false, true, bf16_products(stream)});
 }
 
 template <class B>
-void grouped_linear_forward(Stream, typename B::T* y, const typename B::T* x, const typename B::T* w,
+void grouped_linear_forward(Stream stream, typename B::T* y, const typename B::T* x, const typename B::T* w,
                             const GroupedShape& n) {
     const Timed timed(__func__, ragged(multiplied(n.offsets[n.experts], n.out, n.in)));
     for (int64_t e = 0; e < n.experts; e++) {
         const int64_t at = n.offsets[e], rows = n.offsets[e + 1] - at;
         if (rows > 0)
             ragged_gemm<B>(y + at * n.out, x + at * n.in, w + e * n.out * n.in,
-                           {rows, n.out, n.in, false, true, false});
+                           {rows, n.out, n.in, false, true, false, bf16_products(stream)});
     }
 }
 
 template <class B>
-void grouped_linear_backward_input(Stream, typename B::T* dx, const typename B::T* dy, const typename B::T* w,
+void grouped_linear_backward_input(Stream stream, typename B::T* dx, const typename B::T* dy, const typename B::T* w,
                                    const GroupedShape& n, Into into) {
     const Timed timed(__func__, ragged(multiplied(n.offsets[n.experts], n.in, n.out)));
     for (int64_t e = 0; e < n.experts; e++) {
         const int64_t at = n.offsets[e], rows = n.offsets[e + 1] - at;
         if (rows > 0)
             ragged_gemm<B>(dx + at * n.in, dy + at * n.out, w + e * n.out * n.in,
-                           {rows, n.in, n.out, false, false, into == Into::add});
+                           {rows, n.in, n.out, false, false, into == Into::add, bf16_products(stream)});
     }
 }
 
 template <class B>
-void grouped_linear_backward_weight(Stream, typename B::T* dw, const typename B::T* dy, const typename B::T* x,
+void grouped_linear_backward_weight(Stream stream, typename B::T* dw, const typename B::T* dy, const typename B::T* x,
                                     const GroupedShape& n) {
     const Timed timed(__func__, ragged(multiplied(n.offsets[n.experts], n.out, n.in)));
     for (int64_t e = 0; e < n.experts; e++) {
         const int64_t at = n.offsets[e], rows = n.offsets[e + 1] - at;
         if (rows > 0)
             ragged_gemm<B>(dw + e * n.out * n.in, dy + at * n.out, x + at * n.in,
-                           {n.out, n.in, rows, true, false, true});
+                           {n.out, n.in, rows, true, false, true, bf16_products(stream)});
     }
 }
 
@@ -96,8 +102,6 @@ void bias_backward(Stream, typename B::T* db, const typename B::T* dy, int64_t r
     template void linear_backward_weight<B>(Stream, B::T*, const B::T*, const B::T*, int64_t, int64_t, int64_t);      \
     template void bias_forward<B>(Stream, B::T*, const B::T*, int64_t, int64_t);                                      \
     template void bias_backward<B>(Stream, B::T*, const B::T*, int64_t, int64_t);
-INSTANTIATE(Cpu<float>)
-INSTANTIATE(Cpu<double>)
-INSTANTIATE(CpuBf16)
+SLUICE_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice

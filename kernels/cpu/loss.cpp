@@ -83,8 +83,6 @@ void cross_entropy_backward(Stream, typename B::T* dlogits, const typename B::A*
     template void cross_entropy_join<B>(Stream, B::A*, B::A*, const B::A*, const int32_t*, int64_t, int64_t);          \
     template void cross_entropy_backward<B>(Stream, B::T*, const B::A*, const B::A*, const int32_t*, int64_t, int64_t, \
                                             int64_t, double);
-INSTANTIATE(Cpu<float>)
-INSTANTIATE(Cpu<double>)
-INSTANTIATE(CpuBf16)
+SLUICE_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice

@@ -108,8 +108,6 @@ void copy(Stream, typename B::T* out, const typename B::T* x, int64_t count) {
     template void add<B>(Stream, B::T*, const B::T*, int64_t);                                              \
     template void fill<B>(Stream, B::T*, B::T, int64_t);                                                    \
     template void copy<B>(Stream, B::T*, const B::T*, int64_t);
-INSTANTIATE(Cpu<float>)
-INSTANTIATE(Cpu<double>)
-INSTANTIATE(CpuBf16)
+SLUICE_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice

@@ -10,12 +10,11 @@
 #include "apps/commands.h"
 #include "base/check.h"
 #include "base/format.h"
-#include "base/machine.h"
 #include "base/rng.h"
 #include "cli/terminal.h"
-#include "config/refuse.h"
 #include "kernels/profile.h"
 #include "model/counts.h"
+#include "model/with_backend.h"
 #include "train/step.h"
 
 namespace sluice {
@@ -26,16 +25,6 @@ using Json = nlohmann::ordered_json;
 double median(std::vector<double> x) {
     std::sort(x.begin(), x.end());
     return x[x.size() / 2];
-}
-
-// A config that is only measured was not refused for what this machine lacks.
-bool computes_in_bf16(const Config& config) {
-    const std::string conflict = precision_conflict(config.train.precision, processor());
-    if (!conflict.empty()) fail(Exit::config, "train.precision: " + conflict);
-    if (config.device == Device::cuda) fail(Exit::config, "device: this build has no CUDA backend: use cpu or auto");
-    const bool bf16 = config.train.precision == Precision::bf16;
-    if (bf16) require_bf16_products();
-    return bf16;
 }
 
 template <class B>
@@ -202,13 +191,11 @@ int bench_kernels(Comm& comm, const Config& config, bool json) {
 }  // namespace
 
 int bench_step_command(Comm& comm, const Config& config, bool json) {
-    return computes_in_bf16(config) ? bench_step<CpuBf16>(comm, config, json)
-                                    : bench_step<Cpu<float>>(comm, config, json);
+    return with_backend(config, [&]<class B>(B) { return bench_step<B>(comm, config, json); });
 }
 
 int bench_kernels_command(Comm& comm, const Config& config, bool json) {
-    return computes_in_bf16(config) ? bench_kernels<CpuBf16>(comm, config, json)
-                                    : bench_kernels<Cpu<float>>(comm, config, json);
+    return with_backend(config, [&]<class B>(B) { return bench_kernels<B>(comm, config, json); });
 }
 
 }  // namespace sluice

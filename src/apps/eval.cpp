@@ -8,29 +8,23 @@
 #include "base/check.h"
 #include "base/format.h"
 #include "eval/evaluate.h"
+#include "model/with_backend.h"
 #include "parallel/collective.h"
 
 namespace sluice {
 
-int eval_command(Comm& comm, const CheckpointArgs& args, bool json) {
-    Opened opened;
-    std::vector<std::unique_ptr<ValidationData>> sets;
-    const int failed = collectively(comm, [&] {
-        opened = open_for_inference(args.checkpoint, args.overrides, comm.size());
-        const DataSpec& data = opened.config.data;
-        if (data.validation.empty())
-            fail(Exit::config, "nothing to evaluate on: give data.validation=[{name: NAME, path: SHARDS}]");
-        tokenizer_name(data, Reads::validation);  // one for all
-        for (const auto& set : data.validation)
-            sets.push_back(std::make_unique<ValidationData>(data, set, opened.config.model.vocab));
-    });
-    if (failed) return failed;
+namespace {
 
+using Sets = std::vector<std::unique_ptr<ValidationData>>;
+
+template <class B>
+int evaluate_all(Comm& comm, const Opened& opened, const Sets& sets, bool json) {
     const Config& config = opened.config;
     const int64_t sequences = std::max<int64_t>(1, config.train.micro_batch);
     Mesh mesh(comm, mesh_shape(config.model, config.parallel));
-    std::unique_ptr<Model<Cpu<float>>> model;
-    if (const int unloaded = collectively(comm, [&] { model = load_model(opened, sequences, mesh); })) return unloaded;
+    std::unique_ptr<Model<B>> model;
+    if (const int unloaded = collectively(comm, [&] { model = load_model<B>(opened, sequences, mesh); }))
+        return unloaded;
     const EvaluationSpec spec{config.data.sequence_length, sequences, config.eval.batches * config.train.batch,
                               config.data.document_mask,
                               comm.rank() > 0 ? nullptr
@@ -50,6 +44,25 @@ int eval_command(Comm& comm, const CheckpointArgs& args, bool json) {
     }
     if (comm.rank() == 0 && json) fmt::print("{}\n", result.dump());
     return 0;
+}
+
+}  // namespace
+
+int eval_command(Comm& comm, const CheckpointArgs& args, bool json) {
+    Opened opened;
+    Sets sets;
+    const int failed = collectively(comm, [&] {
+        opened = open_for_inference(args.checkpoint, args.overrides, comm.size());
+        require_backend(opened.config);
+        const DataSpec& data = opened.config.data;
+        if (data.validation.empty())
+            fail(Exit::config, "nothing to evaluate on: give data.validation=[{name: NAME, path: SHARDS}]");
+        tokenizer_name(data, Reads::validation);  // one for all
+        for (const auto& set : data.validation)
+            sets.push_back(std::make_unique<ValidationData>(data, set, opened.config.model.vocab));
+    });
+    if (failed) return failed;
+    return with_backend(opened.config, [&]<class B>(B) { return evaluate_all<B>(comm, opened, sets, json); });
 }
 
 }  // namespace sluice

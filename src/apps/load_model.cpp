@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "checkpoint/resume.h"
 #include "cli/terminal.h"
+#include "model/with_backend.h"
 
 namespace sluice {
 
@@ -14,8 +15,8 @@ Opened open_for_inference(const std::string& checkpoint, const std::vector<std::
     opened.checkpoint = find_checkpoint(checkpoint, warnings);
     for (const auto& warning : warnings) print_warning(warning);
 
-    // Trained on any mesh, used on this one.
-    all = {"parallel.tensor=1", "parallel.expert=1", "parallel.sequence=false"};
+    // Trained on any mesh, device and precision; used on these.
+    all = {"parallel.tensor=1", "parallel.expert=1", "parallel.sequence=false", "device=auto", "train.precision=fp32"};
     for (const auto& o : overrides) {
         if (o.rfind("model.", 0) == 0)
             fail(Exit::config, "command line: " + o + ": a checkpoint's model cannot be changed");
@@ -29,17 +30,21 @@ Opened open_for_inference(const std::string& checkpoint, const std::vector<std::
     return opened;
 }
 
-std::unique_ptr<Model<Cpu<float>>> load_model(const Opened& opened, int64_t sequences, Mesh& mesh) {
-    auto model =
-        std::make_unique<Model<Cpu<float>>>(opened.config.model, Batch{sequences, opened.config.data.sequence_length},
-                                            Recompute::none, Mode::inference, mesh);
+template <class B>
+std::unique_ptr<Model<B>> load_model(const Opened& opened, int64_t sequences, Mesh& mesh) {
+    auto model = std::make_unique<Model<B>>(opened.config.model, Batch{sequences, opened.config.data.sequence_length},
+                                            Recompute::none, Mode::inference, mesh,
+                                            matmul_precision(opened.config.train.precision));
     std::vector<StateTensor> state;
     for (const TensorInfo& t : model->tensors())
-        state.push_back({t.name, "F32", t.shape, t.box, model->weights() + t.offset, t.box});
+        state.push_back({t.name, dtype_of<typename B::T>(), t.shape, t.box, model->weights() + t.offset, t.box});
     const auto missing = load_checkpoint(opened.checkpoint, state, true);
     if (!missing.empty())
         fail(Exit::checkpoint, opened.checkpoint.path.string() + ": tensor '" + missing[0] + "' is missing");
     return model;
 }
+
+#define INSTANTIATE(B) template std::unique_ptr<Model<B>> load_model<B>(const Opened&, int64_t, Mesh&);
+SLUICE_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice

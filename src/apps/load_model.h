@@ -15,11 +15,13 @@ struct Opened {
     Config config;
 };
 
-// The checkpoint and its config with overrides; its mesh is that of the overrides, else data parallel alone. Newer
+// The checkpoint and its config with overrides. Mesh, device and precision are those of the overrides, else data
+// parallel alone, on what this build has, in fp32. Newer
 // checkpoints that had to be skipped are named on stderr. Errors: Failure(Exit::checkpoint), Failure(Exit::config).
 Opened open_for_inference(const std::string& checkpoint, const std::vector<std::string>& overrides, int ranks);
 
-// Room for `sequences` sequences of data.sequence_length. Errors: Failure(Exit::checkpoint).
-std::unique_ptr<Model<Cpu<float>>> load_model(const Opened& opened, int64_t sequences, Mesh& mesh = solo_mesh());
+// With room for `sequences` sequences of data.sequence_length. Errors: Failure(Exit::checkpoint).
+template <class B>
+std::unique_ptr<Model<B>> load_model(const Opened& opened, int64_t sequences, Mesh& mesh = solo_mesh());
 
 }  // namespace sluice

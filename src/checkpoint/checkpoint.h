@@ -7,12 +7,20 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "checkpoint/data_record.h"
 #include "tensor/box.h"
 
 namespace sluice {
+
+// What safetensors calls a number type.
+template <class T>
+constexpr const char* dtype_of() {
+    static_assert(std::is_same_v<T, float> || std::is_same_v<T, double>);
+    return std::is_same_v<T, double> ? "F64" : "F32";
+}
 
 // One tensor of the state, as this process holds it: a box of the whole, in row-major order, of which it answers for
 // some rows when a checkpoint is written. Every element is answered for by one rank.

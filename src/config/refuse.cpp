@@ -5,7 +5,6 @@
 #include <set>
 
 #include "base/format.h"
-#include "base/machine.h"
 #include "base/utf8.h"
 #include "config/scalar.h"
 #include "config/visit.h"
@@ -194,18 +193,10 @@ void Refusal::sharding(int ranks) {
 
 void Refusal::not_built() {
     if (sound("data.train")) need(!c_.data.train.empty(), "data.train", "empty: name at least one source of tokens");
-    need(c_.device != Device::cuda, "device", "this build has no CUDA backend: use cpu or auto");
-    if (const std::string conflict = precision_conflict(c_.train.precision, processor()); !conflict.empty())
-        marks_.refuse("train.precision", conflict);
     need(c_.probes.every == 0, "probes.every", "probes during training are not built yet: use 0");
 }
 
 }  // namespace
-
-std::string precision_conflict(Precision precision, const std::string& processor) {
-    if (precision == Precision::fp32 || multiplies_bf16(processor)) return "";
-    return "bf16 on a CPU needs one with AVX512-BF16, and this has none: use fp32";
-}
 
 void refuse_delimiter(const Config& config, Marks& marks) {
     const int64_t vocab = config.model.vocab;

@@ -21,7 +21,4 @@ std::vector<Conflict> sharding_conflicts(const ModelSpec& model, int64_t tensor,
 // Why the mesh and the batch do not fit so many ranks.
 std::vector<Conflict> rank_conflicts(const Config& config, int ranks);
 
-// Why a CPU that describes itself so (base/machine.h) does not compute in a precision; empty: it does.
-std::string precision_conflict(Precision precision, const std::string& processor);
-
 }  // namespace sluice

@@ -59,8 +59,7 @@ Evaluation evaluate(Model<B>& model, ValidationData& data, const EvaluationSpec&
     return e;
 }
 
-template Evaluation evaluate(Model<Cpu<float>>&, ValidationData&, const EvaluationSpec&);
-template Evaluation evaluate(Model<Cpu<double>>&, ValidationData&, const EvaluationSpec&);
-template Evaluation evaluate(Model<CpuBf16>&, ValidationData&, const EvaluationSpec&);
+#define INSTANTIATE(B) template Evaluation evaluate(Model<B>&, ValidationData&, const EvaluationSpec&);
+SLUICE_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice

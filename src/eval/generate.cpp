@@ -59,11 +59,9 @@ std::vector<int32_t> generate(Model<B>& model, std::vector<int32_t> prompt, int6
     return out;
 }
 
-template std::vector<int32_t> generate(Model<Cpu<float>>&, std::vector<int32_t>, int64_t, const std::vector<int32_t>&,
-                                       const Sampling&);
-template std::vector<int32_t> generate(Model<Cpu<double>>&, std::vector<int32_t>, int64_t, const std::vector<int32_t>&,
-                                       const Sampling&);
-template std::vector<int32_t> generate(Model<CpuBf16>&, std::vector<int32_t>, int64_t, const std::vector<int32_t>&,
-                                       const Sampling&);
+#define INSTANTIATE(B)                                                                                            \
+    template std::vector<int32_t> generate(Model<B>&, std::vector<int32_t>, int64_t, const std::vector<int32_t>&, \
+                                           const Sampling&);
+SLUICE_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice

@@ -143,9 +143,8 @@ void Experts<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, cons
     linear_backward_input<B>(pass.stream, dx, s.dlogits, w.router, tokens, hidden_, n_.experts, Into::add);
 }
 
-template class Experts<Cpu<float>>;
-template class Experts<Cpu<double>>;
-template class Experts<CpuBf16>;
+#define INSTANTIATE(B) template class Experts<B>;
+SLUICE_BACKENDS(INSTANTIATE)
 template Experts<PlannedBf16>::Experts(const ModelSpec&, int64_t, const Place&);
 
 }  // namespace sluice

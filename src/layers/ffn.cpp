@@ -26,8 +26,7 @@ void Ffn<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, const Ac
     pass.leave(rows_dx, dx, hidden_);
 }
 
-template class Ffn<Cpu<float>>;
-template class Ffn<Cpu<double>>;
-template class Ffn<CpuBf16>;
+#define INSTANTIATE(B) template class Ffn<B>;
+SLUICE_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice

@@ -125,9 +125,8 @@ void Gates<B>::backward(Position position, const Pass<B>& pass, const std::vecto
     }
 }
 
-template class Gates<Cpu<float>>;
-template class Gates<Cpu<double>>;
-template class Gates<CpuBf16>;
+#define INSTANTIATE(B) template class Gates<B>;
+SLUICE_BACKENDS(INSTANTIATE)
 template Gates<PlannedBf16>::Gates(const ModelSpec&, int64_t, const Place&);
 template bool Gates<PlannedBf16>::any(Position) const;
 template std::vector<int64_t> Gates<PlannedBf16>::Gate::constant_shape() const;

@@ -37,8 +37,7 @@ void Head<B>::forward_backward(const Pass<B>& pass, const T* w, T* dw, const Scr
     pass.leave(rows_dx, dx, hidden_);
 }
 
-template class Head<Cpu<float>>;
-template class Head<Cpu<double>>;
-template class Head<CpuBf16>;
+#define INSTANTIATE(B) template class Head<B>;
+SLUICE_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice

@@ -26,8 +26,7 @@ void Projection<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, c
     through(dw.weight, w.weight, s.dexpert, heads_ * experts_ * dim_, Into::add);
 }
 
-template class Projection<Cpu<float>>;
-template class Projection<Cpu<double>>;
-template class Projection<CpuBf16>;
+#define INSTANTIATE(B) template class Projection<B>;
+SLUICE_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice

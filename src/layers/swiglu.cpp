@@ -25,8 +25,7 @@ void SwiGlu<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, const
     linear_backward_input<B>(pass.stream, dx, dgate, w.gate, tokens, hidden_, width_, Into::add);
 }
 
-template class SwiGlu<Cpu<float>>;
-template class SwiGlu<Cpu<double>>;
-template class SwiGlu<CpuBf16>;
+#define INSTANTIATE(B) template class SwiGlu<B>;
+SLUICE_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice

@@ -137,9 +137,8 @@ void Attention<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, co
     if (output_gates) add<B>(pass.stream, rows_dx, s.doutput_gates, pass.rows * n_.hidden);
 }
 
-template class Attention<Cpu<float>>;
-template class Attention<Cpu<double>>;
-template class Attention<CpuBf16>;
+#define INSTANTIATE(B) template class Attention<B>;
+SLUICE_BACKENDS(INSTANTIATE)
 template Attention<PlannedBf16>::Attention(const ModelSpec&, int64_t, const Place&);
 
 }  // namespace sluice

@@ -12,7 +12,7 @@ double used_share(const ModelSpec& spec, const TensorInfo& t) {
 
 ParameterCounts count_parameters(const ModelSpec& spec) {
     ParameterCounts n;
-    for (const TensorInfo& t : Model<Cpu<float>>::tensors(spec)) {
+    for (const TensorInfo& t : Model<PlannedFp32>::tensors(spec)) {
         if (!t.trained()) continue;
         n.total += t.count;
         n.active += t.cut.experts ? t.count / spec.moe.experts * spec.moe.top_k : t.count;
@@ -24,7 +24,7 @@ ParameterCounts count_parameters(const ModelSpec& spec) {
 FlopsByPart flops_by_part(const ModelSpec& spec, int64_t length) {
     FlopsByPart f;
     if (spec.tie_embeddings) f.other_weights = 6 * double(spec.vocab) * double(spec.hidden);
-    for (const TensorInfo& t : Model<Cpu<float>>::tensors(spec)) {
+    for (const TensorInfo& t : Model<PlannedFp32>::tensors(spec)) {
         if (t.decay != Decay::yes) continue;
         const bool layer = t.name.rfind("layers.", 0) == 0;
         const bool attention = t.name.find(".attention.") != std::string::npos;

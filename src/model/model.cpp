@@ -142,9 +142,11 @@ ModelBytes Model<B>::plan(const ModelSpec& spec, Batch largest, Recompute recomp
 }
 
 template <class B>
-Model<B>::Model(const ModelSpec& spec, Batch largest, Recompute recompute, Mode mode, Mesh& mesh)
+Model<B>::Model(const ModelSpec& spec, Batch largest, Recompute recompute, Mode mode, Mesh& mesh,
+                MatmulPrecision matmul)
     : spec_(spec),
       mesh_(mesh),
+      matmul_(matmul),
       largest_(largest),
       recompute_(recompute),
       blocks_(make_blocks(spec, mesh.place)),
@@ -239,6 +241,7 @@ Pass<B> Model<B>::pass(Batch batch, const int32_t* first, double scale) {
     check(batch.length <= largest_.length && batch.tokens() <= largest_.tokens(), "a batch larger than was planned");
     last_ = batch;
     Pass<B> pass;
+    pass.stream.matmul = matmul_;
     pass.batch = batch;
     pass.rows = mesh_.place.rows(batch.tokens()).size();
     pass.cos = acts_.cos;
@@ -368,13 +371,13 @@ void Model<B>::logits(T* logits, int64_t row) {
     std::vector<int64_t> counts;
     for (int64_t p = 0; p < parts; p++) counts.push_back(part_of(spec_.vocab, parts, p).size());
     const Part& ids = head_.ids();
-    linear_forward<B>({}, logits + ids.begin, x + row * spec_.hidden, weights_.head, 1, spec_.hidden, ids.size());
+    linear_forward<B>({nullptr, matmul_}, logits + ids.begin, x + row * spec_.hidden, weights_.head, 1, spec_.hidden,
+                      ids.size());
     mesh_.tensor->all_gather(logits, logits + ids.begin, counts.data());
 }
 
-template class Model<Cpu<float>>;
-template class Model<Cpu<double>>;
-template class Model<CpuBf16>;
+#define INSTANTIATE(B) template class Model<B>;
+SLUICE_BACKENDS(INSTANTIATE)
 template ModelBytes Model<PlannedBf16>::plan_activations(const ModelSpec&, Batch, Recompute, Mode, const Place&);
 
 }  // namespace sluice

@@ -75,7 +75,8 @@ class Model {
     using A = typename B::A;
 
     // Room for batches up to `largest`; shorter or fewer sequences run in the same memory.
-    Model(const ModelSpec& spec, Batch largest, Recompute recompute, Mode mode, Mesh& mesh = solo_mesh());
+    Model(const ModelSpec& spec, Batch largest, Recompute recompute, Mode mode, Mesh& mesh = solo_mesh(),
+          MatmulPrecision matmul = MatmulPrecision::full);
 
     // Every parameter, in order of the flat arrays, as a place holds it.
     static std::vector<TensorInfo> tensors(const ModelSpec& spec, const Place& place = {});
@@ -150,6 +151,7 @@ class Model {
 
     ModelSpec spec_;
     Mesh& mesh_;
+    const MatmulPrecision matmul_;
     Batch largest_, last_;
     Recompute recompute_;
     std::vector<Block<B>> blocks_;

@@ -6,7 +6,7 @@ namespace sluice {
 namespace {
 
 std::vector<TensorInfo> tensors_at(const Config& c, const Place& place) {
-    return Model<Cpu<float>>::tensors(c.model, place);
+    return Model<PlannedFp32>::tensors(c.model, place);
 }
 
 // What a ring of `ranks` sends of a whole: a rank keeps its own part.
@@ -153,7 +153,7 @@ MemoryPlan plan_state(const Config& c, const Place& place, Precision precision,
 
 void add_activations(MemoryPlan& plan, const Config& c, const Place& place, Precision precision) {
     const auto plan_them =
-        precision == Precision::bf16 ? Model<PlannedBf16>::plan_activations : Model<Cpu<float>>::plan_activations;
+        precision == Precision::bf16 ? Model<PlannedBf16>::plan_activations : Model<PlannedFp32>::plan_activations;
     const ModelBytes bytes =
         plan_them(c.model, {c.train.micro_batch, c.data.sequence_length}, c.train.recompute, Mode::training, place);
     plan.attention += bytes.attention;
@@ -195,7 +195,7 @@ TrafficPlan plan_traffic(const Config& c, const Place& place, int64_t item, int6
 
 int64_t checkpoint_bytes(const ModelSpec& model) {
     int64_t numbers = 0;
-    for (const TensorInfo& t : Model<Cpu<float>>::tensors(model)) numbers += (t.trained() ? 3 : 1) * t.whole_count();
+    for (const TensorInfo& t : Model<PlannedFp32>::tensors(model)) numbers += (t.trained() ? 3 : 1) * t.whole_count();
     return numbers * int64_t(sizeof(float));
 }
 

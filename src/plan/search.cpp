@@ -28,7 +28,7 @@ class Setup {
         : ranks_(ranks),
           gpu_(gpu),
           place_(place_of(mesh_shape(c.model, c.parallel), ranks, 0)),
-          tensors_(Model<Cpu<float>>::tensors(c.model, place_)),
+          tensors_(Model<PlannedFp32>::tensors(c.model, place_)),
           state_(plan_state(c, place_, c.train.precision, tensors_)),
           reserve_(device_reserve(place_, mesh_shape(c.model, c.parallel).replicas)) {}
 

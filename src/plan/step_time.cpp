@@ -101,7 +101,7 @@ void add_traffic(StepTime& s, const Config& c, const Place& place, const GpuFigu
 
 StepTime estimate_step(const Config& c, const Place& place, const GpuFigures& gpu) {
     return estimate_step(c, place, gpu, flops_by_part(c.model, c.data.sequence_length),
-                         Model<Cpu<float>>::tensors(c.model, place));
+                         Model<PlannedFp32>::tensors(c.model, place));
 }
 
 StepTime estimate_step(const Config& c, const Place& place, const GpuFigures& gpu, const FlopsByPart& f,

@@ -21,6 +21,7 @@
 #include "eval/generate.h"
 #include "kernels/gemm.h"
 #include "log/run_log.h"
+#include "model/with_backend.h"
 #include "parallel/collective.h"
 #include "train/step.h"
 
@@ -305,9 +306,8 @@ Exit train_on(const Config& config, Comm& comm, const OpenText& open_text) {
 }  // namespace
 
 Exit train(const Config& config, Comm& comm, const OpenText& open_text) {
-    const bool bf16 = config.train.precision == Precision::bf16;
-    if (bf16) require_bf16_products();
-    return bf16 ? train_on<CpuBf16>(config, comm, open_text) : train_on<Cpu<float>>(config, comm, open_text);
+    if (const int failed = collectively(comm, [&] { require_backend(config); })) return Exit(failed);
+    return with_backend(config, [&]<class B>(B) { return train_on<B>(config, comm, open_text); });
 }
 
 }  // namespace sluice

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <type_traits>
 
 #include "kernels/gemm.h"
+#include "model/with_backend.h"
 #include "optim/schedule.h"
 
 namespace sluice {
@@ -16,7 +16,7 @@ Trainer<B>::Trainer(const Config& config, Mesh& mesh)
       mesh_(mesh),
       zero_(config.parallel.zero > 0),
       model_(config.model, {config.train.micro_batch, config.data.sequence_length}, config.train.recompute,
-             Mode::training, mesh),
+             Mode::training, mesh, matmul_precision(config.train.precision)),
       shares_(model_.tensors(), mesh, zero_),
       moments_("moments", 2 * size_t(shares_.state()) * sizeof(T)),
       gradient_shares_("gradient shares", zero_ ? size_t(shares_.state()) * sizeof(T) : 0),
@@ -160,7 +160,7 @@ void Trainer<B>::go_on_from(const Progress& progress, int64_t consumed) {
 template <class B>
 std::vector<StateTensor> Trainer<B>::state() {
     std::vector<StateTensor> state;
-    const std::string dtype = std::is_same_v<T, double> ? "F64" : "F32";
+    const std::string dtype = dtype_of<T>();
     const auto list = [&](const std::string& prefix, size_t i, T* data, bool share_only) {
         const TensorInfo& t = model_.tensors()[i];
         const Box share = box_of_rows(t, shares_[i].rows);
@@ -181,11 +181,9 @@ OptimizerBytes plan_optimizer(const ModelSpec& spec, const Place& place, bool ze
     return {2 * state, zero ? state : 0};
 }
 
-template class Trainer<Cpu<float>>;
-template class Trainer<Cpu<double>>;
-template class Trainer<CpuBf16>;
-template OptimizerBytes plan_optimizer<Cpu<float>>(const ModelSpec&, const Place&, bool);
-template OptimizerBytes plan_optimizer<Cpu<double>>(const ModelSpec&, const Place&, bool);
-template OptimizerBytes plan_optimizer<CpuBf16>(const ModelSpec&, const Place&, bool);
+#define INSTANTIATE(B)         \
+    template class Trainer<B>; \
+    template OptimizerBytes plan_optimizer<B>(const ModelSpec&, const Place&, bool);
+SLUICE_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice

@@ -89,22 +89,23 @@ TEST(Bf16, ProductsAreTheDefinitionsToItsPrecision) {
         };
         const int64_t offsets[] = {0, rows / 3, rows};
         const GroupedShape groups{offsets, 2, in, out};
-        const auto run = [&]<class B>(B, const auto& x, const auto& w, const auto& dy) {
+        const auto run = [&]<class B>(B, Stream stream, const auto& x, const auto& w, const auto& dy) {
             using T = typename B::T;
             std::vector<std::vector<T>> r{std::vector<T>(dy.size()),          std::vector<T>(x.size(), T(1)),
                                           std::vector<T>(w.size() / 2, T(1)), std::vector<T>(dy.size()),
                                           std::vector<T>(x.size(), T(1)),     std::vector<T>(w.size(), T(1))};
-            linear_forward<B>({}, r[0].data(), x.data(), w.data(), rows, in, out);
-            linear_backward_input<B>({}, r[1].data(), dy.data(), w.data(), rows, in, out, Into::add);
-            linear_backward_weight<B>({}, r[2].data(), dy.data(), x.data(), rows, in, out);
-            grouped_linear_forward<B>({}, r[3].data(), x.data(), w.data(), groups);
-            grouped_linear_backward_input<B>({}, r[4].data(), dy.data(), w.data(), groups, Into::overwrite);
-            grouped_linear_backward_weight<B>({}, r[5].data(), dy.data(), x.data(), groups);
+            linear_forward<B>(stream, r[0].data(), x.data(), w.data(), rows, in, out);
+            linear_backward_input<B>(stream, r[1].data(), dy.data(), w.data(), rows, in, out, Into::add);
+            linear_backward_weight<B>(stream, r[2].data(), dy.data(), x.data(), rows, in, out);
+            grouped_linear_forward<B>(stream, r[3].data(), x.data(), w.data(), groups);
+            grouped_linear_backward_input<B>(stream, r[4].data(), dy.data(), w.data(), groups, Into::overwrite);
+            grouped_linear_backward_weight<B>(stream, r[5].data(), dy.data(), x.data(), groups);
             return r;
         };
-        const auto products = run(CpuBf16(), cast<float>(x), cast<float>(w), cast<float>(dy));
-        const auto exact = run(Cpu<double>(), x, w, dy);
-        const auto of_rounded = run(Cpu<double>(), rounded(x), rounded(w), rounded(dy));
+        const auto products =
+            run(Cpu<float>(), Stream{nullptr, MatmulPrecision::bf16}, cast<float>(x), cast<float>(w), cast<float>(dy));
+        const auto exact = run(Cpu<double>(), {}, x, w, dy);
+        const auto of_rounded = run(Cpu<double>(), {}, rounded(x), rounded(w), rounded(dy));
         const int64_t heights[] = {rows, rows, out, rows, rows, 2 * out};
         for (size_t i = 0; i < exact.size(); i++) {
             EXPECT_LT(relative_error_of_rows(products[i], exact[i], heights[i]), tolerance<bf16>()) << i;

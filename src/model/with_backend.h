@@ -1,0 +1,28 @@
+// The backend that computes a config, chosen in one place. A config is valid wherever it is read; what this build or
+// this machine lacks to compute it is said here.
+#pragma once
+#include "base/check.h"
+#include "config/specs.h"
+#include "kernels/backend.h"
+#include "kernels/gemm.h"
+
+namespace sluice {
+
+inline MatmulPrecision matmul_precision(Precision precision) {
+    return precision == Precision::bf16 ? MatmulPrecision::bf16 : MatmulPrecision::full;
+}
+
+// Errors: Failure(Exit::config).
+inline void require_backend(const Config& config) {
+    if (config.device == Device::cuda) fail(Exit::config, "device: this build has no CUDA backend: use cpu or auto");
+    if (config.train.precision == Precision::bf16) require_bf16_products();
+}
+
+// What run(B()) returns. Errors: those of require_backend().
+template <class F>
+auto with_backend(const Config& config, F&& run) {
+    require_backend(config);
+    return run(Cpu<float>());
+}
+
+}  // namespace sluice
