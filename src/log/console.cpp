@@ -60,11 +60,11 @@ void Log::info(const Columns& columns, int most) {
     keep("info", join(columns, most));
 }
 
-void Log::in_place(const Columns& columns) {
+void Log::in_place(const std::function<Columns()>& columns) {
     const double now = steady_seconds();
     if (!loud_ || now < next_in_place_) return;
     next_in_place_ = now + kSecondsInPlace;
-    show_in_place(columns);
+    if (screen_of(stdout).escapes) show_in_place(columns());
 }
 
 void Log::warn(const std::string& line) {

@@ -2,6 +2,7 @@
 // all of it, whole and with its time, in log.txt.
 #pragma once
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -28,7 +29,8 @@ class Log {
     Log(const std::filesystem::path& file, bool loud);
     void info(const std::string& line);
     void info(const Columns& columns, int most = 0);  // columns at most; 0: no limit
-    void in_place(const Columns& columns);            // not in log.txt; a few times a second
+    // Not in log.txt; asks for the columns only where they are shown, a few times a second.
+    void in_place(const std::function<Columns()>& columns);
     void warn(const std::string& line);
 
  private:

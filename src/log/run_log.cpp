@@ -68,7 +68,7 @@ void RunLog::step(const StepFacts& step) {
     } else if (step.progress.step == facts_.step + 1) {  // a start is seen to go
         log_.info(step_columns(line()), kStepLineColumns);
     } else {
-        log_.in_place(step_columns(line()));
+        log_.in_place([this] { return step_columns(line()); });
     }
     if (!step.result.applied) say_skipped();
     if (!step.beside_save && step_times_.add(step.seconds)) say_busy();

@@ -23,21 +23,12 @@ double number_in(const std::string& text, const std::string& pattern) {
     return std::stod(found[1]) * std::pow(1000, power == std::string::npos ? 0 : double(power));
 }
 
-class Logs : public Program {
- protected:
-    std::vector<Json> rows() {
-        std::vector<Json> rows;
-        std::istringstream lines(text("runs/a/metrics.jsonl"));
-        for (std::string line; std::getline(lines, line);)
-            if (Json row = Json::parse(line); row.contains("loss")) rows.push_back(row);
-        return rows;
-    }
-};
+class Logs : public Program {};
 
 TEST_F(Logs, ConsoleAndMetricsTellTheSame) {
     const Ended ended = run("train c.yaml log.every=3", 2);
     ASSERT_EQ(ended.code, 0) << ended.err;
-    const auto steps = rows();
+    const auto steps = rows_with("loss");
     ASSERT_GE(steps.size(), 4u);
     for (const Json& row : steps) {
         const std::string step = "step " + row["step"].dump() + "/12";
@@ -81,7 +72,7 @@ TEST_F(Logs, SpeedsBelongTogether) {
     ASSERT_EQ(ended.code, 0) << ended.err;
     const double flops =
         flops_per_token(load_config((folder_ / "c.yaml").string(), {}, Purpose::plan).config.model, 16);
-    for (const Json& row : rows()) {
+    for (const Json& row : rows_with("loss")) {
         const double rate = row["tokens_per_second"].get<double>();
         EXPECT_NEAR(row["seconds"].get<double>() * rate, 4 * 16, 1e-6) << "tokens of a step";
         EXPECT_NEAR(row["mfu"].get<double>() * row["gemm_flops_per_second"].get<double>(), rate * flops,

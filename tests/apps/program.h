@@ -78,6 +78,14 @@ class Program : public testing::Test {
         for (const auto& [step, row] : rows) course.push_back(row);
         return course;
     }
+    // The rows of a run's metrics that have a key.
+    std::vector<Json> rows_with(const std::string& key, const std::string& name = "a") {
+        std::vector<Json> rows;
+        std::istringstream lines(text("runs/" + name + "/metrics.jsonl"));
+        for (std::string line; std::getline(lines, line);)
+            if (Json row = Json::parse(line); row.contains(key)) rows.push_back(row);
+        return rows;
+    }
     std::string digest(const std::string& name, int64_t step) {
         char path[80];
         std::snprintf(path, sizeof path, "runs/%s/checkpoints/step-%08lld/manifest.json", name.c_str(),

@@ -10,18 +10,10 @@ namespace {
 
 class Runs : public Program {
  protected:
-    std::vector<Json> rows() {
-        std::vector<Json> rows;
-        std::istringstream lines(text("runs/a/metrics.jsonl"));
-        for (std::string line; std::getline(lines, line);)
-            if (Json row = Json::parse(line); row.contains("step")) rows.push_back(row);
-        return rows;
-    }
     // Steps whose rows have a key.
     std::vector<int64_t> steps_with(const std::string& key) {
         std::vector<int64_t> steps;
-        for (const Json& row : rows())
-            if (row.contains(key)) steps.push_back(row["step"].get<int64_t>());
+        for (const Json& row : rows_with(key)) steps.push_back(row["step"].get<int64_t>());
         return steps;
     }
     Json manifest(int64_t step) {
@@ -95,7 +87,7 @@ TEST_F(Runs, TellOfTheRouters) {
                 "hidden: 24, balance: " +
                 balance + "}'");
         EXPECT_EQ(ended.code, 0) << ended.err;
-        return rows().back();
+        return rows_with("step").back();
     };
     const Json row = row_with("global_batch");
     EXPECT_NEAR(row["router_entropy"].get<double>(), std::log(4), 0.1);
@@ -112,8 +104,8 @@ TEST_F(Runs, TheTenthStepSkippedInARowIsTheLast) {
     const Ended ended =
         run("train c.yaml optimizer.lr=1e38 schedule.warmup_steps=0 optimizer.weight_decay=0 train.steps=40");
     EXPECT_EQ(ended.code, 6);
-    EXPECT_EQ(rows().back()["step"], 11) << "one applied, ten skipped";
-    EXPECT_EQ(rows().back()["skipped"], 10);
+    EXPECT_EQ(rows_with("step").back()["step"], 11) << "one applied, ten skipped";
+    EXPECT_EQ(rows_with("step").back()["skipped"], 10);
 }
 
 // Of the very step at which it stopped: between two that are due.
@@ -137,8 +129,7 @@ TEST_F(Runs, SecondsOfStepsAddUpToLessThanTheRun) {
     ASSERT_EQ(run("train c.yaml train.steps=600 checkpoint.every=0 log.tensorboard=false").code, 0);
     const double all = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     double sum = 0;
-    for (const Json& row : rows())
-        if (row.contains("seconds")) sum += row["seconds"].get<double>();
+    for (const Json& row : rows_with("seconds")) sum += row["seconds"].get<double>();
     EXPECT_GT(sum, 0);
     EXPECT_LT(sum, all);
 }
