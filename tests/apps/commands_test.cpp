@@ -152,10 +152,13 @@ TEST_F(Commands, TheVocabularyMayBeTheDatas) {
     EXPECT_TRUE(contains(text("runs/a/config.yaml"), "vocab: 257\n"));
     EXPECT_TRUE(contains(run("train " + own + "'data.validation=[]'", 2).out, "finished"));
     EXPECT_TRUE(contains(run("plan runs/a").out, "parameters"));
-    const Ended foreign = run("train " + own, 2);  // the validation set is
+    const Ended foreign = run("train " + own + "run.name=b", 2);  // the validation set is
     EXPECT_EQ(foreign.code, 2);
     EXPECT_EQ(count(foreign.err, "error: "), 1u) << foreign.err;
     EXPECT_TRUE(contains(foreign.err, "model.vocab") && contains(foreign.err, "train.bin")) << foreign.err;
+    const Ended on = run("train " + own, 2);  // the checkpoint tells
+    EXPECT_EQ(on.code, 0) << on.err;
+    EXPECT_EQ(count(on.err, "warning: c.yaml:4:3: model.vocab: 257, of the checkpoint"), 1u) << on.err;
     const Ended small = run("train c.yaml run.name=b model.vocab=100 'data.train=[{path: shards/own.json}]'");
     EXPECT_EQ(small.code, 3);
     EXPECT_TRUE(contains(small.err, "raise model.vocab to 257")) << small.err;
