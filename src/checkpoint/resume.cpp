@@ -17,12 +17,6 @@ namespace fs = std::filesystem;
 
 bool starts_with(const std::string& key, const char* prefix) { return key.rfind(prefix, 0) == 0; }
 
-bool changes_course(const std::string& key) {
-    if (starts_with(key, "data.validation") || starts_with(key, "data.tokenizer")) return false;
-    return starts_with(key, "optimizer.") || starts_with(key, "schedule.") || starts_with(key, "data.") ||
-           key == "train.steps" || key == "train.batch" || key == "run.seed";
-}
-
 bool is_data_path(const std::string& change) {
     return starts_with(change, "data.train.") && change.find(".path: ") != std::string::npos;
 }
@@ -154,9 +148,10 @@ ConfigChanges compare_configs(const Config& before, const Config& now) {
         if (value.first == value.second) continue;
         const std::string text = key + ": " + (value.first.empty() ? "(absent)" : value.first) + " -> " +
                                  (value.second.empty() ? "(absent)" : value.second);
-        if (starts_with(key, "model.")) changes.model.push_back(text);
-        if (changes_course(key)) changes.course.push_back(text);
-        if (key == "train.precision") changes.rounding.push_back(text);
+        const Change change = change_of(key);
+        if (change == Change::model) changes.model.push_back(text);
+        if (change == Change::course) changes.course.push_back(text);
+        if (change == Change::rounding) changes.rounding.push_back(text);
     }
     return changes;
 }

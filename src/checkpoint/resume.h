@@ -43,9 +43,8 @@ void refuse_lost_data(const Config& config, const Origin& origin);
 // The config that a checkpoint was made with. Errors: Failure(Exit::checkpoint).
 Config config_of(const Checkpoint& checkpoint);
 
-// Keys that differ between a checkpoint's config and this one, as "key: OLD -> NEW"; those under `model.`, those that
-// change the course of training (optimizer, schedule, data, train.steps, train.batch, seed), the precision, and the
-// harmless rest, which is not listed.
+// Keys that differ between a checkpoint's config and this one, as "key: OLD -> NEW", by what each says that a change of
+// it does (config/attributes.h); those that change nothing are not listed.
 struct ConfigChanges {
     std::vector<std::string> model, course, rounding;
 };

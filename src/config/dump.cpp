@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/check.h"
 #include "config/load.h"
 #include "config/scalar.h"
 #include "config/tree.h"
@@ -111,6 +112,19 @@ std::vector<std::pair<std::string, std::string>> flatten(const Config& config) {
     walk_leaves(to_tree(config), "",
                 [&](const std::string& path, const std::string& text) { leaves.emplace_back(path, text); });
     return leaves;
+}
+
+Change change_of(const std::string& path) {
+    Change change = Change::by_key;
+    walk_keys(Config{}, "", [&](const std::string& at, auto&, const char*, const Attributes& attributes) {
+        const size_t n = at.find(".N.");  // stands for 0, and where layers have ranges for 0-11.0
+        const bool named = n == std::string::npos
+                               ? path == at || path.starts_with(at + ".")
+                               : path.starts_with(at.substr(0, n + 1)) && path.ends_with(at.substr(n + 2));
+        if (named) change = attributes.changes;  // at last the key itself, after sections and lists around it
+    });
+    check(change != Change::by_key, "not a leaf of a config");
+    return change;
 }
 
 }  // namespace sluice

@@ -9,20 +9,22 @@
 #include "config/read.h"
 #include "config/refuse.h"
 #include "config/resolve.h"
+#include "config/visit.h"
 #include "config/warn.h"
 
 namespace sluice {
 namespace {
 
+// But for what refuse_config (not_empty) and resolve_length find.
 void require_keys(const Config& config, Marks& marks, Purpose purpose) {
-    std::vector<std::string> keys{"model.layers", "model.hidden", "model.heads", "data.sequence_length", "train.batch"};
-    if (config.model.moe.experts == 0)
-        keys.push_back("model.ffn.hidden");
-    else
-        keys.insert(keys.end(), {"model.moe.top_k", "model.moe.hidden"});
-    if (purpose == Purpose::train) keys.insert(keys.end(), {"data.train", "optimizer.lr"});
-    for (auto& key : keys)
-        if (!marks.given(key) && marks.sound(key)) marks.refuse(key, "required, but not given");
+    const bool dense = config.model.moe.experts == 0;
+    std::vector<Required> due{Required::always, dense ? Required::without_experts : Required::with_experts};
+    if (purpose == Purpose::train) due.push_back(Required::in_training);
+    for (const Required when : due)
+        walk_keys(Config{}, "", [&](const std::string& path, auto&, const char*, const Attributes& key) {
+            if (key.required == when && !marks.given(path) && marks.sound(path))
+                marks.refuse(path, "required, but not given");
+        });
 }
 
 // Defaults that depend on other keys; the ranges of those keys have not been checked yet.

@@ -59,6 +59,8 @@ std::string dump_json(const Config& config);
 std::string dump_json_with_origins(const Loaded& loaded);  // and "origins": {PATH: origin}, "warnings"
 // Leaves as (dotted path, value text), in order of declaration: what resume compares.
 std::vector<std::pair<std::string, std::string>> flatten(const Config& config);
+// What it does to a resumed run that such a leaf differs.
+Change change_of(const std::string& path);
 // Every key with type, default, range and meaning: `sluice config --reference`, as a page of Markdown.
 std::string reference();
 std::string reference_json();

@@ -4,7 +4,7 @@
 #include <optional>
 #include <vector>
 
-#include "config/range.h"
+#include "config/attributes.h"
 #include "config/words.h"
 
 namespace sluice {
@@ -14,12 +14,12 @@ struct RopeSpec {
     Scaling scaling = Scaling::none;
     double factor = 1;
     int64_t original_length = 0;
-    template <class V>
-    void fields(V&& v) {
-        v("theta", theta, "base of the rotation frequencies", above(1));
-        v("scaling", scaling, "how positions beyond the trained length are reached");
-        v("factor", factor, "length extension of linear and yarn scaling", above(0));
-        v("original_length", original_length, "trained length, for yarn", kCount);
+    void fields(auto&& v) {
+        using enum Change;
+        v("theta", theta, "base of the rotation frequencies", {model, above(1)});
+        v("scaling", scaling, "how positions beyond the trained length are reached", model);
+        v("factor", factor, "length extension of linear and yarn scaling", {model, above(0)});
+        v("original_length", original_length, "trained length, for yarn", {model, kCount});
     }
 };
 
@@ -28,12 +28,12 @@ struct AttentionSpec {
     int64_t window = 0;
     SdpaNorm sdpa_norm = SdpaNorm::none;
     SdpaActivation sdpa_activation = SdpaActivation::none;
-    template <class V>
-    void fields(V&& v) {
-        v("kind", kind, "the mixing of tokens");
-        v("window", window, "tokens seen, itself included; 0: all before", kCount);
-        v("sdpa_norm", sdpa_norm, "RMSNorm over each head's attention output");
-        v("sdpa_activation", sdpa_activation, "a nonlinearity on the attention output");
+    void fields(auto&& v) {
+        using enum Change;
+        v("kind", kind, "the mixing of tokens", model);
+        v("window", window, "tokens seen, itself included; 0: all before", {model, kCount});
+        v("sdpa_norm", sdpa_norm, "RMSNorm over each head's attention output", model);
+        v("sdpa_activation", sdpa_activation, "a nonlinearity on the attention output", model);
     }
 };
 
@@ -46,21 +46,22 @@ struct GateSpec {
     GateInput input = GateInput::hidden;
     bool bias = false;
     std::optional<double> init_std;
-    template <class V>
-    void fields(V&& v) {
-        v("position", position, "which tensor of attention is gated");
-        v("granularity", granularity, "a score per channel or per head");
-        v("heads", heads, "each head its own score, one for all, or the mean of all");
-        v("combine", combine, "multiply by the activated score or add it");
-        v("activation", activation, "what turns a score into a gate");
-        v("input", input, "scores from the hidden state, or learned constants");
-        v("bias", bias, "add a bias to the scores");
-        v("init_std", init_std, "std of the gate's initial weights (default: model.init_std)", at_least(0));
+    void fields(auto&& v) {
+        using enum Change;
+        v("position", position, "which tensor of attention is gated", model);
+        v("granularity", granularity, "a score per channel or per head", model);
+        v("heads", heads, "each head its own score, one for all, or the mean of all", model);
+        v("combine", combine, "multiply by the activated score or add it", model);
+        v("activation", activation, "what turns a score into a gate", model);
+        v("input", input, "scores from the hidden state, or learned constants", model);
+        v("bias", bias, "add a bias to the scores", model);
+        v("init_std", init_std, "std of the gate's initial weights", derived("model.init_std", model, at_least(0)));
     }
 };
 
 // The gates of each layer: one list for every layer, or lists for inclusive ranges of layers.
 struct GateMap {
+    using value_type = GateSpec;
     struct Range {
         int64_t first = 0, last = -1;  // last -1: up to the last layer
         std::vector<GateSpec> gates;
@@ -79,19 +80,19 @@ struct GateMap {
 struct SwitchHeadsSpec {
     SwitchTarget target = SwitchTarget::none;
     int64_t experts = 0, top_k = 0;
-    template <class V>
-    void fields(V&& v) {
-        v("target", target, "which projections are mixtures");
-        v("experts", experts, "expert maps a key-value head", from(0, 4096));
-        v("top_k", top_k, "experts added up a token and head", from(0, 4096));
+    void fields(auto&& v) {
+        using enum Change;
+        v("target", target, "which projections are mixtures", model);
+        v("experts", experts, "expert maps a key-value head", {model, from(0, 4096)});
+        v("top_k", top_k, "experts added up a token and head", {model, from(0, 4096)});
     }
 };
 
 struct FfnSpec {
     int64_t hidden = 0;
-    template <class V>
-    void fields(V&& v) {
-        v("hidden", hidden, "width of the SwiGLU layer (required without experts)", from(0, kMaxWidth));
+    void fields(auto&& v) {
+        v("hidden", hidden, "width of the SwiGLU layer",
+          {Change::model, from(0, kMaxWidth), Required::without_experts});
     }
 };
 
@@ -100,17 +101,17 @@ struct MoeSpec {
     bool norm_top_k = true;
     Balance balance = Balance::global_batch;
     double balance_coef = 0.01, z_coef = 0.001, bias_rate = 0.001;
-    template <class V>
-    void fields(V&& v) {
-        v("experts", experts, "experts a layer; 0: a dense model", from(0, kMaxExperts));
-        v("top_k", top_k, "experts a token", from(0, kMaxExperts));
-        v("hidden", hidden, "width of an expert", from(0, kMaxWidth));
-        v("shared_hidden", shared_hidden, "width of the shared expert; 0: none", from(0, kMaxWidth));
-        v("norm_top_k", norm_top_k, "divide the picked weights by their sum");
-        v("balance", balance, "how load is balanced");
-        v("balance_coef", balance_coef, "weight of the balance loss", at_least(0));
-        v("z_coef", z_coef, "weight of the router's z-loss", at_least(0));
-        v("bias_rate", bias_rate, "step of the selection bias", at_least(0));
+    void fields(auto&& v) {
+        using enum Change;
+        v("experts", experts, "experts a layer; 0: a dense model", {model, from(0, kMaxExperts)});
+        v("top_k", top_k, "experts a token", {model, from(0, kMaxExperts), Required::with_experts});
+        v("hidden", hidden, "width of an expert", {model, from(0, kMaxWidth), Required::with_experts});
+        v("shared_hidden", shared_hidden, "width of the shared expert; 0: none", {model, from(0, kMaxWidth)});
+        v("norm_top_k", norm_top_k, "divide the picked weights by their sum", model);
+        v("balance", balance, "how load is balanced", model);
+        v("balance_coef", balance_coef, "weight of the balance loss", {model, at_least(0)});
+        v("z_coef", z_coef, "weight of the router's z-loss", {model, at_least(0)});
+        v("bias_rate", bias_rate, "step of the selection bias", {model, at_least(0)});
     }
 };
 
@@ -126,26 +127,26 @@ struct ModelSpec {
     MoeSpec moe;
     bool sandwich_norm = false;
     double residual_clip = 0;
-    template <class V>
-    void fields(V&& v) {
-        v("layers", layers, "transformer blocks (required)", from(1, kMaxLayers));
-        v("hidden", hidden, "model width (required)", from(1, kMaxWidth));
-        v("heads", heads, "query heads (required)", from(1, kMaxWidth));
-        v("kv_heads", kv_heads, "key-value heads (default: heads)", from(1, kMaxWidth));
-        v("head_dim", head_dim, "width of a head (default: hidden / heads)", from(1, kMaxWidth));
-        v("vocab", vocab, "vocabulary size (default: that of the data's tokenizer)", from(2, kMaxVocab));
-        v("tie_embeddings", tie_embeddings, "share the embedding with the head");
-        v("qk_norm", qk_norm, "RMSNorm over each query and key head");
-        v("norm_eps", norm_eps, "epsilon of every RMSNorm", above(0));
-        v("init_std", init_std, "std of the initial weights", above(0));
-        v("rope", rope, "rotary position embedding");
-        v("attention", attention, "attention");
-        v("gates", gates, "gates of every layer: a list, or a map of layer ranges to lists");
-        v("switch_heads", switch_heads, "mixtures of value and key maps");
-        v("ffn", ffn, "dense feed-forward");
-        v("moe", moe, "mixture of experts");
-        v("sandwich_norm", sandwich_norm, "RMSNorm on the outputs of attention and FFN");
-        v("residual_clip", residual_clip, "clamp those outputs to (-c, c); 0: none", at_least(0));
+    void fields(auto&& v) {
+        using enum Change;
+        v("layers", layers, "transformer blocks", {model, from(1, kMaxLayers), Required::always});
+        v("hidden", hidden, "model width", {model, from(1, kMaxWidth), Required::always});
+        v("heads", heads, "query heads", {model, from(1, kMaxWidth), Required::always});
+        v("kv_heads", kv_heads, "key-value heads", derived("heads", model, from(1, kMaxWidth)));
+        v("head_dim", head_dim, "width of a head", derived("hidden / heads", model, from(1, kMaxWidth)));
+        v("vocab", vocab, "vocabulary size", derived("that of the data's tokenizer", model, from(2, kMaxVocab)));
+        v("tie_embeddings", tie_embeddings, "share the embedding with the head", model);
+        v("qk_norm", qk_norm, "RMSNorm over each query and key head", model);
+        v("norm_eps", norm_eps, "epsilon of every RMSNorm", {model, above(0)});
+        v("init_std", init_std, "std of the initial weights", {model, above(0)});
+        v("rope", rope, "rotary position embedding", kSection);
+        v("attention", attention, "attention", kSection);
+        v("gates", gates, "gates of every layer: a list, or a map of layer ranges to lists", model);
+        v("switch_heads", switch_heads, "mixtures of value and key maps", kSection);
+        v("ffn", ffn, "dense feed-forward", kSection);
+        v("moe", moe, "mixture of experts", kSection);
+        v("sandwich_norm", sandwich_norm, "RMSNorm on the outputs of attention and FFN", model);
+        v("residual_clip", residual_clip, "clamp those outputs to (-c, c); 0: none", {model, at_least(0)});
     }
 };
 

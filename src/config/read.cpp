@@ -13,17 +13,6 @@
 namespace sluice {
 namespace {
 
-// Every dotted path of a section and its keys, to find where a key belongs that stands in the wrong place.
-struct PathLister {
-    std::vector<std::string>& paths;
-    std::string path;
-    template <class T>
-    void operator()(const char* key, T& field, const char*, Range = {}) {
-        paths.push_back(join(path, key));
-        if constexpr (Spec<T>) field.fields(PathLister{paths, join(path, key)});
-    }
-};
-
 // The key that was meant: of those beside it, else of all; empty: none is near.
 std::string key_meant(const std::string& key, const std::vector<std::string>& beside) {
     const std::string near = nearest(key, beside);
@@ -47,8 +36,8 @@ class Reader {
         if (node.wrong || node.kind == Node::Kind::null) return;  // a section with nothing in it
         if (node.kind != Node::Kind::map) return marks_.refuse(node.mark, path, mismatch(node, "a map of keys"));
         refuse_unknown(node, path, keys_of(spec));
-        spec.fields([&](const char* key, auto& field, const char*, Range range = {}) {
-            if (const Node* child = node.find(key)) read(*child, join(path, key), field, range);
+        spec.fields([&](const char* key, auto& field, const char*, const Attributes& attributes) {
+            if (const Node* child = node.find(key)) read(*child, join(path, key), field, attributes.range);
         });
     }
 
@@ -146,9 +135,10 @@ class Reader {
 }  // namespace
 
 std::vector<std::string> config_paths() {
-    Config config;
     std::vector<std::string> paths;
-    config.fields(PathLister{paths, ""});
+    walk_keys(Config{}, "", [&](const std::string& path, auto&&...) {
+        if (path.find(".N.") == std::string::npos) paths.push_back(path);  // not in lists
+    });
     return paths;
 }
 

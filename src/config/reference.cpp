@@ -13,66 +13,37 @@ struct Key {
     std::string path, type, value, range, help;
 };
 
-std::string short_type(bool) { return "true or false"; }
-std::string short_type(int64_t) { return "integer"; }
-std::string short_type(double) { return "number"; }
-std::string short_type(const std::string&) { return "text"; }
-template <Worded E>
-std::string short_type(E) {
-    return "word";
-}
-
 template <class T>
-std::string values(T, const Range& range) {
-    return describe(range);
+void show(const T& field, Key& key) {
+    const std::string name = type_name(field);  // "an integer"
+    key.type = name.substr(name.starts_with("a") ? name.find(' ') + 1 : 0);
+    key.value = scalar_text(write_scalar(field));
+    if constexpr (Worded<T>) key.type = "word", key.range = all_words<T>();
 }
-template <Worded E>
-std::string values(E, const Range&) {
-    return all_words<E>();
+template <class T>
+void show(const std::optional<T>&, Key& key) {
+    show(T{}, key), key.value = "null";
 }
-
-struct Lister {
-    std::vector<Key>& keys;
-    std::string path;
-
-    template <class T>
-    void operator()(const char* key, T& field, const char* help, Range range = {}) const {
-        if constexpr (Spec<T>)
-            field.fields(Lister{keys, join(path, key)});
-        else
-            add(key, short_type(field), scalar_text(write_scalar(field)), values(field, range), help);
-    }
-    template <class T>
-    void operator()(const char* key, std::optional<T>&, const char* help, Range range = {}) const {
-        add(key, short_type(T{}), "null", values(T{}, range), help);
-    }
-    template <class T>
-    void operator()(const char* key, std::vector<T>&, const char* help, Range = {}) const {
-        list(key, "list", help, T{});
-    }
-    void operator()(const char* key, GateMap&, const char* help, Range = {}) const {
-        list(key, "list or map", help, GateSpec{});
-    }
-
- private:
-    // The help says of a key that is required, or whose default hangs on another key.
-    void add(const char* key, const std::string& type, const std::string& value, const std::string& range,
-             const std::string& help) const {
-        const bool said = help.find("(required") != std::string::npos || help.find("(default:") != std::string::npos;
-        keys.push_back({join(path, key), type, said ? "-" : value, range.empty() ? "-" : range, help});
-    }
-    template <class T>
-    void list(const char* key, const std::string& type, const char* help, T element) const {
-        add(key, type, "[]", "", help);
-        element.fields(Lister{keys, join(join(path, key), "N")});
-    }
-};
+template <class T>
+void show(const std::vector<T>&, Key& key) {
+    key.type = "list", key.value = "[]";
+}
+void show(const GateMap&, Key& key) { key.type = "list or map", key.value = "[]"; }
 
 std::vector<Key> all_keys() {
     std::vector<Key> keys{
         {"base", "text", "-", "-", "another config that this one is laid over, relative to this one"}};
-    Config config;
-    config.fields(Lister{keys, ""});
+    walk_keys(Config{}, "", [&](auto& path, auto& field, auto* help, const Attributes& attributes) {
+        if constexpr (!Spec<std::decay_t<decltype(field)>>) {
+            Key key{path, "", "", describe(attributes.range), help};
+            show(field, key);
+            std::string left_out = to_word(attributes.required);
+            if (*attributes.default_from) left_out = std::string("default: ") + attributes.default_from;
+            if (!left_out.empty()) key.value = "-", key.help += " (" + left_out + ")";
+            if (key.range.empty()) key.range = "-";
+            keys.push_back(key);
+        }
+    });
     return keys;
 }
 

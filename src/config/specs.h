@@ -1,7 +1,6 @@
 // Every config key, declared once: those under `model` in model_spec.h, the others here. A spec lists its keys in
-// fields(v): v(key, field, "help"), numbers with the range of their values; visitors load, refuse unknown keys and
-// values out of range, dump and print the reference. Defaults that depend on other keys are filled in by resolve
-// (load.h).
+// fields(v): v(key, field, "help", attributes), where attributes.h has what a key can say of itself; visitors load,
+// refuse unknown keys, missing ones and values out of range, dump, print the reference, and compare on resume.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -9,7 +8,6 @@
 #include <vector>
 
 #include "config/model_spec.h"
-#include "config/range.h"
 #include "config/words.h"
 
 namespace sluice {
@@ -17,30 +15,30 @@ namespace sluice {
 struct RunSpec {
     std::string name, dir = "runs";
     int64_t seed = 1;
-    template <class V>
-    void fields(V&& v) {
-        v("name", name, "name of the run and its folder (default: the config file's name)");
-        v("dir", dir, "where runs go");
-        v("seed", seed, "seed of weights, data order and samples", kCount);
+    void fields(auto&& v) {
+        using enum Change;
+        v("name", name, "name of the run and its folder", derived("the config file's name", nothing));
+        v("dir", dir, "where runs go", nothing);
+        v("seed", seed, "seed of weights, data order and samples", {course, kCount});
     }
 };
 
 struct DataSource {
     std::string path;
     double weight = 1;
-    template <class V>
-    void fields(V&& v) {
-        v("path", path, "token shards: a set's NAME.json, a file, a folder or a glob");
-        v("weight", weight, "share of the samples, relative to the others", above(0));
+    void fields(auto&& v) {
+        using enum Change;
+        v("path", path, "token shards: a set's NAME.json, a file, a folder or a glob", {course, Required::not_empty});
+        v("weight", weight, "share of the samples, relative to the others", {course, above(0)});
     }
 };
 
 struct ValidationSet {
     std::string name, path;
-    template <class V>
-    void fields(V&& v) {
-        v("name", name, "name of the set in logs");
-        v("path", path, "token shards: a set's NAME.json, a file, a folder or a glob");
+    void fields(auto&& v) {
+        using enum Change;
+        v("name", name, "name of the set in logs", {nothing, Required::not_empty});
+        v("path", path, "token shards: a set's NAME.json, a file, a folder or a glob", {nothing, Required::not_empty});
     }
 };
 
@@ -51,15 +49,15 @@ struct DataSpec {
     bool document_mask = false;
     std::string tokenizer;
     std::optional<int64_t> delimiter;
-    template <class V>
-    void fields(V&& v) {
-        v("train", train, "sources of training tokens (required)");
-        v("validation", validation, "held-out sets");
-        v("sequence_length", sequence_length, "tokens a sequence (required)", from(1, kMaxSequences));
-        v("document_mask", document_mask, "a token sees only its own document");
-        v("tokenizer", tokenizer,
-          "'bytes' or a tokenizer's file, as in docs/tokenizers.md (default: the one beside the shards)");
-        v("delimiter", delimiter, "token id that begins a document, for foreign shards", from(0, kMaxVocab));
+    void fields(auto&& v) {
+        using enum Change;
+        v("train", train, "sources of training tokens", {course, Required::in_training});
+        v("validation", validation, "held-out sets", nothing);
+        v("sequence_length", sequence_length, "tokens a sequence", {course, from(1, kMaxSequences), Required::always});
+        v("document_mask", document_mask, "a token sees only its own document", course);
+        v("tokenizer", tokenizer, "'bytes' or a tokenizer's file, as in docs/tokenizers.md",
+          derived("the one beside the shards", nothing));
+        v("delimiter", delimiter, "token id that begins a document, for foreign shards", {course, from(0, kMaxVocab)});
     }
 };
 
@@ -70,31 +68,33 @@ struct TrainSpec {
     int64_t batch = 0, micro_batch = 0;
     Precision precision = Precision::fp32;
     Recompute recompute = Recompute::none;
-    template <class V>
-    void fields(V&& v) {
-        v("steps", steps, "optimizer steps (required: this, tokens or epochs)", kCount);
-        v("tokens", tokens, "instead of steps: tokens to train on, rounded up to whole steps", from(1, 0x1p53));
-        v("epochs", epochs, "instead of steps: as many samples as all sources have, so often", above(0));
-        v("batch", batch, "sequences a step over all ranks (required)", from(1, kMaxSequences));
-        v("micro_batch", micro_batch, "sequences a rank and pass (default: batch / data-parallel ranks)",
-          from(0, kMaxSequences));
-        v("precision", precision, "what products multiply: on a CPU bf16 needs AVX512-BF16, and all else stays fp32");
-        v("recompute", recompute, "what backward computes again instead of keeping");
+    void fields(auto&& v) {
+        using enum Change;  // of tokens and epochs: the steps that they come to are compared
+        v("steps", steps, "optimizer steps", {course, kCount, Required::this_tokens_or_epochs});
+        v("tokens", tokens, "instead of steps: tokens to train on, rounded up to whole steps",
+          {nothing, from(1, 0x1p53)});
+        v("epochs", epochs, "instead of steps: as many samples as all sources have, so often", {nothing, above(0)});
+        v("batch", batch, "sequences a step over all ranks", {course, from(1, kMaxSequences), Required::always});
+        v("micro_batch", micro_batch, "sequences a rank and pass",
+          derived("batch / data-parallel ranks", nothing, from(0, kMaxSequences)));
+        v("precision", precision, "what products multiply: on a CPU bf16 needs AVX512-BF16, and all else stays fp32",
+          rounding);
+        v("recompute", recompute, "what backward computes again instead of keeping", nothing);
     }
 };
 
 struct OptimizerSpec {
     OptimizerKind kind = OptimizerKind::adamw;
     double lr = 0, beta1 = 0.9, beta2 = 0.95, eps = 1e-8, weight_decay = 0.1, grad_clip = 1.0;
-    template <class V>
-    void fields(V&& v) {
-        v("kind", kind, "the optimizer");
-        v("lr", lr, "peak learning rate (required)", at_least(0));
-        v("beta1", beta1, "decay of the first moment", from_below(0, 1));
-        v("beta2", beta2, "decay of the second moment", from_below(0, 1));
-        v("eps", eps, "added to the root of the second moment", above(0));
-        v("weight_decay", weight_decay, "decoupled decay of matrices", at_least(0));
-        v("grad_clip", grad_clip, "largest norm of the gradient; 0: none", at_least(0));
+    void fields(auto&& v) {
+        using enum Change;
+        v("kind", kind, "the optimizer", course);
+        v("lr", lr, "peak learning rate", {course, at_least(0), Required::in_training});
+        v("beta1", beta1, "decay of the first moment", {course, from_below(0, 1)});
+        v("beta2", beta2, "decay of the second moment", {course, from_below(0, 1)});
+        v("eps", eps, "added to the root of the second moment", {course, above(0)});
+        v("weight_decay", weight_decay, "decoupled decay of matrices", {course, at_least(0)});
+        v("grad_clip", grad_clip, "largest norm of the gradient; 0: none", {course, at_least(0)});
     }
 };
 
@@ -103,12 +103,12 @@ struct ScheduleSpec {
     int64_t warmup_steps = 0;
     double final_lr = 0;
     int64_t decay_steps = 0;
-    template <class V>
-    void fields(V&& v) {
-        v("kind", kind, "course of the learning rate after warm-up");
-        v("warmup_steps", warmup_steps, "steps of linear warm-up", kCount);
-        v("final_lr", final_lr, "learning rate at the last step", at_least(0));
-        v("decay_steps", decay_steps, "steps of wsd's final line; other kinds have none", kCount);
+    void fields(auto&& v) {
+        using enum Change;
+        v("kind", kind, "course of the learning rate after warm-up", course);
+        v("warmup_steps", warmup_steps, "steps of linear warm-up", {course, kCount});
+        v("final_lr", final_lr, "learning rate at the last step", {course, at_least(0)});
+        v("decay_steps", decay_steps, "steps of wsd's final line; other kinds have none", {course, kCount});
     }
 };
 
@@ -117,13 +117,13 @@ struct ParallelSpec {
     bool sequence = false;
     int64_t zero = 0;
     double timeout = 600;
-    template <class V>
-    void fields(V&& v) {
-        v("tensor", tensor, "ranks that share each layer", from(1, kMaxRanks));
-        v("expert", expert, "ranks that share the experts", from(1, kMaxRanks));
-        v("sequence", sequence, "shard norms and residual along the sequence");
-        v("zero", zero, "shard the optimizer's state (1) or not (0)", from(0, 1));
-        v("timeout", timeout, "seconds after which a silent peer counts as lost", above(0));
+    void fields(auto&& v) {
+        using enum Change;
+        v("tensor", tensor, "ranks that share each layer", {nothing, from(1, kMaxRanks)});
+        v("expert", expert, "ranks that share the experts", {nothing, from(1, kMaxRanks)});
+        v("sequence", sequence, "shard norms and residual along the sequence", nothing);
+        v("zero", zero, "shard the optimizer's state (1) or not (0)", {nothing, from(0, 1)});
+        v("timeout", timeout, "seconds after which a silent peer counts as lost", {nothing, above(0)});
     }
 };
 
@@ -132,53 +132,50 @@ struct CheckpointSpec {
     bool async = true;
     std::string resume = "auto", init_from;
     bool allow_change = false;
-    template <class V>
-    void fields(V&& v) {
-        v("every", every, "steps between checkpoints; 0: only at the end", kCount);
-        v("keep", keep, "checkpoints kept; 0: all", kCount);
-        v("async", async, "write in the background");
-        v("resume", resume, "auto, never, or a checkpoint's path");
-        v("init_from", init_from, "start from another checkpoint's weights");
-        v("allow_change", allow_change, "resume although the course changes");
+    void fields(auto&& v) {
+        using enum Change;
+        v("every", every, "steps between checkpoints; 0: only at the end", {nothing, kCount});
+        v("keep", keep, "checkpoints kept; 0: all", {nothing, kCount});
+        v("async", async, "write in the background", nothing);
+        v("resume", resume, "auto, never, or a checkpoint's path", nothing);
+        v("init_from", init_from, "start from another checkpoint's weights", nothing);
+        v("allow_change", allow_change, "resume although the course changes", nothing);
     }
 };
 
 struct EvalSpec {
     int64_t every = 0, batches = 0;
-    template <class V>
-    void fields(V&& v) {
-        v("every", every, "steps between evaluations; 0: none", kCount);
-        v("batches", batches, "batches a set; 0: the whole set", kCount);
+    void fields(auto&& v) {
+        using enum Change;
+        v("every", every, "steps between evaluations; 0: none", {nothing, kCount});
+        v("batches", batches, "batches a set; 0: the whole set", {nothing, kCount});
     }
 };
 
 struct ProbeSpec {
     int64_t every = 0;
-    template <class V>
-    void fields(V&& v) {
-        v("every", every, "steps between probes; 0: none", kCount);
-    }
+    void fields(auto&& v) { v("every", every, "steps between probes; 0: none", {Change::nothing, kCount}); }
 };
 
 struct SampleSpec {
     int64_t every = 0;
     std::string prompt;
     int64_t tokens = 64;
-    template <class V>
-    void fields(V&& v) {
-        v("every", every, "steps between samples; 0: none", kCount);
-        v("prompt", prompt, "text a sample goes on from");
-        v("tokens", tokens, "tokens a sample", kCountFromOne);
+    void fields(auto&& v) {
+        using enum Change;
+        v("every", every, "steps between samples; 0: none", {nothing, kCount});
+        v("prompt", prompt, "text a sample goes on from", nothing);
+        v("tokens", tokens, "tokens a sample", {nothing, kCountFromOne});
     }
 };
 
 struct LogSpec {
     int64_t every = 10;
     bool tensorboard = true;
-    template <class V>
-    void fields(V&& v) {
-        v("every", every, "steps between log lines", kCountFromOne);
-        v("tensorboard", tensorboard, "write TensorBoard events");
+    void fields(auto&& v) {
+        using enum Change;
+        v("every", every, "steps between log lines", {nothing, kCountFromOne});
+        v("tensorboard", tensorboard, "write TensorBoard events", nothing);
     }
 };
 
@@ -196,21 +193,20 @@ struct Config {
     ProbeSpec probes;
     SampleSpec sample;
     LogSpec log;
-    template <class V>
-    void fields(V&& v) {
-        v("run", run, "the run");
-        v("device", device, "where to compute");
-        v("model", model, "the model");
-        v("data", data, "tokens");
-        v("train", train, "length and batch");
-        v("optimizer", optimizer, "optimizer");
-        v("schedule", schedule, "learning rate");
-        v("parallel", parallel, "sharding over ranks");
-        v("checkpoint", checkpoint, "checkpoints");
-        v("eval", eval, "evaluation during training");
-        v("probes", probes, "probes during training");
-        v("sample", sample, "samples during training");
-        v("log", log, "logs");
+    void fields(auto&& v) {
+        v("run", run, "the run", kSection);
+        v("device", device, "where to compute", Change::nothing);
+        v("model", model, "the model", kSection);
+        v("data", data, "tokens", kSection);
+        v("train", train, "length and batch", kSection);
+        v("optimizer", optimizer, "optimizer", kSection);
+        v("schedule", schedule, "learning rate", kSection);
+        v("parallel", parallel, "sharding over ranks", kSection);
+        v("checkpoint", checkpoint, "checkpoints", kSection);
+        v("eval", eval, "evaluation during training", kSection);
+        v("probes", probes, "probes during training", kSection);
+        v("sample", sample, "samples during training", kSection);
+        v("log", log, "logs", kSection);
     }
 };
 

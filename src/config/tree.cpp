@@ -38,7 +38,7 @@ template <class T>
 Node tree(T& value) {
     if constexpr (Spec<T>) {
         Node node = container(Node::Kind::map);
-        value.fields([&](const char* key, auto& field, const char*, Range = {}) {
+        value.fields([&](const char* key, auto& field, const char*, const Attributes&) {
             node.children.push_back(tree(field));
             node.children.back().key = key;
         });

@@ -1,4 +1,4 @@
-// What the visitors of specs share: which fields are specs themselves, and how paths are spelled.
+// What the visitors of specs share: which fields are specs themselves, how paths are spelled, and a walk.
 #pragma once
 #include <string>
 
@@ -8,7 +8,7 @@ namespace sluice {
 
 template <class T>
 concept Spec = requires(T t) {
-    t.fields([](const char*, auto&, const char*, Range = {}) {});
+    t.fields([](const char*, auto&, const char*, const Attributes&) {});
 };
 
 inline std::string join(const std::string& path, const std::string& key) {
@@ -25,8 +25,23 @@ inline std::string range_key(const GateMap::Range& range) {
 template <Spec S>
 std::vector<std::string> keys_of(S& spec) {
     std::vector<std::string> keys;
-    spec.fields([&](const char* key, auto&, const char*, Range = {}) { keys.push_back(key); });
+    spec.fields([&](const char* key, auto&, const char*, const Attributes&) { keys.push_back(key); });
     return keys;
+}
+
+// Visits every section and key that a config can have: visit(path, field, help, attributes). A list comes before the
+// keys of its elements, whose index is N.
+template <Spec S, class Visit>
+void walk_keys(S&& spec, const std::string& path, const Visit& visit) {
+    spec.fields([&](const char* key, auto& field, const char* help, const Attributes& attributes) {
+        using Field = std::decay_t<decltype(field)>;
+        const std::string at = join(path, key);
+        visit(at, field, help, attributes);
+        if constexpr (Spec<Field>)
+            walk_keys(field, at, visit);
+        else if constexpr (requires { requires Spec<typename Field::value_type>; })
+            walk_keys(typename Field::value_type{}, join(at, "N"), visit);
+    });
 }
 
 }  // namespace sluice

@@ -1,0 +1,42 @@
+// What is declared beside a key of a config.
+#pragma once
+#include "base/words.h"
+#include "config/range.h"
+
+namespace sluice {
+
+// What it does to a resumed run that a key differs from its checkpoint's. Another model cannot go on, another course
+// only with checkpoint.allow_change, other rounding with a warning.
+enum class Change { nothing, rounding, course, model, by_key };  // by_key: a section, whose keys say it
+
+// When a key must be given, and how the reference says it. not_empty: in each element of a list.
+enum class Required { no, always, without_experts, with_experts, in_training, not_empty, this_tokens_or_epochs };
+template <>
+struct Words<Required> {
+    static constexpr std::pair<const char*, Required> all[] = {
+        {"", Required::no},
+        {"required", Required::always},
+        {"required without experts", Required::without_experts},
+        {"required with experts", Required::with_experts},
+        {"required", Required::in_training},
+        {"required", Required::not_empty},
+        {"required: this, tokens or epochs", Required::this_tokens_or_epochs}};
+};
+
+struct Attributes {
+    Change changes;
+    Range range;
+    Required required;
+    const char* default_from = "";  // words for a default that follows from other values
+
+    constexpr Attributes(Change c, Range r = {}, Required q = Required::no) : changes(c), range(r), required(q) {}
+    constexpr Attributes(Change c, Required q) : Attributes(c, {}, q) {}
+};
+constexpr Attributes kSection = Change::by_key;
+constexpr Attributes derived(const char* from, Change changes, Range range = {}) {
+    Attributes attributes(changes, range);
+    attributes.default_from = from;
+    return attributes;
+}
+
+}  // namespace sluice
