@@ -41,7 +41,7 @@ Out bytes_json(const PlanReport& r, const MemoryPlan& plan) {
 }
 
 Out run_json(const PlanReport& r) {
-    const int64_t bytes = checkpoint_bytes(r.config.model);
+    const int64_t bytes = checkpoint_bytes(r.config.model, r.config.optimizer);
     Out out{{"tokens_per_step", int64_t(r.tokens_per_step())}, {"checkpoint_bytes", bytes}};
     if (const auto run = r.run()) {
         out["steps"] = r.config.train.steps;

@@ -39,7 +39,7 @@ void print_model(const PlanReport& r) {
 }
 
 void print_run(const PlanReport& r) {
-    const double checkpoint = double(checkpoint_bytes(r.config.model));
+    const double checkpoint = double(checkpoint_bytes(r.config.model, r.config.optimizer));
     if (const auto run = r.run()) {
         fmt::print("run              {} steps x {} tokens = {} tokens", r.config.train.steps,
                    format_count(r.tokens_per_step()), format_count(run->tokens));

@@ -202,7 +202,7 @@ std::vector<std::string> load_checkpoint(const Checkpoint& c, const std::vector<
         }
     }
     for (const auto& [name, t] : c.tensors)
-        if (!wanted.count(name) && !(allow_missing && name.rfind("adam.", 0) == 0))
+        if (!wanted.count(name) && !(allow_missing && is_optimizer_state(name)))
             refuse(name, "is not one of the model's");
 
     std::map<std::string, std::unique_ptr<SafetensorsFile>> files;

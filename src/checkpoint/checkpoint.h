@@ -48,6 +48,9 @@ struct BranchStart {
     int64_t step = 0;
 };
 
+// Whether a tensor is of an optimizer's state: "adam.m/NAME" belongs to the weight NAME.
+inline bool is_optimizer_state(const std::string& name) { return name.find('/') != std::string::npos; }
+
 // What else a run needs to go on: all of it is in the manifest.
 struct CheckpointInfo {
     int64_t step = 0, tokens = 0, samples = 0;  // consumed so far, over all ranks
@@ -101,7 +104,7 @@ std::string step_name(int64_t step);  // "step-00001200"
 int64_t step_of(const std::filesystem::path& step_folder);
 
 // Fills in the state, each rank its own boxes. It must be in the checkpoint name by name with shape and dtype, and
-// nothing else beside. With allow_missing moments are not asked for, and the names of weights that the checkpoint lacks
+// nothing else beside. With allow_missing what it has of an optimizer's state may stay, and the names of what it lacks
 // are returned. Errors: Failure(Exit::checkpoint).
 std::vector<std::string> load_checkpoint(const Checkpoint& checkpoint, const std::vector<StateTensor>& state,
                                          bool allow_missing);

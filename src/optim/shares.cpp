@@ -1,12 +1,14 @@
 #include "optim/shares.h"
 
+#include "optim/state.h"
+
 namespace sluice {
 namespace {
 
 int64_t row_elements(const TensorInfo& t) { return t.box.shape[0] > 0 ? t.count / t.box.shape[0] : 0; }
 
-// Room for the optimizer's state of a tensor; a vocabulary's last part may be smaller than the others'.
-int64_t state_room(const TensorInfo& t, const Place& place, bool zero) {
+// Room for the share of a tensor; a vocabulary's last part may be smaller than the others'.
+int64_t room_of_share(const TensorInfo& t, const Place& place, bool zero) {
     if (!t.trained()) return 0;
     std::vector<int64_t> shape = t.shape;
     if (zero) {
@@ -24,28 +26,34 @@ int64_t state_room(const TensorInfo& t, const Place& place, bool zero) {
 
 }  // namespace
 
-Shares::Shares(const std::vector<TensorInfo>& tensors, Mesh& mesh, bool zero) {
+Shares::Shares(const std::vector<TensorInfo>& tensors, const Place& place, bool zero, const OptimizerSpec& spec) {
     for (const TensorInfo& t : tensors) {
-        Share s;
-        s.group = t.cut.experts ? mesh.expert_data.get() : mesh.data.get();
-        const int64_t width = row_elements(t);
-        for (int r = 0; r < s.group->size(); r++)
-            s.counts.push_back(part_of(t.box.shape[0], s.group->size(), r).size() * width);
-        s.rows = part_of(t.box.shape[0], s.group->size(), s.group->rank());
+        const int64_t ranks = t.cut.experts ? place.expert_copies() : place.data, width = row_elements(t);
+        const int64_t rank = t.cut.experts ? place.expert_copy() : place.data_rank;
+        const int64_t copies = t.cut.dimension >= 0 ? place.tensor / t.cut.parts : place.tensor;
+        Share s{};
+        s.rows = part_of(t.box.shape[0], ranks, rank);
         s.begin = s.rows.begin * width;
         s.count = s.rows.size() * width;
-        const int64_t copies = t.cut.dimension >= 0 ? mesh.place.tensor / t.cut.parts : mesh.place.tensor;
-        s.first = mesh.place.tensor_rank % copies == 0;
-        s.state = state_;
-        state_ += state_room(t, mesh.place, zero);
+        s.first = place.tensor_rank % copies == 0;
+        s.room = room_of_share(t, place, zero);
+        s.offset = room_;
+        s.state = state_room_;
+        room_ += s.room;
+        state_room_ += s.room * int64_t(state_of(t, spec).prefixes.size());
         shares_.push_back(std::move(s));
     }
 }
 
-int64_t optimizer_state(const std::vector<TensorInfo>& tensors, const Place& place, bool zero) {
-    int64_t elements = 0;
-    for (const TensorInfo& t : tensors) elements += state_room(t, place, zero);
-    return elements;
+Shares::Shares(const std::vector<TensorInfo>& tensors, Mesh& mesh, bool zero, const OptimizerSpec& spec)
+    : Shares(tensors, mesh.place, zero, spec) {
+    for (size_t i = 0; i < tensors.size(); i++) {
+        const TensorInfo& t = tensors[i];
+        Share& s = shares_[i];
+        s.group = t.cut.experts ? mesh.expert_data.get() : mesh.data.get();
+        for (int r = 0; r < s.group->size(); r++)
+            s.counts.push_back(part_of(t.box.shape[0], s.group->size(), r).size() * row_elements(t));
+    }
 }
 
 Box box_of_rows(const TensorInfo& t, Part rows) {

@@ -1,6 +1,6 @@
 #include "plan/plan.h"
 
-#include "optim/shares.h"
+#include "optim/optimizer.h"
 
 namespace sluice {
 namespace {
@@ -142,12 +142,12 @@ MemoryPlan plan_state(const Config& c, const Place& place, Precision precision,
     const bool bf16 = precision == Precision::bf16, zero = c.parallel.zero > 0;
     size_t held = 0;
     for (const TensorInfo& t : tensors) held += size_t(room_of(t.shape, t.cut, place));
-    const size_t state = size_t(optimizer_state(tensors, place, zero)) * sizeof(float);
+    const OptimizerBytes optimizer = plan_optimizer(tensors, place, c.optimizer, zero, sizeof(float));
     plan.weights = held * (bf16 ? sizeof(uint16_t) : sizeof(float));
-    plan.masters = bf16 ? state : 0;
-    plan.moments = 2 * state;
+    plan.masters = bf16 ? optimizer.shares : 0;
+    plan.moments = optimizer.state;
     plan.gradients = held * sizeof(float);
-    plan.buffers = zero ? state : 0;  // the gradients' shares
+    plan.buffers = zero ? optimizer.shares : 0;  // of the gradients
     return plan;
 }
 
@@ -193,9 +193,10 @@ TrafficPlan plan_traffic(const Config& c, const Place& place, int64_t item, int6
     return t;
 }
 
-int64_t checkpoint_bytes(const ModelSpec& model) {
+int64_t checkpoint_bytes(const ModelSpec& model, const OptimizerSpec& optimizer) {
     int64_t numbers = 0;
-    for (const TensorInfo& t : Model<PlannedFp32>::tensors(model)) numbers += (t.trained() ? 3 : 1) * t.whole_count();
+    for (const TensorInfo& t : Model<PlannedFp32>::tensors(model))
+        numbers += t.whole_count() * (t.trained() ? 1 + int64_t(state_of(t, optimizer).prefixes.size()) : 1);
     return numbers * int64_t(sizeof(float));
 }
 

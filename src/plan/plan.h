@@ -54,8 +54,8 @@ TrafficPlan plan_traffic(const Config& config, const Place& place, int64_t item,
 TrafficPlan plan_traffic(const Config& config, const Place& place, int64_t item, int64_t gradient_item,
                          const std::vector<TensorInfo>& tensors);
 
-// Bytes of a checkpoint's tensors: weights or their masters, and two moments, all in fp32, of all ranks together. Every
-// rank's file adds a header of names and shapes, and the manifest lists them.
-int64_t checkpoint_bytes(const ModelSpec& model);
+// Bytes of a checkpoint's tensors: weights or their masters, and the optimizer's state, all in fp32, of all ranks
+// together. Every rank's file adds a header of names and shapes, and the manifest lists them.
+int64_t checkpoint_bytes(const ModelSpec& model, const OptimizerSpec& optimizer);
 
 }  // namespace sluice

@@ -6,7 +6,7 @@
 
 #include "base/format.h"
 #include "model/counts.h"
-#include "optim/shares.h"
+#include "optim/optimizer.h"
 
 namespace sluice {
 namespace {
@@ -77,6 +77,16 @@ double expert_weight_bytes(const Config& c, const std::vector<TensorInfo>& tenso
     return count * (reads * item + 2 * sizeof(float));
 }
 
+// Bytes that the update of a rank's weights moves; with bf16 it writes the weight beside its master.
+double optimizer_bytes_moved(const Config& c, const Place& place, const std::vector<TensorInfo>& tensors) {
+    const Shares shares(tensors, place, c.parallel.zero > 0, c.optimizer);
+    const double weight = c.train.precision == Precision::bf16 ? 2 : 0;
+    double bytes = 0;
+    for (size_t i = 0; i < tensors.size(); i++)
+        bytes += double(shares[i].room) * (state_of(tensors[i], c.optimizer).bytes_moved() + weight);
+    return bytes;
+}
+
 // What groups of the mesh take to communicate.
 void add_traffic(StepTime& s, const Config& c, const Place& place, const GpuFigures& gpu, double item,
                  const std::vector<TensorInfo>& tensors) {
@@ -121,8 +131,7 @@ StepTime estimate_step(const Config& c, const Place& place, const GpuFigures& gp
                 micro_batches * expert_weight_bytes(c, tensors, item) / gpu.bandwidth;
     s.attention = compute(f.scores * attention_again, kAttentionShare);
     s.memory = tokens * bytes_moved(c, place, item) / gpu.bandwidth;
-    // AdamW reads and writes masters and moments and reads the gradient, 28 bytes; with bf16 it writes the weight too.
-    s.optimizer = (bf16 ? 30 : 28) * double(optimizer_state(tensors, place, c.parallel.zero > 0)) / gpu.bandwidth;
+    s.optimizer = optimizer_bytes_moved(c, place, tensors) / gpu.bandwidth;
     add_traffic(s, c, place, gpu, item, tensors);
     s.tokens_per_second = step_tokens / s.seconds();
     const double a_flop = s.tokens_per_second / (peak * double(place.data * place.tensor));

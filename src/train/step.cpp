@@ -17,11 +17,10 @@ Trainer<B>::Trainer(const Config& config, Mesh& mesh)
       zero_(config.parallel.zero > 0),
       model_(config.model, {config.train.micro_batch, config.data.sequence_length}, config.train.recompute,
              Mode::training, mesh, matmul_precision(config.train.precision)),
-      shares_(model_.tensors(), mesh, zero_),
-      moments_("moments", 2 * size_t(shares_.state()) * sizeof(T)),
-      gradient_shares_("gradient shares", zero_ ? size_t(shares_.state()) * sizeof(T) : 0),
-      m_(reinterpret_cast<T*>(moments_.data())),
-      v_(m_ + shares_.state()),
+      shares_(model_.tensors(), mesh, zero_, config.optimizer),
+      gradient_shares_("gradient shares", zero_ ? size_t(shares_.room()) * sizeof(T) : 0),
+      optimizer_(config.optimizer, model_, mesh, shares_,
+                 zero_ ? reinterpret_cast<T*>(gradient_shares_.data()) : nullptr),
       reduce_([this](size_t begin, size_t end) { reduce(begin, end); }) {
     const size_t tokens = size_t(config.train.micro_batch * config.data.sequence_length);
     sample_.resize(size_t(config.data.sequence_length + 1));
@@ -75,8 +74,7 @@ void Trainer<B>::reduce(size_t begin, size_t end) {
         if (t.cut.gradient == Cut::over_replicas) mesh_.replicas->all_reduce(gradient, t.count);
         const Share& share = shares_[i];
         if (zero_)
-            share.group->start_reduce_scatter(reinterpret_cast<T*>(gradient_shares_.data()) + share.state,
-                                              static_cast<const T*>(gradient), share.counts.data());
+            share.group->start_reduce_scatter(this->gradient(i), static_cast<const T*>(gradient), share.counts.data());
         else
             share.group->start_all_reduce(gradient, t.count);
     }
@@ -124,31 +122,13 @@ StepResult Trainer<B>::step(const Samples& samples, Votes votes) {
     progress_.step++;
     consumed_ += config_.train.batch;
     result.lr = learning_rate(config_, progress_.step);
-    if (result.applied) update(result.lr, grad_norm);
+    if (result.applied) {
+        optimizer_.update(result.lr, grad_norm, ++progress_.updates);
+        if (!picks_.empty()) model_.move_biases(picks_.data(), config_.model.moe.bias_rate);
+    }
     progress_.skipped += !result.applied;
     progress_.skipped_in_a_row = result.applied ? 0 : progress_.skipped_in_a_row + 1;
     return result;
-}
-
-template <class B>
-void Trainer<B>::update(double lr, double grad_norm) {
-    const OptimizerSpec& n = config_.optimizer;
-    progress_.updates++;
-    AdamW step{lr, n.beta1, n.beta2, n.eps, 0, 1, 0, 0};
-    if (n.grad_clip > 0 && grad_norm > n.grad_clip) step.gradient_scale = n.grad_clip / grad_norm;
-    step.correction1 = 1 - std::pow(n.beta1, double(progress_.updates));
-    step.correction2 = 1 - std::pow(n.beta2, double(progress_.updates));
-    for (size_t i = 0; i < model_.tensors().size(); i++) {
-        const TensorInfo& t = model_.tensors()[i];
-        const Share& share = shares_[i];
-        if (!t.trained()) continue;
-        step.weight_decay = t.decay == Decay::yes ? n.weight_decay : 0;
-        T* w = model_.weights() + t.offset;
-        adamw<B>({}, w + (zero_ ? share.begin : 0), m_ + share.state, v_ + share.state, gradient(i),
-                 zero_ ? share.count : t.count, step);
-        if (zero_) share.group->all_gather(w, static_cast<const T*>(w) + share.begin, share.counts.data());
-    }
-    if (!picks_.empty()) model_.move_biases(picks_.data(), config_.model.moe.bias_rate);
 }
 
 template <class B>
@@ -169,21 +149,11 @@ std::vector<StateTensor> Trainer<B>::state() {
     };
     const size_t count = model_.tensors().size();
     for (size_t i = 0; i < count; i++) list("", i, model_.weights() + model_.tensors()[i].offset, false);
-    for (auto [prefix, moments] : {std::pair{"adam.m/", m_}, {"adam.v/", v_}})
-        for (size_t i = 0; i < count; i++)
-            if (model_.tensors()[i].trained()) list(prefix, i, moments + shares_[i].state, zero_);
+    optimizer_.state([&](const char* prefix, size_t i, T* data) { list(prefix, i, data, zero_); });
     return state;
 }
 
-template <class B>
-OptimizerBytes plan_optimizer(const ModelSpec& spec, const Place& place, bool zero) {
-    const size_t state = size_t(optimizer_state(Model<B>::tensors(spec, place), place, zero)) * sizeof(typename B::T);
-    return {2 * state, zero ? state : 0};
-}
-
-#define INSTANTIATE(B)         \
-    template class Trainer<B>; \
-    template OptimizerBytes plan_optimizer<B>(const ModelSpec&, const Place&, bool);
+#define INSTANTIATE(B) template class Trainer<B>;
 SLUICE_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice

@@ -9,7 +9,7 @@
 #include "config/specs.h"
 #include "log/step_result.h"
 #include "model/model.h"
-#include "optim/shares.h"
+#include "optim/optimizer.h"
 #include "parallel/mesh.h"
 
 namespace sluice {
@@ -40,10 +40,10 @@ class Trainer {
     int64_t tokens() const { return consumed_ * config_.data.sequence_length; }
 
     Model<B>& model() { return model_; }
-    // Weights under their names and moments under adam.m/NAME, adam.v/NAME: what a checkpoint holds, as this rank does.
+    // Weights under their names and the optimizer's state: what a checkpoint holds, as this rank does.
     std::vector<StateTensor> state();
     size_t bytes() const { return model_.bytes().total() + optimizer_bytes(); }
-    size_t optimizer_bytes() const { return moments_.bytes() + gradient_shares_.bytes(); }
+    size_t optimizer_bytes() const { return optimizer_.bytes() + gradient_shares_.bytes(); }
 
  private:
     double forward_backward(const Samples& samples);
@@ -52,32 +52,24 @@ class Trainer {
     void reduce(size_t begin, size_t end);
     // The complete gradient of a tensor, or with zero of this rank's share of it.
     T* gradient(size_t tensor) const {
-        return zero_ ? reinterpret_cast<T*>(gradient_shares_.data()) + shares_[tensor].state
+        return zero_ ? reinterpret_cast<T*>(gradient_shares_.data()) + shares_[tensor].offset
                      : model_.gradients() + model_.tensors()[tensor].offset;
     }
     double sum_of_squares() const;
     RoutingResult routing(const double* sums);
-    void update(double lr, double grad_norm);
 
     Config config_;
     Mesh& mesh_;
     bool zero_;
     Model<B> model_;
     Shares shares_;
-    Arena moments_, gradient_shares_;  // the latter with zero: sums over the data group, a share a tensor
-    T *m_, *v_;
+    Arena gradient_shares_;  // with zero: sums over the data group, a share a tensor
+    Optimizer<B> optimizer_;
     GradientsReady reduce_, none_;
     Progress progress_;
     int64_t consumed_ = 0;
     std::vector<int32_t> sample_, tokens_, targets_, first_;  // (length + 1), (micro_batch, length) each
     std::vector<int64_t> picks_;                              // (layers, experts), of all ranks
 };
-
-// Bytes of the optimizer, planned: its moments, and with zero the gradients' shares.
-struct OptimizerBytes {
-    size_t moments, gradient_shares;
-};
-template <class B>
-OptimizerBytes plan_optimizer(const ModelSpec& spec, const Place& place, bool zero);
 
 }  // namespace sluice

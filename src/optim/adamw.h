@@ -1,0 +1,15 @@
+// AdamW (arXiv 1711.05101): a first and a second moment of every element.
+#pragma once
+#include "optim/slot.h"
+#include "optim/state.h"
+
+namespace sluice {
+
+inline constexpr const char* kAdamWPrefixes[] = {"adam.m/", "adam.v/"};
+inline constexpr OptimizerState kAdamWState{kAdamWPrefixes, ShardRule::rows};
+
+// Collective with zero, over the ranks that share the tensor: each updates its rows, which are then gathered.
+template <class B>
+void adamw_update(const Slot<typename B::T>& slot, const OptimizerSpec& spec, const Update& update);
+
+}  // namespace sluice

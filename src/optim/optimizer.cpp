@@ -1,0 +1,37 @@
+#include "optim/optimizer.h"
+
+#include "model/with_backend.h"
+#include "optim/adamw.h"
+
+namespace sluice {
+
+template <class B>
+Optimizer<B>::Optimizer(const OptimizerSpec& spec, Model<B>& model, Mesh&, const Shares& shares, T* gradient_shares)
+    : spec_(spec), zero_(gradient_shares != nullptr), state_("moments", size_t(shares.state_room()) * sizeof(T)) {
+    for (size_t i = 0; i < model.tensors().size(); i++) {
+        const TensorInfo& t = model.tensors()[i];
+        const Share& share = shares[i];
+        const T* gradient = zero_ ? gradient_shares + share.offset : model.gradients() + t.offset;
+        T* state = reinterpret_cast<T*>(state_.data()) + share.state;
+        slots_.push_back({&t, &share, model.weights() + t.offset, gradient, {state, state + share.room}});
+    }
+}
+
+template <class B>
+void Optimizer<B>::update(double lr, double grad_norm, int64_t number) {
+    Update update{lr, 1, number, zero_};
+    if (spec_.grad_clip > 0 && grad_norm > spec_.grad_clip) update.gradient_scale = spec_.grad_clip / grad_norm;
+    for (const Slot<T>& slot : slots_)
+        if (slot.tensor->trained()) adamw_update<B>(slot, spec_, update);
+}
+
+OptimizerBytes plan_optimizer(const std::vector<TensorInfo>& tensors, const Place& place, const OptimizerSpec& spec,
+                              bool zero, size_t item) {
+    const Shares shares(tensors, place, zero, spec);
+    return {size_t(shares.state_room()) * item, size_t(shares.room()) * item};
+}
+
+#define INSTANTIATE(B) template class Optimizer<B>;
+SLUICE_BACKENDS(INSTANTIATE)
+
+}  // namespace sluice

@@ -1,0 +1,48 @@
+// The optimizer of a model on a rank: the memory of its state, in one allocation, and the update of every weight.
+#pragma once
+#include "optim/slot.h"
+#include "optim/state.h"
+#include "tensor/arena.h"
+
+namespace sluice {
+
+template <class B>
+class Optimizer {
+ public:
+    using T = typename B::T;
+
+    // gradient_shares: with zero, complete gradients of this rank's shares, laid out as `shares` says; else null, and
+    // they are the model's. What it is given lives longer than it does.
+    Optimizer(const OptimizerSpec& spec, Model<B>& model, Mesh& mesh, const Shares& shares, T* gradient_shares);
+
+    // Collective. grad_norm: of the whole gradient, which the clip goes by; number: of the update, from 1.
+    void update(double lr, double grad_norm, int64_t number);
+
+    // v(prefix, tensor's number in the model, data): every tensor of the state; data is of this rank's share with zero,
+    // else of all that it holds.
+    template <class V>
+    void state(V&& v) const {
+        for (const auto& [word, kind] : Words<OptimizerKind>::all)
+            for (size_t k = 0; k < state_of(kind).prefixes.size(); k++)
+                for (size_t i = 0; i < slots_.size(); i++)
+                    if (slots_[i].tensor->trained() && kind_of(*slots_[i].tensor, spec_) == kind)
+                        v(state_of(kind).prefixes[k], i, slots_[i].state[k]);
+    }
+    size_t bytes() const { return state_.bytes(); }
+
+ private:
+    OptimizerSpec spec_;
+    bool zero_;
+    Arena state_;
+    std::vector<Slot<T>> slots_;  // of the model's tensors
+};
+
+// Bytes on a rank, planned: of the state, and of a share of every tensor (with zero: of gradients). item: bytes of a
+// number.
+struct OptimizerBytes {
+    size_t state, shares;
+};
+OptimizerBytes plan_optimizer(const std::vector<TensorInfo>& tensors, const Place& place, const OptimizerSpec& spec,
+                              bool zero, size_t item);
+
+}  // namespace sluice
