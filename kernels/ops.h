@@ -261,4 +261,22 @@ template <class B>
 void adamw(Stream, typename B::T* w, typename B::T* m, typename B::T* v, const typename B::T* g, int64_t count,
            const AdamW&);
 
+// ---------------------------------------------------------------- Muon
+// b = momentum b + gradient_scale g; u = gradient_scale g + momentum b (Nesterov's look ahead). All (count).
+template <class B>
+void muon_momentum(Stream, typename B::T* u, typename B::T* b, const typename B::T* g, int64_t count, double momentum,
+                   double gradient_scale);
+// x (rows, columns), in place, becomes nearly orthogonal: divided by its norm, then five Newton-Schulz steps, which
+// take its singular values to around 1. scratch (orthogonalize_scratch(rows, columns)).
+template <class B>
+void orthogonalize(Stream, typename B::T* x, int64_t rows, int64_t columns, typename B::T* scratch);
+int64_t orthogonalize_scratch(int64_t rows, int64_t columns);
+// w (rows, width) -= lr (scale x + weight_decay w), where rows of x are `stride` apart.
+template <class B>
+void muon_update(Stream, typename B::T* w, const typename B::T* x, int64_t rows, int64_t width, int64_t stride,
+                 double lr, double scale, double weight_decay);
+// y = x (rows, width), where rows of y are `stride` apart.
+template <class B>
+void copy_rows(Stream, typename B::T* y, const typename B::T* x, int64_t rows, int64_t width, int64_t stride);
+
 }  // namespace sluice

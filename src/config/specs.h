@@ -86,15 +86,17 @@ struct TrainSpec {
 struct OptimizerSpec {
     OptimizerKind kind = OptimizerKind::adamw;
     double lr = 0, beta1 = 0.9, beta2 = 0.95, eps = 1e-8, weight_decay = 0.1, grad_clip = 1.0;
+    double momentum = 0.95;
     void fields(auto&& v) {
         using enum Change;
-        v("kind", kind, "the optimizer", course);
+        v("kind", kind, "adamw, or muon for the layers' matrices but routers and adamw for all else", course);
         v("lr", lr, "peak learning rate", {course, at_least(0), Required::in_training});
         v("beta1", beta1, "decay of the first moment", {course, from_below(0, 1)});
         v("beta2", beta2, "decay of the second moment", {course, from_below(0, 1)});
         v("eps", eps, "added to the root of the second moment", {course, above(0)});
         v("weight_decay", weight_decay, "decoupled decay of matrices", {course, at_least(0)});
         v("grad_clip", grad_clip, "largest norm of the gradient; 0: none", {course, at_least(0)});
+        v("momentum", momentum, "decay of muon's momentum", {course, from_below(0, 1)});
     }
 };
 

@@ -41,8 +41,8 @@ SLUICE_WORDS(Precision, {"fp32", Precision::fp32}, {"bf16", Precision::bf16});
 enum class Recompute { none, ffn, attention, block };
 SLUICE_WORDS(Recompute, {"none", Recompute::none}, {"ffn", Recompute::ffn}, {"attention", Recompute::attention},
              {"block", Recompute::block});
-enum class OptimizerKind { adamw };
-SLUICE_WORDS(OptimizerKind, {"adamw", OptimizerKind::adamw});
+enum class OptimizerKind { adamw, muon };
+SLUICE_WORDS(OptimizerKind, {"adamw", OptimizerKind::adamw}, {"muon", OptimizerKind::muon});
 enum class ScheduleKind { cosine, linear, wsd, constant };
 SLUICE_WORDS(ScheduleKind, {"cosine", ScheduleKind::cosine}, {"linear", ScheduleKind::linear},
              {"wsd", ScheduleKind::wsd}, {"constant", ScheduleKind::constant});

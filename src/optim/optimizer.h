@@ -1,5 +1,6 @@
 // The optimizer of a model on a rank: the memory of its state, in one allocation, and the update of every weight.
 #pragma once
+#include "optim/muon.h"
 #include "optim/slot.h"
 #include "optim/state.h"
 #include "tensor/arena.h"
@@ -28,19 +29,20 @@ class Optimizer {
                     if (slots_[i].tensor->trained() && kind_of(*slots_[i].tensor, spec_) == kind)
                         v(state_of(kind).prefixes[k], i, slots_[i].state[k]);
     }
-    size_t bytes() const { return state_.bytes(); }
+    size_t bytes() const { return state_.bytes() + muon_.bytes(); }
 
  private:
     OptimizerSpec spec_;
     bool zero_;
     Arena state_;
+    Muon<B> muon_;
     std::vector<Slot<T>> slots_;  // of the model's tensors
 };
 
-// Bytes on a rank, planned: of the state, and of a share of every tensor (with zero: of gradients). item: bytes of a
-// number.
+// Bytes on a rank, planned: of the state, of a share of every tensor (with zero: of gradients), and of scratch memory.
+// item: bytes of a number.
 struct OptimizerBytes {
-    size_t state, shares;
+    size_t state, shares, scratch;
 };
 OptimizerBytes plan_optimizer(const std::vector<TensorInfo>& tensors, const Place& place, const OptimizerSpec& spec,
                               bool zero, size_t item);

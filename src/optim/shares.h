@@ -1,5 +1,6 @@
 // Who answers for what: the ranks of a data group hold the same part of a tensor, and share its rows out among each
 // other: for the norm of the gradient, for files of a checkpoint, and, with parallel.zero, for the optimizer's state.
+// An optimizer may ask for whole matrices: then one rank has all rows, each matrix going to the rank with the least.
 #pragma once
 #include <vector>
 
@@ -11,6 +12,8 @@ namespace sluice {
 struct Share {
     Part rows;             // of dimension 0 of what this rank holds of the tensor
     int64_t begin, count;  // the same in elements of that
+    int64_t owner;         // the rank of the group that has all rows; -1: they are shared out
+    bool some;             // this rank's share is not empty (but of a tensor rank's part, which may be)
     bool first;            // of the tensor ranks that hold the same part, the one that counts and writes it
     int64_t room;          // elements that the share takes in memory, padding included: with zero of this rank's rows
                            // alone, else of all that it holds; 0 where nothing is trained
@@ -35,6 +38,9 @@ class Shares {
     std::vector<Share> shares_;
     int64_t room_ = 0, state_room_ = 0;
 };
+
+// Elements of memory for the share of a tensor, padding included, of the rank with the largest.
+int64_t room_of_share(const TensorInfo& tensor, const Place& place, bool zero, const OptimizerSpec& spec);
 
 // The share of a tensor's rows as a box of the whole.
 Box box_of_rows(const TensorInfo& tensor, Part rows);

@@ -1,11 +1,17 @@
 #include "optim/state.h"
 
 #include "optim/adamw.h"
+#include "optim/muon.h"
 
 namespace sluice {
 
-OptimizerKind kind_of(const TensorInfo&, const OptimizerSpec& spec) { return spec.kind; }
+// Muon: matrices of the layers that map hidden states; not the routers, whose rows are scores of their own.
+OptimizerKind kind_of(const TensorInfo& t, const OptimizerSpec& spec) {
+    const bool matrix = t.shape.size() >= 2 && t.decay == Decay::yes && t.name.starts_with("layers.") &&
+                        !t.name.ends_with("router.weight");
+    return matrix ? spec.kind : OptimizerKind::adamw;
+}
 
-const OptimizerState& state_of(OptimizerKind) { return kAdamWState; }
+const OptimizerState& state_of(OptimizerKind kind) { return kind == OptimizerKind::muon ? kMuonState : kAdamWState; }
 
 }  // namespace sluice

@@ -1,5 +1,7 @@
 #include "plan/plan.h"
 
+#include <numeric>
+
 #include "optim/optimizer.h"
 
 namespace sluice {
@@ -103,12 +105,33 @@ class LayerTraffic {
     double item_, tokens_, rows_;
 };
 
-// What follows backward: gradients are summed, and with zero weights gathered.
+// Of Muon's matrices within the tensor group: updates are gathered, and results go to all that hold the same part.
+void add_matrices(TrafficPlan& t, const TensorInfo& tensor, const Share& share, const Place& place, int64_t item,
+                  int64_t gradient_item) {
+    if (!share.some) return;
+    const Matrices matrices(tensor, share, place);
+    Counted gathers(place.tensor), copies(matrices.copies);
+    if (matrices.cut) {
+        const std::vector<int64_t> counts = matrices.gather_counts();
+        gathers.all_gather(double(counts[size_t(place.tensor_rank)] * gradient_item),
+                           double(std::accumulate(counts.begin(), counts.end(), int64_t{0}) * gradient_item));
+    }
+    copies.all_gather(share.first ? double(share.count * item) : 0, double(share.count * item));
+    t.tensor += gathers.handed + copies.handed;
+    t.wire.tensor += gathers.wire;
+    (matrices.copies == place.tensor ? t.wire.tensor : t.wire.replicas) += copies.wire;
+}
+
+// What follows backward: gradients are summed, and with zero, or of Muon's matrices, weights gathered.
 void add_parameters(TrafficPlan& t, const Config& c, const Place& place, int64_t item, int64_t gradient_item,
                     const std::vector<TensorInfo>& tensors) {
     const bool zero = c.parallel.zero > 0;
-    for (const TensorInfo& tensor : tensors) {
+    const Shares shares(tensors, place, zero, c.optimizer);
+    for (size_t i = 0; i < tensors.size(); i++) {
+        const TensorInfo& tensor = tensors[i];
         if (!tensor.trained()) continue;
+        const bool muon = kind_of(tensor, c.optimizer) == OptimizerKind::muon;
+        if (muon) add_matrices(t, tensor, shares[i], place, item, gradient_item);
         const double gradient = double(tensor.count * gradient_item), weight = double(tensor.count * item);
         const int64_t replicas = place.tensor / (tensor.cut.dimension >= 0 ? tensor.cut.parts : 1);
         if (tensor.cut.gradient != Cut::whole) {
@@ -119,14 +142,11 @@ void add_parameters(TrafficPlan& t, const Config& c, const Place& place, int64_t
         }
         const bool experts = tensor.cut.experts;
         Counted sums(experts ? place.expert_copies() : place.data), gathers(sums.ranks);
-        const int64_t rows = tensor.box.shape[0], copy = experts ? place.expert_copy() : place.data_rank;
-        if (zero) {
-            const double mine = rows > 0 ? weight / double(rows) * double(part_of(rows, sums.ranks, copy).size()) : 0;
+        if (zero)
             sums.reduce_scatter(gradient);
-            gathers.all_gather(mine, weight);
-        } else {
+        else
             sums.all_reduce(gradient);
-        }
+        if (zero || muon) gathers.all_gather(double(shares[i].count * item), weight);
         (experts ? t.expert_data : t.data) += sums.handed + gathers.handed;
         (experts ? t.wire.expert_gradients : t.wire.gradients) += sums.wire;
         (experts ? t.wire.expert_weights : t.wire.weights) += gathers.wire;
@@ -147,7 +167,7 @@ MemoryPlan plan_state(const Config& c, const Place& place, Precision precision,
     plan.masters = bf16 ? optimizer.shares : 0;
     plan.moments = optimizer.state;
     plan.gradients = held * sizeof(float);
-    plan.buffers = zero ? optimizer.shares : 0;  // of the gradients
+    plan.buffers = (zero ? optimizer.shares : 0) + optimizer.scratch;  // of the gradients
     return plan;
 }
 

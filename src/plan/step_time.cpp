@@ -77,14 +77,19 @@ double expert_weight_bytes(const Config& c, const std::vector<TensorInfo>& tenso
     return count * (reads * item + 2 * sizeof(float));
 }
 
-// Bytes that the update of a rank's weights moves; with bf16 it writes the weight beside its master.
-double optimizer_bytes_moved(const Config& c, const Place& place, const std::vector<TensorInfo>& tensors) {
+// Seconds of the update of a rank's weights. It moves bytes, with bf16 of the weight beside its master too, and of Muon
+// it multiplies.
+double update_seconds(const Config& c, const Place& place, const GpuFigures& gpu,
+                      const std::vector<TensorInfo>& tensors) {
     const Shares shares(tensors, place, c.parallel.zero > 0, c.optimizer);
     const double weight = c.train.precision == Precision::bf16 ? 2 : 0;
-    double bytes = 0;
-    for (size_t i = 0; i < tensors.size(); i++)
+    double bytes = 0, flops = 0;
+    for (size_t i = 0; i < tensors.size(); i++) {
         bytes += double(shares[i].room) * (state_of(tensors[i], c.optimizer).bytes_moved() + weight);
-    return bytes;
+        if (tensors[i].trained() && kind_of(tensors[i], c.optimizer) == OptimizerKind::muon)
+            flops += Matrices(tensors[i], shares[i], place).flops();
+    }
+    return bytes / gpu.bandwidth + flops / (gpu.peak(c.train.precision) * kGemmShare);
 }
 
 // What groups of the mesh take to communicate.
@@ -131,7 +136,7 @@ StepTime estimate_step(const Config& c, const Place& place, const GpuFigures& gp
                 micro_batches * expert_weight_bytes(c, tensors, item) / gpu.bandwidth;
     s.attention = compute(f.scores * attention_again, kAttentionShare);
     s.memory = tokens * bytes_moved(c, place, item) / gpu.bandwidth;
-    s.optimizer = optimizer_bytes_moved(c, place, tensors) / gpu.bandwidth;
+    s.optimizer = update_seconds(c, place, gpu, tensors);
     add_traffic(s, c, place, gpu, item, tensors);
     s.tokens_per_second = step_tokens / s.seconds();
     const double a_flop = s.tokens_per_second / (peak * double(place.data * place.tensor));

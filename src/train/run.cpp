@@ -6,8 +6,10 @@
 #include <filesystem>
 #include <optional>
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/format.h"
 #include "base/signals.h"
 #include "checkpoint/branch_metrics.h"
 #include "checkpoint/checkpoint_writer.h"
@@ -71,6 +73,7 @@ class Run {
     bool finished() const { return last() && saved_step_ >= config_.train.steps; }  // before this start
 
     void load(const Checkpoint& from, bool weights_only);
+    void start_from_zero(const Checkpoint& from, const std::vector<std::string>& missing);
     CheckpointInfo info() const;
     void save();
     void finish_save();
@@ -149,13 +152,29 @@ template <class B>
 void Run<B>::load(const Checkpoint& from, bool weights_only) {
     auto state = trainer_->state();
     if (weights_only) state.resize(trainer_->model().tensors().size());  // the weights stand first
-    for (const auto& name : load_checkpoint(from, state, weights_only))
-        origin_.warnings.push_back("init_from has no '" + name + "': it starts from its initial value");
-    if (weights_only) return;
+    const bool other_optimizer = !weights_only && config_of(from).optimizer.kind != config_.optimizer.kind;
+    const auto missing = load_checkpoint(from, state, weights_only || other_optimizer);
+    if (weights_only) {
+        for (const auto& name : missing)
+            origin_.warnings.push_back("init_from has no '" + name + "': it starts from its initial value");
+        return;
+    }
+    if (!missing.empty()) start_from_zero(from, missing);
     const CheckpointInfo& info = from.info;
     multiply_as(info.gemm, comm_.rank());
     trainer_->go_on_from({info.step, info.updates, info.skipped, info.skipped_in_a_row}, info.samples);
     saved_step_ = info.step;
+}
+
+// What a checkpoint of another optimizer does not have.
+template <class B>
+void Run<B>::start_from_zero(const Checkpoint& from, const std::vector<std::string>& missing) {
+    for (const auto& name : missing)
+        if (!is_optimizer_state(name))
+            fail(Exit::checkpoint, from.path.string() + ": tensor '" + name + "' is missing");
+    origin_.warnings.push_back("of the optimizer's state the checkpoint lacks " +
+                               counted(int64_t(missing.size()), "tensor") + ", the first '" + missing[0] +
+                               "': what is lacking starts from zero");
 }
 
 // ---------------------------------------------------------------- checkpoints

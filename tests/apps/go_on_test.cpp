@@ -76,6 +76,32 @@ TEST_F(GoesOn, WithItsCountsOfSteps) {
     EXPECT_EQ(manifest(6)["optimizer"]["skipped_in_a_row"], 0);
 }
 
+// Muon's momentum starts from zero, what AdamW keeps of the others goes on; and back.
+TEST_F(GoesOn, WithAnotherOptimizerWhereThatIsAllowed) {
+    const std::string command = "train c.yaml schedule.warmup_steps=0 ";
+    ASSERT_EQ(run(command + "train.steps=4").code, 0);
+    const Ended refused = run(command + "train.steps=6 optimizer.kind=muon");
+    EXPECT_EQ(refused.code, 4);
+    EXPECT_NE(refused.err.find("optimizer.kind: adamw -> muon"), std::string::npos) << refused.err;
+    const Ended muon = run(command + "train.steps=6 optimizer.kind=muon checkpoint.allow_change=true");
+    ASSERT_EQ(muon.code, 0) << muon.err;
+    EXPECT_NE(muon.err.find("'muon.m/layers.0.attention.query.weight': what is lacking starts from zero"),
+              std::string::npos)
+        << muon.err;
+    const Json tensors = manifest(6)["tensors"];
+    EXPECT_TRUE(tensors.contains("muon.m/layers.0.ffn.up.weight"));
+    EXPECT_FALSE(tensors.contains("adam.m/layers.0.ffn.up.weight"));
+    EXPECT_TRUE(tensors.contains("adam.v/embedding.weight"));
+    const Ended again = run(command + "train.steps=8 optimizer.kind=muon checkpoint.allow_change=true");
+    EXPECT_EQ(again.code, 0) << again.err;
+    EXPECT_EQ(again.err.find("starts from zero"), std::string::npos) << again.err;
+    const Ended back = run(command + "train.steps=9 checkpoint.allow_change=true");
+    ASSERT_EQ(back.code, 0) << back.err;
+    EXPECT_NE(back.err.find("'adam.m/layers.0.attention.query.weight': what is lacking starts from zero"),
+              std::string::npos)
+        << back.err;
+}
+
 // init_from is for the start: once there is a checkpoint of its own, a run goes on from that.
 TEST_F(GoesOn, FromItsOwnCheckpointThoughItBeganWithAnothersWeights) {
     ASSERT_EQ(run("train c.yaml run.name=b").code, 0);

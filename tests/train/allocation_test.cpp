@@ -119,6 +119,10 @@ TEST(Allocation, NothingInsideAStep) {
             if (!experts && ranks == 4 && keys[1] == "parallel.expert=2") continue;
             std::vector<std::string> all = keys;
             all.push_back(experts ? kExperts : kGates);
+            std::vector<std::string> muon = all;
+            muon.push_back("optimizer.kind=muon");
+            EXPECT_EQ(allocations_in_a_step<Cpu<double>>(ranks, muon), 0) << ranks << " ranks with muon" << experts;
+            EXPECT_EQ(allocations_in_a_step<Cpu<float>>(ranks, muon), 0) << ranks << " ranks with muon" << experts;
             EXPECT_EQ(allocations_in_a_step<Cpu<double>>(ranks, all), 0) << ranks << " ranks in double" << experts;
             EXPECT_EQ(allocations_in_a_step<Cpu<float>>(ranks, all), 0) << ranks << " ranks in float" << experts;
             // Experts' rows may make a new shape in any step, and that a new primitive of oneDNN's.

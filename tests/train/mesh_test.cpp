@@ -85,6 +85,21 @@ const std::vector<ModelCase> kMixtures{
     {"experts, none", {kExperts[0], "model.moe.balance=none", "model.moe.top_k=4"}},
 };
 
+// Muon: matrices that the tensor group cuts by rows and by columns, and wider and taller ones; heads that neighbours
+// hold both; gates whole on every rank; several matrices a tensor.
+const std::string kMuon = "optimizer={kind: muon, lr: 0.01, momentum: 0.9, weight_decay: 0.2, grad_clip: 0.7}";
+const std::vector<ModelCase> kMuonDense{
+    {"muon, gates",
+     {kMuon,
+      "model.gates=[{position: sdpa}, {position: key}, {position: query, heads: shared}, {position: output, bias: "
+      "true}]"}},
+    {"muon, switch heads", {kMuon, "model.switch_heads={target: kv, experts: 3, top_k: 2}", "model.ffn.hidden=20"}},
+};
+const std::vector<ModelCase> kMuonMixtures{
+    {"muon, experts", {kExperts[0], kMuon}},
+    {"muon, many experts", {"model.moe={experts: 8, top_k: 2, hidden: 20, balance: bias}", kMuon}},
+};
+
 Config config_of(const ModelCase& model, const MeshCase& mesh) {
     std::vector<std::string> keys{
         "model.layers=2",         "model.hidden=12",    "model.heads=4",
@@ -209,6 +224,11 @@ TEST(Mesh, MixturesAgreeWithOneRank) {
     for (const ModelCase& model : kMixtures) hold_on_every_mesh(model, true);
 }
 
+TEST(Mesh, MuonAgreesWithOneRank) {
+    for (const ModelCase& model : kMuonDense) hold_on_every_mesh(model, false);
+    for (const ModelCase& model : kMuonMixtures) hold_on_every_mesh(model, true);
+}
+
 // Biases that send every token to expert 1, and none to expert 2.
 TEST(Mesh, UnevenExpertsAgreeWithOneRank) {
     const Prepare prepare = [](Trainer<Cpu<double>>& trainer) {
@@ -252,9 +272,16 @@ TrafficPlan counted(const Mesh& mesh) {
     return t;
 }
 
+std::vector<ModelCase> with_muon(bool experts) {
+    std::vector<ModelCase> all = experts ? kMixtures : kDense;
+    const auto& muon = experts ? kMuonMixtures : kMuonDense;
+    all.insert(all.end(), muon.begin(), muon.end());
+    return all;
+}
+
 TEST(Mesh, MemoryAndTrafficAreAsPlanned) {
     for (const bool experts : {false, true})
-        for (const ModelCase& model : experts ? kMixtures : kDense)
+        for (const ModelCase& model : with_muon(experts))
             for (const MeshCase& mesh_case : kMeshes)
                 for (const auto& [word, policy] : Words<Recompute>::all) {
                     if (mesh_case.needs_experts && !experts) continue;
@@ -340,9 +367,10 @@ void resume(Resumed& out, const ModelCase& model, const MeshCase& mesh_case, con
 // Rows: who wrote; columns: who reads. The state must be the very same, what follows the same to rounding.
 TEST(Mesh, AnyMeshResumesWhatAnyMeshWrote) {
     for (const ModelCase& model :
-         {kMixtures[2], ModelCase{"gates",
-                                  {"model.gates=[{position: value, bias: true}, {position: key, heads: shared}, "
-                                   "{position: sdpa, input: none}]"}}}) {
+         {kMixtures[2], kMuonMixtures[0], kMuonDense[0],
+          ModelCase{"gates",
+                    {"model.gates=[{position: value, bias: true}, {position: key, heads: shared}, "
+                     "{position: sdpa, input: none}]"}}}) {
         SCOPED_TRACE(model.name);
         const bool experts = model.keys[0] == kExperts[0];
         const Course uninterrupted = run(model, kOne);

@@ -1,0 +1,113 @@
+// Muon: momentum, Newton-Schulz steps by the library's products, and the update of weights.
+#include <cmath>
+
+#include "kernels/cpu/parallel.h"
+#include "kernels/ops.h"
+#include "kernels/profile.h"
+
+namespace sluice {
+namespace {
+
+// The polynomial a x + b x^3 + c x^5 takes singular values in (0, 1] to around 1 in five steps.
+constexpr double kA = 3.4445, kB = -4.7750, kC = 2.0315;
+constexpr int kSteps = 5;
+
+// y = scale x.
+template <class T>
+void scaled(T* y, const T* x, int64_t count, T scale) {
+    parallel_chunks(count, 1, [&](int64_t begin, int64_t end) {
+#pragma omp simd
+        for (int64_t i = begin; i < end; i++) y[i] = scale * x[i];
+    });
+}
+
+// next = a x + (b A + c A A) x with A = x x^T, or from the right with A = x^T x where rows > columns: the smaller
+// square. gram, polynomial (n, n), n = min(rows, columns).
+template <class B, class T = typename B::T>
+void newton_schulz_step(Stream stream, T* next, const T* x, T* gram, T* polynomial, int64_t rows, int64_t columns) {
+    const bool wide = rows <= columns;
+    const int64_t n = std::min(rows, columns);
+    if (wide) {
+        linear_forward<B>(stream, gram, x, x, n, columns, n);
+    } else {
+        std::fill_n(gram, n * n, T(0));
+        linear_backward_weight<B>(stream, gram, x, x, rows, n, n);
+    }
+    linear_forward<B>(stream, polynomial, gram, gram, n, n, n);  // A is symmetric: A A^T = A A
+    parallel_chunks(n * n, 1, [&](int64_t begin, int64_t end) {
+#pragma omp simd
+        for (int64_t i = begin; i < end; i++) polynomial[i] = T(kB) * gram[i] + T(kC) * polynomial[i];
+    });
+    scaled(next, x, rows * columns, T(kA));
+    if (wide)
+        linear_backward_input<B>(stream, next, polynomial, x, n, columns, n, Into::add);
+    else
+        linear_backward_input<B>(stream, next, x, polynomial, rows, n, n, Into::add);
+}
+
+}  // namespace
+
+template <class B>
+void muon_momentum(Stream, typename B::T* u, typename B::T* b, const typename B::T* g, int64_t count, double momentum,
+                   double gradient_scale) {
+    const Timed timed(__func__, moved<B>(1, count, 4));
+    using A = typename B::A;
+    const A keep = A(momentum), clip = A(gradient_scale);
+    parallel_chunks(count, 1, [&](int64_t begin, int64_t end) {
+#pragma omp simd
+        for (int64_t i = begin; i < end; i++) {
+            const A gi = A(g[i]) * clip, bi = keep * A(b[i]) + gi;
+            b[i] = bi;
+            u[i] = gi + keep * bi;
+        }
+    });
+}
+
+int64_t orthogonalize_scratch(int64_t rows, int64_t columns) {
+    const int64_t n = std::min(rows, columns);
+    return rows * columns + 2 * n * n;
+}
+
+template <class B>
+void orthogonalize(Stream stream, typename B::T* x, int64_t rows, int64_t columns, typename B::T* scratch) {
+    using T = typename B::T;
+    const int64_t count = rows * columns, n = std::min(rows, columns);
+    if (count == 0) return;
+    T *other = scratch, *gram = other + count, *polynomial = gram + n * n;
+    const double norm = std::sqrt(sum_of_squares<B>(stream, x, count));
+    scaled(other, x, count, T(1 / (norm + 1e-7)));
+    static_assert(kSteps % 2 == 1, "the last step writes to x");
+    for (int step = 0; step < kSteps; step++)
+        newton_schulz_step<B>(stream, step % 2 ? other : x, step % 2 ? x : other, gram, polynomial, rows, columns);
+}
+
+template <class B>
+void muon_update(Stream, typename B::T* w, const typename B::T* x, int64_t rows, int64_t width, int64_t stride,
+                 double lr, double scale, double weight_decay) {
+    const Timed timed(__func__, moved<B>(rows, width, 3));
+    using A = typename B::A;
+    const A decay = A(1 - lr * weight_decay), rate = A(lr * scale);
+    parallel_chunks(rows, width, [&](int64_t begin, int64_t end) {
+        for (int64_t r = begin; r < end; r++)
+#pragma omp simd
+            for (int64_t i = 0; i < width; i++)
+                w[r * width + i] = decay * A(w[r * width + i]) - rate * A(x[r * stride + i]);
+    });
+}
+
+template <class B>
+void copy_rows(Stream, typename B::T* y, const typename B::T* x, int64_t rows, int64_t width, int64_t stride) {
+    const Timed timed(__func__, moved<B>(rows, width, 2));
+    parallel_chunks(rows, width, [&](int64_t begin, int64_t end) {
+        for (int64_t r = begin; r < end; r++) std::copy_n(x + r * width, width, y + r * stride);
+    });
+}
+
+#define INSTANTIATE(B)                                                                                           \
+    template void muon_momentum<B>(Stream, B::T*, B::T*, const B::T*, int64_t, double, double);                  \
+    template void orthogonalize<B>(Stream, B::T*, int64_t, int64_t, B::T*);                                      \
+    template void muon_update<B>(Stream, B::T*, const B::T*, int64_t, int64_t, int64_t, double, double, double); \
+    template void copy_rows<B>(Stream, B::T*, const B::T*, int64_t, int64_t, int64_t);
+SLUICE_BACKENDS(INSTANTIATE)
+
+}  // namespace sluice

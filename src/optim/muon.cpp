@@ -1,0 +1,138 @@
+#include "optim/muon.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/gemm.h"
+#include "kernels/ops.h"
+#include "model/with_backend.h"
+
+namespace sluice {
+namespace {
+
+int64_t extent(const std::vector<int64_t>& shape, size_t from_last) { return shape[shape.size() - from_last]; }
+
+int64_t padded(int64_t elements) { return (elements + 15) / 16 * 16; }
+
+bool cuts_matrices(const TensorInfo& t) { return t.cut.parts > 1 && t.cut.dimension >= int(t.shape.size()) - 2; }
+
+}  // namespace
+
+Matrices::Matrices(const TensorInfo& t, const Share& share, const Place& place)
+    : rows(extent(t.shape, 2)),
+      columns(extent(t.shape, 1)),
+      cut(cuts_matrices(t)),
+      copies(t.cut.dimension >= 0 ? place.tensor / t.cut.parts : place.tensor) {
+    for (int64_t rank = 0; rank < place.tensor; rank++) {
+        Place there = place;
+        there.tensor_rank = rank;
+        const Box box = box_of(t.shape, t.cut, there);
+        parts.push_back({extent(box.start, 2), extent(box.start, 1), extent(box.shape, 2), extent(box.shape, 1)});
+    }
+    count = share.some ? 1 : 0;
+    for (size_t d = 0; d + 2 < t.shape.size(); d++) count *= d == 0 ? share.rows.size() : t.box.shape[d];
+}
+
+std::vector<int64_t> Matrices::gather_counts() const {
+    std::vector<int64_t> counts;
+    for (size_t rank = 0; rank < parts.size(); rank++)
+        counts.push_back(int64_t(rank) % copies == 0 ? count * parts[rank].rows * parts[rank].columns : 0);
+    return counts;
+}
+
+double Matrices::flops() const {
+    const double n = double(std::min(rows, columns)), m = double(std::max(rows, columns));
+    return double(count) * 5 * (4 * n * n * m + 2 * n * n * n);
+}
+
+MuonScratch muon_scratch(const std::vector<TensorInfo>& tensors, const Place& place, const OptimizerSpec& spec,
+                         bool zero) {
+    MuonScratch most;
+    for (const TensorInfo& t : tensors) {
+        if (!t.trained() || kind_of(t, spec) != OptimizerKind::muon) continue;
+        most.u = std::max(most.u, room_of_share(t, place, zero, spec));
+        most.steps = std::max(most.steps, padded(orthogonalize_scratch(extent(t.shape, 2), extent(t.shape, 1))));
+        if (!cuts_matrices(t)) continue;
+        TensorInfo whole = t;  // of the tensor group
+        whole.cut.dimension = -1;
+        most.pieces = most.whole = std::max(most.whole, room_of_share(whole, place, true, spec));
+    }
+    return most;
+}
+
+template <class B>
+Muon<B>::Muon(const OptimizerSpec& spec, const std::vector<TensorInfo>& tensors, const Shares& shares, Mesh& mesh,
+              bool zero)
+    : spec_(spec),
+      mesh_(mesh),
+      prepared_(tensors.size()),
+      arena_("Muon's scratch", size_t(muon_scratch(tensors, mesh.place, spec, zero).total()) * sizeof(T)) {
+    for (size_t i = 0; i < tensors.size(); i++) {
+        const TensorInfo& t = tensors[i];
+        if (!t.trained() || kind_of(t, spec) != OptimizerKind::muon) continue;
+        Prepared& p = prepared_[i].emplace(Prepared{Matrices(t, shares[i], mesh.place), {}, {}, nullptr});
+        p.gather_counts = p.matrices.gather_counts();
+        p.copies = t.cut.dimension >= 0 ? mesh.replicas.get() : mesh.tensor.get();
+        p.copy_counts.assign(size_t(p.copies->size()), 0);
+        p.copy_counts[0] = shares[i].count;
+    }
+    const MuonScratch n = muon_scratch(tensors, mesh.place, spec, zero);
+    u_ = reinterpret_cast<T*>(arena_.data());
+    pieces_ = u_ + n.u;
+    whole_ = pieces_ + n.pieces;
+    steps_ = whole_ + n.whole;
+}
+
+template <class B>
+void Muon<B>::update(size_t i, const Slot<T>& slot, const Update& n) {
+    const Prepared& p = *prepared_[i];
+    const Share& share = *slot.share;
+    muon_momentum<B>({}, u_, slot.state[0], slot.gradient, n.zero ? share.count : slot.tensor->count, spec_.momentum,
+                     n.gradient_scale);
+    T* own = slot.weight + share.begin;
+    if (share.some) {
+        T* u = u_ + (n.zero ? 0 : share.begin);
+        T* whole = p.matrices.cut ? gather(p, u) : u;
+        if (share.first) descend(p, slot, whole, n);
+        if (p.matrices.copies > 1) {  // the first has all of it, the others what follows, which is nothing
+            const T* mine = own + (share.first ? 0 : share.count);
+            p.copies->all_gather(own, mine, p.copy_counts.data());
+        }
+    }
+    share.group->all_gather(slot.weight, static_cast<const T*>(own), share.counts.data());
+}
+
+// The matrices of this rank's share, whole, of the parts that the tensor group holds.
+template <class B>
+typename B::T* Muon<B>::gather(const Prepared& p, const T* u) {
+    const Matrices& m = p.matrices;
+    mesh_.tensor->all_gather(pieces_, u, p.gather_counts.data());
+    const T* piece = pieces_;
+    for (size_t rank = 0; rank < m.parts.size(); rank += size_t(m.copies)) {
+        const MatrixPart& part = m.parts[rank];
+        for (int64_t j = 0; j < m.count; j++, piece += part.rows * part.columns)
+            copy_rows<B>({}, whole_ + (j * m.rows + part.row) * m.columns + part.column, piece, part.rows, part.columns,
+                         m.columns);
+    }
+    return whole_;
+}
+
+// x: the matrices of this rank's share, whole; used up.
+template <class B>
+void Muon<B>::descend(const Prepared& p, const Slot<T>& slot, T* x, const Update& n) {
+    const Matrices& m = p.matrices;
+    const MatrixPart& part = m.parts[size_t(mesh_.place.tensor_rank)];
+    const double scale = 0.2 * std::sqrt(double(std::max(m.rows, m.columns)));
+    const GemmTuning tuning;
+    T* w = slot.weight + slot.share->begin;
+    for (int64_t j = 0; j < m.count; j++, x += m.rows * m.columns, w += part.rows * part.columns) {
+        orthogonalize<B>({}, x, m.rows, m.columns, steps_);
+        muon_update<B>({}, w, x + part.row * m.columns + part.column, part.rows, part.columns, m.columns, n.lr, scale,
+                       spec_.weight_decay);
+    }
+}
+
+#define INSTANTIATE(B) template class Muon<B>;
+SLUICE_BACKENDS(INSTANTIATE)
+
+}  // namespace sluice

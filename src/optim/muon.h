@@ -1,0 +1,71 @@
+// Muon: momentum made orthogonal by Newton-Schulz steps, for the matrices of the layers; scaled so that AdamW's
+// learning rate and decay carry over (arXiv 2502.16982).
+//
+//     b = momentum b + g;  u = g + momentum b;  w -= lr (0.2 sqrt(max(rows, columns)) orthogonal(u) + weight_decay w)
+//
+// A matrix is dealt out whole: of the ranks of a data group with the same part of it one makes the update. Where tensor
+// parallelism cuts it, u is gathered over the tensor group, and each rank takes its part of the result.
+#pragma once
+#include <optional>
+
+#include "optim/slot.h"
+#include "optim/state.h"
+#include "tensor/arena.h"
+
+namespace sluice {
+
+inline constexpr const char* kMuonPrefixes[] = {"muon.m/"};
+inline constexpr OptimizerState kMuonState{kMuonPrefixes, ShardRule::whole_matrices};
+
+// What a rank holds of one matrix of a tensor: its first row and column, and how many.
+struct MatrixPart {
+    int64_t row, column, rows, columns;
+};
+
+// The matrices of a tensor (..., rows, columns), of a rank's share.
+struct Matrices {
+    Matrices(const TensorInfo& tensor, const Share& share, const Place& place);
+    int64_t rows, columns, count;   // count: in this rank's share
+    std::vector<MatrixPart> parts;  // by tensor rank
+    bool cut;                       // the tensor group cuts them: they are gathered
+    int64_t copies;                 // tensor ranks that hold the same part
+    // Elements that each tensor rank hands to the gathering: of its part, where it is the first to hold it.
+    std::vector<int64_t> gather_counts() const;
+    double flops() const;  // of their Newton-Schulz steps
+};
+
+// Elements of scratch memory, of the largest tensor: the same on every rank.
+struct MuonScratch {
+    int64_t u = 0, pieces = 0, whole = 0, steps = 0;
+    int64_t total() const { return u + pieces + whole + steps; }
+};
+MuonScratch muon_scratch(const std::vector<TensorInfo>& tensors, const Place& place, const OptimizerSpec& spec,
+                         bool zero);
+
+template <class B>
+class Muon {
+ public:
+    using T = typename B::T;
+    Muon(const OptimizerSpec& spec, const std::vector<TensorInfo>& tensors, const Shares& shares, Mesh& mesh,
+         bool zero);
+    // Collective, over the ranks that share tensor number i and its tensor group.
+    void update(size_t i, const Slot<T>& slot, const Update& update);
+    size_t bytes() const { return arena_.bytes(); }
+
+ private:
+    struct Prepared {
+        Matrices matrices;
+        std::vector<int64_t> gather_counts, copy_counts;
+        Comm* copies;
+    };
+    T* gather(const Prepared& p, const T* u);
+    void descend(const Prepared& p, const Slot<T>& slot, T* x, const Update& update);
+
+    OptimizerSpec spec_;
+    Mesh& mesh_;
+    std::vector<std::optional<Prepared>> prepared_;  // by tensor; of those that are Muon's
+    Arena arena_;
+    T *u_, *pieces_, *whole_, *steps_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,138 @@
+// Muon: which tensors it has, how they are dealt out, and ten steps against PyTorch (tests/golden/make_muon.py).
+#include "optim/muon.h"
+
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+#include "checkpoint/safetensors.h"
+#include "config/load.h"
+#include "support/oracle.h"
+#include "train/step.h"
+
+namespace sluice {
+namespace {
+
+Config config_of(std::vector<std::string> keys) {
+    const std::vector<std::string> common{"model.layers=2",      "model.hidden=8",  "model.heads=4",
+                                          "model.kv_heads=2",    "model.vocab=11",  "data.sequence_length=4",
+                                          "train.batch=2",       "train.steps=9",   "model.sandwich_norm=true",
+                                          "optimizer.kind=muon", "optimizer.lr=0.1"};
+    keys.insert(keys.begin(), common.begin(), common.end());
+    return load_config_text("", "test", keys, Purpose::plan).config;
+}
+const Config kMixture = config_of(
+    {"model.moe={experts: 4, top_k: 2, hidden: 8, shared_hidden: 4, balance: bias}",
+     "model.switch_heads={target: v, experts: 3, top_k: 1}",
+     "model.gates=[{position: sdpa, bias: true}, {position: output, input: none}, {position: query, input: none}]"});
+
+TEST(Muon, HasTheMatricesOfTheLayersButRouters) {
+    std::vector<std::string> muon, matrices_of_adamw;
+    for (const TensorInfo& t : Model<PlannedFp32>::tensors(kMixture.model)) {
+        if (kind_of(t, kMixture.optimizer) == OptimizerKind::muon)
+            muon.push_back(t.name);
+        else if (t.shape.size() > 1)
+            matrices_of_adamw.push_back(t.name);
+    }
+    std::vector<std::string> expected;
+    for (const std::string layer : {"layers.0.", "layers.1."})
+        for (const char* name :
+             {"attention.query.weight", "attention.key.weight", "attention.value.experts.weight",
+              "attention.output.weight", "attention.gates.0.weight", "moe.experts.gate.weight", "moe.experts.up.weight",
+              "moe.experts.down.weight", "moe.shared.gate.weight", "moe.shared.up.weight", "moe.shared.down.weight"})
+            expected.push_back(layer + name);
+    std::sort(muon.begin(), muon.end());
+    std::sort(expected.begin(), expected.end());
+    EXPECT_EQ(muon, expected);
+    for (const auto& name : matrices_of_adamw)
+        EXPECT_TRUE(name == "embedding.weight" || name == "head.weight" || name.ends_with("router.weight") ||
+                    name.ends_with(".constant"))
+            << name;
+    OptimizerSpec adamw;
+    for (const TensorInfo& t : Model<PlannedFp32>::tensors(kMixture.model))
+        EXPECT_EQ(kind_of(t, adamw), OptimizerKind::adamw);
+}
+
+TEST(Muon, ACheckpointNamesTheOptimizerOfATensor) {
+    Trainer<Cpu<double>> trainer(kMixture, solo_mesh());
+    std::map<std::string, std::string> prefixes;  // of each weight
+    for (const StateTensor& t : trainer.state())
+        if (const size_t at = t.name.find('/'); at != std::string::npos)
+            prefixes[t.name.substr(at + 1)] += t.name.substr(0, at + 1);
+    for (const TensorInfo& t : trainer.model().tensors()) {
+        const bool muon = kind_of(t, kMixture.optimizer) == OptimizerKind::muon;
+        EXPECT_EQ(prefixes[t.name], !t.trained() ? "" : muon ? "muon.m/" : "adam.m/adam.v/") << t.name;
+    }
+}
+
+// With zero every matrix lies whole on one rank, and no rank has much more than its share.
+TEST(Muon, MatricesAreDealtOutWhole) {
+    const Config config = config_of({"model.ffn.hidden=12", "parallel.zero=1"});
+    const auto tensors = Model<PlannedFp32>::tensors(config.model);
+    for (const int64_t ranks : {1, 2, 3, 4}) {
+        std::vector<int64_t> elements(size_t(ranks), 0);
+        std::vector<int64_t> owners(tensors.size(), 0);
+        int64_t room = -1, largest = 0, all = 0;
+        for (int64_t rank = 0; rank < ranks; rank++) {
+            const Shares shares(tensors, place_of({}, ranks, rank), true, config.optimizer);
+            if (room < 0) room = shares.state_room();
+            EXPECT_EQ(shares.state_room(), room) << "ranks differ in what they allocate";
+            for (size_t i = 0; i < tensors.size(); i++) {
+                if (kind_of(tensors[i], config.optimizer) != OptimizerKind::muon) continue;
+                EXPECT_TRUE(shares[i].count == 0 || shares[i].count == tensors[i].count);
+                owners[i] += shares[i].count > 0;
+                elements[size_t(rank)] += shares[i].count;
+                EXPECT_LE(shares[i].state + shares[i].count, shares.state_room());
+                largest = std::max(largest, tensors[i].count);
+                all += rank == 0 ? tensors[i].count : 0;
+            }
+        }
+        for (size_t i = 0; i < tensors.size(); i++)
+            EXPECT_EQ(owners[i], kind_of(tensors[i], config.optimizer) == OptimizerKind::muon) << tensors[i].name;
+        for (const int64_t n : elements) EXPECT_LE(n, all / ranks + largest);
+    }
+}
+
+// ---------------------------------------------------------------- PyTorch
+std::vector<double> read(const SafetensorsFile& file, const std::string& name) {
+    const auto& entry = file.at(name);
+    std::vector<double> values(entry.bytes / sizeof(double));
+    file.read(entry, values.data(), entry.bytes);
+    return values;
+}
+
+TEST(Muon, TenStepsAsInPyTorch) {
+    const SafetensorsFile file(SLUICE_SOURCE_DIR "/tests/golden/steps/muon.safetensors");
+    Config config = load_config_text(file.metadata().at("config"), "muon", {}, Purpose::plan).config;
+    resolve_ranks(config, 1);
+    const int64_t length = config.data.sequence_length;
+    std::vector<int64_t> tokens(file.at("tokens").bytes / sizeof(int64_t));
+    file.read(file.at("tokens"), tokens.data(), file.at("tokens").bytes);
+    Trainer<Cpu<double>> trainer(config, solo_mesh());
+    for (const TensorInfo& t : trainer.model().tensors()) {
+        ASSERT_EQ(file.at(t.name).shape, t.shape) << t.name;
+        const auto values = read(file, t.name);
+        std::copy(values.begin(), values.end(), trainer.model().weights() + t.offset);
+    }
+    const auto losses = read(file, "losses"), norms = read(file, "norms");
+    ASSERT_EQ(losses.size(), 10u);
+    for (size_t s = 0; s < losses.size(); s++) {
+        const StepResult result = trainer.step([&](int64_t n, int32_t* sample, int32_t*) {
+            for (int64_t t = 0; t <= length; t++) sample[t] = int32_t(tokens[size_t(n * (length + 1) + t)]);
+        });
+        EXPECT_NEAR(result.loss, losses[s], tolerance<double>() * losses[s]) << "step " << s + 1;
+        EXPECT_NEAR(result.grad_norm, norms[s], tolerance<double>() * norms[s]) << "step " << s + 1;
+    }
+    size_t expected = 3 + trainer.model().tensors().size();
+    for (const StateTensor& t : trainer.state()) {
+        const auto* data = static_cast<const double*>(t.data);
+        EXPECT_LT(relative_error(std::vector(data, data + volume(t.shape)), read(file, "last/" + t.name)),
+                  tolerance<double>())
+            << t.name;
+        expected++;
+    }
+    EXPECT_EQ(file.tensors().size(), expected) << "state that PyTorch has, and this not";
+}
+
+}  // namespace
+}  // namespace sluice
