@@ -136,6 +136,7 @@ def unlike(config):
         "data.document_mask": not config["data"]["document_mask"],
         "train.micro_batch": train["micro_batch"] in (0, train["batch"]),
         "train.recompute": train["recompute"] == "none",
+        "optimizer.kind": config["optimizer"]["kind"] == "adamw",
     }
     return [key for key, same in expected.items() if not same]
 

@@ -25,6 +25,12 @@ void warn_idle_schedule(const ScheduleSpec& s, Marks& marks) {
                                             "rate stays at optimizer.lr");
 }
 
+void warn_idle_optimizer(const OptimizerSpec& n, Marks& marks) {
+    if (n.momentum != OptimizerSpec{}.momentum && n.kind != OptimizerKind::muon)
+        marks.warn("optimizer.momentum",
+                   text(n.momentum) + " does nothing with optimizer.kind " + to_word(n.kind) + ": it is muon's");
+}
+
 void warn_cut_schedule(const Config& c, Marks& marks) {
     const ScheduleSpec& s = c.schedule;
     const int64_t steps = c.train.steps;
@@ -91,6 +97,7 @@ void warn_forgotten(const Config& config, Marks& marks) {
 void warn_config(const Config& config, Marks& marks) {
     warn_idle_schedule(config.schedule, marks);
     if (config.train.steps > 0) warn_cut_schedule(config, marks);
+    warn_idle_optimizer(config.optimizer, marks);
     warn_idle_run(config, marks);
     warn_forgotten(config, marks);
 }

@@ -42,6 +42,12 @@ TEST(Warn, SchedulesThatTheRunCutsShort) {  // a run of 10 steps
     EXPECT_EQ(warnings({"train.steps=null", "train.tokens=1280", "schedule.warmup_steps=40"}).size(), 1u);
 }
 
+TEST(Warn, MomentumOfAnotherOptimizer) {
+    expect_warned({"optimizer.momentum=0.9"}, "optimizer.momentum", {"0.9", "adamw", "muon"});
+    expect_quiet({"optimizer.momentum=0.95"});
+    expect_quiet({"optimizer.momentum=0.9", "optimizer.kind=muon"});
+}
+
 TEST(Warn, KeysThatDoNothing) {
     for (const char* kind : {"cosine", "linear", "constant"})
         expect_warned({std::string("schedule={decay_steps: 3, kind: ") + kind + "}"}, "schedule.decay_steps",

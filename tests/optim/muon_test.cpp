@@ -3,10 +3,13 @@
 
 #include <gtest/gtest.h>
 
-#include <numeric>
+#include <map>
+#include <mutex>
 
+#include "checkpoint/checkpoint_writer.h"
 #include "checkpoint/safetensors.h"
 #include "config/load.h"
+#include "support/folder.h"
 #include "support/oracle.h"
 #include "train/step.h"
 
@@ -90,6 +93,79 @@ TEST(Muon, MatricesAreDealtOutWhole) {
         for (size_t i = 0; i < tensors.size(); i++)
             EXPECT_EQ(owners[i], kind_of(tensors[i], config.optimizer) == OptimizerKind::muon) << tensors[i].name;
         for (const int64_t n : elements) EXPECT_LE(n, all / ranks + largest);
+    }
+}
+
+// ---------------------------------------------------------------- resuming
+using Bits = std::vector<float>;  // of all ranks' weights and state
+
+Bits bits_after(const Config& config, int steps, const std::filesystem::path& from, const std::filesystem::path& to) {
+    std::vector<Bits> by_rank(4);
+    run_threads(4, [&](Comm& comm) {
+        Mesh mesh(comm, mesh_shape(config.model, config.parallel));
+        Trainer<Cpu<float>> trainer(config, mesh);
+        if (!from.empty()) {
+            const Checkpoint checkpoint = open_checkpoint(from);
+            load_checkpoint(checkpoint, trainer.state(), false);
+            trainer.go_on_from({checkpoint.info.step, checkpoint.info.updates, 0, 0}, checkpoint.info.samples);
+        }
+        for (int s = 0; s < steps; s++)
+            trainer.step([](int64_t n, int32_t* tokens, int32_t*) {
+                for (int64_t t = 0; t <= 4; t++) tokens[t] = int32_t((5 * n + t * t) % 11);
+            });
+        for (const StateTensor& t : trainer.state()) {
+            const auto* data = static_cast<const float*>(t.data);
+            auto& bits = by_rank[size_t(comm.rank())];
+            bits.insert(bits.end(), data, data + volume(t.box.shape));
+        }
+        if (to.empty()) return;
+        CheckpointWriter writer(to, false, 0);
+        CheckpointInfo info;
+        info.step = info.updates = steps;
+        info.samples = trainer.consumed();
+        writer.begin(comm, info, trainer.state());
+        writer.finish(comm);
+    });
+    Bits all;
+    for (const Bits& bits : by_rank) all.insert(all.end(), bits.begin(), bits.end());
+    return all;
+}
+
+TEST(Muon, AResumedRunIsTheUninterruptedOneBitForBit) {
+    for (const char* zero : {"parallel.zero=0", "parallel.zero=1"}) {
+        Config config = config_of({"model.ffn.hidden=12", "model.gates=[{position: query, heads: shared}]",
+                                   "train.batch=4", "train.micro_batch=1", "parallel.tensor=2", zero});
+        resolve_ranks(config, 4);
+        const Folder folder;
+        bits_after(config, 3, {}, folder.path());
+        EXPECT_EQ(bits_after(config, 3, folder / step_name(3), {}), bits_after(config, 6, {}, {})) << zero;
+    }
+}
+
+// Replicas stay the same bits: of each weight on every rank that holds it.
+TEST(Muon, RanksThatHoldTheSameHaveTheSameBits) {
+    for (const char* tensor : {"parallel.tensor=1", "parallel.tensor=2", "parallel.tensor=4"}) {
+        Config config = config_of({"model.ffn.hidden=12", "model.gates=[{position: query, heads: shared}]",
+                                   "train.batch=4", "train.micro_batch=1", tensor});
+        resolve_ranks(config, 4);
+        std::mutex mutex;
+        std::map<std::string, Bits> held;  // by name and where it begins
+        run_threads(4, [&](Comm& comm) {
+            Mesh mesh(comm, mesh_shape(config.model, config.parallel));
+            Trainer<Cpu<float>> trainer(config, mesh);
+            for (int s = 0; s < 3; s++)
+                trainer.step([](int64_t n, int32_t* tokens, int32_t*) {
+                    for (int64_t t = 0; t <= 4; t++) tokens[t] = int32_t((5 * n + t * t) % 11);
+                });
+            std::lock_guard lock(mutex);
+            for (const TensorInfo& t : trainer.model().tensors()) {
+                std::string key = t.name;
+                for (const int64_t start : t.box.start) key += "," + std::to_string(start);
+                const float* w = trainer.model().weights() + t.offset;
+                const auto at = held.try_emplace(key, w, w + t.count).first;
+                EXPECT_EQ(at->second, Bits(w, w + t.count)) << key << ", rank " << comm.rank();
+            }
+        });
     }
 }
 

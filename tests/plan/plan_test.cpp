@@ -78,6 +78,31 @@ TEST(Plan, ReplicasOnTheWire) {
     EXPECT_EQ(t.wire.tensor, 4 * (10 * 2 * 0.75 * 256 + 0.75 * 4 * 192) + 2 * 2 * 1.5 * 16);
 }
 
+// Matrices of the layers are 2 x 768 numbers. Of each, one of 4 ranks makes the new weights, 2 bytes each, and all
+// gather them; with zero too, where all weights come so.
+TEST(Plan, MuonGathersWhatOneRankUpdates) {
+    const TrafficPlan t = traffic(small({"optimizer.kind=muon"}, 4), 4);
+    EXPECT_EQ(t.wire.gradients, 12624);
+    EXPECT_EQ(t.wire.weights, 0.75 * 1536 * 2);
+    EXPECT_EQ(traffic(small({"optimizer.kind=muon", "parallel.zero=1"}, 4), 4).wire.weights, 3156);
+}
+
+// A tensor group gathers their updates, 4 bytes each; neighbours that hold the same head of key or value take the
+// weights of the first: 32 numbers of 2 bytes, of which two ranks in a ring send half.
+TEST(Plan, MuonGathersMatricesThatAreCut) {
+    for (const int ranks : {2, 4}) {
+        const std::string tensor = "parallel.tensor=" + std::to_string(ranks);
+        const TrafficPlan adamw = traffic(small({tensor}, ranks), ranks);
+        const TrafficPlan muon = traffic(small({tensor, "optimizer.kind=muon"}, ranks), ranks);
+        const double copies = ranks == 4 ? 4 * 32 * 2 : 0;
+        EXPECT_EQ(muon.wire.tensor - adamw.wire.tensor, 1536 * 4.0 * (ranks - 1) / ranks);
+        EXPECT_EQ(muon.wire.replicas - adamw.wire.replicas, copies / 2);
+        // Of key and value the first of two neighbours hands in a half, of all else each rank its part.
+        const double handed = ranks == 4 ? 2 * (640 / 4 + 128 / 2) * 4 : 1536 / 2 * 4;
+        EXPECT_EQ(muon.tensor - adamw.tensor, handed + copies);
+    }
+}
+
 // 32 picks of a row of 16 bytes and a weight of 4, there and back but for the weight: 32 x (2 x 16 + 4) forward and as
 // much backward, and 4 counts of 8 bytes. Of two ranks a half goes to the other. Recomputation sends forward again, in
 // all layers but the last.
@@ -110,6 +135,26 @@ TEST(Plan, BytesAParameterByPrecision) {
     EXPECT_EQ(double(fp32.weights), 4 * padded);
     EXPECT_EQ(fp32.masters, 0);
     EXPECT_EQ(double(fp32.moments), 8 * padded);
+}
+
+// One state tensor in place of two. Scratch is what the largest matrix takes, 8 x 16: the update, its other half in the
+// steps, and two squares of 8.
+TEST(Plan, MuonKeepsOneStateTensor) {
+    const Config c = small({"optimizer.kind=muon"}, 1), adamw = small({}, 1);
+    const MemoryPlan plan = plan_memory(c, place(c, 1), Precision::fp32);
+    const MemoryPlan two = plan_memory(adamw, place(adamw, 1), Precision::fp32);
+    EXPECT_EQ(two.moments - plan.moments, 1536u * 4);
+    EXPECT_EQ(plan.buffers - two.buffers, (128u + 128 + 2 * 64) * 4);
+    EXPECT_EQ(plan.total(), two.total() - 1536 * 4 + 384 * 4);
+}
+
+// On 4 ranks with zero a rank keeps the momentum of some matrices: of 14, none larger than 128 numbers, 1536 in all.
+TEST(Plan, MuonWithZeroKeepsAShareOfTheMatrices) {
+    const Config c = small({"optimizer.kind=muon", "parallel.zero=1"}, 4), adamw = small({"parallel.zero=1"}, 4);
+    const size_t muon = plan_memory(c, place(c, 4), Precision::fp32).moments;
+    const size_t two = plan_memory(adamw, place(adamw, 4), Precision::fp32).moments;
+    EXPECT_GE(two - muon, (1536 / 4 - 128) * 4u);
+    EXPECT_LE(two - muon, 1536u / 4 * 4);
 }
 
 // Reserved is what one rank may get at worst, 2 picks of each of the group's 2 x 16 tokens; evenly loaded it gets 32
@@ -147,10 +192,13 @@ int64_t tensor_bytes(const std::filesystem::path& folder) {
 TEST(Plan, BytesOfACheckpointAreThoseOfItsFiles) {
     // Weights and two moments of 4 bytes.
     EXPECT_EQ(checkpoint_bytes(small({}, 1).model, {}), 2104 * 12);
+    EXPECT_EQ(checkpoint_bytes(small({}, 1).model, small({"optimizer.kind=muon"}, 1).optimizer), 2104 * 12 - 1536 * 4);
     for (const auto& keys : std::vector<std::vector<std::string>>{
              {},
              {"parallel.zero=1", "model.tie_embeddings=true"},
              {"parallel.tensor=2", "model.gates=[{position: sdpa, bias: true}]"},
+             {"optimizer.kind=muon", "parallel.zero=1"},
+             {"optimizer.kind=muon", "parallel.expert=2", "model.moe={experts: 4, top_k: 2, hidden: 8}"},
              {"parallel.expert=2", "model.moe={experts: 4, top_k: 2, hidden: 8, shared_hidden: 4, balance: bias}"}}) {
         auto all = keys;
         all.insert(all.end(), {"train.steps=1", "optimizer.lr=0.01"});
