@@ -286,5 +286,21 @@ TEST(StepTime, FollowsThePrecision) {
     EXPECT_NE(assumptions(h100(), Precision::bf16, {}).find("bf16 peak 989.4"), std::string::npos);
 }
 
+// A layer's matrices are query, output and SwiGLU's three of 16 x 8, key and value of 8 x 8. Newton-Schulz takes five
+// times 4 n^2 m + 2 n^3. AdamW moves 28 bytes a number, Muon 20, and with bf16 both 2 more for the weight.
+TEST(StepTime, OfMuonsUpdate) {
+    const auto config = [](const char* kind) {
+        return load_config_text("", "test",
+                                {"model.layers=2", "model.hidden=8", "model.heads=4", "model.kv_heads=2",
+                                 "model.head_dim=4", "model.vocab=32", "model.ffn.hidden=16", "data.sequence_length=8",
+                                 "train.batch=8", "train.precision=bf16", std::string("optimizer.kind=") + kind},
+                                Purpose::plan, 1)
+            .config;
+    };
+    const double matrices = 2 * (5 * 128 + 2 * 64), flops = 2 * 5 * (5 * (4. * 64 * 16 + 2 * 512) + 2 * 6. * 512);
+    const double adamw = step(config("adamw"), 1, h100()).optimizer, muon = step(config("muon"), 1, h100()).optimizer;
+    EXPECT_NEAR(adamw - muon, matrices * 8 / h100().bandwidth - flops / (h100().peak_bf16 * kGemmShare), 1e-16);
+}
+
 }  // namespace
 }  // namespace sluice
