@@ -55,7 +55,7 @@ TEST(Attributes, EveryLeafChangesWhatItsKeyDoes) {
             EXPECT_EQ(change_of(path), promised(path)) << path;
     EXPECT_EQ(change_of("data.validation.12.path"), Change::nothing);
     EXPECT_EQ(change_of("data.train.12.path"), Change::course);
-    EXPECT_THROW(change_of("optimizer.momentum"), Failure);
+    EXPECT_THROW(change_of("optimizer.gamma"), Failure);
     EXPECT_THROW(change_of("optimizer"), Failure);
 }
 
