@@ -46,8 +46,9 @@ void act_as_by_default(int number) {
 void receive(sigset_t stops) {
     for (int number = 0; sigwait(&stops, &number) == 0;) {
         const bool again = requested && (number == SIGINT || number == SIGTERM);
-        if (again || (!checkpointing && !is_ignored(number))) act_as_by_default(number);
-        if (checkpointing) requested = true;
+        const bool held = sigismember(&mask_at_start, number);
+        if (again || (!checkpointing && !held && !is_ignored(number))) act_as_by_default(number);
+        if (checkpointing || held) requested = true;
     }
 }
 

@@ -9,7 +9,7 @@ namespace sluice {
 
 // To be called once, first of all in main: threads inherit what is blocked, so none may exist yet. Processes that are
 // forked later get back the mask that this one started with. Until stop_with_checkpoint() every signal does what it
-// did.
+// did; one that this process was started with held back, as scripts/launch does, counts as if it came later.
 void receive_signals_on_one_thread();
 
 // From now on SIGHUP (unless it is ignored, as under nohup), SIGINT, SIGTERM and SIGUSR1 ask for a checkpoint and an

@@ -58,6 +58,22 @@ TEST(Signals, AskForACheckpointAndASecondTermEndsTheProcess) {
     }
 }
 
+// A launcher that holds it back may send it before the program knows what to do with it.
+TEST(Signals, OneThatWasHeldBackAtTheStartWaitsToBeAskedFor) {
+    sigset_t held, before;
+    sigemptyset(&held);
+    sigaddset(&held, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &held, &before);
+    const int status = ended([] {
+        kill(getpid(), SIGUSR1);
+        std::this_thread::sleep_for(std::chrono::milliseconds(100));
+        stop_with_checkpoint();
+        _exit(stops_within_10_s() ? 0 : 4);
+    });
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+}
+
 TEST(Signals, AHangUpThatIsIgnoredStaysSo) {
     const int status = ended([] {
         std::signal(SIGHUP, SIG_IGN);  // as nohup does before it starts a program
