@@ -2,8 +2,8 @@
 
 #include <cmath>
 
+#include "kernels/backend.h"
 #include "kernels/ops.h"
-#include "model/with_backend.h"
 
 namespace sluice {
 

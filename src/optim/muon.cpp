@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/backend.h"
 #include "kernels/gemm.h"
 #include "kernels/ops.h"
-#include "model/with_backend.h"
 
 namespace sluice {
 namespace {

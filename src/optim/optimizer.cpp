@@ -1,6 +1,6 @@
 #include "optim/optimizer.h"
 
-#include "model/with_backend.h"
+#include "kernels/backend.h"
 #include "optim/adamw.h"
 
 namespace sluice {
