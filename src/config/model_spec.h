@@ -25,16 +25,19 @@ struct RopeSpec {
 
 struct AttentionSpec {
     AttentionKind kind = AttentionKind::softmax;
+    bool rela_gate = false;
     int64_t window = 0;
     SdpaNorm sdpa_norm = SdpaNorm::none;
     SdpaActivation sdpa_activation = SdpaActivation::none;
     void fields(auto&& v) {
         using enum Change;
         v("kind", kind, "the mixing of tokens", model);
+        v("rela_gate", rela_gate, "multiply ReLA's norm by a sigmoid of its input", model);
         v("window", window, "tokens seen, itself included; 0: all before", {model, kCount});
         v("sdpa_norm", sdpa_norm, "RMSNorm over each head's attention output", model);
         v("sdpa_activation", sdpa_activation, "a nonlinearity on the attention output", model);
     }
+    const AttentionSpec& at(int64_t) const { return *this; }  // until layers have their own
 };
 
 struct GateSpec {
