@@ -84,9 +84,9 @@ Out plan_json(const PlanReport& r, bool searched) {
     const ParameterCounts n = count_parameters(r.config.model);
     Out out;
     out["parameters"] = {{"total", n.total}, {"active", n.active}, {"gates", n.gates}};
-    const FlopsByPart flops = flops_by_part(r.config.model, r.config.data.sequence_length);
-    out["flops_per_token"] = flops.total();
-    out["flops_per_token_full_square"] = flops.total_full_square();
+    const int64_t length = r.config.data.sequence_length;
+    out["flops_per_token"] = flops_per_token(r.config.model, length);
+    out["flops_per_token_full_square"] = flops_per_token_full_square(r.config.model, length);
     out["ranks"] = r.ranks;
     out["mesh"] = mesh_json(r.place, r.config);
     out["precision"] = to_word(r.config.train.precision);

@@ -30,12 +30,12 @@ std::string speed(const StepTime& s, int64_t ranks) {
 
 void print_model(const PlanReport& r) {
     const ParameterCounts n = count_parameters(r.config.model);
-    const FlopsByPart flops = flops_by_part(r.config.model, r.config.data.sequence_length);
+    const int64_t length = r.config.data.sequence_length;
     fmt::print("parameters       {:>16} total, {} active, {} added by gates\n", n.total, n.active, n.gates);
     fmt::print(
         "FLOPs per token  {:>16.4e} forward and backward, causal attention at half the square ({:.4e} with all of "
         "it)\n",
-        flops.total(), flops.total_full_square());
+        flops_per_token(r.config.model, length), flops_per_token_full_square(r.config.model, length));
 }
 
 void print_run(const PlanReport& r) {

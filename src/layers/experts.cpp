@@ -118,7 +118,7 @@ void Experts<B>::balance(const Pass<B>& pass, const Acts& a, const Scratch& s) c
 }
 
 template <class B>
-void Experts<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, const Acts& a, const Scratch& s, T* dx,
+void Experts<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, Acts& a, const Scratch& s, T* dx,
                           const T* dout, const T* x, Into into) const {
     const int64_t tokens = pass.tokens();
     send(pass, a, s, s.y, dout, hidden_, n_.top_k);
@@ -141,6 +141,24 @@ void Experts<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, cons
                        n_.z_coef * pass.scale / double(place_.tensor), {tokens, n_.experts, n_.top_k, n_.norm_top_k});
     linear_backward_weight<B>(pass.stream, dw.router, s.dlogits, x, tokens, hidden_, n_.experts);
     linear_backward_input<B>(pass.stream, dx, s.dlogits, w.router, tokens, hidden_, n_.experts, Into::add);
+}
+
+// ---------------------------------------------------------------- cost
+// SwiGLU's passes over the widths of the picked experts, and 6 over their rows, which the tensor group does not cut.
+// Rows and weights go out and rows come back; then gradients go out, and those of rows and weights come back.
+template <class B>
+Cost Experts<B>::cost(const Workload& load) const {
+    Cost c;
+    Params none;
+    params(ParameterCounter(c, place_, n_.top_k, n_.experts), none, "");
+    c.elements = double(n_.top_k) * (9 * double(n_.hidden) / double(place_.tensor) + 6 * double(hidden_));
+    const double picks = double(load.tokens * n_.top_k), row = load.item * double(hidden_);
+    const double counts = double(n_.experts) * kCountBytes;
+    c.forward.expert.all_to_all(counts, place_.expert);
+    c.forward.expert.all_to_all(picks * (2 * row + kSumBytes), place_.expert);
+    c.backward.expert.all_to_all(picks * (2 * row + kSumBytes), place_.expert);
+    if (n_.balance == Balance::global_batch) c.backward.data.all_reduce(counts, place_.data);
+    return c;
 }
 
 #define INSTANTIATE(B) template class Experts<B>;

@@ -13,6 +13,7 @@
 
 #include "config/specs.h"
 #include "kernels/ops.h"
+#include "layers/cost.h"
 #include "layers/shapes.h"
 #include "layers/swiglu.h"
 #include "tensor/params.h"
@@ -115,9 +116,10 @@ class Experts {
 
     // out = or += the experts' partial sums; x, out (tokens, hidden).
     void forward(const Pass<B>&, const Params&, Acts&, const Scratch&, T* out, const T* x, Into) const;
-    // dx = or += partial sums; the acts are overwritten. Adds to the pass's routing of this layer.
-    void backward(const Pass<B>&, const Params& w, Params& dw, const Acts&, const Scratch&, T* dx, const T* dout,
-                  const T* x, Into) const;
+    // dx = or += partial sums; overwrites the acts. Adds to the pass's routing of this layer.
+    void backward(const Pass<B>&, const Params& w, Params& dw, Acts&, const Scratch&, T* dx, const T* dout, const T* x,
+                  Into) const;
+    Cost cost(const Workload& load) const;
 
  private:
     int64_t most_rows(int64_t tokens) const {

@@ -14,7 +14,7 @@ typename B::T* Ffn<B>::forward(const Pass<B>& pass, const Params& w, Acts& a, co
 }
 
 template <class B>
-void Ffn<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, const Acts& a, const Scratch& s, T* rows_dx,
+void Ffn<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, Acts& a, const Scratch& s, T* rows_dx,
                       const T* rows_dout, const T* rows_x) const {
     const T* x = pass.enter(pass.entered, rows_x, hidden_);
     const T* dout = pass.enter(pass.partial, rows_dout, hidden_);
@@ -24,6 +24,18 @@ void Ffn<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, const Ac
         experts_->backward(pass, w.experts, dw.experts, a.experts, s.experts, dx, dout, x,
                            dense_ ? Into::add : Into::overwrite);
     pass.leave(rows_dx, dx, hidden_);
+}
+
+template <class B>
+Cost Ffn<B>::cost(const Workload& load) const {
+    Cost c;
+    if (dense_) c += dense_->cost(load);
+    if (experts_) c += experts_->cost(load);
+    c.forward.enter(load, place_, hidden_);
+    c.forward.leave(load, place_, hidden_);
+    for (int i = 0; i < 2; i++) c.backward.enter(load, place_, hidden_);  // x, dout
+    c.backward.leave(load, place_, hidden_);
+    return c;
 }
 
 #define INSTANTIATE(B) template class Ffn<B>;

@@ -14,7 +14,7 @@ class Ffn {
  public:
     using T = typename B::T;
 
-    Ffn(const ModelSpec& model, int64_t layer, const Place& place) : hidden_(model.hidden) {
+    Ffn(const ModelSpec& model, int64_t layer, const Place& place) : hidden_(model.hidden), place_(place) {
         const bool mixture = model.moe.experts > 0;
         const int64_t width = mixture ? model.moe.shared_hidden : model.ffn.hidden;
         prefix_ = mixture ? "moe." : "ffn.";
@@ -56,13 +56,15 @@ class Ffn {
     }
 
     T* forward(const Pass<B>&, const Params&, Acts&, const Scratch&, const T* x) const;
-    // dx is overwritten, and so are the acts.
-    bool uses_up_dout() const { return false; }
-    void backward(const Pass<B>&, const Params& w, Params& dw, const Acts&, const Scratch&, T* dx, const T* dout,
+    // Overwrites dx and the acts.
+    bool overwrites_dout() const { return false; }
+    void backward(const Pass<B>&, const Params& w, Params& dw, Acts&, const Scratch&, T* dx, const T* dout,
                   const T* x) const;
+    Cost cost(const Workload& load) const;
 
  private:
     int64_t hidden_;
+    Place place_;
     std::string prefix_, dense_prefix_;
     std::optional<SwiGlu<B>> dense_;  // all of it, or the shared expert
     std::optional<Experts<B>> experts_;

@@ -22,8 +22,7 @@ Cut cut_by_head(int64_t heads, const Place& place) {
 }
 
 template <class B>
-Gates<B>::Gates(const ModelSpec& model, int64_t layer, const Place& place)
-    : hidden_(model.hidden), tensor_(place.tensor) {
+Gates<B>::Gates(const ModelSpec& model, int64_t layer, const Place& place) : hidden_(model.hidden), place_(place) {
     for (const GateSpec& spec : model.gates.at(layer)) {
         const GatedShape whole = gated_shape(spec.position, model);
         Gate gate{spec, whole, whole, {}};
@@ -54,6 +53,26 @@ std::vector<int64_t> Gates<B>::Gate::constant_shape() const {
     return {by_head ? whole.heads : by_channel ? whole.channels : 1};
 }
 
+// A gate's pointwise passes over what it gates, forward and backward: the score, where it is as large, counts too. A
+// mean over heads is summed over the tensor group, and so is its gradient.
+template <class B>
+Cost Gates<B>::cost(const Workload& load) const {
+    Cost c;
+    std::vector<Params> none;
+    params(ParameterCounter(c, place_), none, "", 0);
+    c.gates = c.parameters;
+    for (const Gate& g : gates_) {
+        const double held = place_.sequence && g.spec.position == Position::output ? double(place_.tensor) : 1;
+        c.elements +=
+            (g.spec.granularity == Granularity::elementwise ? 8 : 4) * double(g.n.heads * g.n.channels) / held;
+        if (g.spec.heads != HeadSharing::averaged) continue;
+        const double mean = load.item * double(load.tokens * g.score_channels());
+        c.forward.tensor.all_reduce(mean, place_.tensor);
+        c.backward.tensor.all_reduce(mean, place_.tensor);
+    }
+    return c;
+}
+
 // The whole difference between variants: what a score is broadcast over.
 template <class B>
 GateShape Gates<B>::Gate::shape(int64_t tokens) const {
@@ -82,7 +101,7 @@ typename B::T* Gates<B>::forward(Position position, const Pass<B>& pass, const s
         }
         if (g.spec.heads == HeadSharing::averaged) {
             head_mean_forward<B>(pass.stream, a.mean, score, tokens, g.n.heads, g.score_channels(),
-                                 g.n.heads * tensor_);
+                                 g.n.heads * place_.tensor);
             pass.mesh->tensor->all_reduce(a.mean, tokens * g.score_channels());  // partner: that of dmean
             score = a.mean;
         }
@@ -95,7 +114,7 @@ typename B::T* Gates<B>::forward(Position position, const Pass<B>& pass, const s
 
 template <class B>
 void Gates<B>::backward(Position position, const Pass<B>& pass, const std::vector<Params>& w, std::vector<Params>& dw,
-                        const std::vector<Acts>& acts, const Scratch& s, T* dy, T* dx, const T* x) const {
+                        std::vector<Acts>& acts, const Scratch& s, T* dy, T* dx, const T* x) const {
     const int64_t tokens = this->tokens(position, pass);
     for (size_t j = gates_.size(); j-- > 0;) {
         const Gate& g = gates_[j];
@@ -117,7 +136,7 @@ void Gates<B>::backward(Position position, const Pass<B>& pass, const std::vecto
         if (averaged) {
             pass.mesh->tensor->all_reduce(s.dmean, tokens * g.score_channels());
             head_mean_backward<B>(pass.stream, dscore, s.dmean, tokens, g.n.heads, g.score_channels(),
-                                  g.n.heads * tensor_, Into::overwrite);
+                                  g.n.heads * place_.tensor, Into::overwrite);
         }
         if (g.spec.bias) bias_backward<B>(pass.stream, dw[j].bias, dscore, tokens, g.rows());
         linear_backward_weight<B>(pass.stream, dw[j].weight, dscore, x, tokens, hidden_, g.rows());

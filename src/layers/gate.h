@@ -6,6 +6,7 @@
 
 #include "config/specs.h"
 #include "kernels/ops.h"
+#include "layers/cost.h"
 #include "layers/shapes.h"
 #include "tensor/arena.h"
 #include "tensor/params.h"
@@ -87,11 +88,12 @@ class Gates {
     // hidden) at the output, as y.
     T* forward(Position, const Pass<B>&, const std::vector<Params>&, std::vector<Acts>&, T* y, const T* x) const;
     // dy in place, from the gradient of what forward returned to that of its y. dx += what passes through the scores.
-    // The acts are used up.
-    void backward(Position, const Pass<B>&, const std::vector<Params>& w, std::vector<Params>& dw,
-                  const std::vector<Acts>&, const Scratch&, T* dy, T* dx, const T* x) const;
+    // Overwrites the acts.
+    void backward(Position, const Pass<B>&, const std::vector<Params>& w, std::vector<Params>& dw, std::vector<Acts>&,
+                  const Scratch&, T* dy, T* dx, const T* x) const;
 
     bool any(Position position) const;
+    Cost cost(const Workload& load) const;
 
  private:
     struct Gate {
@@ -109,8 +111,37 @@ class Gates {
         return position == Position::output ? pass.rows : pass.tokens();
     }
 
-    int64_t hidden_, tensor_;  // tensor_: ranks
+    int64_t hidden_;
+    Place place_;
     std::vector<Gate> gates_;
+};
+
+// The gates of a layer in one pass, bound to its tensors: heads and output call them, each at its positions. x (tokens,
+// hidden), rows_x (rows, hidden).
+template <class B>
+struct GatesForward {
+    const Gates<B>& gates;
+    const Pass<B>& pass;
+    const std::vector<typename Gates<B>::Params>& w;
+    std::vector<typename Gates<B>::Acts>& a;
+    const typename B::T *x, *rows_x;
+
+    typename B::T* operator()(Position position, typename B::T* y) const {
+        return gates.forward(position, pass, w, a, y, position == Position::output ? rows_x : x);
+    }
+};
+template <class B>
+struct GatesBackward {
+    const Gates<B>& gates;
+    const Pass<B>& pass;
+    const std::vector<typename Gates<B>::Params>& w;
+    std::vector<typename Gates<B>::Params>& dw;
+    std::vector<typename Gates<B>::Acts>& a;
+    const typename Gates<B>::Scratch& s;
+
+    void operator()(Position position, typename B::T* dy, typename B::T* dx, const typename B::T* x) const {
+        gates.backward(position, pass, w, dw, a, s, dy, dx, x);
+    }
 };
 
 }  // namespace sluice

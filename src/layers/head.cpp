@@ -37,6 +37,19 @@ void Head<B>::forward_backward(const Pass<B>& pass, const T* w, T* dw, const Scr
     pass.leave(rows_dx, dx, hidden_);
 }
 
+// Cross-entropy reads logits and writes their gradients in place; the statistics of a token are three numbers.
+template <class B>
+Cost Head<B>::cost(const Workload& load) const {
+    Cost c;
+    c.gemm = 6 * double(vocab_) * double(hidden_);
+    c.elements = 2 * double(vocab_) / double(place_.tensor);
+    c.forward.enter(load, place_, hidden_);
+    const double statistics = 3 * kSumBytes * double(load.tokens);
+    c.forward.tensor.all_gather(statistics, statistics * double(place_.tensor), place_.tensor);
+    c.backward.leave(load, place_, hidden_);
+    return c;
+}
+
 #define INSTANTIATE(B) template class Head<B>;
 SLUICE_BACKENDS(INSTANTIATE)
 

@@ -6,6 +6,7 @@
 
 #include "config/specs.h"
 #include "kernels/ops.h"
+#include "layers/cost.h"
 #include "layers/shapes.h"
 
 namespace sluice {
@@ -17,7 +18,9 @@ class Head {
     using A = typename B::A;
 
     Head(const ModelSpec& model, const Place& place)
-        : hidden_(model.hidden),
+        : vocab_(model.vocab),
+          hidden_(model.hidden),
+          place_(place),
           room_(largest_part(model.vocab, place.tensor)),
           parts_(place.tensor),
           ids_(part_of(model.vocab, place.tensor, place.tensor_rank)) {}
@@ -41,6 +44,8 @@ class Head {
     // The same, and dx = gradient of pass.scale * sum(losses), dw +=.
     void forward_backward(const Pass<B>&, const T* w, T* dw, const Scratch&, A* losses, T* dx, const T* x,
                           const int32_t* targets) const;
+    // Of the product and the loss; its matrix, which may be the embedding's, is the model's.
+    Cost cost(const Workload& load) const;
 
  private:
     // Enough rows to keep the GEMMs busy, and at most 64 MiB of logits in float (but 64 rows).
@@ -49,7 +54,9 @@ class Head {
     void chunk_forward(const Pass<B>&, const T* w, const Scratch&, T* exponentials, A* losses, const T* x,
                        const int32_t* targets, int64_t rows) const;
 
-    int64_t hidden_, room_, parts_;
+    int64_t vocab_, hidden_;
+    Place place_;
+    int64_t room_, parts_;
     Part ids_;
 };
 

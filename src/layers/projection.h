@@ -6,6 +6,7 @@
 
 #include "config/specs.h"
 #include "kernels/ops.h"
+#include "layers/cost.h"
 #include "layers/gate.h"
 #include "layers/shapes.h"
 #include "tensor/arena.h"

@@ -12,7 +12,7 @@ void SwiGlu<B>::forward(const Pass<B>& pass, const Params& w, Acts& a, T* out, c
 }
 
 template <class B>
-void SwiGlu<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, const Acts& a, const Scratch& s, T* dx,
+void SwiGlu<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, Acts& a, const Scratch& s, T* dx,
                          const T* dout, const T* x) const {
     const int64_t tokens = pass.tokens();
     linear_backward_weight<B>(pass.stream, dw.down, dout, a.product, tokens, width_, hidden_);
@@ -23,6 +23,16 @@ void SwiGlu<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, const
     linear_backward_input<B>(pass.stream, dx, dup, w.up, tokens, hidden_, width_, Into::overwrite);
     linear_backward_weight<B>(pass.stream, dw.gate, dgate, x, tokens, hidden_, width_);
     linear_backward_input<B>(pass.stream, dx, dgate, w.gate, tokens, hidden_, width_, Into::add);
+}
+
+// Its pointwise passes read and write 9 times its width, forward and backward.
+template <class B>
+Cost SwiGlu<B>::cost(const Workload&) const {
+    Cost c;
+    Params none;
+    params(ParameterCounter(c, place_), none, "");
+    c.elements = 9 * double(whole_width_) / double(place_.tensor);
+    return c;
 }
 
 #define INSTANTIATE(B) template class SwiGlu<B>;

@@ -6,6 +6,7 @@
 
 #include "config/specs.h"
 #include "kernels/ops.h"
+#include "layers/cost.h"
 #include "layers/shapes.h"
 #include "tensor/params.h"
 
@@ -26,7 +27,7 @@ class SwiGlu {
         : hidden_(model.hidden),
           whole_width_(width),
           width_(width / place.tensor),
-          tensor_(place.tensor),
+          place_(place),
           init_{Init::normal, model.init_std},
           down_init_(residual_init(model)) {}
 
@@ -35,7 +36,7 @@ class SwiGlu {
     };
     template <class V>
     void params(V&& v, Params& p, const std::string& prefix) const {
-        const Cut rows{0, tensor_}, columns{1, tensor_};
+        const Cut rows{0, place_.tensor}, columns{1, place_.tensor};
         v(prefix + "gate.weight", p.gate, {whole_width_, hidden_}, init_, Decay::yes, rows);
         v(prefix + "up.weight", p.up, {whole_width_, hidden_}, init_, Decay::yes, rows);
         v(prefix + "down.weight", p.down, {hidden_, whole_width_}, down_init_, Decay::yes, columns);
@@ -60,12 +61,14 @@ class SwiGlu {
     }
 
     void forward(const Pass<B>&, const Params&, Acts&, T* out, const T* x) const;
-    // dx is overwritten, and so are the acts.
-    void backward(const Pass<B>&, const Params& w, Params& dw, const Acts&, const Scratch&, T* dx, const T* dout,
+    // Overwrites dx and the acts.
+    void backward(const Pass<B>&, const Params& w, Params& dw, Acts&, const Scratch&, T* dx, const T* dout,
                   const T* x) const;
+    Cost cost(const Workload&) const;
 
  private:
-    int64_t hidden_, whole_width_, width_, tensor_;
+    int64_t hidden_, whole_width_, width_;
+    Place place_;
     Init init_, down_init_;
 };
 

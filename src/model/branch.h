@@ -23,7 +23,8 @@ class Branch {
     using T = typename B::T;
     using A = typename B::A;
 
-    Branch(const ModelSpec& model, Layer layer, const Place& place) : n_(model), layer_(std::move(layer)) {
+    Branch(const ModelSpec& model, Layer layer, const Place& place)
+        : n_(model), place_(place), layer_(std::move(layer)) {
         norm_cut_.gradient = place.sequence ? Cut::over_tensor : Cut::whole;  // of the rows held here
     }
 
@@ -92,7 +93,7 @@ class Branch {
     }
 
     // dx holds the gradient of out and becomes that of x.
-    void backward(const Pass<B>& pass, const Params& w, Params& dw, const Acts& a, const Scratch& s, T* dx,
+    void backward(const Pass<B>& pass, const Params& w, Params& dw, Acts& a, const Scratch& s, T* dx,
                   const T* x) const {
         const int64_t rows = pass.rows;
         T* dresult = dx;
@@ -107,11 +108,22 @@ class Branch {
         rmsnorm_backward<B>(pass.stream, dx, dw.norm, s.dnormed, x, w.norm, a.rstd, rows, n_.hidden, Into::add);
     }
 
+    // A norm and a sum with the residual pass 8 times over the width, forward and backward.
+    Cost cost(const Workload& load) const {
+        Cost c = layer_.cost(load);
+        const int64_t norms = (n_.sandwich_norm ? 2 : 1) * n_.hidden;
+        c.parameters += norms;
+        c.active += norms;
+        c.elements += 8 * double(n_.hidden) / (place_.sequence ? double(place_.tensor) : 1);
+        return c;
+    }
+
  private:
     // Whether the gradient of out is that of the layer's result, and the layer leaves it as it is.
-    bool passes_through() const { return !n_.sandwich_norm && n_.residual_clip == 0 && !layer_.uses_up_dout(); }
+    bool passes_through() const { return !n_.sandwich_norm && n_.residual_clip == 0 && !layer_.overwrites_dout(); }
 
     ModelSpec n_;
+    Place place_;
     Layer layer_;
     Cut norm_cut_;
 };

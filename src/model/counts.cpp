@@ -1,47 +1,50 @@
 #include "model/counts.h"
 
-#include <algorithm>
-
 #include "model/model.h"
 
 namespace sluice {
 
-double used_share(const ModelSpec& spec, const TensorInfo& t) {
-    return t.cut.experts ? double(spec.moe.top_k) / double(spec.moe.experts) : 1;
+void ModelCost::each(Recompute recompute, const std::function<void(const Cost&, bool again)>& visit) const {
+    const bool both = recompute == Recompute::block;
+    for (size_t l = 0; l < blocks.size(); l++) {
+        const bool last = l + 1 == blocks.size();
+        visit(blocks[l].attention, !last && (both || recompute == Recompute::attention));
+        visit(blocks[l].ffn, !last && (both || recompute == Recompute::ffn));
+    }
+    visit(rest, false);
 }
 
+Cost ModelCost::total() const {
+    Cost sum;
+    each(Recompute::none, [&](const Cost& cost, bool) { sum += cost; });
+    return sum;
+}
+
+ModelCost model_cost(const ModelSpec& spec, const Workload& load, const Place& place) {
+    ModelCost cost;
+    for (int64_t l = 0; l < spec.layers; l++) {
+        const Block<PlannedFp32> block(spec, l, place);
+        cost.blocks.push_back({block.attention.cost(load), block.ffn.cost(load)});
+    }
+    Cost& rest = cost.rest = Head<PlannedFp32>(spec, place).cost(load);
+    rest.parameters = rest.active = spec.vocab * spec.hidden * (spec.tie_embeddings ? 1 : 2) + spec.hidden;
+    rest.forward.leave(load, place, spec.hidden);  // the embedding's
+    rest.backward.enter(load, place, spec.hidden);
+    return cost;
+}
+
+// ---------------------------------------------------------------- sums
 ParameterCounts count_parameters(const ModelSpec& spec) {
-    ParameterCounts n;
-    for (const TensorInfo& t : Model<PlannedFp32>::tensors(spec)) {
-        if (!t.trained()) continue;
-        n.total += t.count;
-        n.active += t.cut.experts ? t.count / spec.moe.experts * spec.moe.top_k : t.count;
-        if (t.name.find(".gates.") != std::string::npos) n.gates += t.count;
-    }
-    return n;
+    const Cost cost = model_cost(spec, {1, 1, 0}).total();
+    return {cost.parameters, cost.active, cost.gates};
 }
 
-FlopsByPart flops_by_part(const ModelSpec& spec, int64_t length) {
-    FlopsByPart f;
-    if (spec.tie_embeddings) f.other_weights = 6 * double(spec.vocab) * double(spec.hidden);
-    for (const TensorInfo& t : Model<PlannedFp32>::tensors(spec)) {
-        if (t.decay != Decay::yes) continue;
-        const bool layer = t.name.rfind("layers.", 0) == 0;
-        const bool attention = t.name.find(".attention.") != std::string::npos;
-        (t.cut.experts ? f.expert_weights
-         : !layer      ? f.other_weights
-         : attention   ? f.attention_weights
-                       : f.ffn_weights) += 6 * double(t.count) * used_share(spec, t);
-    }
-    // Keys seen by a token, on average over the sequence.
-    const double T = double(length);
-    const double w = spec.attention.window > 0 ? std::min(double(spec.attention.window), T) : T;
-    const double seen = (w * T - w * w / 2) / T, per_key = 12 * double(spec.layers * spec.heads * spec.head_dim);
-    f.scores = per_key * seen;
-    f.scores_full_square = per_key * T;
-    return f;
+double flops_per_token(const ModelSpec& spec, int64_t length) {
+    return model_cost(spec, {length, length, 0}).total().flops();
 }
 
-double flops_per_token(const ModelSpec& spec, int64_t length) { return flops_by_part(spec, length).total(); }
+double flops_per_token_full_square(const ModelSpec& spec, int64_t length) {
+    return model_cost(spec, {length, length, 0}).total().flops_full_square();
+}
 
 }  // namespace sluice

@@ -1,12 +1,29 @@
-// What a model costs, from its spec alone: parameters, and FLOPs a token (PaLM's model FLOPs: no recomputation).
+// What a model has and takes, from its spec alone, as its layers state it: parameters, and FLOPs a token (PaLM's model
+// FLOPs: no recomputation).
 #pragma once
 #include <cstdint>
+#include <functional>
+#include <vector>
 
 #include "config/specs.h"
+#include "layers/cost.h"
 
 namespace sluice {
 
-struct TensorInfo;
+// What a model costs, by branch, and what is neither: embedding, final norm and head.
+struct ModelCost {
+    struct OfBlock {
+        Cost attention, ffn;
+    };
+    std::vector<OfBlock> blocks;
+    Cost rest;
+
+    Cost total() const;
+    // Calls visit(cost, again) for every branch and for the rest; `again`: its forward runs a second time, before its
+    // backward. The last block's does not: its activations are still there.
+    void each(Recompute recompute, const std::function<void(const Cost&, bool again)>& visit) const;
+};
+ModelCost model_cost(const ModelSpec& spec, const Workload& load, const Place& place = {});
 
 struct ParameterCounts {
     int64_t total = 0, active = 0;  // active: all but experts not picked
@@ -14,21 +31,10 @@ struct ParameterCounts {
 };
 ParameterCounts count_parameters(const ModelSpec& spec);
 
-// The share of a tensor that one token uses: of experts those that are picked.
-double used_share(const ModelSpec& spec, const TensorInfo& tensor);
-
 // FLOPs of one token in sequences of `length`, forward and backward: 6 per matrix weight (the embedding look-up not),
-// by where it is; and attention's products of tokens, causal at half the square (less with a window).
-struct FlopsByPart {
-    double attention_weights = 0, ffn_weights = 0, expert_weights = 0, other_weights = 0;
-    double scores = 0;              // attention
-    double scores_full_square = 0;  // the same at the full square of the length, window or not
-    double weights() const { return attention_weights + ffn_weights + expert_weights + other_weights; }
-    double total() const { return weights() + scores; }
-    double total_full_square() const { return weights() + scores_full_square; }  // the other convention of MFU
-};
-FlopsByPart flops_by_part(const ModelSpec& spec, int64_t length);
-
-double flops_per_token(const ModelSpec& spec, int64_t length);  // the parts' total
+// and attention's products of tokens, causal at half the square (less with a window).
+double flops_per_token(const ModelSpec& spec, int64_t length);
+// The same with attention at the full square of the length, window or not: the other convention of MFU.
+double flops_per_token_full_square(const ModelSpec& spec, int64_t length);
 
 }  // namespace sluice

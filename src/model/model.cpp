@@ -26,11 +26,7 @@ void Model<B>::params(V&& v, const ModelSpec& spec, const Place& place, const st
     const Cut ids{0, place.tensor};
     v("embedding.weight", p.embedding, {spec.vocab, spec.hidden}, init, Decay::no, ids);
     p.blocks.resize(blocks.size());
-    for (size_t l = 0; l < blocks.size(); l++) {
-        const std::string prefix = "layers." + std::to_string(l) + ".";
-        blocks[l].attention.params(v, p.blocks[l].attention, prefix, "attention");
-        blocks[l].ffn.params(v, p.blocks[l].ffn, prefix, "ffn");
-    }
+    for (size_t l = 0; l < blocks.size(); l++) blocks[l].params(v, p.blocks[l], "layers." + std::to_string(l) + ".");
     Cut rows;
     rows.gradient = place.sequence ? Cut::over_tensor : Cut::whole;
     v("final_norm.weight", p.final_norm, {spec.hidden}, Init{Init::one}, Decay::no, rows);
@@ -155,10 +151,12 @@ Model<B>::Model(const ModelSpec& spec, Batch largest, Recompute recompute, Mode 
     params(lister, spec, mesh.place, blocks_, weights_);
     tensors_ = std::move(lister.tensors);
     parameters_ = lister.end;
-    for (size_t l = 0, i = 1; l <= blocks_.size(); l++) {
-        first_tensor_.push_back(i);
-        const std::string prefix = "layers." + std::to_string(l) + ".";
-        while (i < tensors_.size() && tensors_[i].name.rfind(prefix, 0) == 0) i++;
+    first_tensor_.push_back(1);  // after the embedding
+    for (const Block<B>& block : blocks_) {
+        TensorLister of_block(mesh.place);
+        typename Block<B>::Params none;
+        block.params(of_block, none, "");
+        first_tensor_.push_back(first_tensor_.back() + of_block.tensors.size());
     }
 
     Regions counted;

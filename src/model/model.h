@@ -34,6 +34,11 @@ struct Block {
         typename AttentionBranch::Params attention;
         typename FfnBranch::Params ffn;
     };
+    template <class V>
+    void params(V&& v, Params& p, const std::string& prefix) const {
+        attention.params(v, p.attention, prefix, "attention");
+        ffn.params(v, p.ffn, prefix, "ffn");
+    }
     struct Acts {
         typename AttentionBranch::Acts attention;
         typename FfnBranch::Acts ffn;

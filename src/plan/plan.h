@@ -24,9 +24,8 @@ MemoryPlan plan_state(const Config& config, const Place& place, Precision precis
                       const std::vector<TensorInfo>& tensors);
 void add_activations(MemoryPlan& plan, const Config& config, const Place& place, Precision precision);
 
-// Bytes that a rank sends in a step, and receives as many. Collectives are rings: of n ranks each sends (n - 1) / n of
-// the whole result of an all-gather, of the whole input of a reduce-scatter, twice that of an all-reduce; and (n - 1) /
-// n of what it hands to an all-to-all, whose picks are spread evenly.
+// Bytes that a rank sends in a step, and receives as many, around rings (parallel/traffic.h); an all-to-all's picks are
+// spread evenly.
 struct WireTraffic {
     double gradients = 0, expert_gradients = 0;  // sums over the data group, and over ranks with the same experts
     double last_gradients = 0;                   // of `gradients` the embedding's: complete only when backward ends

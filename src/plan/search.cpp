@@ -46,8 +46,8 @@ class Setup {
         if (end == sizes.begin()) return {};
         return *std::prev(end);
     }
-    Estimate estimate(const Config& c, const FlopsByPart& flops) const {
-        return {c, ranks_, place_, memory(c), reserve_, estimate_step(c, place_, gpu_, flops, tensors_)};
+    Estimate estimate(const Config& c) const {
+        return {c, ranks_, place_, memory(c), reserve_, estimate_step(c, place_, gpu_, tensors_)};
     }
 
  private:
@@ -104,9 +104,7 @@ int changed_keys(const Config& before, const Config& now) {
 
 }  // namespace
 
-Estimate estimate(const Config& c, int64_t ranks, const GpuFigures& gpu) {
-    return Setup(c, ranks, gpu).estimate(c, flops_by_part(c.model, c.data.sequence_length));
-}
+Estimate estimate(const Config& c, int64_t ranks, const GpuFigures& gpu) { return Setup(c, ranks, gpu).estimate(c); }
 
 std::optional<int64_t> largest_micro_batch(const Config& c, int64_t ranks, const GpuFigures& gpu) {
     data_ranks_of(c, int(ranks));
@@ -116,7 +114,6 @@ std::optional<int64_t> largest_micro_batch(const Config& c, int64_t ranks, const
 std::vector<Estimate> settings_that_fit(const Config& given, int64_t ranks, const GpuFigures& gpu,
                                         const KeptKeys& kept) {
     std::vector<Estimate> found;
-    const FlopsByPart flops = flops_by_part(given.model, given.data.sequence_length);
     Config c = given;
     for (const ParallelSpec& parallel : meshes(given, ranks, kept)) {
         c.parallel = parallel;
@@ -126,7 +123,7 @@ std::vector<Estimate> settings_that_fit(const Config& given, int64_t ranks, cons
             const std::optional<int64_t> size = setup.largest_micro_batch(c);
             if (!size) continue;
             c.train.micro_batch = *size;
-            found.push_back(setup.estimate(c, flops));
+            found.push_back(setup.estimate(c));
         }
     }
     const auto order = [&](const Estimate& e) {

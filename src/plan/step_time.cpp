@@ -11,70 +11,26 @@
 namespace sluice {
 namespace {
 
-// With recomputation a branch's forward runs a second time, in all layers but the last: a third of what forward and
-// backward are together.
-double with_recompute(const Config& c, bool attention) {
-    const Recompute r = c.train.recompute;
-    const bool again = r == Recompute::block || r == (attention ? Recompute::attention : Recompute::ffn);
-    return again ? 1 + double(c.model.layers - 1) / double(3 * c.model.layers) : 1;
-}
-
-// Elements that pointwise ops read and write for a token, forward and backward. A tensor group cuts those of heads,
-// widths and the vocabulary; with parallel.sequence also those of norms and residual, and gates of the output.
-struct Moved {
-    double rows = 0, heads = 0, kv_heads = 0, width = 0, routed = 0;  // kv heads are cut no finer than they are
+// Sums of the layers' costs, with recomputation: a forward that runs again is a third of what forward and backward are
+// together.
+struct StepWork {
+    double gemm = 0, grouped_gemm = 0, scores = 0;  // FLOPs of a token, on all ranks
+    double elements = 0;                            // moved by pointwise ops for a token, on a rank
+    double expert_bytes = 0;                        // of experts' weights and gradients that a micro-batch moves
 };
-// Of the attention branch: a norm and a sum with the residual pass 8 times over the width, forward and backward;
-// QK-norm with RoPE 5 times over queries and keys; an elementwise gate 8 times over what it gates, another 4 times.
-Moved moved_by_attention(const ModelSpec& n, int64_t layer) {
-    Moved m;
-    m.rows = 8 * double(n.hidden);
-    m.heads = 5 * double(n.heads * n.head_dim);
-    m.kv_heads = 5 * double(n.kv_heads * n.head_dim);
-    for (const GateSpec& g : n.gates.at(layer)) {
-        const GatedShape shape = gated_shape(g.position, n);
-        const bool kv = g.position == Position::key || g.position == Position::value;
-        (g.position == Position::output ? m.rows
-         : kv                           ? m.kv_heads
-              : m.heads) += (g.granularity == Granularity::elementwise ? 8 : 4) * double(shape.heads * shape.channels);
-    }
-    return m;
-}
-// Of the feed-forward branch: norm and residual as above, SwiGLU 9 times over its width, and routed rows 6 times over
-// the model's width, which a tensor group does not cut.
-Moved moved_by_ffn(const ModelSpec& n) {
-    Moved m;
-    const MoeSpec& e = n.moe;
-    m.rows = 8 * double(n.hidden);
-    m.width = 9 * double(e.experts > 0 ? e.top_k * e.hidden + e.shared_hidden : n.ffn.hidden);
-    if (e.experts > 0) m.routed = 6 * double(e.top_k * n.hidden);
-    return m;
-}
-
-// Bytes that pointwise ops move on a rank for a token of its data group. Cross-entropy reads logits and writes their
-// gradients in place.
-double bytes_moved(const Config& c, const Place& place, double item) {
-    const ModelSpec& n = c.model;
-    const double cut = double(place.tensor), kv_cut = double(std::min(place.tensor, n.kv_heads));
-    const auto here = [&](const Moved& m) {
-        return m.rows / (place.sequence ? cut : 1) + (m.heads + m.width) / cut + m.kv_heads / kv_cut + m.routed;
-    };
-    double elements = 2 * double(n.vocab) / cut;
-    for (int64_t l = 0; l < n.layers; l++)
-        elements +=
-            with_recompute(c, true) * here(moved_by_attention(n, l)) + with_recompute(c, false) * here(moved_by_ffn(n));
-    return item * elements;
-}
-
-// Bytes of the experts' weights that a rank's grouped GEMMs move in a micro-batch: weights are read forward (again with
-// recomputation) and for the gradient of x, gradients are read and written. With few rows an expert this is what takes
-// time.
-double expert_weight_bytes(const Config& c, const std::vector<TensorInfo>& tensors, double item) {
-    double count = 0;
-    for (const TensorInfo& t : tensors)
-        if (t.cut.experts) count += double(t.count);
-    const double reads = 2 + 3 * (with_recompute(c, false) - 1);
-    return count * (reads * item + 2 * sizeof(float));
+// Grouped GEMMs read the experts' weights forward (again with recomputation) and for the gradient of x, and read and
+// write their gradients: with few rows an expert this is what takes time.
+StepWork work_of(const ModelCost& cost, Recompute recompute, double item) {
+    StepWork work;
+    cost.each(recompute, [&](const Cost& of, bool again) {
+        const double times = again ? 4.0 / 3 : 1;
+        work.gemm += times * of.gemm;
+        work.grouped_gemm += times * of.grouped_gemm;
+        work.scores += times * of.scores;
+        work.elements += times * of.elements;
+        work.expert_bytes += of.grouped_weights * ((again ? 3 : 2) * item + 2 * sizeof(float));
+    });
+    return work;
 }
 
 // Seconds of the update of a rank's weights. It moves bytes, with bf16 of the weight beside its master too, and of Muon
@@ -115,33 +71,33 @@ void add_traffic(StepTime& s, const Config& c, const Place& place, const GpuFigu
 }  // namespace
 
 StepTime estimate_step(const Config& c, const Place& place, const GpuFigures& gpu) {
-    return estimate_step(c, place, gpu, flops_by_part(c.model, c.data.sequence_length),
-                         Model<PlannedFp32>::tensors(c.model, place));
+    return estimate_step(c, place, gpu, Model<PlannedFp32>::tensors(c.model, place));
 }
 
-StepTime estimate_step(const Config& c, const Place& place, const GpuFigures& gpu, const FlopsByPart& f,
+StepTime estimate_step(const Config& c, const Place& place, const GpuFigures& gpu,
                        const std::vector<TensorInfo>& tensors) {
     StepTime s;
     const bool bf16 = c.train.precision == Precision::bf16;
     const double item = bf16 ? 2 : 4, peak = gpu.peak(c.train.precision);
-    const double step_tokens = double(c.train.batch * c.data.sequence_length);
-    const double tokens = step_tokens / double(place.data);
+    const int64_t length = c.data.sequence_length;
+    const double step_tokens = double(c.train.batch * length), tokens = step_tokens / double(place.data);
     const double micro_batches = double(c.train.batch / (c.train.micro_batch * place.data));
-    const double attention_again = with_recompute(c, true), ffn_again = with_recompute(c, false);
+    const Workload load{c.train.micro_batch * length, length, item};
+    const ModelCost cost = model_cost(c.model, load, place);
+    const StepWork work = work_of(cost, c.train.recompute, item);
     const auto compute = [&](double flops, double share) {
         return tokens * flops / double(place.tensor) / (peak * share);
     };
-    s.gemm = compute(f.other_weights + f.attention_weights * attention_again + f.ffn_weights * ffn_again, kGemmShare);
-    s.experts = compute(f.expert_weights * ffn_again, kGroupedShare) +
-                micro_batches * expert_weight_bytes(c, tensors, item) / gpu.bandwidth;
-    s.attention = compute(f.scores * attention_again, kAttentionShare);
-    s.memory = tokens * bytes_moved(c, place, item) / gpu.bandwidth;
+    s.gemm = compute(work.gemm, kGemmShare);
+    s.experts = compute(work.grouped_gemm, kGroupedShare) + micro_batches * work.expert_bytes / gpu.bandwidth;
+    s.attention = compute(work.scores, kAttentionShare);
+    s.memory = tokens * item * work.elements / gpu.bandwidth;
     s.optimizer = update_seconds(c, place, gpu, tensors);
     add_traffic(s, c, place, gpu, item, tensors);
     s.tokens_per_second = step_tokens / s.seconds();
     const double a_flop = s.tokens_per_second / (peak * double(place.data * place.tensor));
-    s.mfu = a_flop * f.total();
-    s.mfu_full_square = a_flop * f.total_full_square();
+    s.mfu = a_flop * cost.total().flops();
+    s.mfu_full_square = a_flop * cost.total().flops_full_square();
     return s;
 }
 

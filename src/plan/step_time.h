@@ -3,7 +3,6 @@
 #pragma once
 #include <string>
 
-#include "model/counts.h"
 #include "plan/gpu.h"
 #include "plan/plan.h"
 
@@ -24,8 +23,8 @@ struct StepTime {
     double mfu = 0, mfu_full_square = 0;  // of the precision's peak; the latter with attention's full square
 };
 StepTime estimate_step(const Config& config, const Place& place, const GpuFigures& gpu);
-// The same, for those who estimate many settings: flops of the model, tensors of the place.
-StepTime estimate_step(const Config& config, const Place& place, const GpuFigures& gpu, const FlopsByPart& flops,
+// The same, for those who estimate many settings: with the place's tensors.
+StepTime estimate_step(const Config& config, const Place& place, const GpuFigures& gpu,
                        const std::vector<TensorInfo>& tensors);
 
 // In words, for a report: the figures that an estimate was made with.

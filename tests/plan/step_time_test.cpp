@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "config/load.h"
+#include "model/counts.h"
 
 namespace sluice {
 namespace {
@@ -171,12 +172,13 @@ TEST(StepTime, TensorCutsPointwiseWork) {
 TEST(StepTime, FullSquareWithAWindow) {
     const Config whole = model("dense_1p7b_28.yaml", {}, 8);
     const Config window = model("dense_1p7b_28.yaml", {"model.attention.window=1024"}, 8);
-    const FlopsByPart a = flops_by_part(whole.model, 4096), b = flops_by_part(window.model, 4096);
-    EXPECT_EQ(a.scores_full_square, 12.0 * 28 * 2048 * 4096);
-    EXPECT_EQ(b.scores_full_square, a.scores_full_square);
-    EXPECT_EQ(a.scores, a.scores_full_square / 2);
-    EXPECT_EQ(b.scores, 12.0 * 28 * 2048 * (1024 - 128));  // of the first 1024 tokens half is seen
-    EXPECT_EQ(a.total_full_square(), a.weights() + a.scores_full_square);
+    const double weights = flops_per_token(whole.model, 4096) - 6.0 * 28 * 2048 * 4096,
+                 square = 12.0 * 28 * 2048 * 4096;
+    EXPECT_EQ(flops_per_token_full_square(whole.model, 4096), weights + square);
+    EXPECT_EQ(flops_per_token_full_square(window.model, 4096), weights + square);
+    EXPECT_EQ(weights, 6.0 * 1720451072);  // as in Dense17BOn1024
+    // Of the first 1024 tokens half is seen.
+    EXPECT_EQ(flops_per_token(window.model, 4096), weights + 12.0 * 28 * 2048 * (1024 - 128));
 }
 
 TEST(StepTime, TensorAndSequenceTraffic) {

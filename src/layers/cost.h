@@ -1,0 +1,94 @@
+// What a layer costs. Each layer states it beside its forward and backward; counts, plan and step time add it up.
+#pragma once
+#include <string>
+
+#include "parallel/traffic.h"
+#include "tensor/params.h"
+
+namespace sluice {
+
+constexpr double kSumBytes = 4, kCountBytes = 8;  // of a sum in fp32 (B::A), of a count (int64_t)
+
+// A micro-batch on a rank, and how it is stored.
+struct Workload {
+    int64_t tokens, length;  // of all sequences, of one
+    double item;             // bytes of an activation
+};
+
+// Bytes handed to collectives within layers, by group.
+struct LayerTraffic {
+    GroupTraffic tensor, expert, data;
+
+    // Those of Pass::enter and Pass::leave, of `width` numbers a token.
+    void enter(const Workload& load, const Place& place, int64_t width) {
+        const double row = load.item * double(width);
+        if (!place.sequence) return;
+        tensor.all_gather(row * double(place.rows(load.tokens).size()), row * double(load.tokens), place.tensor);
+    }
+    void leave(const Workload& load, const Place& place, int64_t width) {
+        const double bytes = load.item * double(width) * double(load.tokens);
+        if (place.sequence)
+            tensor.reduce_scatter(bytes, place.tensor);
+        else
+            tensor.all_reduce(bytes, place.tensor);
+    }
+    void add(const LayerTraffic& t, double times) {
+        tensor.add(t.tensor, times);
+        expert.add(t.expert, times);
+        data.add(t.data, times);
+    }
+};
+
+struct Cost {
+    // Trained parameters of all ranks: all of them, those that a token uses, those of gates.
+    int64_t parameters = 0, active = 0, gates = 0;
+    // FLOPs of a token, forward and backward, on all ranks: 6 per weight of a matrix; the same of picked experts; and
+    // products of tokens with tokens, as they are and as they would be over the full square of the sequence.
+    double gemm = 0, grouped_gemm = 0, scores = 0, scores_full_square = 0;
+    // Elements that pointwise ops read and write for a token on this rank, forward and backward.
+    double elements = 0;
+    // Weights on this rank that grouped GEMMs read in every micro-batch, however few rows an expert has.
+    double grouped_weights = 0;
+    LayerTraffic forward, backward;  // of a micro-batch
+
+    double flops() const { return gemm + grouped_gemm + scores; }
+    double flops_full_square() const { return gemm + grouped_gemm + scores_full_square; }
+    Cost& operator+=(const Cost& c) {
+        parameters += c.parameters;
+        active += c.active;
+        gates += c.gates;
+        gemm += c.gemm;
+        grouped_gemm += c.grouped_gemm;
+        scores += c.scores;
+        scores_full_square += c.scores_full_square;
+        elements += c.elements;
+        grouped_weights += c.grouped_weights;
+        forward.add(c.forward, 1);
+        backward.add(c.backward, 1);
+        return *this;
+    }
+};
+
+// Counts the tensors that a layer lists: their parameters, and FLOPs of the matrices that multiply a token. Of tensors
+// cut by expert a token meets top_k of `experts`.
+class ParameterCounter {
+ public:
+    ParameterCounter(Cost& cost, const Place& place, int64_t top_k = 1, int64_t experts = 1)
+        : cost_(cost), place_(place), top_k_(top_k), experts_(experts) {}
+    template <class T>
+    void operator()(const std::string&, T*&, const std::vector<int64_t>& shape, Init, Decay decay, Cut cut = {}) {
+        if (decay == Decay::untrained) return;
+        const int64_t count = volume(shape), used = cut.experts ? count / experts_ * top_k_ : count;
+        cost_.parameters += count;
+        cost_.active += used;
+        if (cut.experts) cost_.grouped_weights += double(volume(box_of(shape, cut, place_).shape));
+        if (decay == Decay::yes) (cut.experts ? cost_.grouped_gemm : cost_.gemm) += 6 * double(used);
+    }
+
+ private:
+    Cost& cost_;
+    const Place& place_;
+    int64_t top_k_, experts_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,78 @@
+// The core of a layer: one of the classes below, by its `attention.kind`. A core mixes the tokens of every head and
+// knows nothing of projections, gates or RoPE, which stand around it (heads.h, output.h). It has
+//
+//     params(v, p, prefix)   tensors of its own, named PREFIX...
+//     acts(v, a, tokens), scratch(v, s, tokens)   what backward reads, and what lives within backward
+//     forward(pass, w, a, {q, k, v})   returns its result (tokens, heads, dim), a buffer of the acts
+//     backward(pass, w, dw, a, s, {dq, dk, dv}, dout, {q, k, v})   overwrites dq, dk and dv, and may overwrite dout
+//     cost(load)
+#pragma once
+#include <optional>
+#include <string>
+#include <tuple>
+#include <variant>
+
+#include "mixers/softmax.h"
+
+namespace sluice {
+
+template <class B, template <class> class... Cores>
+class OneOfCores {
+ public:
+    using T = typename B::T;
+
+    OneOfCores(const ModelSpec& model, int64_t layer, const Place& place) : core_(choose(model, layer, place)) {}
+
+    struct Params : std::tuple<typename Cores<B>::Params...> {};
+    template <class V>
+    void params(V&& v, Params& p, const std::string& prefix) const {
+        visit([&]<class C>(const C& core) { core.params(v, std::get<typename C::Params>(p), prefix); });
+    }
+    struct Acts : std::tuple<typename Cores<B>::Acts...> {};
+    template <class V>
+    void acts(V&& v, Acts& a, int64_t tokens) const {
+        visit([&]<class C>(const C& core) { core.acts(v, std::get<typename C::Acts>(a), tokens); });
+    }
+    struct Scratch : std::tuple<typename Cores<B>::Scratch...> {};
+    template <class V>
+    void scratch(V&& v, Scratch& s, int64_t tokens) const {
+        visit([&]<class C>(const C& core) { core.scratch(v, std::get<typename C::Scratch>(s), tokens); });
+    }
+
+    T* forward(const Pass<B>& pass, const Params& w, Acts& a, const Qkv<B>& in) const {
+        return visit([&]<class C>(const C& core) {
+            return core.forward(pass, std::get<typename C::Params>(w), std::get<typename C::Acts>(a), in);
+        });
+    }
+    void backward(const Pass<B>& pass, const Params& w, Params& dw, const Acts& a, const Scratch& s,
+                  const QkvGradients<B>& din, T* dout, const Qkv<B>& in) const {
+        visit([&]<class C>(const C& core) {
+            core.backward(pass, std::get<typename C::Params>(w), std::get<typename C::Params>(dw),
+                          std::get<typename C::Acts>(a), std::get<typename C::Scratch>(s), din, dout, in);
+        });
+    }
+    Cost cost(const Workload& load) const {
+        return visit([&](const auto& core) { return core.cost(load); });
+    }
+
+ private:
+    using OneOf = std::variant<Cores<B>...>;
+    static OneOf choose(const ModelSpec& model, int64_t layer, const Place& place) {
+        std::optional<OneOf> chosen;
+        const AttentionKind kind = model.attention.at(layer).kind;
+        ((Cores<B>::kind == kind ? void(chosen.emplace(std::in_place_type<Cores<B>>, model, layer, place)) : void()),
+         ...);
+        return *chosen;
+    }
+    template <class F>
+    auto visit(F&& f) const {
+        return std::visit(f, core_);
+    }
+
+    OneOf core_;
+};
+
+template <class B>
+using Core = OneOfCores<B, SoftmaxCore>;
+
+}  // namespace sluice

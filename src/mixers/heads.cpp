@@ -1,0 +1,92 @@
+#include "mixers/heads.h"
+
+namespace sluice {
+namespace {
+
+int64_t key_experts(const ModelSpec& n) {
+    return n.switch_heads.target == SwitchTarget::kv ? n.switch_heads.experts : 0;
+}
+int64_t value_experts(const ModelSpec& n) {
+    return n.switch_heads.target == SwitchTarget::none ? 0 : n.switch_heads.experts;
+}
+
+}  // namespace
+
+template <class B>
+Heads<B>::Heads(const ModelSpec& model, const Place& place)
+    : place_(place),
+      hidden_(model.hidden),
+      dim_(model.head_dim),
+      whole_heads_(model.heads),
+      heads_(model.heads / place.tensor),
+      kv_heads_(model.kv_heads / cut_by_head(model.kv_heads, place).parts),
+      qk_norm_(model.qk_norm),
+      norm_eps_(model.norm_eps),
+      init_std_(model.init_std),
+      key_(model.hidden, model.kv_heads, model.head_dim, key_experts(model), model.switch_heads.top_k, place),
+      value_(model.hidden, model.kv_heads, model.head_dim, value_experts(model), model.switch_heads.top_k, place) {}
+
+template <class B>
+void Heads<B>::forward(const Pass<B>& pass, const Params& w, Acts& a, const T* x, const GatesForward<B>& gate) const {
+    linear_forward<B>(pass.stream, a.q, x, w.query, pass.tokens(), hidden_, heads_ * dim_);
+    key_.forward(pass, w.key, a.k, x);
+    value_.forward(pass, w.value, a.v, x);
+
+    a.q_out = a.q_gated = gate(Position::query, a.q);
+    a.k_out = a.k_gated = gate(Position::key, a.k.out);
+    a.v_out = gate(Position::value, a.v.out);
+
+    const RopeShape q_heads = rope_shape(pass.batch, heads_), k_heads = rope_shape(pass.batch, kv_heads_);
+    if (qk_norm_) {
+        rmsnorm_rope_forward<B>(pass.stream, a.q_normed, a.q_rstd, a.q_gated, w.query_norm, pass.cos, pass.sin, q_heads,
+                                norm_eps_);
+        rmsnorm_rope_forward<B>(pass.stream, a.k_normed, a.k_rstd, a.k_gated, w.key_norm, pass.cos, pass.sin, k_heads,
+                                norm_eps_);
+        a.q_out = a.q_normed;
+        a.k_out = a.k_normed;
+    } else {  // in place
+        rope<B>(pass.stream, a.q_out, pass.cos, pass.sin, q_heads, +1);
+        rope<B>(pass.stream, a.k_out, pass.cos, pass.sin, k_heads, +1);
+    }
+}
+
+template <class B>
+void Heads<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, const Acts& a, const Scratch& s, T* dx,
+                        const T* x, const GatesBackward<B>& gate) const {
+    const RopeShape q_heads = rope_shape(pass.batch, heads_), k_heads = rope_shape(pass.batch, kv_heads_);
+    if (qk_norm_) {
+        rmsnorm_rope_backward<B>(pass.stream, s.dk, dw.key_norm, s.dk, a.k_gated, w.key_norm, a.k_rstd, pass.cos,
+                                 pass.sin, k_heads);
+        rmsnorm_rope_backward<B>(pass.stream, s.dq, dw.query_norm, s.dq, a.q_gated, w.query_norm, a.q_rstd, pass.cos,
+                                 pass.sin, q_heads);
+    } else {
+        rope<B>(pass.stream, s.dk, pass.cos, pass.sin, k_heads, -1);
+        rope<B>(pass.stream, s.dq, pass.cos, pass.sin, q_heads, -1);
+    }
+
+    gate(Position::value, s.dv, dx, x);
+    gate(Position::key, s.dk, dx, x);
+    gate(Position::query, s.dq, dx, x);
+
+    value_.backward(pass, w.value, dw.value, a.v, s.value, dx, s.dv, x, Into::add);
+    key_.backward(pass, w.key, dw.key, a.k, s.key, dx, s.dk, x, Into::add);
+    linear_backward_weight<B>(pass.stream, dw.query, s.dq, x, pass.tokens(), hidden_, heads_ * dim_);
+    linear_backward_input<B>(pass.stream, dx, s.dq, w.query, pass.tokens(), hidden_, heads_ * dim_, Into::add);
+}
+
+// QK-norm with RoPE passes 5 times over queries and keys, forward and backward.
+template <class B>
+Cost Heads<B>::cost(const Workload&) const {
+    Cost c;
+    Params none;
+    matrices(ParameterCounter(c, place_), none, "");
+    norms(ParameterCounter(c, place_), none, "");
+    c.elements = 5 * double((heads_ + kv_heads_) * dim_);
+    return c;
+}
+
+#define INSTANTIATE(B) template class Heads<B>;
+SLUICE_BACKENDS(INSTANTIATE)
+template Heads<PlannedBf16>::Heads(const ModelSpec&, const Place&);
+
+}  // namespace sluice

@@ -1,0 +1,68 @@
+#include "mixers/output.h"
+
+namespace sluice {
+
+template <class B>
+Output<B>::Output(const ModelSpec& model, int64_t layer, const Place& place)
+    : place_(place),
+      hidden_(model.hidden),
+      dim_(model.head_dim),
+      whole_heads_(model.heads),
+      heads_(model.heads / place.tensor),
+      norm_(model.attention.at(layer).sdpa_norm == SdpaNorm::rmsnorm),
+      activation_(model.attention.at(layer).sdpa_activation == SdpaActivation::silu),
+      norm_eps_(model.norm_eps),
+      init_(residual_init(model)) {}
+
+template <class B>
+typename B::T* Output<B>::forward(const Pass<B>& pass, const Params& w, Acts& a, T* in,
+                                  const GatesForward<B>& gate) const {
+    const int64_t tokens = pass.tokens(), width = heads_ * dim_;
+    a.in = a.before_activation = a.mixed = in;
+    if (norm_) {
+        rmsnorm_forward<B>(pass.stream, a.normed, a.rstd, in, w.norm, tokens * heads_, dim_, norm_eps_);
+        a.before_activation = a.mixed = a.normed;
+    }
+    if (activation_) {
+        activation_forward<B>(pass.stream, a.activated, a.before_activation, tokens * width, Activation::silu);
+        a.mixed = a.activated;
+    }
+    a.mixed = gate(Position::sdpa, a.mixed);
+
+    T* partial = pass.before_leave(pass.partial, a.out);
+    linear_forward<B>(pass.stream, partial, a.mixed, w.weight, tokens, width, hidden_);
+    pass.leave(a.out, partial, hidden_);  // partner: enter(dout)
+    return gate(Position::output, a.out);
+}
+
+template <class B>
+void Output<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, const Acts& a, const Scratch& s, T* dx,
+                         const T* dout, const T* x, const GatesBackward<B>& gate) const {
+    const int64_t tokens = pass.tokens(), width = heads_ * dim_;
+    linear_backward_weight<B>(pass.stream, dw.weight, dout, a.mixed, tokens, width, hidden_);
+    linear_backward_input<B>(pass.stream, s.din, dout, w.weight, tokens, width, hidden_, Into::overwrite);
+
+    gate(Position::sdpa, s.din, dx, x);
+    if (activation_)
+        activation_backward<B>(pass.stream, s.din, s.din, a.before_activation, tokens * width, Activation::silu);
+    if (norm_)
+        rmsnorm_backward<B>(pass.stream, s.din, dw.norm, s.din, a.in, w.norm, a.rstd, tokens * heads_, dim_,
+                            Into::overwrite);
+}
+
+template <class B>
+Cost Output<B>::cost(const Workload& load) const {
+    Cost c;
+    Params none;
+    matrices(ParameterCounter(c, place_), none, "");
+    norms(ParameterCounter(c, place_), none, "");
+    c.forward.leave(load, place_, hidden_);
+    c.backward.enter(load, place_, hidden_);
+    return c;
+}
+
+#define INSTANTIATE(B) template class Output<B>;
+SLUICE_BACKENDS(INSTANTIATE)
+template Output<PlannedBf16>::Output(const ModelSpec&, int64_t, const Place&);
+
+}  // namespace sluice

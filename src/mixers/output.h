@@ -1,0 +1,77 @@
+// What follows a core: sdpa_norm; sdpa_activation; sdpa gates; output projection; output gates. The projection's result
+// is a partial sum over the tensor group, which cuts the heads.
+#pragma once
+#include <string>
+
+#include "layers/gate.h"
+#include "layers/swiglu.h"
+
+namespace sluice {
+
+template <class B>
+class Output {
+ public:
+    using T = typename B::T;
+    using A = typename B::A;
+
+    Output(const ModelSpec& model, int64_t layer, const Place& place);
+
+    struct Params {
+        T* weight = nullptr;  // (hidden, heads dim)
+        T* norm = nullptr;    // (dim)
+    };
+    template <class V>
+    void matrices(V&& v, Params& p, const std::string& prefix) const {
+        v(prefix + "output.weight", p.weight, {hidden_, whole_heads_ * dim_}, init_, Decay::yes, Cut{1, place_.tensor});
+    }
+    template <class V>
+    void norms(V&& v, Params& p, const std::string& prefix) const {
+        if (norm_)
+            v(prefix + "sdpa_norm.weight", p.norm, {dim_}, Init{Init::one}, Decay::no,
+              Cut{-1, 1, false, Cut::over_tensor});
+    }
+
+    struct Acts {
+        const T* in = nullptr;                 // (tokens, heads, dim): the core's result
+        T* normed = nullptr;                   // as in: with sdpa_norm
+        A* rstd = nullptr;                     // (tokens, heads)
+        const T* before_activation = nullptr;  // as in: one of the above
+        T* activated = nullptr;                // as in: with sdpa_activation
+        T* mixed = nullptr;                    // as in: what the projection reads
+        T* out = nullptr;                      // (rows, hidden): projected
+    };
+    template <class V>
+    void acts(V&& v, Acts& a, int64_t tokens, int64_t rows) const {
+        if (norm_) {
+            v("sdpa_normed", a.normed, {tokens, heads_, dim_});
+            v("sdpa_rstd", a.rstd, {tokens, heads_});
+        }
+        if (activation_) v("activated", a.activated, {tokens, heads_, dim_});
+        v("out", a.out, {rows, hidden_});
+    }
+
+    struct Scratch {
+        T* din = nullptr;  // (tokens, heads, dim)
+    };
+    template <class V>
+    void scratch(V&& v, Scratch& s, int64_t tokens) const {
+        v("dmixed", s.din, {tokens, heads_, dim_});
+    }
+
+    // in (tokens, heads, dim): the core's result. Returns (rows, hidden): out, or what gated it.
+    T* forward(const Pass<B>&, const Params&, Acts&, T* in, const GatesForward<B>& gate) const;
+    // Leaves the gradient of `in` in s.din. dout (tokens, hidden): of the projection's result. dx += what passes
+    // through the scores of sdpa gates.
+    void backward(const Pass<B>&, const Params& w, Params& dw, const Acts&, const Scratch&, T* dx, const T* dout,
+                  const T* x, const GatesBackward<B>& gate) const;
+    Cost cost(const Workload& load) const;
+
+ private:
+    Place place_;
+    int64_t hidden_, dim_, whole_heads_, heads_;  // heads_: of this rank
+    bool norm_, activation_;
+    double norm_eps_;
+    Init init_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,59 @@
+// The core of softmax attention: softmax(q k / sqrt(dim)) v, causal, over the tokens that a window and documents leave.
+#pragma once
+#include <string>
+
+#include "mixers/tokens.h"
+
+namespace sluice {
+
+template <class B>
+class SoftmaxCore {
+ public:
+    using T = typename B::T;
+    using A = typename B::A;
+    static constexpr AttentionKind kind = AttentionKind::softmax;
+
+    SoftmaxCore(const ModelSpec& model, int64_t layer, const Place& place) : mixing_(model, layer, place) {}
+
+    struct Params {};
+    template <class V>
+    void params(V&&, Params&, const std::string&) const {}
+
+    struct Acts {
+        T* out = nullptr;  // (tokens, heads, dim)
+        A* lse = nullptr;  // (sequences, heads, length): log-sum-exp of a row's scores
+    };
+    template <class V>
+    void acts(V&& v, Acts& a, int64_t tokens) const {
+        v("sdpa", a.out, {tokens, mixing_.heads(), mixing_.dim()});
+        v("lse", a.lse, {tokens, mixing_.heads()});
+    }
+
+    struct Scratch {
+        A* delta = nullptr;  // (sequences, heads, length): sum of dout out over a row's channels
+    };
+    template <class V>
+    void scratch(V&& v, Scratch& s, int64_t tokens) const {
+        v("delta", s.delta, {tokens, mixing_.heads()});
+    }
+
+    T* forward(const Pass<B>& pass, const Params&, Acts& a, const Qkv<B>& in) const {
+        attention_forward<B>(pass.stream, a.out, a.lse, in.q, in.k, in.v, pass.first, mixing_.shape(pass.batch));
+        return a.out;
+    }
+    void backward(const Pass<B>& pass, const Params&, Params&, const Acts& a, const Scratch& s,
+                  const QkvGradients<B>& din, T* dout, const Qkv<B>& in) const {
+        attention_backward<B>(pass.stream, din.q, din.k, din.v, s.delta, dout, a.out, a.lse, in.q, in.k, in.v,
+                              pass.first, mixing_.shape(pass.batch));
+    }
+    Cost cost(const Workload& load) const {
+        Cost c;
+        mixing_.add_scores(c, load);
+        return c;
+    }
+
+ private:
+    TokenMixing mixing_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,29 @@
+#include "mixers/tokens.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "layers/gate.h"
+
+namespace sluice {
+
+TokenMixing::TokenMixing(const ModelSpec& model, int64_t layer, const Place& place)
+    : whole_heads_(model.heads),
+      heads_(model.heads / place.tensor),
+      kv_heads_(model.kv_heads / cut_by_head(model.kv_heads, place).parts),
+      dim_(model.head_dim),
+      window_(model.attention.at(layer).window) {}
+
+AttentionShape TokenMixing::shape(const Batch& batch) const {
+    return {batch.sequences, batch.length, heads_, kv_heads_, dim_, window_, 1 / std::sqrt(double(dim_))};
+}
+
+void TokenMixing::add_scores(Cost& cost, const Workload& load) const {
+    const double length = double(load.length);
+    const double window = window_ > 0 ? std::min(double(window_), length) : length;
+    const double seen = (window * length - window * window / 2) / length;
+    cost.scores += 12 * double(whole_width()) * seen;
+    cost.scores_full_square += 12 * double(whole_width()) * length;
+}
+
+}  // namespace sluice

@@ -1,0 +1,34 @@
+// Bytes of collectives in a group: what each rank hands over, as Comm counts it, and what it then sends. Collectives
+// are rings: of n ranks each sends (n - 1) / n of the whole result of an all-gather or of the whole input of a
+// reduce-scatter, twice that of an all-reduce, and (n - 1) / n of what it hands to an all-to-all.
+#pragma once
+#include <cstdint>
+
+namespace sluice {
+
+struct GroupTraffic {
+    double handed = 0, sent = 0;
+
+    // bytes: of the whole tensor, which every rank holds.
+    void all_reduce(double bytes, int64_t ranks) { add(bytes, 2 * ring(bytes, ranks), ranks); }
+    void reduce_scatter(double bytes, int64_t ranks) { add(bytes, ring(bytes, ranks), ranks); }
+    // mine: bytes of this rank's part; whole: of all parts together.
+    void all_gather(double mine, double whole, int64_t ranks) { add(mine, ring(whole, ranks), ranks); }
+    // bytes: of this rank's rows, as many for every rank.
+    void all_to_all(double bytes, int64_t ranks) { add(bytes, ring(bytes, ranks), ranks); }
+
+    void add(const GroupTraffic& t, double times) {
+        handed += times * t.handed;
+        sent += times * t.sent;
+    }
+
+ private:
+    static double ring(double bytes, int64_t ranks) { return bytes * double(ranks - 1) / double(ranks); }
+    void add(double mine, double wire, int64_t ranks) {
+        if (ranks == 1) return;
+        handed += mine;
+        sent += wire;
+    }
+};
+
+}  // namespace sluice
