@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "kernels/backend.h"
 #include "kernels/gemm.h"
@@ -40,9 +41,23 @@ std::vector<int64_t> Matrices::gather_counts() const {
     return counts;
 }
 
-double Matrices::flops() const {
-    const double n = double(std::min(rows, columns)), m = double(std::max(rows, columns));
-    return double(count) * 5 * (4 * n * n * m + 2 * n * n * n);
+// FLOPs are those of five Newton-Schulz steps. Momentum is gathered where the tensor group cuts the matrices, and the
+// result goes to all that hold the same part.
+UpdateCost muon_cost(const TensorInfo& t, const Share& share, const Place& place, int64_t item, int64_t gradient_item) {
+    UpdateCost c;
+    if (!share.some) return c;
+    const Matrices matrices(t, share, place);
+    const double n = double(std::min(matrices.rows, matrices.columns));
+    const double m = double(std::max(matrices.rows, matrices.columns));
+    c.flops = double(matrices.count) * 5 * (4 * n * n * m + 2 * n * n * n);
+    if (matrices.cut) {
+        const std::vector<int64_t> counts = matrices.gather_counts();
+        const int64_t all = std::accumulate(counts.begin(), counts.end(), int64_t{0});
+        c.tensor.all_gather(double(counts[size_t(place.tensor_rank)] * gradient_item), double(all * gradient_item),
+                            place.tensor);
+    }
+    c.copies.all_gather(share.first ? double(share.count * item) : 0, double(share.count * item), matrices.copies);
+    return c;
 }
 
 MuonScratch muon_scratch(const std::vector<TensorInfo>& tensors, const Place& place, const OptimizerSpec& spec,

@@ -31,8 +31,10 @@ struct Matrices {
     int64_t copies;                 // tensor ranks that hold the same part
     // Elements that each tensor rank hands to the gathering: of its part, where it is the first to hold it.
     std::vector<int64_t> gather_counts() const;
-    double flops() const;  // of their Newton-Schulz steps
 };
+// item, gradient_item: bytes of a weight, of a gradient.
+UpdateCost muon_cost(const TensorInfo& tensor, const Share& share, const Place& place, int64_t item,
+                     int64_t gradient_item);
 
 // Elements of scratch memory, of the largest tensor: the same on every rank.
 struct MuonScratch {

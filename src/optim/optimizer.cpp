@@ -35,6 +35,12 @@ void Optimizer<B>::update(double lr, double grad_norm, int64_t number) {
     }
 }
 
+UpdateCost update_cost(const TensorInfo& t, const Share& share, const Place& place, const OptimizerSpec& spec,
+                       int64_t item, int64_t gradient_item) {
+    if (!t.trained() || kind_of(t, spec) != OptimizerKind::muon) return {};
+    return muon_cost(t, share, place, item, gradient_item);
+}
+
 OptimizerBytes plan_optimizer(const std::vector<TensorInfo>& tensors, const Place& place, const OptimizerSpec& spec,
                               bool zero, size_t item) {
     const Shares shares(tensors, place, zero, spec);

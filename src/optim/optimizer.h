@@ -39,6 +39,10 @@ class Optimizer {
     std::vector<Slot<T>> slots_;  // of the model's tensors
 };
 
+// What the update of one tensor takes on a rank. item, gradient_item: bytes of a weight, of a gradient.
+UpdateCost update_cost(const TensorInfo& tensor, const Share& share, const Place& place, const OptimizerSpec& spec,
+                       int64_t item, int64_t gradient_item);
+
 // Bytes on a rank, planned: of the state, of a share of every tensor (with zero: of gradients), and of scratch memory.
 // item: bytes of a number.
 struct OptimizerBytes {

@@ -4,6 +4,7 @@
 #include <span>
 
 #include "config/specs.h"
+#include "parallel/traffic.h"
 #include "tensor/params.h"
 
 namespace sluice {
@@ -18,6 +19,13 @@ struct OptimizerState {
     ShardRule shards;
     // Bytes that an update moves for an element in fp32: weight and state read and written, the gradient read.
     double bytes_moved() const { return 4 * (2 * (1 + double(prefixes.size())) + 1); }
+};
+
+// What the update of a tensor takes on a rank beside moving its weights and state.
+struct UpdateCost {
+    double flops = 0;
+    GroupTraffic tensor;  // of the tensor group
+    GroupTraffic copies;  // of the tensor ranks that hold the same part
 };
 
 // Which optimizer a trained tensor has.

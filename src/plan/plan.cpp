@@ -1,7 +1,5 @@
 #include "plan/plan.h"
 
-#include <numeric>
-
 #include "model/counts.h"
 #include "optim/optimizer.h"
 
@@ -24,25 +22,8 @@ LayerTraffic traffic_of_layers(const Config& c, const Place& place, int64_t item
     return traffic;
 }
 
-// Of Muon's matrices within the tensor group: updates are gathered, and results go to all that hold the same part.
-void add_matrices(TrafficPlan& t, const TensorInfo& tensor, const Share& share, const Place& place, int64_t item,
-                  int64_t gradient_item) {
-    if (!share.some) return;
-    const Matrices matrices(tensor, share, place);
-    GroupTraffic gathers, copies;
-    if (matrices.cut) {
-        const std::vector<int64_t> counts = matrices.gather_counts();
-        gathers.all_gather(double(counts[size_t(place.tensor_rank)] * gradient_item),
-                           double(std::accumulate(counts.begin(), counts.end(), int64_t{0}) * gradient_item),
-                           place.tensor);
-    }
-    copies.all_gather(share.first ? double(share.count * item) : 0, double(share.count * item), matrices.copies);
-    t.tensor += gathers.handed + copies.handed;
-    t.wire.tensor += gathers.sent;
-    (matrices.copies == place.tensor ? t.wire.tensor : t.wire.replicas) += copies.sent;
-}
-
-// What follows backward: gradients are summed, and with zero, or of Muon's matrices, weights gathered.
+// What follows backward: gradients are summed, and weights gathered, with zero or where one rank updates a matrix
+// whole.
 void add_parameters(TrafficPlan& t, const Config& c, const Place& place, int64_t item, int64_t gradient_item,
                     const std::vector<TensorInfo>& tensors) {
     const bool zero = c.parallel.zero > 0;
@@ -50,10 +31,12 @@ void add_parameters(TrafficPlan& t, const Config& c, const Place& place, int64_t
     for (size_t i = 0; i < tensors.size(); i++) {
         const TensorInfo& tensor = tensors[i];
         if (!tensor.trained()) continue;
-        const bool muon = kind_of(tensor, c.optimizer) == OptimizerKind::muon;
-        if (muon) add_matrices(t, tensor, shares[i], place, item, gradient_item);
         const double gradient = double(tensor.count * gradient_item), weight = double(tensor.count * item);
         const int64_t replicas = place.tensor / (tensor.cut.dimension >= 0 ? tensor.cut.parts : 1);
+        const UpdateCost update = update_cost(tensor, shares[i], place, c.optimizer, item, gradient_item);
+        t.tensor += update.tensor.handed + update.copies.handed;
+        t.wire.tensor += update.tensor.sent;
+        (replicas == place.tensor ? t.wire.tensor : t.wire.replicas) += update.copies.sent;
         if (tensor.cut.gradient != Cut::whole) {
             GroupTraffic sum;
             sum.all_reduce(gradient, replicas);
@@ -67,7 +50,8 @@ void add_parameters(TrafficPlan& t, const Config& c, const Place& place, int64_t
             sums.reduce_scatter(gradient, ranks);
         else
             sums.all_reduce(gradient, ranks);
-        if (zero || muon) gathers.all_gather(double(shares[i].count * item), weight, ranks);
+        const bool whole = state_of(tensor, c.optimizer).shards == ShardRule::whole_matrices;
+        if (zero || whole) gathers.all_gather(double(shares[i].count * item), weight, ranks);
         (experts ? t.expert_data : t.data) += sums.handed + gathers.handed;
         (experts ? t.wire.expert_gradients : t.wire.gradients) += sums.sent;
         (experts ? t.wire.expert_weights : t.wire.weights) += gathers.sent;

@@ -29,7 +29,7 @@ void add_activations(MemoryPlan& plan, const Config& config, const Place& place,
 struct WireTraffic {
     double gradients = 0, expert_gradients = 0;  // sums over the data group, and over ranks with the same experts
     double last_gradients = 0;                   // of `gradients` the embedding's: complete only when backward ends
-    double weights = 0, expert_weights = 0;      // what is gathered after the update: with zero, or of muon
+    double weights = 0, expert_weights = 0;      // what is gathered after the update
     double picks = 0;                            // what the data group's routers count
     double tensor = 0, replicas = 0;             // within layers; gradients of shared key-value heads
     double expert = 0;                           // tokens to experts and back

@@ -33,8 +33,8 @@ StepWork work_of(const ModelCost& cost, Recompute recompute, double item) {
     return work;
 }
 
-// Seconds of the update of a rank's weights. It moves bytes, with bf16 of the weight beside its master too, and of Muon
-// it multiplies.
+// Seconds of the update of a rank's weights. It moves bytes, with bf16 of the weight beside its master too, and may
+// multiply.
 double update_seconds(const Config& c, const Place& place, const GpuFigures& gpu,
                       const std::vector<TensorInfo>& tensors) {
     const Shares shares(tensors, place, c.parallel.zero > 0, c.optimizer);
@@ -42,8 +42,7 @@ double update_seconds(const Config& c, const Place& place, const GpuFigures& gpu
     double bytes = 0, flops = 0;
     for (size_t i = 0; i < tensors.size(); i++) {
         bytes += double(shares[i].room) * (state_of(tensors[i], c.optimizer).bytes_moved() + weight);
-        if (tensors[i].trained() && kind_of(tensors[i], c.optimizer) == OptimizerKind::muon)
-            flops += Matrices(tensors[i], shares[i], place).flops();
+        flops += update_cost(tensors[i], shares[i], place, c.optimizer, 0, 0).flops;
     }
     return bytes / gpu.bandwidth + flops / (gpu.peak(c.train.precision) * kGemmShare);
 }
