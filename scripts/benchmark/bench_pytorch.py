@@ -132,7 +132,7 @@ def unlike(config):
         "model.residual_clip": m["residual_clip"] == 0,
         "model.switch_heads": m["switch_heads"]["target"] == "none",
         "model.rope.scaling": m["rope"]["scaling"] == "none",
-        "model.attention": m["attention"] == {"kind": "softmax", "window": 0, "sdpa_norm": "none", "sdpa_activation": "none"},
+        "model.attention": m["attention"] == {"kind": "softmax", "rela_gate": False, "window": 0, "sdpa_norm": "none", "sdpa_activation": "none"},
         "data.document_mask": not config["data"]["document_mask"],
         "train.micro_batch": train["micro_batch"] in (0, train["batch"]),
         "train.recompute": train["recompute"] == "none",

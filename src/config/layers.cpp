@@ -1,4 +1,4 @@
-// Maps are merged key by key; lists, scalars and `model.gates` (whose ranges must not mix) are replaced whole.
+// Maps are merged key by key; lists, scalars and maps of layer ranges, which must not mix, are replaced whole.
 #include "config/layers.h"
 
 #include <algorithm>
@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/format.h"
 #include "config/marks.h"
+#include "config/per_layer.h"
 #include "config/visit.h"
 
 namespace sluice {
@@ -19,9 +20,9 @@ constexpr char kGates[] = "model.gates";
 
 // An empty section over a filled one changes nothing: `model:` with every key commented out.
 void merge(Node& under, Node over, const std::string& path) {
-    const bool maps = under.kind == Node::Kind::map && path != kGates;
-    if (maps && over.kind == Node::Kind::null && over.mark.line > 0) return;
-    if (!maps || over.kind != Node::Kind::map) {
+    const bool section = under.kind == Node::Kind::map && path != kGates;
+    if (section && over.kind == Node::Kind::null && over.mark.line > 0) return;
+    if (!section || over.kind != Node::Kind::map || holds_ranges(under) || holds_ranges(over)) {
         over.key = under.key;
         over.key_mark = over.key_mark.source ? over.key_mark : under.key_mark;
         under = std::move(over);

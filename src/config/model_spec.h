@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "config/attributes.h"
+#include "config/per_layer.h"
 #include "config/words.h"
 
 namespace sluice {
@@ -37,7 +38,6 @@ struct AttentionSpec {
         v("sdpa_norm", sdpa_norm, "RMSNorm over each head's attention output", model);
         v("sdpa_activation", sdpa_activation, "a nonlinearity on the attention output", model);
     }
-    const AttentionSpec& at(int64_t) const { return *this; }  // until layers have their own
 };
 
 struct GateSpec {
@@ -59,24 +59,6 @@ struct GateSpec {
         v("input", input, "scores from the hidden state, or learned constants", model);
         v("bias", bias, "add a bias to the scores", model);
         v("init_std", init_std, "std of the gate's initial weights", derived("model.init_std", model, at_least(0)));
-    }
-};
-
-// The gates of each layer: one list for every layer, or lists for inclusive ranges of layers.
-struct GateMap {
-    using value_type = GateSpec;
-    struct Range {
-        int64_t first = 0, last = -1;  // last -1: up to the last layer
-        std::vector<GateSpec> gates;
-    };
-    bool per_layer = false;     // false: ranges holds one entry (or none), for every layer
-    std::vector<Range> ranges;  // sorted, disjoint
-
-    const std::vector<GateSpec>& at(int64_t layer) const {
-        static const std::vector<GateSpec> kNone;
-        for (auto& r : ranges)
-            if (!per_layer || (r.first <= layer && (r.last < 0 || layer <= r.last))) return r.gates;
-        return kNone;
     }
 };
 
@@ -123,8 +105,8 @@ struct ModelSpec {
     bool tie_embeddings = false, qk_norm = true;
     double norm_eps = 1e-6, init_std = 0.02;
     RopeSpec rope;
-    AttentionSpec attention;
-    GateMap gates;
+    PerLayer<AttentionSpec> attention;
+    PerLayer<std::vector<GateSpec>> gates;
     SwitchHeadsSpec switch_heads;
     FfnSpec ffn;
     MoeSpec moe;
@@ -143,7 +125,7 @@ struct ModelSpec {
         v("norm_eps", norm_eps, "epsilon of every RMSNorm", {model, above(0)});
         v("init_std", init_std, "std of the initial weights", {model, above(0)});
         v("rope", rope, "rotary position embedding", kSection);
-        v("attention", attention, "attention", kSection);
+        v("attention", attention, "attention of every layer: the keys below, or a map of layer ranges to them", model);
         v("gates", gates, "gates of every layer: a list, or a map of layer ranges to lists", model);
         v("switch_heads", switch_heads, "mixtures of value and key maps", kSection);
         v("ffn", ffn, "dense feed-forward", kSection);

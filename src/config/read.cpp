@@ -1,7 +1,6 @@
 #include "config/read.h"
 
 #include <algorithm>
-#include <charconv>
 #include <type_traits>
 
 #include "base/check.h"
@@ -74,30 +73,15 @@ class Reader {
         }
     }
 
-    void read(const Node& node, const std::string& path, GateMap& gates, Range = {}) {
+    template <class T>
+    void read(const Node& node, const std::string& path, PerLayer<T>& layers, Range = {}) {
+        layers = {};
+        const bool map = node.kind == Node::Kind::map;
+        if (Spec<T> ? map && holds_ranges(node) : map) return read_ranges(node, path, layers);
+        if (Spec<T> || node.kind == Node::Kind::list) return read(node, path, layers.all);
         note(node, path);
-        gates = GateMap{};
         if (node.wrong) return;
-        if (node.kind == Node::Kind::list) {
-            gates.ranges.emplace_back();
-            read(node, path, gates.ranges[0].gates);
-            if (gates.ranges[0].gates.empty()) gates.ranges.clear();
-            return;
-        }
-        if (node.kind != Node::Kind::map)
-            return marks_.refuse(node.mark, path, mismatch(node, "a list of gates, or a map of layer ranges to lists"));
-        gates.per_layer = !node.children.empty();
-        for (auto& child : node.children) {
-            GateMap::Range range;
-            if (!read_range(child.key, range)) {
-                marks_.refuse(child.key_mark, join(path, printable(child.key)),
-                              "not a range of layers: write 0-11 or 12");
-                continue;
-            }
-            read(child, join(path, range_key(range)), range.gates);
-            gates.ranges.push_back(std::move(range));
-        }
-        std::stable_sort(gates.ranges.begin(), gates.ranges.end(), [](auto& a, auto& b) { return a.first < b.first; });
+        marks_.refuse(node.mark, path, mismatch(node, "a list of gates, or a map of layer ranges to lists"));
     }
 
  private:
@@ -116,17 +100,35 @@ class Reader {
                 marks_.refused.insert(meant.find('.') == std::string::npos ? join(path, meant) : meant);
         }
     }
-    // "FIRST-LAST" or "LAYER", both from 0.
-    static bool read_range(const std::string& key, GateMap::Range& range) {
-        const size_t dash = std::min(key.find('-'), key.size());
-        auto whole = [](const std::string& text, int64_t& value) {
-            if (text.empty() || text[0] == '-' || (text[0] == '0' && text.size() > 1)) return false;
-            const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-            return error == std::errc() && stop == text.data() + text.size();
-        };
-        if (!whole(key.substr(0, dash), range.first)) return false;
-        range.last = range.first;
-        return dash == key.size() || (whole(key.substr(dash + 1), range.last) && range.first <= range.last);
+    template <class T>
+    void read_ranges(const Node& node, const std::string& path, PerLayer<T>& layers) {
+        note(node, path);
+        if (Spec<T> && refuse_mixed(node, path)) return;
+        layers.per_layer = !node.children.empty();
+        for (auto& child : node.children) {
+            typename PerLayer<T>::Range range;
+            if (!read_range(child.key, range)) {
+                marks_.refuse(child.key_mark, join(path, printable(child.key)),
+                              "not a range of layers: write 0-11 or 12");
+                continue;
+            }
+            read(child, join(path, range_key(range)), range.value);
+            layers.ranges.push_back(std::move(range));
+        }
+        std::stable_sort(layers.ranges.begin(), layers.ranges.end(),
+                         [](auto& a, auto& b) { return a.first < b.first; });
+    }
+    // Ranges of layers beside keys of one spec: where the first of the other kind stands.
+    bool refuse_mixed(const Node& node, const std::string& path) {
+        const auto begin = node.children.begin(), end = node.children.end();
+        const auto other = std::find_if(
+            begin, end, [&](const Node& child) { return meant_as_range(child.key) != meant_as_range(begin->key); });
+        if (other == end) return false;
+        const auto& [range, key] = meant_as_range(begin->key) ? std::pair(begin, other) : std::pair(other, begin);
+        marks_.refuse(other->key_mark, path,
+                      "ranges of layers (" + printable(range->key) + ") and keys of one spec (" + printable(key->key) +
+                          ") do not go together: give one spec for every layer, or a map of ranges alone");
+        return true;
     }
 
     Marks& marks_;

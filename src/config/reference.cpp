@@ -28,7 +28,10 @@ template <class T>
 void show(const std::vector<T>&, Key& key) {
     key.type = "list", key.value = "[]";
 }
-void show(const GateMap&, Key& key) { key.type = "list or map", key.value = "[]"; }
+template <class T>
+void show(const PerLayer<T>&, Key& key) {
+    key.type = Spec<T> ? "map" : "list or map", key.value = Spec<T> ? "{}" : "[]";
+}
 
 std::vector<Key> all_keys() {
     std::vector<Key> keys{
@@ -60,6 +63,12 @@ values is then the checkpoint's `manifest.json`.
 
 Numbers are written in decimal and are finite, in configs and as values of options: integers as `524288`, `524_288` or
 `2e9`, without leading zeros. An unknown key is refused with the one that was meant, or with those known in its place.
+
+`model.attention` is one spec, `{kind: rela, window: 64}`, for every layer, or a map of layer ranges to specs,
+`{0-3: {window: 64}, 4: {kind: rela}}`: layers count from 0, both ends of a range belong to it, and a layer of no range has
+the default. `model.gates` is given likewise, as a list or a map of layer ranges to lists. On a command line a range stands
+in the key, `model.attention.0-3.window=64`, or the map is given whole. A file that gives such a map, or one of these keys
+over such a map, replaces it whole.
 
 A run's length is one of `train.steps`, `train.tokens` and `train.epochs`; an epoch is as many samples as all sources have
 together, whatever their weights. `train.steps=null` takes back what a file below gives. `model.vocab` may be left to the

@@ -21,6 +21,7 @@ class Refusal {
     void heads();
     void rope();
     void feed_forward();
+    void attention() { ranges(c_.model.attention, "model.attention", "spec of attention"); }
     void gates();
     void switch_heads();
     void data();
@@ -41,6 +42,8 @@ class Refusal {
     static std::string text(T value) {
         return write_scalar(value).text;
     }
+    template <class T>
+    void ranges(const PerLayer<T>& layers, const std::string& path, const std::string& has_one);
     void gate(const GateSpec& gate, const std::string& path);
 
     const Config& c_;
@@ -97,21 +100,27 @@ void Refusal::feed_forward() {
     need(m.top_k <= m.experts, "model.moe.top_k", text(m.top_k) + " is more than experts (" + text(m.experts) + ")");
 }
 
-void Refusal::gates() {
-    const GateMap& map = c_.model.gates;
-    for (size_t i = 0; i < map.ranges.size(); i++) {
-        const GateMap::Range& range = map.ranges[i];
-        const std::string path = map.per_layer ? join("model.gates", range_key(range)) : "model.gates";
-        if (map.per_layer) {
-            if (sound("model.layers"))
-                need(range.last < c_.model.layers, path,
-                     "the model's layers are 0 to " + text(c_.model.layers - 1) + ", counted from 0");
-            need(i == 0 || map.ranges[i - 1].last < range.first, path,
-                 "overlaps " + range_key(map.ranges[i ? i - 1 : 0]) + ": a layer has one list of gates");
-        }
-        for (size_t j = 0; j < range.gates.size(); j++)
-            if (const std::string at = join(path, j); sound(at, "model.qk_norm")) gate(range.gates[j], at);
+// Ranges within the model's layers, none of which has two.
+template <class T>
+void Refusal::ranges(const PerLayer<T>& layers, const std::string& path, const std::string& has_one) {
+    for (size_t i = 0; i < layers.ranges.size(); i++) {
+        const LayerRange& range = layers.ranges[i];
+        const std::string at = join(path, range_key(range));
+        if (sound("model.layers"))
+            need(range.last < c_.model.layers, at,
+                 "the model's layers are 0 to " + text(c_.model.layers - 1) + ", counted from 0");
+        if (i > 0)
+            need(layers.ranges[i - 1].last < range.first, at,
+                 "overlaps " + range_key(layers.ranges[i - 1]) + ": a layer has one " + has_one);
     }
+}
+
+void Refusal::gates() {
+    ranges(c_.model.gates, "model.gates", "list of gates");
+    each_value(c_.model.gates, "model.gates", [&](const std::vector<GateSpec>& gates, const std::string& path) {
+        for (size_t j = 0; j < gates.size(); j++)
+            if (const std::string at = join(path, j); sound(at, "model.qk_norm")) gate(gates[j], at);
+    });
 }
 
 void Refusal::gate(const GateSpec& g, const std::string& path) {
@@ -213,6 +222,7 @@ void refuse_config(const Config& config, Marks& marks, Purpose purpose, int rank
     refusal.heads();
     refusal.rope();
     refusal.feed_forward();
+    refusal.attention();
     refusal.gates();
     refusal.switch_heads();
     refusal.data();

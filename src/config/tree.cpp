@@ -25,11 +25,12 @@ Node tree(std::vector<T>& list) {
     for (auto& element : list) node.children.push_back(tree(element));
     return node;
 }
-Node tree(GateMap& gates) {
-    if (!gates.per_layer) return gates.ranges.empty() ? container(Node::Kind::list) : tree(gates.ranges[0].gates);
+template <class T>
+Node tree(PerLayer<T>& layers) {
+    if (!layers.per_layer) return tree(layers.all);
     Node node = container(Node::Kind::map);
-    for (auto& range : gates.ranges) {
-        node.children.push_back(tree(range.gates));
+    for (auto& range : layers.ranges) {
+        node.children.push_back(tree(range.value));
         node.children.back().key = range_key(range);
     }
     return node;

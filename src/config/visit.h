@@ -16,10 +16,11 @@ inline std::string join(const std::string& path, const std::string& key) {
 }
 inline std::string join(const std::string& path, size_t index) { return join(path, std::to_string(index)); }
 
-// "0-11", or "12" for a single layer.
-inline std::string range_key(const GateMap::Range& range) {
-    const std::string first = std::to_string(range.first);
-    return range.last == range.first ? first : first + "-" + std::to_string(range.last);
+// visit(value, path) of every layer's value, or of each range's.
+template <class T, class Visit>
+void each_value(const PerLayer<T>& layers, const std::string& path, const Visit& visit) {
+    if (!layers.per_layer) return visit(layers.all, path);
+    for (auto& range : layers.ranges) visit(range.value, join(path, range_key(range)));
 }
 
 template <Spec S>
@@ -29,18 +30,29 @@ std::vector<std::string> keys_of(S& spec) {
     return keys;
 }
 
-// Visits every section and key that a config can have: visit(path, field, help, attributes). A list comes before the
-// keys of its elements, whose index is N.
+template <Spec S, class Visit>
+void walk_keys(S&& spec, const std::string& path, const Visit& visit);
+
+// The keys below a field: of a section, or of an element of a list, whose index is N; where layers have their own,
+// those of one layer.
+template <class Field, class Visit>
+void walk_below(const Field& field, const std::string& path, const Visit& visit) {
+    if constexpr (Spec<Field>)
+        walk_keys(Field(field), path, visit);
+    else if constexpr (requires { field.per_layer; })
+        walk_below(field.all, path, visit);
+    else if constexpr (requires { requires Spec<typename Field::value_type>; })
+        walk_keys(typename Field::value_type{}, join(path, "N"), visit);
+}
+
+// Visits every section and key that a config can have: visit(path, field, help, attributes). A section, a list or a map
+// of layer ranges comes before the keys below it.
 template <Spec S, class Visit>
 void walk_keys(S&& spec, const std::string& path, const Visit& visit) {
     spec.fields([&](const char* key, auto& field, const char* help, const Attributes& attributes) {
-        using Field = std::decay_t<decltype(field)>;
         const std::string at = join(path, key);
         visit(at, field, help, attributes);
-        if constexpr (Spec<Field>)
-            walk_keys(field, at, visit);
-        else if constexpr (requires { requires Spec<typename Field::value_type>; })
-            walk_keys(typename Field::value_type{}, join(at, "N"), visit);
+        walk_below(field, at, visit);
     });
 }
 

@@ -1,7 +1,9 @@
 #include "config/warn.h"
 
+#include "base/format.h"
 #include "config/scalar.h"
 #include "config/tree.h"
+#include "config/visit.h"
 
 namespace sluice {
 namespace {
@@ -52,6 +54,17 @@ void warn_cut_schedule(const Config& c, Marks& marks) {
                                            ": the lower of both lines holds, and optimizer.lr is never reached");
 }
 
+void warn_idle_attention(const ModelSpec& m, int64_t length, Marks& marks) {
+    each_value(m.attention, "model.attention", [&](const AttentionSpec& spec, const std::string& path) {
+        if (spec.rela_gate && spec.kind != AttentionKind::rela)
+            marks.warn(path + ".rela_gate",
+                       std::string("does nothing with kind ") + to_word(spec.kind) + ": it is rela's");
+        if (spec.window >= length)
+            marks.warn(path + ".window", text(spec.window) + " does nothing: sequences have " +
+                                             counted(length, "token") + " (0: no window)");
+    });
+}
+
 void warn_idle_run(const Config& c, Marks& marks) {
     if (c.eval.every > 0 && c.data.validation.empty() && !c.data.train.empty())
         marks.warn("eval.every", text(c.eval.every) + ", but data.validation names no set: nothing is evaluated");
@@ -98,6 +111,7 @@ void warn_config(const Config& config, Marks& marks) {
     warn_idle_schedule(config.schedule, marks);
     if (config.train.steps > 0) warn_cut_schedule(config, marks);
     warn_idle_optimizer(config.optimizer, marks);
+    warn_idle_attention(config.model, config.data.sequence_length, marks);
     warn_idle_run(config, marks);
     warn_forgotten(config, marks);
 }

@@ -43,6 +43,20 @@ TEST(CompareConfigs, WhatMakesAnotherModel) {
     EXPECT_TRUE(ranges.course.empty() && ranges.rounding.empty());
 }
 
+TEST(CompareConfigs, AttentionOfEachLayer) {
+    EXPECT_EQ(changed("model.attention.window=2").model[0], "model.attention.window: 0 -> 2");
+    const ConfigChanges map = changed("model.attention={0: {}}");
+    EXPECT_EQ(map.model[0], "model.attention.0.kind: (absent) -> softmax");
+    EXPECT_TRUE(map.course.empty() && map.rounding.empty());
+    const std::string before = "model.attention={0: {kind: rela}, 1-2: {window: 4}}", layers = "model.layers=3";
+    const auto differ = [&](const std::string& now) {
+        return compare_configs(config({layers, before}), config({layers, now})).model;
+    };
+    EXPECT_TRUE(differ(before).empty());
+    EXPECT_EQ(differ("model.attention={0: {kind: rela}, 1-2: {window: 5}}"),
+              std::vector<std::string>{"model.attention.1-2.window: 4 -> 5"});
+}
+
 TEST(CompareConfigs, WhatOnlyRoundsOtherwise) {
     const ConfigChanges c = changed("train.precision=bf16");
     EXPECT_EQ(c.rounding, std::vector<std::string>{"train.precision: fp32 -> bf16"});

@@ -53,6 +53,8 @@ TEST(Attributes, EveryLeafChangesWhatItsKeyDoes) {
     for (const char* gates : {"[]", "[{position: key}]", "{0-1: [{bias: true}], 2: []}"})
         for (auto& [path, text] : flatten(small({std::string("model.gates=") + gates, "data.validation=[]"})))
             EXPECT_EQ(change_of(path), promised(path)) << path;
+    for (auto& [path, text] : flatten(small({"model.attention={0-1: {window: 4}, 3: {}}"})))
+        EXPECT_EQ(change_of(path), promised(path)) << path;
     EXPECT_EQ(change_of("data.validation.12.path"), Change::nothing);
     EXPECT_EQ(change_of("data.train.12.path"), Change::course);
     EXPECT_THROW(change_of("optimizer.gamma"), Failure);

@@ -12,6 +12,8 @@ const std::vector<Overrides> kConfigs{
     {"model.gates=[{position: sdpa, init_std: 0.1}, {position: output, input: none}]"},
     {"model.gates={0-1: [{position: key}], 3: [], 2: [{}, {bias: true}]}"},
     {"model.gates={}"},
+    {"model.attention={kind: rela, rela_gate: true, window: 3}"},
+    {"model.attention={2: {sdpa_norm: rmsnorm}, 0-1: {window: 4}}", "model.gates={3: [{}]}"},
     {"optimizer.lr=0.1", "optimizer.eps=4.9e-324", "optimizer.grad_clip=1.7976931348623157e308", "optimizer.beta2=0.1"},
     {"optimizer.lr=0.30000000000000004", "model.rope={scaling: yarn, factor: 3.3, original_length: 7}"},
     {"data.train=[{path: \"a b\"}, {path: \"#x: 'y'\", weight: 0.5}]", "data.validation=[{name: n, path: \"- [\"}]"},
@@ -30,6 +32,7 @@ TEST(Dump, LoadsBackToTheSameConfig) {
         EXPECT_EQ(after.optimizer.eps, before.optimizer.eps);
         EXPECT_EQ(after.sample.prompt, before.sample.prompt);
         EXPECT_EQ(after.model.gates.per_layer, before.model.gates.per_layer);
+        EXPECT_EQ(after.model.attention.per_layer, before.model.attention.per_layer);
         EXPECT_EQ(dump_json(after), dump_json(before));
     }
 }

@@ -43,7 +43,7 @@ TEST(Load, FillsInDefaults) {
     EXPECT_EQ(c.model.norm_eps, 1e-6);
     EXPECT_EQ(c.model.init_std, 0.02);
     EXPECT_EQ(c.model.rope.theta, 10000);
-    EXPECT_TRUE(c.model.gates.ranges.empty());
+    EXPECT_TRUE(c.model.gates.all.empty());
     EXPECT_EQ(c.train.micro_batch, 0);
     EXPECT_EQ(c.train.precision, Precision::fp32);
     EXPECT_EQ(c.data.train[0].weight, 1);
@@ -178,7 +178,7 @@ TEST(Load, Overrides) {
     EXPECT_EQ(c.model.ffn.hidden, 64);
     EXPECT_EQ(c.sample.prompt, "a: b\n");
     EXPECT_EQ(c.checkpoint.init_from, "");
-    EXPECT_TRUE(small({"model.gates=[{position: sdpa}]", "model.gates=[]"}).model.gates.ranges.empty());
+    EXPECT_TRUE(small({"model.gates=[{position: sdpa}]", "model.gates=[]"}).model.gates.all.empty());
     EXPECT_EQ(small({"model={layers: 2}"}).model.hidden, 32);  // a map is merged
     expect_refused({"model.gates.0.activation=silu"}, "model.gates", "no element '0'");
     expect_refused({"data.train.1.path=x"}, "data.train", "no element '1'");

@@ -67,6 +67,16 @@ TEST(Warn, KeysThatDoNothing) {
     expect_quiet({"model.moe.top_k=0"});
 }
 
+TEST(Warn, PartsOfAttentionThatDoNothing) {  // in sequences of 16 tokens
+    expect_warned({"model.attention.rela_gate=true"}, "model.attention.rela_gate", {"nothing", "softmax", "rela"});
+    expect_warned({"model.attention={0-1: {kind: rela, rela_gate: true}, 3: {rela_gate: true}}"},
+                  "model.attention.3.rela_gate", {"softmax"});
+    expect_quiet({"model.attention={kind: rela, rela_gate: true}"});
+    expect_warned({"model.attention.window=16"}, "model.attention.window=16: 16 does", {"nothing", "16 tokens"});
+    expect_warned({"model.attention={0: {window: 15}, 2-3: {window: 17}}"}, "model.attention.2-3.window", {"17"});
+    expect_quiet({"model.attention.window=15"});
+}
+
 TEST(Warn, WhatTheStepsLeaveNoRoomFor) {
     expect_warned({"eval.every=5"}, "eval.every", {"5", "data.validation"});
     expect_quiet({"eval.every=5", "data.validation=[{name: v, path: v.bin}]"});

@@ -150,22 +150,25 @@ class Coverage {
 
     void add(const ModelSpec& m) {
         meet("scaling", m.rope.scaling);
-        meet("sdpa_norm", m.attention.sdpa_norm);
-        meet("sdpa_activation", m.attention.sdpa_activation);
+        for (int64_t layer = 0; layer < m.layers; layer++) add(m.attention.at(layer));
         meet("target", m.switch_heads.target);
         meet("tied", m.tie_embeddings);
         meet("qk_norm", m.qk_norm);
         meet("sandwich_norm", m.sandwich_norm);
         meet("residual_clip", m.residual_clip > 0);
-        meet("window", m.attention.window > 0);
         meet("gates per layer", m.gates.per_layer);
         if (m.moe.experts > 0) {
             meet("balance", m.moe.balance);
             meet("norm_top_k", m.moe.norm_top_k);
             meet("shared expert", m.moe.shared_hidden > 0);
         }
-        for (const auto& range : m.gates.ranges)
-            for (const GateSpec& g : range.gates) add(g);
+        for (int64_t layer = 0; layer < m.layers; layer++)
+            for (const GateSpec& g : m.gates.at(layer)) add(g);
+    }
+    void add(const AttentionSpec& a) {
+        meet("sdpa_norm", a.sdpa_norm);
+        meet("sdpa_activation", a.sdpa_activation);
+        meet("window", a.window > 0);
     }
     void add(const GateSpec& g) {
         const std::string place = to_word(g.position) + std::string(" gate, ");

@@ -1,0 +1,42 @@
+// A value of each layer, as `model.gates` and `model.attention` are given: one for every layer, or a map
+// {0-3: VALUE, 4: VALUE} of layer ranges, counted from 0, both ends included.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace sluice {
+
+struct LayerRange {
+    int64_t first = 0, last = 0;
+};
+// "0-11", or "12" for a single layer.
+std::string range_key(const LayerRange& range);
+// Reads such a key: false where it is none.
+bool read_range(const std::string& key, LayerRange& range);
+// It begins as a range does, and as no key of a spec does.
+bool meant_as_range(const std::string& key);
+// A key of the map is meant as a range.
+struct Node;
+bool holds_ranges(const Node& map);
+
+template <class T>
+struct PerLayer {
+    struct Range : LayerRange {
+        T value;
+    };
+    bool per_layer = false;     // whether ranges were given, and not `all`
+    T all = {};                 // of every layer
+    std::vector<Range> ranges;  // sorted, disjoint
+
+    // Layers of no range have a default T.
+    const T& at(int64_t layer) const {
+        static const T kDefault = {};
+        if (!per_layer) return all;
+        for (auto& range : ranges)
+            if (range.first <= layer && layer <= range.last) return range.value;
+        return kDefault;
+    }
+};
+
+}  // namespace sluice
