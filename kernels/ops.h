@@ -97,6 +97,39 @@ void attention_backward(Stream, typename B::T* dq, typename B::T* dk, typename B
                         const typename B::T* q, const typename B::T* k, const typename B::T* v, const int32_t* first,
                         const AttentionShape&);
 
+// ---------------------------------------------------------------- ReLU attention
+// As attention_forward, with relu(scale q k) in place of softmax, and no row sum. A query with no score above 0 gets 0.
+template <class B>
+void relu_attention_forward(Stream, typename B::T* out, const typename B::T* q, const typename B::T* k,
+                            const typename B::T* v, const int32_t* first, const AttentionShape&);
+// dq, dk, dv are overwritten.
+template <class B>
+void relu_attention_backward(Stream, typename B::T* dq, typename B::T* dk, typename B::T* dv, const typename B::T* dout,
+                             const typename B::T* q, const typename B::T* k, const typename B::T* v,
+                             const int32_t* first, const AttentionShape&);
+
+// ---------------------------------------------------------------- ReLA's norm: y = w z rstd (times sigmoid(u z))
+// y, z (rows, width), w, u (width), rstd (rows) = 1 / sqrt(mean(z^2) + eps), the mean over all heads' channels of a
+// token. Heads may be cut over a tensor group: here are `width` of `whole_width` channels, and the caller sums
+// `squares` and `dots` over the group. u null: no gate. squares (rows) = sum of z^2 over the channels here.
+template <class B>
+void sum_of_squares_by_row(Stream, typename B::A* squares, const typename B::T* z, int64_t rows, int64_t width);
+// squares (rows) is of the whole width. y may be z when no backward follows.
+template <class B>
+void rela_norm_forward(Stream, typename B::T* y, typename B::A* rstd, const typename B::T* z,
+                       const typename B::A* squares, const typename B::T* w, const typename B::T* u, int64_t rows,
+                       int64_t width, int64_t whole_width, double eps);
+// dots (rows) = sum of g z over the channels here, g = dy w sigmoid(u z): what backward needs of a whole row.
+template <class B>
+void rela_norm_dots(Stream, typename B::A* dots, const typename B::T* dy, const typename B::T* z,
+                    const typename B::T* w, const typename B::T* u, int64_t rows, int64_t width);
+// dots (rows) is of the whole width. dz may be dy. dw, du (width) +=; u and du are null together.
+template <class B>
+void rela_norm_backward(Stream, typename B::T* dz, typename B::T* dw, typename B::T* du, const typename B::T* dy,
+                        const typename B::T* z, const typename B::T* w, const typename B::T* u,
+                        const typename B::A* rstd, const typename B::A* dots, int64_t rows, int64_t width,
+                        int64_t whole_width);
+
 // ---------------------------------------------------------------- gates: y' = y * act(s) or y + act(s)
 // y is (rows, heads, channels). A score is read at row * stride.row + head * stride.head + channel * stride.channel: a
 // stride of 0 broadcasts, and that is all that granularity, head sharing and constant scores are.

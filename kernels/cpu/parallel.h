@@ -2,6 +2,7 @@
 // sums over rows go chunk by chunk, each chunk in order.
 #pragma once
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -18,23 +19,30 @@ void parallel_chunks(int64_t count, int64_t work, F body) {
     for (int64_t c = 0; c < chunks; c++) body(c * chunk, std::min(count, (c + 1) * chunk));
 }
 
-// total (width) += the sum over rows of what add(row, partial) adds to partial (width). Rows go in fixed chunks, so
-// that the order of summation is the same for any number of threads.
-template <class T, class A, class F>
-void sum_rows(T* total, int64_t rows, int64_t width, F add) {
+// totals (N arrays of width) += the sums over rows of what add(row, partial) adds to partial (N, width). Rows go in
+// fixed chunks, so that the order of summation is the same for any number of threads.
+template <class T, class A, size_t N, class F>
+void sum_rows(const std::array<T*, N>& totals, int64_t rows, int64_t width, F add) {
     constexpr int64_t kChunk = 64;
-    const int64_t chunks = (rows + kChunk - 1) / kChunk;
+    const int64_t chunks = (rows + kChunk - 1) / kChunk, size = int64_t(N) * width;
     thread_local std::vector<A> storage;
-    if (int64_t(storage.size()) < chunks * width) storage.resize(size_t(chunks * width));
+    if (int64_t(storage.size()) < chunks * size) storage.resize(size_t(chunks * size));
     A* partials = storage.data();
 #pragma omp parallel for schedule(static) if (chunks > 1)
     for (int64_t c = 0; c < chunks; c++) {
-        A* partial = partials + c * width;
-        std::fill(partial, partial + width, A(0));
+        A* partial = partials + c * size;
+        std::fill(partial, partial + size, A(0));
         for (int64_t r = c * kChunk; r < std::min(rows, (c + 1) * kChunk); r++) add(r, partial);
     }
     for (int64_t c = 0; c < chunks; c++)
-        for (int64_t i = 0; i < width; i++) total[i] = T(A(total[i]) + partials[c * width + i]);
+        for (size_t n = 0; n < N; n++) {
+            const A* partial = partials + c * size + int64_t(n) * width;
+            for (int64_t i = 0; i < width; i++) totals[n][i] = T(A(totals[n][i]) + partial[i]);
+        }
+}
+template <class T, class A, class F>
+void sum_rows(T* total, int64_t rows, int64_t width, F add) {
+    sum_rows<T, A>(std::array<T*, 1>{total}, rows, width, add);
 }
 
 }  // namespace sluice

@@ -1,0 +1,175 @@
+// The backward walk of attention, a kv head of one sequence and the query heads that share it at a time: every pair of
+// tiles makes its scores again, and adds its part to dq, dk and dv. What turns scores into weights and their gradients
+// is the caller's, an object `Rule` of the kv head:
+//
+//     rule.begin(head, t0, count)       once for each tile of tokens, before any pair of its queries
+//     rule.row(p, dp, first, end, h, t) query t of the group's head h: keys first .. end of p, scores -> weights; of
+//     dp,
+//                                       gradients of weights -> of products q k
+//
+// Pairs go in rounds, the queries `round` tiles after the keys. Those of one round touch different rows of dq, dk and
+// dv, so they may go on any cores, and every sum is in order of rounds. Four tiles:
+//
+//                   key tile 0    1    2    3
+//     query tile 0      round 0
+//                1            1    0
+//                2            2    1    0
+//                3            3    2    1    0
+//
+// Long sequences go in runs of several tiles: a job is a run of keys against a run of queries, and the rounds are
+// counted in runs, so that what a job touches is used again while it is in the second cache.
+#pragma once
+#include "kernels/cpu/attention/tiles.h"
+#include "kernels/cpu/tile.h"
+
+namespace sluice {
+
+constexpr int64_t kManyHeads = 16;  // that keep all cores busy
+
+template <class A, class Rule>
+struct BackwardHead {
+    HeadView<const A> q, dout;  // of the first query head; the next is `dim` channels further
+    HeadView<A> dq;
+    int64_t group;  // query heads of this kv head
+    HeadView<const A> k, v;
+    HeadView<A> dk, dv;
+    A *k_transposed, *v_transposed;  // (tiles, dim, kTile); k times scale
+    const AttentionShape& n;
+    CausalMask mask;
+    Rule rule;
+
+    int64_t run_length() const { return std::clamp<int64_t>(tiles(n) / 64, 1, 4); }  // tiles
+    int64_t runs() const { return (tiles(n) + run_length() - 1) / run_length(); }
+
+    // A run of key tiles against the run of query tiles that is `round` runs after it. Nearest pairs first: a query
+    // tile begins with the keys of its own tokens.
+    void job(int64_t round, int64_t run) const {
+        const int64_t length = run_length(), first = run * length, last = std::min(tiles(n), first + length);
+        for (int64_t ahead = std::max<int64_t>(0, (round - 1) * length + 1); ahead < (round + 1) * length; ahead++)
+            for (int64_t tile = first; tile < last; tile++)
+                if ((tile + ahead) / length == run + round && tile + ahead < tiles(n)) pair(tile, ahead);
+    }
+
+ private:
+    int64_t rows_at(int64_t tile) const { return std::min(kTile, n.length - tile * kTile); }
+
+    // A key tile and the query tile that is `ahead` tiles after it, for all heads of the group.
+    void pair(int64_t key_tile, int64_t ahead) const {
+        const int64_t k0 = key_tile * kTile, q0 = k0 + ahead * kTile;
+        const TileMask tile{mask, q0, rows_at(key_tile + ahead), k0, rows_at(key_tile)};
+        if (ahead == 0) begin(k0, tile.keys);
+        if (tile.empty()) return;
+        A *p = tile_scratch<A>(2 * size_t(kTile * kTile)), *dp = p + kTile * kTile;
+        for (int64_t h = 0; h < group; h++) {
+            if (ahead == 0)
+                add_head<true>(tile, h, p, dp, h == 0);
+            else
+                add_head<false>(tile, h, p, dp, false);
+        }
+    }
+
+    void begin(int64_t k0, int64_t keys) const {
+        const int64_t D = n.dim;
+        tile_transpose(k_transposed + k0 * D, kTile, k.row(k0), k.stride, keys, D, A(n.scale));
+        tile_transpose(v_transposed + k0 * D, kTile, v.row(k0), v.stride, keys, D, A(1));
+        rule.begin(*this, k0, keys);
+    }
+
+    // One query head. The first round makes dq, and its first head dk and dv. p, dp (queries, kTile).
+    template <bool diagonal>
+    void add_head(const TileMask& tile, int64_t h, A* p, A* dp, bool first) const {
+        const auto [mask, q0, rows, k0, keys] = tile;
+        const int64_t D = n.dim, at = h * D;
+        // On the diagonal queries i .. i + strip - 1 need the keys up to their own, in whole vectors.
+        const auto below = [keys = keys](int64_t i, int64_t strip) {
+            return diagonal ? std::min(keys, (i + strip + kVector<A> - 1) / kVector<A> * kVector<A>) : keys;
+        };
+        const auto scores = [&, D](int64_t i, int64_t strip) { return StripRange{0, below(i, strip), 0, D}; };
+        // p = scale q k^T, dp = dout v^T
+        tile_product<Into::overwrite, A>(p, kTile, {q.row(q0) + at, q.stride, 1, k_transposed + k0 * D, kTile}, rows,
+                                         scores);
+        tile_product<Into::overwrite, A>(dp, kTile, {dout.row(q0) + at, dout.stride, 1, v_transposed + k0 * D, kTile},
+                                         rows, scores);
+        const bool full = !diagonal && tile.full();
+        for (int64_t i = 0; i < rows; i++) {
+            A *row = p + i * kTile, *drow = dp + i * kTile;
+            const int64_t from = full ? 0 : tile.first(i), end = full ? keys : tile.end(i);
+            for (int64_t j = 0; j < from; j++) row[j] = drow[j] = 0;
+            rule.row(row, drow, from, end, h, q0 + i);
+            for (int64_t j = end; j < keys; j++) row[j] = drow[j] = 0;
+        }
+        // dv += p^T dout, dk += dp^T q: on the diagonal key j has the queries j .. only.
+        const auto keys_sum = [&, rows = rows, D](int64_t j, int64_t) {
+            return StripRange{0, D, diagonal ? j : 0, rows};
+        };
+        const Factors<A> to_dv{p, 1, kTile, dout.row(q0) + at, dout.stride},
+            to_dk{dp, 1, kTile, q.row(q0) + at, q.stride};
+        if (first) {
+            tile_product<Into::overwrite, A>(dv.row(k0), dv.stride, to_dv, keys, keys_sum);
+            tile_product<Into::overwrite, A>(dk.row(k0), dk.stride, to_dk, keys, keys_sum);
+        } else {
+            tile_product<Into::add, A>(dv.row(k0), dv.stride, to_dv, keys, keys_sum);
+            tile_product<Into::add, A>(dk.row(k0), dk.stride, to_dk, keys, keys_sum);
+        }
+        // dq += dp k
+        tile_product<diagonal ? Into::overwrite : Into::add, A>(
+            dq.row(q0) + at, dq.stride, {dp, kTile, 1, k.row(k0), k.stride}, rows, [&, D](int64_t i, int64_t strip) {
+                return StripRange{0, D, 0, below(i, strip)};
+            });
+    }
+};
+
+// The gradients of all heads. rule_of(s, h) makes the Rule of the kv head whose first query head is h of sequence s.
+template <class A>
+struct AttentionGradients {
+    A *dq, *dk, *dv;
+    const A *dout, *q, *k, *v;
+    const int32_t* doc_start;
+    const AttentionShape& n;
+
+    template <class RuleOf>
+    void walk(RuleOf rule_of) const {
+        const int64_t kv_heads = n.sequences * n.kv_heads;
+        const size_t transposed = size_t(2 * tiles(n) * kTile * n.dim);
+        // Many heads: one a core. Few: the jobs of a head are shared out, round after round.
+        if (kv_heads >= kManyHeads) {
+#pragma omp parallel for schedule(dynamic)
+            for (int64_t index = 0; index < kv_heads; index++) {
+                const auto one = head(index, head_scratch<A>(transposed), rule_of);
+                for (int64_t round = 0; round < one.runs(); round++)
+                    for (int64_t run = 0; run < one.runs() - round; run++) one.job(round, run);
+            }
+            return;
+        }
+        A* shared = head_scratch<A>(transposed);
+#pragma omp parallel
+        for (int64_t index = 0; index < kv_heads; index++) {
+            const auto one = head(index, shared, rule_of);
+            for (int64_t round = 0; round < one.runs(); round++)
+#pragma omp for schedule(dynamic)
+                for (int64_t run = 0; run < one.runs() - round; run++) one.job(round, run);
+        }
+    }
+
+ private:
+    template <class RuleOf>
+    auto head(int64_t index, A* transposed, RuleOf rule_of) const {
+        const int64_t s = index / n.kv_heads, kv = index % n.kv_heads, group = n.heads / n.kv_heads, h = kv * group;
+        auto rule = rule_of(s, h);
+        return BackwardHead<A, decltype(rule)>{query_head(q, n, s, h),
+                                               query_head(dout, n, s, h),
+                                               query_head(dq, n, s, h),
+                                               group,
+                                               kv_head(k, n, s, kv),
+                                               kv_head(v, n, s, kv),
+                                               kv_head(dk, n, s, kv),
+                                               kv_head(dv, n, s, kv),
+                                               transposed,
+                                               transposed + tiles(n) * kTile * n.dim,
+                                               n,
+                                               mask_of(doc_start, n, s),
+                                               rule};
+    }
+};
+
+}  // namespace sluice

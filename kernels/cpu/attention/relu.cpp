@@ -1,0 +1,67 @@
+// ReLU attention (ReLA, arXiv 2104.07012): weights are relu(score) as they are, so no running maximum, sum or
+// log-sum-exp is kept, and backward needs nothing of forward but its inputs. Tiles and their order are softmax's.
+#include "kernels/cpu/attention/backward.h"
+#include "kernels/cpu/attention/forward.h"
+
+namespace sluice {
+namespace {
+
+// Comparisons are such that a score of NaN shows: only a score that is not above 0 gets weight 0.
+template <class A>
+struct ReluRows {
+    static constexpr bool kRescales = false;
+
+    void add(A* p, int64_t keys) {
+        for (int64_t j = 0; j < keys; j++)
+#pragma omp simd
+            for (int64_t i = 0; i < kTile; i++) p[j * kTile + i] = p[j * kTile + i] <= 0 ? A(0) : p[j * kTile + i];
+    }
+    A finish(int64_t, int64_t) const { return A(1); }
+};
+
+// The gradient of a score is that of its weight where the score is above 0, else 0 (at 0 too).
+template <class A>
+struct ReluGradient {
+    A scale;
+
+    template <class Head>
+    void begin(const Head&, int64_t, int64_t) const {}
+
+    void row(A* p, A* dp, int64_t first, int64_t end, int64_t, int64_t) const {
+#pragma omp simd
+        for (int64_t j = first; j < end; j++) {
+            const A score = p[j], slope = dp[j] * scale;
+            p[j] = score <= 0 ? A(0) : score;
+            dp[j] = score <= 0 ? A(0) : slope;
+        }
+    }
+};
+
+}  // namespace
+
+template <class B>
+void relu_attention_forward(Stream, typename B::T* out, const typename B::T* q, const typename B::T* k,
+                            const typename B::T* v, const int32_t* first, const AttentionShape& n) {
+    const Timed timed(__func__, attention_work(n, 2));
+    using A = typename B::A;
+    attention_forward_walk<A>(out, q, k, v, first, n, [](int64_t, int64_t) { return ReluRows<A>(); });
+}
+
+template <class B>
+void relu_attention_backward(Stream, typename B::T* dq, typename B::T* dk, typename B::T* dv, const typename B::T* dout,
+                             const typename B::T* q, const typename B::T* k, const typename B::T* v,
+                             const int32_t* first, const AttentionShape& n) {
+    const Timed timed(__func__, attention_work(n, 4));
+    using A = typename B::A;
+    AttentionGradients<A>{dq, dk, dv, dout, q, k, v, first, n}.walk(
+        [&](int64_t, int64_t) { return ReluGradient<A>{A(n.scale)}; });
+}
+
+#define INSTANTIATE(B)                                                                                            \
+    template void relu_attention_forward<B>(Stream, B::T*, const B::T*, const B::T*, const B::T*, const int32_t*, \
+                                            const AttentionShape&);                                               \
+    template void relu_attention_backward<B>(Stream, B::T*, B::T*, B::T*, const B::T*, const B::T*, const B::T*,  \
+                                             const B::T*, const int32_t*, const AttentionShape&);
+SLUICE_BACKENDS(INSTANTIATE)
+
+}  // namespace sluice

@@ -1,0 +1,123 @@
+// Softmax attention in tiles (FlashAttention, arXiv 2205.14135 and 2307.08691): forward keeps a running maximum and sum
+// of each query's weights; backward makes the weights again from the log-sum-exp. Scratch is a few tiles a thread, in
+// backward also keys and values transposed. No sum depends on threads.
+#include <cmath>
+
+#include "kernels/cpu/attention/backward.h"
+#include "kernels/cpu/attention/forward.h"
+#include "kernels/cpu/simd_math.h"
+
+namespace sluice {
+namespace {
+
+// The online softmax of a query tile. Each query's weights are exp(score - row_max) of the keys so far; where a later
+// tile raises row_max, what was summed shrinks by `rescale`.
+template <class A>
+struct SoftmaxRows {
+    static constexpr bool kRescales = true;
+    static constexpr A kNone = -std::numeric_limits<A>::infinity();
+
+    A* lse;  // (length) of this head
+    A row_max[kTile], row_sum[kTile], rescale[kTile];
+
+    explicit SoftmaxRows(A* lse_) : lse(lse_) {
+        std::fill(row_max, row_max + kTile, kNone);
+        std::fill(row_sum, row_sum + kTile, A(0));
+    }
+
+    void add(A* p, int64_t keys) {
+        A base[kTile];  // what is subtracted from scores: the new row_max, or 0 where a query has seen no key yet
+        A sum[kTile];   // local, so that the compiler keeps it in registers
+        std::copy(row_max, row_max + kTile, base);
+        for (int64_t j = 0; j < keys; j++)
+#pragma omp simd
+            for (int64_t i = 0; i < kTile; i++) base[i] = p[j * kTile + i] > base[i] ? p[j * kTile + i] : base[i];
+#pragma omp simd
+        for (int64_t i = 0; i < kTile; i++) {
+            const A peak = base[i];
+            base[i] = peak == kNone ? A(0) : peak;
+            rescale[i] = softmax_exp(row_max[i] - base[i]);
+            sum[i] = row_sum[i] * rescale[i];
+            row_max[i] = peak;
+        }
+        for (int64_t j = 0; j < keys; j++)
+#pragma omp simd
+            for (int64_t i = 0; i < kTile; i++) {
+                const A e = softmax_exp(p[j * kTile + i] - base[i]);
+                p[j * kTile + i] = e;
+                sum[i] += e;
+            }
+        std::copy(sum, sum + kTile, row_sum);
+    }
+
+    A finish(int64_t i, int64_t t) const {
+        lse[t] = row_max[i] + std::log(row_sum[i]);
+        return A(1) / row_sum[i];
+    }
+};
+
+// With weights p = exp(score - lse): the gradient of a score is p (dp - delta), delta = sum over keys of p dp = dout .
+// out.
+template <class A>
+struct SoftmaxGradient {
+    HeadView<const A> out;  // of the group's first query head
+    const A* lse;           // (group, length)
+    A* delta;               // (group, length)
+    int64_t length;
+    A scale;
+
+    template <class Head>
+    void begin(const Head& head, int64_t t0, int64_t count) const {
+        const int64_t D = head.n.dim;
+        for (int64_t h = 0; h < head.group; h++)
+            for (int64_t t = t0; t < t0 + count; t++) {
+                const A *d = head.dout.row(t) + h * D, *o = out.row(t) + h * D;
+                A sum = 0;
+#pragma omp simd reduction(+ : sum)
+                for (int64_t i = 0; i < D; i++) sum += d[i] * o[i];
+                delta[h * length + t] = sum;
+            }
+    }
+
+    void row(A* p, A* dp, int64_t first, int64_t end, int64_t h, int64_t t) const {
+        const A log_sum = lse[h * length + t], mean = delta[h * length + t];
+#pragma omp simd
+        for (int64_t j = first; j < end; j++) {
+            p[j] = softmax_exp(p[j] - log_sum);
+            dp[j] = p[j] * (dp[j] - mean) * scale;
+        }
+    }
+};
+
+}  // namespace
+
+template <class B>
+void attention_forward(Stream, typename B::T* out, typename B::A* lse, const typename B::T* q, const typename B::T* k,
+                       const typename B::T* v, const int32_t* first, const AttentionShape& n) {
+    const Timed timed(__func__, attention_work(n, 2));
+    using A = typename B::A;
+    attention_forward_walk<A>(out, q, k, v, first, n,
+                              [&](int64_t s, int64_t h) { return SoftmaxRows<A>(lse + (s * n.heads + h) * n.length); });
+}
+
+template <class B>
+void attention_backward(Stream, typename B::T* dq, typename B::T* dk, typename B::T* dv, typename B::A* delta,
+                        const typename B::T* dout, const typename B::T* out, const typename B::A* lse,
+                        const typename B::T* q, const typename B::T* k, const typename B::T* v, const int32_t* first,
+                        const AttentionShape& n) {
+    const Timed timed(__func__, attention_work(n, 4));
+    using A = typename B::A;
+    AttentionGradients<A>{dq, dk, dv, dout, q, k, v, first, n}.walk([&](int64_t s, int64_t h) {
+        const int64_t row = (s * n.heads + h) * n.length;
+        return SoftmaxGradient<A>{query_head(out, n, s, h), lse + row, delta + row, n.length, A(n.scale)};
+    });
+}
+
+#define INSTANTIATE(B)                                                                                              \
+    template void attention_forward<B>(Stream, B::T*, B::A*, const B::T*, const B::T*, const B::T*, const int32_t*, \
+                                       const AttentionShape&);                                                      \
+    template void attention_backward<B>(Stream, B::T*, B::T*, B::T*, B::A*, const B::T*, const B::T*, const B::A*,  \
+                                        const B::T*, const B::T*, const B::T*, const int32_t*, const AttentionShape&);
+SLUICE_BACKENDS(INSTANTIATE)
+
+}  // namespace sluice

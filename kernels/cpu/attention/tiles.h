@@ -1,0 +1,63 @@
+// What the two directions of attention share: tensors of one head as strided views, scratch of a thread, and the FLOPs
+// that a call is measured by.
+#pragma once
+#include <vector>
+
+#include "kernels/cpu/attention/mask.h"
+#include "kernels/ops.h"
+#include "kernels/profile.h"
+
+namespace sluice {
+
+// Of one sequence and head: rows (length) of dim channels, `stride` elements from token to token.
+template <class A>
+struct HeadView {
+    A* data;
+    int64_t stride;
+    A* row(int64_t t) const { return data + t * stride; }
+};
+
+inline int64_t tiles(const AttentionShape& n) { return (n.length + kTile - 1) / kTile; }
+
+// The views of sequence s: query head h of q (sequences, length, heads, dim), and kv head h of k (sequences, length,
+// kv_heads, dim).
+template <class A>
+HeadView<A> query_head(A* q, const AttentionShape& n, int64_t s, int64_t h) {
+    const int64_t stride = n.heads * n.dim;
+    return {q + s * n.length * stride + h * n.dim, stride};
+}
+template <class A>
+HeadView<A> kv_head(A* k, const AttentionShape& n, int64_t s, int64_t h) {
+    const int64_t stride = n.kv_heads * n.dim;
+    return {k + s * n.length * stride + h * n.dim, stride};
+}
+inline CausalMask mask_of(const int32_t* doc_start, const AttentionShape& n, int64_t s) {
+    return {doc_start ? doc_start + s * n.length : nullptr, n.window};
+}
+
+// Scratch of this thread, grown once: of a pair of tiles; and of the transposed keys and values of a head.
+template <class A>
+A* grown(std::vector<A>& memory, size_t count) {
+    if (memory.size() < count) memory.resize(count);
+    return memory.data();
+}
+template <class A>
+A* tile_scratch(size_t count) {
+    thread_local std::vector<A> memory;
+    return grown(memory, count);
+}
+template <class A>
+A* head_scratch(size_t count) {
+    thread_local std::vector<A> memory;
+    return grown(memory, count);
+}
+
+// Of `products` products of queries and keys, over half the square of length, or a window's part of it.
+inline Work attention_work(const AttentionShape& n, int products) {
+    const double T = double(n.length), w = n.window > 0 ? std::min(double(n.window), T) : T;
+    return {{n.sequences * n.length, n.heads * n.dim, 0},
+            2.0 * products * double(n.sequences * n.heads * n.dim) * (w * T - w * w / 2),
+            0};
+}
+
+}  // namespace sluice
