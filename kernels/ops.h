@@ -114,7 +114,7 @@ void relu_attention_backward(Stream, typename B::T* dq, typename B::T* dk, typen
 // `squares` and `dots` over the group. u null: no gate. squares (rows) = sum of z^2 over the channels here.
 template <class B>
 void sum_of_squares_by_row(Stream, typename B::A* squares, const typename B::T* z, int64_t rows, int64_t width);
-// squares (rows) is of the whole width. y may be z when no backward follows.
+// squares (rows) is of the whole width; rstd may be squares. y may be z when no backward follows.
 template <class B>
 void rela_norm_forward(Stream, typename B::T* y, typename B::A* rstd, const typename B::T* z,
                        const typename B::A* squares, const typename B::T* w, const typename B::T* u, int64_t rows,

@@ -12,6 +12,7 @@
 #include <tuple>
 #include <variant>
 
+#include "mixers/rela.h"
 #include "mixers/softmax.h"
 
 namespace sluice {
@@ -73,6 +74,6 @@ class OneOfCores {
 };
 
 template <class B>
-using Core = OneOfCores<B, SoftmaxCore>;
+using Core = OneOfCores<B, SoftmaxCore, RelaCore>;
 
 }  // namespace sluice

@@ -20,7 +20,8 @@ std::map<std::string, TensorInfo> tensors_of(const std::string& keys) {
 }
 
 const char* const kAll =
-    "sandwich_norm=true;attention={sdpa_norm: rmsnorm};moe={experts: 4, top_k: 2, hidden: 6, shared_hidden: 4, "
+    "sandwich_norm=true;attention={kind: rela, rela_gate: true, sdpa_norm: rmsnorm};moe={experts: 4, top_k: 2, hidden: "
+    "6, shared_hidden: 4, "
     "balance: "
     "bias};switch_heads={target: v, experts: 3, top_k: 2};gates=[{position: sdpa, bias: true}, {position: query, "
     "input: "
@@ -38,11 +39,20 @@ TEST(Decay, IsForMapsAlone) {
     for (const char* name :
          {"embedding.weight", "final_norm.weight", "attention_norm.weight", "attention_post_norm.weight",
           "ffn_norm.weight", "ffn_post_norm.weight", "attention.query_norm.weight", "attention.key_norm.weight",
-          "attention.sdpa_norm.weight", "attention.gates.0.bias", "attention.gates.1.constant"}) {
+          "attention.sdpa_norm.weight", "attention.rela_norm.weight", "attention.rela_gate.weight",
+          "attention.gates.0.bias", "attention.gates.1.constant"}) {
         ASSERT_TRUE(all.count(name)) << name;
         EXPECT_EQ(all.at(name).decay, Decay::no) << name;
     }
     EXPECT_EQ(all.at("moe.router.bias").decay, Decay::untrained);
+}
+
+// ReLA begins as its norm times a half.
+TEST(Initial, OfReLA) {
+    const auto all = tensors_of(kAll);
+    EXPECT_EQ(all.at("attention.rela_norm.weight").init.kind, Init::one);
+    EXPECT_EQ(all.at("attention.rela_gate.weight").init.kind, Init::zero);
+    EXPECT_EQ(all.at("attention.rela_norm.weight").shape, (std::vector<int64_t>{2 * 4}));
 }
 
 // What adds to the residual begins smaller, by the root of the number of what adds: two a layer.

@@ -26,6 +26,16 @@ TEST(Flops, OfAWindow) {
     EXPECT_DOUBLE_EQ(flops_per_token(small_model("attention={window: 40}"), 16), 6 * weights + kChannels * 16 / 2);
 }
 
+// A local layer, and a global one; ReLA multiplies as softmax does, and its norm and gate are vectors.
+TEST(Flops, OfLayersThatDiffer) {
+    const double weights = 2 * (kAttention + kFfn) + kHead, seen = (4.0 * 16 - 4.0 * 4 / 2) / 16;
+    const double local = kChannels / 2 * seen, global = kChannels / 2 * 16 / 2;
+    EXPECT_DOUBLE_EQ(flops_per_token(small_model("attention={0: {window: 4}}"), 16), 6 * weights + local + global);
+    const ModelSpec rela = small_model("attention={0: {window: 4}, 1: {kind: rela, rela_gate: true}}");
+    EXPECT_DOUBLE_EQ(flops_per_token(rela, 16), 6 * weights + local + global);
+    EXPECT_EQ(count_parameters(rela).total - count_parameters(small_model("")).total, 2 * 8);
+}
+
 // Of the experts those that a token meets; the router and the shared expert meet all.
 TEST(Flops, OfAMixture) {
     const double experts = 2 * (3 * 8 * 5), shared = 3 * 8 * 4, router = 4 * 8;

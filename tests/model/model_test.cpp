@@ -56,12 +56,20 @@ TEST(Model, EveryGateVariant) {
                         }
 }
 
+// ReLA's norm divides by as little as the root of norm_eps, where few weights are above 0.
 TEST(Model, EveryOption) {
     for (const char* keys :
          {"tie_embeddings=true", "qk_norm=false;kv_heads=1", "sandwich_norm=true", "residual_clip=0.05",
           "attention={window: 1}", "attention={window: 2, sdpa_norm: rmsnorm}", "attention={sdpa_activation: silu}",
           "attention={sdpa_norm: rmsnorm, sdpa_activation: silu};gates=[{position: sdpa}, {position: sdpa, "
           "granularity: headwise}]",
+          "attention={kind: rela};norm_eps=0.01",
+          "attention={kind: rela, rela_gate: true, window: 2};heads=4;kv_heads=2;head_dim=6;norm_eps=0.01",
+          "attention={kind: rela, rela_gate: true, sdpa_norm: rmsnorm, sdpa_activation: "
+          "silu};qk_norm=false;norm_eps=0.01;"
+          "gates=[{position: sdpa}, {position: value}, {position: output}]",
+          "layers=4;attention={0: {window: 2}, 1-2: {kind: rela, window: 3}};"
+          "switch_heads={target: kv, experts: 2, top_k: 2};norm_eps=0.01",
           "rope={scaling: linear, factor: 3}", "rope={theta: 50, scaling: yarn, factor: 4, original_length: 16}",
           "switch_heads={target: v, experts: 3, top_k: 2}",
           "switch_heads={target: kv, experts: 2, top_k: 2};kv_heads=1",
@@ -75,6 +83,7 @@ TEST(Model, EveryOption) {
 TEST(Model, RecomputeGivesTheSameBitsInLessMemory) {
     for (const char* keys :
          {"layers=3;gates=[{position: sdpa}, {position: value, granularity: headwise}, {position: output}]",
+          "layers=3;attention={0-1: {kind: rela, rela_gate: true}};gates=[{position: value}]",
           "layers=3;sandwich_norm=true;residual_clip=0.2;switch_heads={target: kv, experts: 2, top_k: 1}"}) {
         const ModelSpec spec = small_model(keys);
         const TokenBatch b({2, 70}, spec.vocab);

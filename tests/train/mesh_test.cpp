@@ -74,6 +74,13 @@ const std::vector<ModelCase> kDense{
      {"model.tie_embeddings=true", "model.sandwich_norm=true", "model.residual_clip=1.5",
       "model.attention={sdpa_norm: rmsnorm, sdpa_activation: silu, window: 3}"}},
     {"switch heads", {"model.switch_heads={target: kv, experts: 3, top_k: 2}", "model.gates=[{position: value}]"}},
+    {"rela",
+     {"model.attention={kind: rela}", "model.norm_eps=0.01", "model.gates=[{position: key}, {position: output}]"}},
+    {"rela, gated",
+     {"model.attention={kind: rela, rela_gate: true, window: 4, sdpa_norm: rmsnorm}", "model.norm_eps=0.01",
+      "train.recompute=attention", "model.gates=[{position: sdpa, heads: averaged}]"}},
+    {"a local layer and a layer of rela",
+     {"model.attention={0: {window: 2}, 1: {kind: rela, rela_gate: true}}", "model.norm_eps=0.01"}},
     {"recompute", {"train.recompute=block", "model.gates=[{position: output}, {position: sdpa}]"}},
 };
 const std::vector<ModelCase> kMixtures{

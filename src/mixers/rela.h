@@ -1,0 +1,69 @@
+// The core of ReLA (arXiv 2104.07012): attention whose weights are relu(q k / sqrt(dim)), not divided by their sum,
+// with an RMSNorm over the channels of all heads in its place:
+//
+//     z = sum over the tokens seen of relu(q k / sqrt(dim)) v;  y = w z / sqrt(mean(z^2) + eps)  (times sigmoid(u z))
+//
+// A tensor group cuts the heads, and so the mean: ranks add up a token's squares, and in backward its dots.
+#pragma once
+#include <string>
+
+#include "mixers/tokens.h"
+
+namespace sluice {
+
+template <class B>
+class RelaCore {
+ public:
+    using T = typename B::T;
+    using A = typename B::A;
+    static constexpr AttentionKind kind = AttentionKind::rela;
+
+    RelaCore(const ModelSpec& model, int64_t layer, const Place& place)
+        : mixing_(model, layer, place),
+          place_(place),
+          gated_(model.attention.at(layer).rela_gate),
+          norm_eps_(model.norm_eps) {}
+
+    struct Params {
+        T *norm = nullptr, *gate = nullptr;  // w and u, (heads dim); u null without rela_gate
+    };
+    template <class V>
+    void params(V&& v, Params& p, const std::string& prefix) const {
+        const Cut heads{0, place_.tensor};
+        v(prefix + "rela_norm.weight", p.norm, {mixing_.whole_width()}, Init{Init::one}, Decay::no, heads);
+        if (gated_) v(prefix + "rela_gate.weight", p.gate, {mixing_.whole_width()}, Init{Init::zero}, Decay::no, heads);
+    }
+
+    struct Acts {
+        T *z = nullptr, *out = nullptr;  // (tokens, heads, dim)
+        A* rstd = nullptr;               // (tokens)
+    };
+    template <class V>
+    void acts(V&& v, Acts& a, int64_t tokens) const {
+        v("z", a.z, {tokens, mixing_.heads(), mixing_.dim()});
+        v("rela_normed", a.out, {tokens, mixing_.heads(), mixing_.dim()});
+        v("rela_rstd", a.rstd, {tokens});
+    }
+
+    struct Scratch {
+        A* dots = nullptr;  // (tokens)
+    };
+    template <class V>
+    void scratch(V&& v, Scratch& s, int64_t tokens) const {
+        v("rela_dots", s.dots, {tokens});
+    }
+
+    T* forward(const Pass<B>&, const Params&, Acts&, const Qkv<B>& in) const;
+    // Overwrites dout.
+    void backward(const Pass<B>&, const Params& w, Params& dw, const Acts&, const Scratch&, const QkvGradients<B>& din,
+                  T* dout, const Qkv<B>& in) const;
+    Cost cost(const Workload& load) const;
+
+ private:
+    TokenMixing mixing_;
+    Place place_;
+    bool gated_;
+    double norm_eps_;
+};
+
+}  // namespace sluice
