@@ -123,7 +123,7 @@ INSTANTIATE_TEST_SUITE_P(Files, Golden, testing::ValuesIn(golden_files()),
                          [](const auto& file) { return file.param.stem().string(); });
 
 // ---------------------------------------------------------------- what the files cover
-// Words met so far, those of a gate also beside its position.
+// Words met so far: those of attention beside its kind, those of a gate beside its position.
 class Coverage {
  public:
     Coverage() {
@@ -147,6 +147,7 @@ class Coverage {
         met_.insert(key + ": " + to_word(value));
     }
     void meet(const std::string& key, bool value) { met_.insert(key + (value ? ": true" : ": false")); }
+    void meet(const std::string& key, int64_t value) { meet(key, value > 0); }
 
     void add(const ModelSpec& m) {
         meet("scaling", m.rope.scaling);
@@ -157,18 +158,23 @@ class Coverage {
         meet("sandwich_norm", m.sandwich_norm);
         meet("residual_clip", m.residual_clip > 0);
         meet("gates per layer", m.gates.per_layer);
+        meet("attention per layer", m.attention.per_layer);
         if (m.moe.experts > 0) {
             meet("balance", m.moe.balance);
             meet("norm_top_k", m.moe.norm_top_k);
             meet("shared expert", m.moe.shared_hidden > 0);
         }
         for (int64_t layer = 0; layer < m.layers; layer++)
-            for (const GateSpec& g : m.gates.at(layer)) add(g);
+            for (const GateSpec& g : m.gates.at(layer)) {
+                add(g);
+                meet(to_word(m.attention.at(layer).kind) + std::string(" attention, gate"), g.position);
+            }
     }
-    void add(const AttentionSpec& a) {
-        meet("sdpa_norm", a.sdpa_norm);
-        meet("sdpa_activation", a.sdpa_activation);
-        meet("window", a.window > 0);
+    void add(AttentionSpec spec) {
+        meet("kind", spec.kind);
+        const std::string place = to_word(spec.kind) + std::string(" attention, ");
+        spec.fields(
+            [&](const std::string& key, auto& field, const char*, const Attributes&) { meet(place + key, field); });
     }
     void add(const GateSpec& g) {
         const std::string place = to_word(g.position) + std::string(" gate, ");
@@ -188,13 +194,27 @@ class Coverage {
 TEST(GoldenCoverage, EveryWordOfAModel) {
     const Coverage coverage;
     coverage.expect_all<Scaling>("scaling");
-    coverage.expect_all<SdpaNorm>("sdpa_norm");
-    coverage.expect_all<SdpaActivation>("sdpa_activation");
     coverage.expect_all<SwitchTarget>("target");
     coverage.expect_all<Balance>("balance");
     for (const char* key : {"norm_top_k", "shared expert", "tied", "qk_norm", "sandwich_norm", "residual_clip",
-                            "window", "gates per layer"})
+                            "gates per layer", "attention per layer"})
         coverage.expect_both(key);
+}
+
+TEST(GoldenCoverage, EveryWordOfAttentionOfEachKind) {
+    const Coverage coverage;
+    coverage.expect_all<AttentionKind>("kind");
+    for (const auto& [word, kind] : Words<AttentionKind>::all) {
+        const std::string place = word + std::string(" attention, ");
+        coverage.expect_all<Position>("gate", place);
+        AttentionSpec{}.fields([&]<class T>(const std::string& key, T&, const char*, const Attributes&) {
+            if (key == "kind" || (key == "rela_gate" && kind != AttentionKind::rela)) return;
+            if constexpr (Worded<T>)
+                coverage.expect_all<T>(key, place);
+            else
+                coverage.expect_both(place + key);
+        });
+    }
 }
 
 TEST(GoldenCoverage, EveryWordOfAGateAtEveryPosition) {

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Golden models: weights, tokens, loss and gradients of small models in float64, for tests/golden.
 
-    make_golden.py FOLDER
+    make_golden.py FOLDER [NAME ...]
 
-The model is written here once more, from DESIGN.md sections 3 to 5, and differentiated by autograd: it shares nothing
-with the C++ code that it judges. Needs numpy, PyYAML and PyTorch; nothing else in this project needs PyTorch.
+The model is written here once more, from its formulas, and differentiated by autograd: it shares nothing with the C++
+code that is tested against it. NAME: only these models. Needs numpy, PyYAML and PyTorch, as nothing else in this project.
 """
 import itertools, json, math, struct, sys, zlib
 from pathlib import Path
@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 import yaml
-from torch.nn.functional import cross_entropy, sigmoid, silu
+from torch.nn.functional import cross_entropy, relu, sigmoid, silu
 
 # ------------------------------------------------------------------------------------------------ the configs
 CONFIGS = [  # name, sequences, data, model
@@ -68,6 +68,30 @@ CONFIGS = [  # name, sequences, data, model
     ("moe_none", 1, "sequence_length: 9", """
   layers: 2, hidden: 7, heads: 2, head_dim: 4, vocab: 11, qk_norm: false,
   moe: {experts: 1, top_k: 1, hidden: 6, shared_hidden: 3, balance: none, z_coef: 0}"""),
+    ("local_global", 2, "sequence_length: 67, document_mask: true, delimiter: 7", """
+  layers: 4, hidden: 8, heads: 2, kv_heads: 1, head_dim: 4, vocab: 19, norm_eps: 0.01, ffn: {hidden: 7},
+  attention: {0-1: {window: 5, sdpa_norm: rmsnorm}, 3: {window: 66, sdpa_activation: silu}}, gates: {1-3: [{}]}"""),
+    ("rela", 2, "sequence_length: 70, document_mask: true, delimiter: 3", """
+  layers: 2, hidden: 9, heads: 3, kv_heads: 1, head_dim: 6, vocab: 37, norm_eps: 0.01, ffn: {hidden: 14},
+  rope: {theta: 500}, attention: {kind: rela, window: 9},
+  gates: [{position: query}, {position: key, combine: add, activation: silu}, {position: value, granularity: headwise},
+          {position: sdpa}, {position: output, activation: ns_sigmoid}]"""),
+    ("rela_gate", 1, "sequence_length: 66", """
+  layers: 2, hidden: 8, heads: 4, kv_heads: 2, head_dim: 4, vocab: 23, norm_eps: 0.05, qk_norm: false, ffn: {hidden: 9},
+  attention: {kind: rela, rela_gate: true, sdpa_norm: rmsnorm, sdpa_activation: silu},
+  gates: [{heads: averaged, activation: silu}]"""),
+    ("rela_window_one", 3, "sequence_length: 5", """
+  layers: 2, hidden: 9, heads: 3, head_dim: 2, vocab: 17, norm_eps: 0.1, ffn: {hidden: 7},
+  attention: {kind: rela, window: 1}, gates: [{position: value, bias: true}]"""),
+    ("hybrid", 2, "sequence_length: 15, document_mask: true, delimiter: 5", """
+  layers: 4, hidden: 8, heads: 4, kv_heads: 2, head_dim: 4, vocab: 31, norm_eps: 0.1, qk_norm: false, ffn: {hidden: 9},
+  attention: {0: {window: 4}, 2: {kind: rela, window: 5, sdpa_norm: rmsnorm}, 3: {kind: rela, rela_gate: true}},
+  gates: {1: [{}], 2: [{position: value, granularity: headwise}], 3: [{}]},
+  switch_heads: {target: v, experts: 3, top_k: 2}"""),
+    ("hybrid_moe", 2, "sequence_length: 13", """
+  layers: 2, hidden: 8, heads: 4, kv_heads: 2, head_dim: 4, vocab: 17, norm_eps: 0.1,
+  attention: {0: {kind: rela, rela_gate: true}, 1: {window: 3, sdpa_activation: silu}},
+  moe: {experts: 4, top_k: 2, hidden: 6, shared_hidden: 5, balance: global_batch, balance_coef: 0.2, z_coef: 0.03}"""),
 ]
 
 CHOICES = {
@@ -108,11 +132,11 @@ def gate_configs():
 
 DEFAULTS = yaml.safe_load("""
 model: {tie_embeddings: false, qk_norm: true, norm_eps: 0.000001, gates: [], sandwich_norm: false, residual_clip: 0,
-        rope: {theta: 10000, scaling: none}, attention: {window: 0, sdpa_norm: none, sdpa_activation: none},
-        switch_heads: {target: none}, ffn: {},
+        rope: {theta: 10000, scaling: none}, switch_heads: {target: none}, ffn: {},
         moe: {experts: 0, shared_hidden: 0, norm_top_k: true, balance: global_batch, balance_coef: 0.01, z_coef: 0.001}}
 data: {document_mask: false}
 train: {}""")
+ATTENTION = yaml.safe_load("{kind: softmax, rela_gate: false, window: 0, sdpa_norm: none, sdpa_activation: none}")
 GATE = yaml.safe_load("{position: sdpa, granularity: elementwise, heads: specific, combine: multiply, "
                       "activation: sigmoid, input: hidden, bias: false}")
 
@@ -128,16 +152,28 @@ def load_config(text):
     m = config.model
     m.kv_heads = getattr(m, "kv_heads", m.heads)
     m.head_dim = getattr(m, "head_dim", m.hidden // m.heads)
+    m.attention = getattr(m, "attention", {})
     return config
 
 
+def of_layer(values, layer, absent):
+    """The value of a layer: the same of every layer, or from a map of inclusive ranges."""
+    if not isinstance(values, dict) or not all(str(key)[0].isdigit() for key in values):
+        return values
+    ends = {key: [int(end) for end in str(key).split("-")] for key in values}
+    return next((values[key] for key, end in ends.items() if end[0] <= layer <= end[-1]), absent)
+
+
 def gates_of(m, layer):
-    """The layer's gates, from one list for every layer or a map of inclusive ranges."""
-    gates = m.gates
-    if isinstance(gates, dict):
-        ends = {key: [int(end) for end in str(key).split("-")] for key in gates}
-        gates = next((gates[key] for key, end in ends.items() if end[0] <= layer <= end[-1]), [])
-    return [settle(gate, GATE) for gate in gates]
+    return [settle(gate, GATE) for gate in of_layer(m.gates, layer, [])]
+
+
+def attention_of(m, layer):
+    return settle(of_layer(m.attention, layer, {}), ATTENTION)
+
+
+def has_rela(m):
+    return any(attention_of(m, layer).kind == "rela" for layer in range(m.layers))
 
 
 # ------------------------------------------------------------------------------------------------ the model
@@ -146,16 +182,19 @@ def generator(*key):
 
 
 class Weights(dict):
-    """Leaves by name, drawn when first asked for; rounded to float, so that a float model has the same values."""
+    """Leaves by name, drawn when first asked for; rounded to float, so that a float model has the same values. moved: by
+    half a float's rounding, at random."""
 
-    def __init__(self, seed, dtype):
-        self.seed, self.dtype = seed, dtype
-        self.margins = []  # distances from where the model is not smooth, at a clip or a top-k pick
+    def __init__(self, seed, dtype, moved=None):
+        self.seed, self.dtype, self.moved = seed, dtype, moved
+        self.margins = []  # distances from where the model is not smooth: a clip, a top-k pick, a ReLU
         self.balance, self.z = [], []  # of each router
 
     def __call__(self, name, *shape, mean=0.0, std=0.4):
         if name not in self:
             values = (mean + std * generator(self.seed, name).standard_normal(shape)).astype(np.float32)
+            if self.moved:
+                values = values * (1 + 2**-25 * generator(self.seed, name, self.moved).standard_normal(shape))
             self[name] = torch.tensor(values, dtype=self.dtype, requires_grad=True)
         return self[name]
 
@@ -227,18 +266,30 @@ def rotate(x, cos, sin):
     return torch.cat([x1 * cos - x2 * sin, x2 * cos + x1 * sin], -1)
 
 
-def visible(config, tokens):
+def visible(config, tokens, window):
     """(batch, 1, time, time): may the row's token see the column's?"""
     length = tokens.shape[1]
     back = torch.arange(length)[:, None] - torch.arange(length)
-    mask = ((back >= 0) & (back < (config.model.attention.window or length)))[None, None]
+    mask = ((back >= 0) & (back < (window or length)))[None, None]
     if not config.data.document_mask:
         return mask
     document = (tokens == config.data.delimiter).cumsum(1)
     return mask & (document[:, None, :, None] == document[:, None, None, :])
 
 
+def rela(m, spec, w, name, scores, v, mask):
+    """ReLU scores times values, normed over all heads of a token."""
+    w.margins.append(scores[mask.expand_as(scores)].abs().min())
+    z = torch.einsum("bhij,bjhd->bihd", relu(scores) * mask, v).flatten(2)
+    y = rms_norm(m, w, name + ".rela_norm", z)
+    if spec.rela_gate:
+        y = y * sigmoid(w(name + ".rela_gate.weight", z.shape[-1], std=0.7) * z)
+    return y.unflatten(-1, (m.heads, m.head_dim))
+
+
 def attention(m, w, name, layer, x, mask):
+    spec = attention_of(m, layer)
+
     def gated(position, y):
         for j, g in enumerate(gates_of(m, layer)):
             if g.position == position:
@@ -259,10 +310,13 @@ def attention(m, w, name, layer, x, mask):
     q, k = rotate(q, cos, sin), rotate(k, cos, sin)
     k, v = (y.repeat_interleave(m.heads // m.kv_heads, 2) for y in (k, v))
     scores = torch.einsum("bihd,bjhd->bhij", q, k) / math.sqrt(m.head_dim)
-    y = torch.einsum("bhij,bjhd->bihd", scores.masked_fill(~mask, -math.inf).softmax(-1), v)
-    if m.attention.sdpa_norm == "rmsnorm":
+    if spec.kind == "rela":
+        y = rela(m, spec, w, name, scores, v, mask)
+    else:
+        y = torch.einsum("bhij,bjhd->bihd", scores.masked_fill(~mask, -math.inf).softmax(-1), v)
+    if spec.sdpa_norm == "rmsnorm":
         y = rms_norm(m, w, name + ".sdpa_norm", y)
-    if m.attention.sdpa_activation == "silu":
+    if spec.sdpa_activation == "silu":
         y = silu(y)
     y = linear(w, name + ".output", gated("sdpa", y).flatten(2), m.hidden)
     return gated("output", y.unsqueeze(2)).squeeze(2)
@@ -310,9 +364,9 @@ def loss_of(config, w, tokens):
     m, inputs, targets = config.model, tokens[:, :-1], tokens[:, 1:]
     embedding = w("embedding.weight", m.vocab, m.hidden)
     head = embedding if m.tie_embeddings else w("head.weight", m.vocab, m.hidden)
-    x, mask = embedding[inputs], visible(config, inputs)
+    x = embedding[inputs]
     for layer in range(m.layers):
-        name = f"layers.{layer}.attention"
+        name, mask = f"layers.{layer}.attention", visible(config, inputs, attention_of(m, layer).window)
         x = join(m, w, name, x, attention(m, w, name, layer, rms_norm(m, w, name + "_norm", x), mask))
         name = f"layers.{layer}.ffn"
         y = rms_norm(m, w, name + "_norm", x)
@@ -333,8 +387,8 @@ def draw_tokens(seed, config):
     return torch.tensor(tokens)
 
 
-def run(seed, config, tokens, dtype):
-    w = Weights(seed, dtype)
+def run(seed, config, tokens, dtype, moved=None):
+    w = Weights(seed, dtype, moved)
     loss, n = loss_of(config, w, tokens), config.model.moe
     (loss + n.balance_coef * sum(w.balance) + n.z_coef * sum(w.z)).backward()
     results = {"loss": loss}
@@ -346,14 +400,18 @@ def run(seed, config, tokens, dtype):
     return w, {name: value.detach().reshape(1) for name, value in results.items()}, gradients
 
 
-def conditioning(config, w, gradients, in_float):
-    """The largest relative error of a gradient in float; infinite where one is tiny or hangs on a clip or pick."""
-    flat = ("query", "key") if 1 in (config.model.attention.window, config.data.sequence_length) else ()
+def conditioning(config, w, gradients, other):
+    """The largest relative difference of a gradient to `other`; infinite where one is tiny or depends on a clip or pick."""
+    flat = ()  # a softmax over one token
+    for layer in range(config.model.layers):
+        spec = attention_of(config.model, layer)
+        if spec.kind == "softmax" and 1 in (spec.window, config.data.sequence_length):
+            flat += tuple(f"layers.{layer}.attention.{which}" for which in ("query", "key"))
     if any(margin < 1e-4 for margin in w.margins):
         return math.inf
     flat += ("moe.router",) * (config.model.moe.experts == 1)  # no choice
-    return max(math.inf if g.norm() < 2e-3 else ((in_float[name] - g).norm() / g.norm()).item()
-               for name, g in gradients.items() if not any(word in name for word in flat))  # a softmax over one is flat
+    return max(math.inf if g.norm() < 2e-3 else ((other[name] - g).norm() / g.norm()).item()
+               for name, g in gradients.items() if not any(word in name for word in flat))
 
 
 def make(name, config):
@@ -362,6 +420,9 @@ def make(name, config):
         tokens = draw_tokens(seed, config)
         w, results, gradients = run(seed, config, tokens, torch.float64)
         worst = conditioning(config, w, gradients, run(seed, config, tokens, torch.float32)[2])
+        if has_rela(config.model):  # a row of small scores is divided by little: one run in float may be lucky
+            for moved in range(1, 5 * (worst < 1.5e-6)):
+                worst = max(worst, conditioning(config, w, gradients, run(seed, config, tokens, torch.float64, moved)[2]))
         if worst < 1.5e-6:
             print(f"{seed:22} loss {results['loss'].item():.4f}, gradients in float within {worst:.1e}")
             return {**w, **{f"grad/{k}": g for k, g in gradients.items()}, **results, "tokens": tokens}
@@ -381,12 +442,14 @@ def write_safetensors(path, tensors, metadata):
 
 
 def main():
-    if len(sys.argv) != 2:
+    if len(sys.argv) < 2:
         sys.exit(__doc__)
-    folder = Path(sys.argv[1])
+    folder, wanted = Path(sys.argv[1]), sys.argv[2:]
     folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     for name, batch, data, model in [*CONFIGS, *gate_configs()]:
+        if wanted and name not in wanted:
+            continue
         text = f"model: {{{model}}}\ndata: {{{data}}}\ntrain: {{batch: {batch}}}\n"
         write_safetensors(folder / f"{name}.safetensors", make(name, load_config(text)), {"config": text})
 

@@ -24,6 +24,8 @@ TEST(Flops, OfAWindow) {
     const double weights = 2 * (kAttention + kFfn) + kHead, seen = (4.0 * 16 - 4.0 * 4 / 2) / 16;
     EXPECT_DOUBLE_EQ(flops_per_token(small_model("attention={window: 4}"), 16), 6 * weights + kChannels * seen);
     EXPECT_DOUBLE_EQ(flops_per_token(small_model("attention={window: 40}"), 16), 6 * weights + kChannels * 16 / 2);
+    EXPECT_DOUBLE_EQ(flops_per_token(small_model("attention={1: {window: 4}}"), 16),
+                     6 * weights + kChannels / 2 * seen + kChannels / 2 * 16 / 2);
 }
 
 // A local layer, and a global one; ReLA multiplies as softmax does, and its norm and gate are vectors.
