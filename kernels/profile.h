@@ -1,6 +1,6 @@
-// Where a step's time goes, for `sluice bench`: seconds by op and size, and the products of matrices that were asked
-// for. Each op of ops.h holds a Timed; while no profile is taken, that is a look at a flag. A profile is of one thread,
-// that which calls the ops.
+// Where a step's time goes, for `sluice bench`: seconds by op and size, and the GEMMs that were called. Each op of
+// ops.h holds a Timed, which only looks at a flag while no profile is taken. A profile is of the thread that calls the
+// ops.
 #pragma once
 #include <array>
 #include <chrono>
@@ -8,15 +8,15 @@
 #include <map>
 #include <string>
 
-#include "kernels/gemm.h"
+#include "kernels/gemm_shape.h"
 
 namespace sluice {
 
-// What a call has to do at least, whatever does it.
+// The least that a call has to do, by any implementation.
 struct Work {
-    std::array<int64_t, 3> size{};  // rows and width; or m, n and k of a product
-    double flops = 0;               // of products: what they are measured by
-    double bytes = 0;               // of all other ops: read and written, each operand once
+    std::array<int64_t, 3> size{};  // rows and width; or m, n and k of a GEMM
+    double flops = 0;               // of a GEMM, whose rate is FLOP/s
+    double bytes = 0;               // of any other op, whose rate is bytes/s: each operand read or written once
 };
 // Arrays (rows, width) that are read or written (both: two), and `more` elements.
 template <class B>
@@ -25,7 +25,7 @@ Work moved(int64_t rows, int64_t width, int64_t arrays, int64_t more = 0) {
     if constexpr (requires { typename B::T; }) item = sizeof(typename B::T);
     return {{rows, width, 0}, 0, double(item) * double(rows * width * arrays + more)};
 }
-// Of rows that differ from call to call: those of all sizes are told together.
+// Where the number of rows differs from call to call: all calls are reported together.
 inline Work ragged(Work work) {
     work.size[0] = 0;
     return work;
@@ -37,15 +37,15 @@ inline Work multiplied(int64_t m, int64_t n, int64_t k) {
 struct OpTime {
     int64_t calls = 0;
     double seconds = 0;
-    Work work;  // of all calls
+    Work work;  // of all calls together
 };
 
 struct Profile {
     std::map<std::pair<std::string, std::array<int64_t, 3>>, OpTime> ops;  // by op and size
-    std::map<GemmShape, int64_t> gemms;                                    // how often
+    std::map<GemmShape, int64_t> gemms;                                    // calls
 };
 
-// From here on ops and products of this thread are added to `profile`; null: to none.
+// From here on ops and GEMMs of this thread are added to `profile`, or to none where it is null.
 void profile_into(Profile* profile);
 
 class Timed {

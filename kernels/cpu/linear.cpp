@@ -1,23 +1,18 @@
 // Linear maps.
 #include <algorithm>
 
-#include "kernels/cpu/gemm.h"
+#include "kernels/cpu/gemm/gemm.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/ops.h"
 #include "kernels/profile.h"
 
 namespace sluice {
-namespace {
-
-bool bf16_products(Stream stream) { return stream.matmul == MatmulPrecision::bf16; }
-
-}  // namespace
 
 template <class B>
 void linear_forward(Stream stream, typename B::T* y, const typename B::T* x, const typename B::T* w, int64_t rows,
                     int64_t in, int64_t out) {
     const Timed timed(__func__, multiplied(rows, out, in));
-    if (rows > 0 && out > 0) gemm<B>(y, x, w, {rows, out, in, false, true, false, bf16_products(stream)});
+    if (rows > 0 && out > 0) gemm<B>(y, x, w, GemmShape::nt(rows, out, in).in(stream.matmul));
 }
 
 template <class B>
@@ -26,14 +21,14 @@ void linear_backward_input(Stream stream, typename B::T* dx, const typename B::T
     const Timed timed(__func__, multiplied(rows, in, out));
     if (out == 0 && into == Into::overwrite) std::fill(dx, dx + rows * in, typename B::T(0));
     if (rows > 0 && out > 0)
-        gemm<B>(dx, dy, w, {rows, in, out, false, false, into == Into::add, bf16_products(stream)});
+        gemm<B>(dx, dy, w, GemmShape::nn(rows, in, out).accumulating(into == Into::add).in(stream.matmul));
 }
 
 template <class B>
 void linear_backward_weight(Stream stream, typename B::T* dw, const typename B::T* dy, const typename B::T* x,
                             int64_t rows, int64_t in, int64_t out) {
     const Timed timed(__func__, multiplied(out, in, rows));
-    if (rows > 0 && out > 0) gemm<B>(dw, dy, x, {out, in, rows, true, false, true, bf16_products(stream)});
+    if (rows > 0 && out > 0) gemm<B>(dw, dy, x, GemmShape::tn(out, in, rows).accumulating().in(stream.matmul));
 }
 
 template <class B>
@@ -44,7 +39,7 @@ void grouped_linear_forward(Stream stream, typename B::T* y, const typename B::T
         const int64_t at = n.offsets[e], rows = n.offsets[e + 1] - at;
         if (rows > 0)
             ragged_gemm<B>(y + at * n.out, x + at * n.in, w + e * n.out * n.in,
-                           {rows, n.out, n.in, false, true, false, bf16_products(stream)});
+                           GemmShape::nt(rows, n.out, n.in).in(stream.matmul));
     }
 }
 
@@ -56,7 +51,7 @@ void grouped_linear_backward_input(Stream stream, typename B::T* dx, const typen
         const int64_t at = n.offsets[e], rows = n.offsets[e + 1] - at;
         if (rows > 0)
             ragged_gemm<B>(dx + at * n.in, dy + at * n.out, w + e * n.out * n.in,
-                           {rows, n.in, n.out, false, false, into == Into::add, bf16_products(stream)});
+                           GemmShape::nn(rows, n.in, n.out).accumulating(into == Into::add).in(stream.matmul));
     }
 }
 
@@ -68,7 +63,7 @@ void grouped_linear_backward_weight(Stream stream, typename B::T* dw, const type
         const int64_t at = n.offsets[e], rows = n.offsets[e + 1] - at;
         if (rows > 0)
             ragged_gemm<B>(dw + e * n.out * n.in, dy + at * n.out, x + at * n.in,
-                           {n.out, n.in, rows, true, false, true, bf16_products(stream)});
+                           GemmShape::tn(n.out, n.in, rows).accumulating().in(stream.matmul));
     }
 }
 

@@ -36,7 +36,10 @@ ROOMS = [  # pattern in the code, folders where it may stand, what it is
     (r'#include\s*<mpi\.h>', ('src/parallel',), 'mpi.h'),
     (r'#include\s*<nccl', ('src/parallel',), 'nccl.h'),
     (r'#include\s*<cuda', ('kernels/cuda', 'src/parallel'), 'CUDA headers'),
-    (r'#include\s*<.*dnnl', ('kernels/cpu',), 'oneDNN'),
+    (r'#include\s*<.*dnnl', ('kernels/cpu/gemm',), 'oneDNN'),
+    (r'#include\s*<blis', ('kernels/cpu/gemm',), 'BLIS'),
+    (r'#include\s*"kernels/cpu/', ('kernels/cpu',), 'what a backend has to itself'),
+    (r'(?i)onednn|dnnl|\bblis\b|gemm_?(shape|algorithm|choice)', ('kernels',), 'a word of how GEMMs are multiplied'),
     (r'\bgetenv\b', ('src/base', 'src/cli', 'src/parallel'), 'getenv'),
     (r'\basm\b|<<<', ('kernels/cuda/prim',), 'asm and <<<'),
 ]
@@ -131,8 +134,10 @@ def self_test():
         'src/layers/c.cpp': '#include <mpi.h>\nint x = *getenv("A");\n',
         'src/model/d.cpp': 'int f() {\n' + '    g();\n' * 200 + '}\n',
         'src/config/e.cpp': 'int x;\n' * 500, 'data_tools/h.cpp': '#include "train/b.h"\n', 'src/attic/f.cpp': '', 'src/apps/g.cpp': '#include "nowhere.h"\n',
+        'kernels/cpu/x.h': '', 'src/eval/i.cpp': '#include "kernels/cpu/x.h"\nint onednn_calls;\n', 'kernels/cpu/y.cpp': '#include <blis.h>\n',
     }
-    expected = ['src/base may not look at src/train', 'data_tools may not look at src/train', 'circle', 'mpi.h', 'getenv', 'a function of 202', '500 lines', 'no floor', 'not there']
+    expected = ['src/base may not look at src/train', 'data_tools may not look at src/train', 'circle', 'mpi.h', 'getenv', 'a function of 202', '500 lines', 'no floor', 'not there',
+                'has to itself belongs', 'GEMMs are multiplied belongs', 'BLIS belongs']
     with tempfile.TemporaryDirectory() as folder:
         root = pathlib.Path(folder)
         for name, text in bad.items():

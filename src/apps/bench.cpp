@@ -12,6 +12,7 @@
 #include "base/format.h"
 #include "base/rng.h"
 #include "cli/terminal.h"
+#include "kernels/capability.h"
 #include "kernels/profile.h"
 #include "model/counts.h"
 #include "model/with_backend.h"
@@ -56,15 +57,10 @@ class Bench {
         profile_into(nullptr);
         return seconds;
     }
-    // FLOP/s of all ranks on the products of a profile, with nothing between them.
+    // FLOP/s of all ranks together, each on the GEMMs of its profile with nothing between them.
     double gemm_rate(const Profile& profile) {
         comm_.barrier();
-        double seconds = 0, flops = 0;
-        for (const auto& [shape, count] : profile.gemms) {
-            seconds += double(count) * measure_gemm(shape);
-            flops += double(count) * shape.flops();
-        }
-        return flops / seconds * comm_.size();
+        return sluice::gemm_rate<B>(profile) * comm_.size();
     }
 
  private:
@@ -155,7 +151,7 @@ int bench_kernels(Comm& comm, const Config& config, bool json) {
         if (comm.rank() == 0) progress.at(i);
         bench.step_into(profile);
         gemm_rates.push_back(bench.gemm_rate(profile) / comm.size());
-        copy_rates.push_back(measure_copy_rate());
+        copy_rates.push_back(copy_rate<B>());
     }
     const double gemm = median(gemm_rates), copy = median(copy_rates);
     if (comm.rank() != 0) return 0;

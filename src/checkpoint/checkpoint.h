@@ -33,9 +33,9 @@ struct StateTensor {
     Box own;  // rows of box along dimension 0
 };
 
-// How ranks multiplied on a kind of machine (kernels/gemm.h): their choices as lines. Without ranks it is of machines
-// that the run has left.
-struct GemmWays {
+// Autotuning choices of a library on a kind of machine (kernels/autotune.h), as lines that only that library's backend
+// reads, and the ranks that used them; none: a machine or backend that the run has left.
+struct AutotuneRecord {
     std::string machine;
     std::set<std::string> lines;
     std::set<int64_t> ranks;
@@ -57,12 +57,12 @@ struct CheckpointInfo {
     int64_t updates = 0;                        // Adam's t: steps not skipped
     int64_t skipped = 0, skipped_in_a_row = 0;
     int64_t seed = 0;
-    std::string config_yaml;              // resolved
-    std::map<std::string, int64_t> mesh;  // {"data": 2, "tensor": 1, ...}
-    std::string digest;                   // of the state, whatever the mesh
-    std::vector<GemmWays> gemm;           // of all ranks, so that a resume multiplies alike
-    std::optional<BranchStart> branch;    // where it was resumed by name
-    DataRecord data;                      // what was read; without sources in checkpoints that do not tell
+    std::string config_yaml;               // resolved
+    std::map<std::string, int64_t> mesh;   // {"data": 2, "tensor": 1, ...}
+    std::string digest;                    // of the state, whatever the mesh
+    std::vector<AutotuneRecord> autotune;  // of all ranks, so that a resumed run computes the same bits
+    std::optional<BranchStart> branch;     // where it was resumed by name
+    DataRecord data;                       // what was read; without sources in checkpoints that do not tell
 };
 
 // Where a part of a tensor stands: under the tensor's name in a file.

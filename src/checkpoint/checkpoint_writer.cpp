@@ -89,14 +89,22 @@ std::string file_name(int rank) {
     return text;
 }
 
-// Ranks that multiply alike stand together.
-void add_ways(std::vector<GemmWays>& all, GemmWays ways) {
-    for (GemmWays& g : all)
-        if (g.machine == ways.machine && (g.lines == ways.lines || ways.ranks.empty())) {
-            g.ranks.merge(ways.ranks);
+// Ranks with the same choices share a record.
+void add_record(std::vector<AutotuneRecord>& all, AutotuneRecord record) {
+    for (AutotuneRecord& other : all)
+        if (other.machine == record.machine && other.lines == record.lines) {
+            other.ranks.merge(record.ranks);
             return;
         }
-    all.push_back(std::move(ways));
+    all.push_back(std::move(record));
+}
+
+// What this rank has kept of machines and libraries that no rank has any more.
+void add_left_behind(std::vector<AutotuneRecord>& all, const std::vector<AutotuneRecord>& mine) {
+    std::set<std::string> in_use;
+    for (const AutotuneRecord& record : all) in_use.insert(record.machine);
+    for (const AutotuneRecord& record : mine)
+        if (record.ranks.empty() && !in_use.count(record.machine)) add_record(all, record);
 }
 
 }  // namespace
@@ -149,8 +157,8 @@ void CheckpointWriter::write_share() {
         }
         const FileSummary summary = write_safetensors(temporary_ / file_, tensors);
         report["size"] = summary.size;
-        for (const GemmWays& mine : info_.gemm)
-            if (!mine.ranks.empty()) report["gemm"] = {{"machine", mine.machine}, {"ways", mine.lines}};
+        for (const AutotuneRecord& mine : info_.autotune)
+            if (!mine.ranks.empty()) report["autotune"][mine.machine] = mine.lines;
         report["hash"] = summary.hash;
     } catch (const std::exception& e) { report["error"] = e.what(); }
     report_ = report.dump();
@@ -228,7 +236,7 @@ void CheckpointWriter::commit(const std::vector<std::string>& reports, int64_t& 
     try {
         Manifest manifest;
         manifest.info = info_;
-        manifest.info.gemm.clear();
+        manifest.info.autotune.clear();
         manifest.tensors = whole_state_;
         std::map<std::string, Digest> digests;
         for (size_t r = 0; r < reports.size(); r++) {
@@ -237,10 +245,9 @@ void CheckpointWriter::commit(const std::vector<std::string>& reports, int64_t& 
             if (report.contains("error")) fail(Exit::disk, report["error"].get<std::string>());
             manifest.files[file] = {report["size"].get<int64_t>(), report["hash"].get<std::string>()};
             bytes += report["size"].get<int64_t>();
-            if (report.contains("gemm"))
-                add_ways(manifest.info.gemm, {report["gemm"]["machine"].get<std::string>(),
-                                              report["gemm"]["ways"].get<std::set<std::string>>(),
-                                              {int64_t(r)}});
+            if (report.contains("autotune"))
+                for (const auto& [machine, lines] : report["autotune"].items())
+                    add_record(manifest.info.autotune, {machine, lines.get<std::set<std::string>>(), {int64_t(r)}});
             if (!report.contains("tensors")) continue;
             for (const auto& [name, piece] : report["tensors"].items()) {
                 manifest.tensors[name].pieces.push_back(
@@ -257,8 +264,7 @@ void CheckpointWriter::commit(const std::vector<std::string>& reports, int64_t& 
             digest.add(&digests[name], sizeof(Digest));
         }
         manifest.info.digest = digest.hex();
-        for (GemmWays left : info_.gemm)  // machines that none of these ranks runs on
-            if (left.ranks.empty()) add_ways(manifest.info.gemm, std::move(left));
+        add_left_behind(manifest.info.autotune, info_.autotune);
 
         const fs::path final_path = folder_ / step_name(info_.step);
         OutputFile file(temporary_ / "manifest.json");

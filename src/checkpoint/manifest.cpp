@@ -63,18 +63,18 @@ StoredTensor parse_tensor(const Json& value, const Manifest& manifest) {
     return t;
 }
 
-std::vector<GemmWays> parse_gemm(const Json& value) {
+std::vector<AutotuneRecord> parse_autotune(const Json& value) {
     if (!value.is_array()) throw JsonError("'gemm' is not a list");
-    std::vector<GemmWays> gemm;
+    std::vector<AutotuneRecord> records;
     for (const Json& group : value) {
         if (!member(group, "ranks").is_array() || !member(group, "ways").is_array())
             throw JsonError("'gemm' has no lists of ranks and ways");
-        GemmWays& g = gemm.emplace_back();
-        g.machine = to_text(member(group, "machine"), "machine");
-        for (const Json& rank : group["ranks"]) g.ranks.insert(to_integer(rank, "ranks"));
-        for (const Json& line : group["ways"]) g.lines.insert(to_text(line, "ways"));
+        AutotuneRecord& record = records.emplace_back();
+        record.machine = to_text(member(group, "machine"), "machine");
+        for (const Json& rank : group["ranks"]) record.ranks.insert(to_integer(rank, "ranks"));
+        for (const Json& line : group["ways"]) record.lines.insert(to_text(line, "ways"));
     }
-    return gemm;
+    return records;
 }
 
 }  // namespace
@@ -93,8 +93,8 @@ std::string manifest_text(const Manifest& m) {
         {"updates", m.info.updates}, {"skipped", m.info.skipped}, {"skipped_in_a_row", m.info.skipped_in_a_row}};
     json["digest"] = m.info.digest;
     json["gemm"] = Json::array();
-    for (const GemmWays& g : m.info.gemm)
-        json["gemm"].push_back({{"machine", g.machine}, {"ranks", g.ranks}, {"ways", g.lines}});
+    for (const AutotuneRecord& record : m.info.autotune)
+        json["gemm"].push_back({{"machine", record.machine}, {"ranks", record.ranks}, {"ways", record.lines}});
     if (const auto& b = m.info.branch) json["branch"] = {{"path", b->path}, {"step", b->step}, {"digest", b->digest}};
     for (const auto& [name, file] : m.files) json["files"][name] = {{"size", file.size}, {"hash", file.hash}};
     for (const auto& [name, t] : m.tensors) {
@@ -125,7 +125,7 @@ Manifest parse_manifest(const std::string& text) {
     m.info.updates = to_integer(member(optimizer, "updates"), "updates");
     m.info.skipped = to_integer(member(optimizer, "skipped"), "skipped");
     m.info.skipped_in_a_row = to_integer(member(optimizer, "skipped_in_a_row"), "skipped_in_a_row");
-    if (json.contains("gemm")) m.info.gemm = parse_gemm(json["gemm"]);
+    if (json.contains("gemm")) m.info.autotune = parse_autotune(json["gemm"]);
     if (json.contains("branch")) {
         const Json& branch = json["branch"];
         m.info.branch = {to_text(member(branch, "path"), "path"), to_text(member(branch, "digest"), "digest"),

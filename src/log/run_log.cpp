@@ -9,10 +9,11 @@
 #include "base/machine.h"
 #include "cli/terminal.h"
 #include "config/load.h"
-#include "kernels/gemm.h"
+#include "kernels/capability.h"
 #include "log/banner.h"
 #include "log/kept_config.h"
 #include "model/counts.h"
+#include "model/with_backend.h"
 
 namespace sluice {
 
@@ -36,9 +37,10 @@ void RunLog::open(const RunFacts& facts) {
 
 void RunLog::begin(const Origin& origin) {
     flops_ = flops_per_token(config_.model, config_.data.sequence_length);
-    const bool bf16 = config_.train.precision == Precision::bf16;
-    gemm_rate_.emplace(
-        [bf16, ranks = double(facts_.ranks)](int times) { return measure_gemm_rate(bf16, times) * ranks; });
+    gemm_rate_.emplace([this](int times) {
+        const MatmulPrecision precision = matmul_precision(config_.train.precision);
+        return with_backend(config_, [&]<class B>(B) { return gemm_rate<B>(precision, times); }) * facts_.ranks;
+    });
     for (const auto& line : banner(config_, folder_.string(), facts_, gemm_rate_->best())) info(line);
     if (const auto crowd = crowded(facts_.local_ranks, facts_.threads, usable_cores()); !crowd.empty()) warn(crowd);
     for (const auto& warning : origin.warnings) warn(warning);

@@ -4,7 +4,7 @@
 #include "base/check.h"
 #include "config/specs.h"
 #include "kernels/backend.h"
-#include "kernels/gemm.h"
+#include "kernels/capability.h"
 
 namespace sluice {
 
@@ -15,7 +15,7 @@ inline MatmulPrecision matmul_precision(Precision precision) {
 // Errors: Failure(Exit::config).
 inline void require_backend(const Config& config) {
     if (config.device == Device::cuda) fail(Exit::config, "device: this build has no CUDA backend: use cpu or auto");
-    if (config.train.precision == Precision::bf16) require_bf16_products();
+    require_matmul<Cpu<float>>(matmul_precision(config.train.precision));
 }
 
 // What run(B()) returns. Errors: those of require_backend().

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "kernels/autotune.h"
 #include "kernels/backend.h"
-#include "kernels/gemm.h"
 #include "kernels/ops.h"
 
 namespace sluice {
@@ -138,7 +138,7 @@ void Muon<B>::descend(const Prepared& p, const Slot<T>& slot, T* x, const Update
     const Matrices& m = p.matrices;
     const MatrixPart& part = m.parts[size_t(mesh_.place.tensor_rank)];
     const double scale = 0.2 * std::sqrt(double(std::max(m.rows, m.columns)));
-    const GemmTuning tuning;
+    const AutotuneScope autotuning;
     T* w = slot.weight + slot.share->begin;
     for (int64_t j = 0; j < m.count; j++, x += m.rows * m.columns, w += part.rows * part.columns) {
         orthogonalize<B>({}, x, m.rows, m.columns, steps_);

@@ -21,29 +21,16 @@
 #include "data/data_report.h"
 #include "eval/evaluate.h"
 #include "eval/generate.h"
-#include "kernels/gemm.h"
 #include "log/run_log.h"
 #include "model/with_backend.h"
 #include "parallel/collective.h"
+#include "train/autotune_records.h"
 #include "train/step.h"
 
 namespace sluice {
 namespace {
 
 constexpr int64_t kMostSkipped = 10;  // non-finite steps in a row that end a run
-
-// Products go the ways they went before, on this rank or else on any like machine, whatever a timing would say today.
-void multiply_as(const std::vector<GemmWays>& before, int64_t rank) {
-    const GemmWays* mine = nullptr;
-    for (const GemmWays& g : before)
-        if (g.machine == gemm_machine() && (!mine || g.ranks.count(rank))) mine = &g;
-    std::vector<GemmChoice> choices;
-    GemmChoice choice;
-    if (mine)
-        for (const std::string& line : mine->lines)
-            if (from_line(line, choice)) choices.push_back(choice);
-    use_gemm_choices(choices);
-}
 
 template <class B>
 class Run {
@@ -161,7 +148,7 @@ void Run<B>::load(const Checkpoint& from, bool weights_only) {
     }
     if (!missing.empty()) start_from_zero(from, missing);
     const CheckpointInfo& info = from.info;
-    multiply_as(info.gemm, comm_.rank());
+    restore_autotune(info.autotune, comm_.rank());
     trainer_->go_on_from({info.step, info.updates, info.skipped, info.skipped_in_a_row}, info.samples);
     saved_step_ = info.step;
 }
@@ -192,11 +179,9 @@ CheckpointInfo Run<B>::info() const {
     info.config_yaml = dump_yaml(config_);
     info.branch = origin_.branch;
     info.data = read_;
-    info.gemm.push_back({gemm_machine(), {}, {comm_.rank()}});
-    for (const GemmChoice& choice : gemm_choices()) info.gemm[0].lines.insert(to_line(choice));
-    if (origin_.checkpoint && !origin_.weights_only)
-        for (const GemmWays& g : origin_.checkpoint->info.gemm)
-            if (g.machine != gemm_machine()) info.gemm.push_back({g.machine, g.lines, {}});
+    const bool resumed = origin_.checkpoint && !origin_.weights_only;
+    info.autotune =
+        autotune_records(comm_.rank(), resumed ? origin_.checkpoint->info.autotune : std::vector<AutotuneRecord>());
     info.mesh = {{"data", mesh_.place.data},
                  {"tensor", mesh_.place.tensor},
                  {"expert", mesh_.place.expert},

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "kernels/gemm.h"
+#include "kernels/autotune.h"
 #include "model/with_backend.h"
 #include "optim/schedule.h"
 
@@ -50,7 +50,7 @@ double Trainer<B>::forward_backward(const Samples& samples) {
     const int64_t micro_batches = config_.train.batch / (m * ranks);
     fill<B>({}, model_.gradients(), T(0), model_.parameters());
     model_.begin_routing();
-    const GemmTuning tuning;
+    const AutotuneScope autotuning;
     double loss = 0;
     for (int64_t u = 0; u < micro_batches; u++) {
         read_micro_batch(samples, consumed_ + (u * ranks + mesh_.place.data_rank) * m);

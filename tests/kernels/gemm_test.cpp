@@ -1,5 +1,5 @@
-// Every way to multiply against the definition; and choices: as text, kept by machine, taken again.
-#include "kernels/gemm.h"
+// Every algorithm of a GEMM on a CPU against the definition; its choices as text, kept by machine, used again.
+#include "kernels/cpu/gemm/gemm.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -8,10 +8,19 @@
 #include <unistd.h>
 
 #include <bit>
+#include <chrono>
+#include <filesystem>
 #include <fstream>
+#include <thread>
+#include <utility>
 
 #include "base/machine.h"
 #include "base/rng.h"
+#include "kernels/autotune.h"
+#include "kernels/capability.h"
+#include "kernels/cpu/gemm/autotune.h"
+#include "kernels/cpu/gemm/cache_file.h"
+#include "kernels/cpu/gemm/choice.h"
 #include "kernels/ops.h"
 #include "support/folder.h"
 #include "support/oracle.h"
@@ -19,7 +28,22 @@
 namespace sluice {
 namespace {
 
-constexpr GemmWay kWays[] = {GemmWay::matmul, GemmWay::sgemm, GemmWay::slabs, GemmWay::blis};
+namespace fs = std::filesystem;
+
+constexpr GemmAlgorithm kAlgorithms[] = {GemmAlgorithm::onednn_matmul, GemmAlgorithm::onednn_sgemm,
+                                         GemmAlgorithm::onednn_split_k, GemmAlgorithm::blis};
+
+// From here on GEMMs of this shape go by this algorithm.
+void use(const GemmShape& shape, int threads, GemmAlgorithm algorithm) {
+    import_autotune({gemm_machine(), {to_line(key_of(shape, threads), algorithm)}});
+}
+// Whether this process has that choice.
+bool uses(const GemmShape& shape, GemmAlgorithm algorithm, int threads = omp_get_max_threads()) {
+    for (const AutotuneSection& section : export_autotune())
+        if (section.machine == gemm_machine())
+            return section.lines.count(to_line(key_of(shape, threads), algorithm)) > 0;
+    return false;
+}
 
 // linear_backward_weight of `rows`, a product that adds, with both operands' rows summed over.
 std::vector<float> weight_gradient(int64_t rows, int64_t in, int64_t out) {
@@ -35,20 +59,20 @@ std::vector<double> normals(size_t count, uint64_t seed) {
     return v;
 }
 
-TEST(Gemm, EveryWayEqualsTheDefinition) {
-    const int64_t in = 144, out = 80, rows = 5000;  // three slabs, the last a short one; worth timing
+TEST(Gemm, EveryAlgorithmEqualsTheDefinition) {
+    const int64_t in = 144, out = 80, rows = 5000;  // three slabs of split-K, the last a short one; worth timing
     const auto dy = noise(size_t(rows * out), 1), x = noise(size_t(rows * in), 2), w = noise(size_t(in * out), 3);
     std::vector<double> y(size_t(rows * out)), dx(size_t(rows * in), 1.0), dw(size_t(in * out), 1.0);
     linear_forward<Cpu<double>>({}, y.data(), x.data(), w.data(), rows, in, out);
     linear_backward_input<Cpu<double>>({}, dx.data(), dy.data(), w.data(), rows, in, out, Into::add);
     linear_backward_weight<Cpu<double>>({}, dw.data(), dy.data(), x.data(), rows, in, out);
     const auto xf = cast<float>(x), wf = cast<float>(w), dyf = cast<float>(dy);
-    for (int threads = 1; const GemmWay way : kWays) {
-        SCOPED_TRACE(to_word(way));
-        omp_set_num_threads(++threads);  // a product that is ready stays so: another number of threads is another one
-        use_gemm_choices({{{rows, out, in, false, true, false}, threads, way},
-                          {{rows, in, out, false, false, true}, threads, way},
-                          {{out, in, rows, true, false, true}, threads, way}});
+    for (int threads = 1; const GemmAlgorithm algorithm : kAlgorithms) {
+        SCOPED_TRACE(to_word(algorithm));
+        omp_set_num_threads(++threads);  // so that no GEMM is one that was prepared before
+        use(GemmShape::nt(rows, out, in), threads, algorithm);
+        use(GemmShape::nn(rows, in, out).accumulating(), threads, algorithm);
+        use(GemmShape::tn(out, in, rows).accumulating(), threads, algorithm);
         std::vector<float> yf(y.size()), dxf(dx.size(), 1.0f), dwf(dw.size(), 1.0f);
         linear_forward<Cpu<float>>({}, yf.data(), xf.data(), wf.data(), rows, in, out);
         linear_backward_input<Cpu<float>>({}, dxf.data(), dyf.data(), wf.data(), rows, in, out, Into::add);
@@ -56,9 +80,7 @@ TEST(Gemm, EveryWayEqualsTheDefinition) {
         EXPECT_LT(relative_error(yf, y), tolerance<float>());
         EXPECT_LT(relative_error(dxf, dx), tolerance<float>());
         EXPECT_LT(relative_error(dwf, dw), tolerance<float>());
-        bool used = false;
-        for (const GemmChoice& c : gemm_choices()) used |= c.shape.k == rows && c.threads == threads && c.way == way;
-        EXPECT_TRUE(used);
+        EXPECT_TRUE(uses(GemmShape::tn(out, in, rows).accumulating(), algorithm));
     }
     omp_set_num_threads(1);
 }
@@ -115,79 +137,134 @@ TEST(Bf16, ProductsAreTheDefinitionsToItsPrecision) {
 }
 
 TEST(Gemm, ChoicesAreLines) {
-    for (const GemmWay way : kWays)
+    for (const GemmAlgorithm algorithm : kAlgorithms)
         for (const bool flag : {false, true}) {
-            const GemmChoice choice{{4096, 384, 1 << 20, flag, !flag, flag, false, flag}, 64, way};
-            GemmChoice back{};
-            ASSERT_TRUE(from_line(to_line(choice), back)) << to_line(choice);
-            EXPECT_EQ(to_line(back), to_line(choice));
+            const GemmKey key{{4096, 384, 1 << 20, flag, !flag, flag, MatmulPrecision::full, flag}, 64};
+            GemmChoices back;
+            ASSERT_TRUE(add_line(back, to_line(key, algorithm))) << to_line(key, algorithm);
+            EXPECT_EQ(back, (GemmChoices{{key, algorithm}}));
         }
-    GemmChoice none{};
+    // As files and checkpoints have them.
+    EXPECT_EQ(to_line(key_of(GemmShape::nt(4096, 384, 1024), 2), GemmAlgorithm::onednn_sgemm),
+              "onednn_sgemm 4096x384x1024 nt set threads 2");
+    EXPECT_EQ(to_line(key_of(GemmShape::tn(96, 80, 5000).accumulating().with_ragged_rows(), 4), GemmAlgorithm::blis),
+              "blis 96x80x8192 tn add ragged threads 4");
+    EXPECT_EQ(to_line(key_of(GemmShape::nn(65, 80, 5000).with_ragged_rows(), 1), GemmAlgorithm::onednn_split_k),
+              "onednn_slabs 128x80x5000 nn set ragged threads 1");
+    GemmChoices none;
     for (const char* line :
          {"", "blis", "mkl 1x1x1 nn set threads 1", "blis 0x1x1 nn set threads 1", "blis 1x1x1 nn set threads 0",
           "blis 1x1x1 nn set threads 1 more", "blis 1x1 nn set threads 1", "blis 1x1x1 xx set threads 1"})
-        EXPECT_FALSE(from_line(line, none)) << line;
+        EXPECT_FALSE(add_line(none, line)) << line;
+    EXPECT_TRUE(none.empty());
 }
 
-// What was kept holds for products that would not be timed, too.
-TEST(Gemm, ASmallProductGoesTheKeptWay) {
-    use_gemm_choices({{{7, 5, 33, true, false, true}, omp_get_max_threads(), GemmWay::sgemm}});
-    const GemmTuning tuning;
+// What was kept holds for GEMMs that would not be timed, too.
+TEST(Gemm, ASmallOneUsesTheKeptAlgorithm) {
+    const auto gradient = [](int64_t rows) { return GemmShape::tn(7, 5, rows).accumulating(); };
+    use(gradient(33), omp_get_max_threads(), GemmAlgorithm::onednn_sgemm);
+    const AutotuneScope autotuning;
     weight_gradient(33, 5, 7);
     weight_gradient(34, 5, 7);
-    int kept = 0, usual = 0;
-    for (const GemmChoice& c : gemm_choices()) {
-        kept += c.shape.m == 7 && c.shape.k == 33 && c.way == GemmWay::sgemm;
-        usual += c.shape.m == 7 && c.shape.k == 34 && c.way == GemmWay::matmul;
-    }
-    EXPECT_EQ(kept, 1);
-    EXPECT_EQ(usual, 1);
+    EXPECT_TRUE(uses(gradient(33), GemmAlgorithm::onednn_sgemm));
+    EXPECT_FALSE(uses(gradient(33), GemmAlgorithm::onednn_matmul));
+    EXPECT_TRUE(uses(gradient(34), GemmAlgorithm::onednn_matmul));
 }
 
 TEST(Gemm, AChoiceIsTimedOnceAndKeptByTheMachine) {
     const Folder folder;
     setenv("SLUICE_CACHE", folder.path().c_str(), 1);
+    const fs::path cache = folder.path() / ("gemm-" + gemm_machine() + ".txt");
     const auto kept = [&] {
-        std::ifstream file(folder.path() / ("gemm-" + gemm_machine() + ".txt"));
+        std::ifstream file(cache);
         return std::string(std::istreambuf_iterator<char>(file), {});
     };
+    const auto gradient = [](int64_t rows) { return GemmShape::tn(96, 96, rows).accumulating(); };
     weight_gradient(4200, 96, 96);
-    EXPECT_EQ(kept(), "");  // nobody wanted it timed
+    EXPECT_EQ(kept(), "");  // outside of an AutotuneScope
     {
-        const GemmTuning tuning;
+        const AutotuneScope autotuning;
         weight_gradient(4200, 96, 96);
         const std::string first = kept();
-        GemmChoice choice{};
-        ASSERT_TRUE(from_line(first.substr(0, first.find('\n')), choice)) << first;
-        EXPECT_EQ(choice.shape.k, 4200);
+        GemmChoices choices;
+        ASSERT_TRUE(add_line(choices, first.substr(0, first.find('\n')))) << first;
+        EXPECT_EQ(choices.begin()->first.shape, gradient(4200));
 
         // What another process found, beside lines that a crash or an editor left.
-        std::ofstream(folder.path() / ("gemm-" + gemm_machine() + ".txt"))
-            << "onednn_slabs 96x96x4300 tn add threads " << omp_get_max_threads() << "\nrubbish\n"
-            << first;
+        std::ofstream(cache) << "onednn_slabs 96x96x4300 tn add threads " << omp_get_max_threads() << "\nrubbish\n"
+                             << first;
         weight_gradient(4300, 96, 96);
-        bool taken = false;
-        for (const GemmChoice& c : gemm_choices()) taken |= c.shape.k == 4300 && c.way == GemmWay::slabs;
-        EXPECT_TRUE(taken);
+        EXPECT_TRUE(uses(gradient(4300), GemmAlgorithm::onednn_split_k));
     }
     // Locked by somebody or not to be written: what is there is read all the same.
-    std::ofstream(folder.path() / ("gemm-" + gemm_machine() + ".txt"), std::ios::app)
-        << "blis 96x96x4500 tn add threads " << omp_get_max_threads() << "\n";
-    const int held = ::open((folder.path() / ("gemm-" + gemm_machine() + ".txt.lock")).c_str(), O_RDWR);
+    std::ofstream(cache, std::ios::app) << "blis 96x96x4500 tn add threads " << omp_get_max_threads() << "\n";
+    const int held = ::open((cache.string() + ".lock").c_str(), O_RDWR);
     ASSERT_EQ(::flock(held, LOCK_EX), 0);
     {
-        const GemmTuning wanted;
+        const AutotuneScope autotuning;
         weight_gradient(4500, 96, 96);
-        bool taken = false;
-        for (const GemmChoice& c : gemm_choices()) taken |= c.shape.k == 4500 && c.way == GemmWay::blis;
-        EXPECT_TRUE(taken);
+        EXPECT_TRUE(uses(gradient(4500), GemmAlgorithm::blis));
     }
     ::close(held);
     setenv("SLUICE_CACHE", "/proc/none", 1);  // nowhere to keep it: not timed, and as good
-    const GemmTuning tuning;
+    const AutotuneScope autotuning;
     weight_gradient(4400, 96, 96);
-    for (const GemmChoice& c : gemm_choices()) EXPECT_TRUE(c.shape.k != 4400 || c.way == GemmWay::matmul);
+    EXPECT_TRUE(uses(gradient(4400), GemmAlgorithm::onednn_matmul));
     unsetenv("SLUICE_CACHE");
+}
+
+// Timing finds nothing that the file did not have for another process: it looks again once it holds the lock.
+TEST(Gemm, WhatAnotherProcessTimedMeanwhileIsUsed) {
+    const Folder folder;
+    setenv("SLUICE_CACHE", folder.path().c_str(), 1);
+    const fs::path cache = folder.path() / ("gemm-" + gemm_machine() + ".txt");
+    const int held = ::open((cache.string() + ".lock").c_str(), O_RDWR | O_CREAT, 0644);
+    ASSERT_EQ(::flock(held, LOCK_EX), 0);
+    GemmCacheFile file;
+    std::thread other([&] {
+        std::this_thread::sleep_for(std::chrono::milliseconds(100));
+        std::ofstream(cache) << "blis 96x96x4600 tn add threads 1\n";
+        ::close(held);
+    });
+    bool timed = false;
+    const auto time = [&] { return timed = true, GemmAlgorithm::onednn_sgemm; };
+    const auto found = file.find_or_time(key_of(GemmShape::tn(96, 96, 4600).accumulating(), 1), time);
+    other.join();
+    EXPECT_EQ(found, GemmAlgorithm::blis);
+    EXPECT_FALSE(timed);
+    // Where the file cannot be written, what is timed is not used, and nothing is timed again.
+    EXPECT_EQ(file.find_or_time(key_of(GemmShape::tn(96, 96, 4700), 1), time), GemmAlgorithm::onednn_sgemm);
+    EXPECT_TRUE(std::exchange(timed, false));
+    setenv("SLUICE_CACHE", "/proc/none", 1);
+    EXPECT_EQ(file.find_or_time(key_of(GemmShape::tn(96, 96, 4800), 1), time), std::nullopt);
+    setenv("SLUICE_CACHE", folder.path().c_str(), 1);
+    EXPECT_EQ(file.find_or_time(key_of(GemmShape::tn(96, 96, 4800), 1), time), std::nullopt);
+    EXPECT_FALSE(timed);
+    unsetenv("SLUICE_CACHE");
+}
+
+// A prepared GEMM asks for its choice until it has been called where it may be autotuned.
+TEST(Gemm, AChoiceMayComeBeforeTrainingAsksForOne) {
+    const GemmShape shape = GemmShape::tn(24, 16, 40).accumulating();
+    weight_gradient(40, 16, 24);
+    EXPECT_FALSE(uses(shape, GemmAlgorithm::onednn_matmul));
+    use(shape, omp_get_max_threads(), GemmAlgorithm::blis);
+    const auto by_blis = weight_gradient(40, 16, 24);
+    const AutotuneScope autotuning;
+    EXPECT_EQ(weight_gradient(40, 16, 24), by_blis);
+    EXPECT_TRUE(uses(shape, GemmAlgorithm::blis));
+    EXPECT_FALSE(uses(shape, GemmAlgorithm::onednn_matmul));
+}
+
+TEST(Capability, RatesOfEveryBackend) {
+    Profile profile;
+    profile.gemms[GemmShape::nt(64, 64, 64)] = 2;
+    profile.gemms[GemmShape::tn(64, 32, 64).accumulating().with_ragged_rows()] = 1;
+    EXPECT_GT(gemm_rate<Cpu<float>>(profile), 0);
+    EXPECT_GT(gemm_rate<Cpu<double>>(profile), 0);
+    EXPECT_GT(gemm_rate<Cpu<float>>(MatmulPrecision::full, 1), 0);
+    EXPECT_NO_THROW(require_matmul<Cpu<float>>(MatmulPrecision::full));
+    if (multiplies_bf16(processor())) { EXPECT_GT(gemm_rate<Cpu<float>>(MatmulPrecision::bf16, 1), 0); }
 }
 
 }  // namespace

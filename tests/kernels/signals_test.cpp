@@ -10,7 +10,8 @@
 #include <csignal>
 #include <thread>
 
-#include "kernels/gemm.h"
+#include "kernels/autotune.h"
+#include "kernels/cpu/gemm/autotune.h"
 #include "kernels/ops.h"
 #include "support/oracle.h"
 
@@ -39,7 +40,7 @@ void multiply_under_a_storm() {
 #pragma omp parallel
     computes = true;
     const int64_t rows = 2048, out = 192, in = 8192;
-    use_gemm_choices({{{rows, out, in, false, true, false}, 2, GemmWay::sgemm}});
+    import_autotune({gemm_machine(), {to_line({GemmShape::nt(rows, out, in), 2}, GemmAlgorithm::onednn_sgemm)}});
     const auto x = cast<float>(noise(size_t(rows * in), 1)), w = cast<float>(noise(size_t(out * in), 2));
     const auto product = [&] {
         std::vector<float> y(size_t(rows * out));

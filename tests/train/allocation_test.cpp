@@ -11,7 +11,7 @@
 #include "base/machine.h"
 #include "config/load.h"
 #include "data/data.h"
-#include "kernels/gemm.h"
+#include "kernels/autotune.h"
 #include "train/step.h"
 
 namespace {
@@ -97,7 +97,7 @@ TEST(Allocation, IsSeenByThisTest) {
 TEST(Allocation, NothingInAProductOfExperts) {
     const int64_t offsets[] = {0, 600, 1200}, width = 256;
     std::vector<float> x(size_t(1200 * width), 0.5f), w(size_t(2 * width * width), 0.25f), y(x.size());
-    const GemmTuning tuning;
+    const AutotuneScope autotuning;
     const auto multiply = [&] {
         grouped_linear_forward<Cpu<float>>({}, y.data(), x.data(), w.data(), {offsets, 2, width, width});
     };

@@ -1,16 +1,16 @@
-// oneDNN's matmul for one shape, of float or bf16 into float. Made once a shape and thread (ranks may be threads of one
-// process) and used again.
+// oneDNN's matmul primitive for one shape, of fp32 or bf16 operands into fp32. It is made once a shape and thread
+// (ranks may be threads of one process) and used again.
 #pragma once
 #include <oneapi/dnnl/dnnl.hpp>
 
 #include "base/check.h"
-#include "kernels/gemm.h"
+#include "kernels/gemm_shape.h"
 
 namespace sluice {
 
-class Matmul {
+class OnednnMatmul {
  public:
-    Matmul(const GemmShape& g, dnnl::memory::data_type operands) : Matmul(make(g, operands)) {}
+    OnednnMatmul(const GemmShape& g, dnnl::memory::data_type operands) : OnednnMatmul(make(g, operands)) {}
 
     void run(float* c, const void* a, const void* b) {
         a_.set_data_handle(const_cast<void*>(a));
@@ -38,7 +38,7 @@ class Matmul {
             return Memory::desc({rows, columns}, type, transposed ? Memory::dims{1, rows} : Memory::dims{columns, 1});
         };
         dnnl::primitive_attr attributes;
-        if (g.add) {
+        if (g.accumulate) {
             dnnl::post_ops sum;
             sum.append_sum(1.0f);
             attributes.set_post_ops(sum);
@@ -47,7 +47,7 @@ class Matmul {
                                    matrix(g.m, g.n, Memory::data_type::f32, false)),
                 attributes, engine()};
     }
-    explicit Matmul(const dnnl::matmul::primitive_desc& desc)
+    explicit OnednnMatmul(const dnnl::matmul::primitive_desc& desc)
         : matmul_(desc),
           a_(desc.src_desc(), engine(), nullptr),
           b_(desc.weights_desc(), engine(), nullptr),
