@@ -17,7 +17,7 @@
 namespace sluice {
 namespace {
 
-constexpr size_t kBatch = size_t{1} << 20, kLongest = size_t{1} << 16;  // bytes: of text a task, of a line
+constexpr size_t kTrainingBatch = size_t{1} << 20, kLongest = size_t{1} << 16;  // bytes: of text a task, of a line
 
 class Lines : public sentencepiece::SentenceIterator {
  public:
@@ -55,7 +55,7 @@ std::vector<std::string> read_lines(const TrainTokenizerArgs& args, LeftOut& lef
     for (const auto& file : files) {
         DocumentReader reader({file}, args.format);
         int64_t left = (args.megabytes << 20) / int64_t(files.size());
-        for (std::vector<RawDocument> batch; left > 0 && reader.next(batch, kBatch);)
+        for (std::vector<RawDocument> batch; left > 0 && reader.next(batch, kTrainingBatch);)
             for (size_t i = 0; i < batch.size() && left > 0; i++) try {
                     add_lines(text_of(batch[i], args.text_key), left, lines);
                     progress.at(double(done + reader.bytes_read()));

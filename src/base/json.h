@@ -25,6 +25,11 @@ const J& member(const J& object, const char* key) {
     if (!object.is_object() || !object.contains(key)) throw JsonError(std::string("no '") + key + "'");
     return object[key];
 }
+// Of an object: present, and true.
+template <class J>
+bool true_in(const J& object, const char* key) {
+    return object.contains(key) && object[key].is_boolean() && object[key].template get<bool>();
+}
 // 0 or more, written as an integer.
 template <class J>
 int64_t to_integer(const J& value, const char* what) {

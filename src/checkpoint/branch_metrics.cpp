@@ -15,7 +15,6 @@ namespace sluice {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr size_t kLargestMetrics = size_t{1} << 34;
 constexpr int kMostBranches = 1000;  // each began on the one before
 
 // None of a start's line, nor of what is no row.

@@ -2,11 +2,14 @@
 // run's folder, and from before its branch began with the checkpoint that the branch began from.
 // Errors: Failure(Exit::disk).
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <string>
 
 namespace sluice {
+
+constexpr size_t kLargestMetrics = size_t{1} << 34;  // bytes of a metrics.jsonl
 
 // The lines of a metrics.jsonl without rows of later steps and without half lines.
 std::string rows_up_to(const std::string& text, int64_t step);

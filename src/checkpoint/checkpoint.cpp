@@ -20,7 +20,6 @@ namespace sluice {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr size_t kLargestManifest = size_t{1} << 30;
 
 // "step-" and at least eight digits.
 bool is_step_name(const std::string& name) {

@@ -7,8 +7,6 @@
 namespace sluice {
 namespace {
 
-constexpr size_t kLargestManifest = size_t{1} << 30;
-
 // Inside the checkpoint's folder and nowhere else.
 void check_file_name(const std::string& name) {
     const bool plain = !name.empty() && name[0] != '.' && name.find_first_of("/\\") == std::string::npos;

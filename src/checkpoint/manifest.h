@@ -10,6 +10,7 @@
 namespace sluice {
 
 constexpr int64_t kFormatVersion = 1;
+constexpr size_t kLargestManifest = size_t{1} << 30;  // bytes
 
 struct Manifest {
     CheckpointInfo info;

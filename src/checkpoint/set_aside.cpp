@@ -15,7 +15,6 @@ namespace {
 
 namespace fs = std::filesystem;
 constexpr char kPlan[] = "unfinished.json";  // in the folder that takes the steps, while they move
-constexpr size_t kLargestMetrics = size_t{1} << 34;
 
 fs::path real_path(const fs::path& path, Exit code = Exit::disk) {
     std::error_code error;

@@ -13,7 +13,7 @@
 namespace sluice {
 namespace {
 
-constexpr size_t kBlock = size_t{1} << 17;  // bytes
+constexpr size_t kSpoolBlock = size_t{1} << 17;  // bytes
 
 }  // namespace
 
@@ -43,9 +43,9 @@ void Spool::add(std::string_view bytes) {
 
 bool Spool::read(std::string& bytes) {
     const size_t before = bytes.size();
-    bytes.resize(before + kBlock);
+    bytes.resize(before + kSpoolBlock);
     ssize_t n = -1;
-    do n = pread(fd_, bytes.data() + before, kBlock, off_t(read_));
+    do n = pread(fd_, bytes.data() + before, kSpoolBlock, off_t(read_));
     while (n < 0 && errno == EINTR);
     if (n < 0) refuse("cannot read");
     bytes.resize(before + size_t(n));

@@ -16,9 +16,6 @@ constexpr int64_t kLargestId = INT32_MAX - 1;
 std::string text_or(const LargeJson& object, const char* key) {
     return object.contains(key) && object[key].is_string() ? object[key].get<std::string>() : "";
 }
-bool true_in(const LargeJson& object, const char* key) {
-    return object.contains(key) && object[key].is_boolean() && object[key].get<bool>();
-}
 int32_t id_of(const LargeJson& value) {
     const int64_t id = to_integer(value, "id");
     if (id > kLargestId || id > int64_t(4 * kLargestFile)) throw JsonError("an id of " + std::to_string(id));

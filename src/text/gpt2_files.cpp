@@ -12,8 +12,8 @@
 namespace sluice {
 namespace {
 
-constexpr size_t kLargestFile = size_t{1} << 26;
-constexpr int64_t kLargestId = 1 << 26;
+constexpr size_t kLargestGpt2File = size_t{1} << 26;
+constexpr int64_t kLargestGpt2Id = 1 << 26;
 constexpr char kEndOfText[] = "<|endoftext|>";
 
 void read_vocabulary(const std::string& text, ByteLevelModel& model) {
@@ -21,7 +21,7 @@ void read_vocabulary(const std::string& text, ByteLevelModel& model) {
     if (!json.is_object()) throw JsonError("not a vocabulary: no object of tokens and their ids");
     for (const auto& [token, value] : json.items()) {
         const int64_t id = to_integer(value, token.c_str());
-        if (id > kLargestId) throw JsonError("an id of " + std::to_string(id));
+        if (id > kLargestGpt2Id) throw JsonError("an id of " + std::to_string(id));
         if (token == kEndOfText) {
             model.special.emplace_back(token, int32_t(id));
             if (size_t(id) >= model.bytes.size()) model.keep(int32_t(id), "");
@@ -71,8 +71,8 @@ std::unique_ptr<Tokenizer> open_gpt2_files(const std::filesystem::path& vocabula
     const std::filesystem::path* now = &vocabulary;
     try {
         ByteLevelModel model;
-        read_vocabulary(read_file(vocabulary, int(Exit::data), kLargestFile, Links::follow), model);
-        const std::string text = read_file(merges, int(Exit::data), kLargestFile, Links::follow);
+        read_vocabulary(read_file(vocabulary, int(Exit::data), kLargestGpt2File, Links::follow), model);
+        const std::string text = read_file(merges, int(Exit::data), kLargestGpt2File, Links::follow);
         now = &merges;
         read_merges(text, model);
         now = &vocabulary;

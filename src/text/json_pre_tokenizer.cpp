@@ -14,10 +14,6 @@ constexpr char kPunctuation[] =
     R"(\x{11a9e}-\x{11aa2}\x{11c41}-\x{11c45}\x{11c70}\x{11c71}\x{11ef7}\x{11ef8}\x{11fff}\x{12ff1}\x{12ff2})"
     R"(\x{16e97}-\x{16e9a}\x{16fe2}\x{1e95e}\x{1e95f}]])";
 
-bool true_in(const LargeJson& object, const char* key) {
-    return object.contains(key) && object[key].is_boolean() && object[key].get<bool>();
-}
-
 class Reader {
  public:
     explicit Reader(ByteLevelModel& model) : model_(model) {}

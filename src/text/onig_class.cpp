@@ -9,7 +9,7 @@
 namespace sluice {
 namespace {
 
-constexpr int kDeepest = 32;  // classes in classes
+constexpr int kDeepestClass = 32;  // classes in classes
 constexpr char kAnyCharacter[] = "(?s:.)";
 
 bool is_alnum(char32_t c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
@@ -168,7 +168,7 @@ class ClassParser {
 
 CharSet ClassParser::parse(int depth) {
     const size_t begin = cursor_.at - 1;
-    if (depth > kDeepest) cursor_.refuse(begin, "classes too deep in classes");
+    if (depth > kDeepestClass) cursor_.refuse(begin, "classes too deep in classes");
     nesting_.deepest = std::max(nesting_.deepest, depth);
     negated_ = cursor_.take("^");
     std::vector<CharSet> parts;

@@ -13,7 +13,7 @@ namespace {
 constexpr char kAlphabetic[] = SLUICE_ALPHABETIC, kAlnum[] = SLUICE_ALPHABETIC R"(\p{Nd})";
 #undef SLUICE_ALPHABETIC
 constexpr char kLower[] = R"(\p{Lowercase}\x{10fc}\x{a7f2}-\x{a7f4}\x{ab69})";
-constexpr char kSpace[] = R"(\p{Z}\x{9}-\x{d}\x{85})";  // Unicode's White_Space; PCRE2's \s adds U+180E
+constexpr char kWhiteSpace[] = R"(\p{Z}\x{9}-\x{d}\x{85})";  // Unicode's White_Space; PCRE2's \s adds U+180E
 constexpr char kBlank[] = R"(\p{Zs}\x{9})", kHex[] = "0-9a-fA-F";
 constexpr char kWord[] = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc})";
 constexpr char kWordBeyondClasses[] = R"(\x{b2}\x{b3}\x{b9}\x{bc}-\x{be})";  // Oniguruma's \w, but not its [\w]
@@ -108,7 +108,7 @@ const Names& posix_names() {
                              {"alnum", {kAlnum, false}},
                              {"upper", {R"(\p{Uppercase})", false}},
                              {"lower", {kLower, false}},
-                             {"space", {kSpace}},
+                             {"space", {kWhiteSpace}},
                              {"blank", {kBlank}},
                              {"cntrl", {R"(\p{Cc})"}},
                              {"digit", {R"(\p{Nd})"}},
@@ -195,7 +195,7 @@ std::optional<OnigProperty> find_property(const std::string& name, bool in_class
     if (name == "word") return word_property(in_class);
     if (name == "mn" || name == "nonspacingmark") return nonspacing_mark();
     if (name == "mc" || name == "spacingmark") return property_of({R"(\p{Mc}\x{1171e})"});
-    if (name == "whitespace") return property_of({kSpace});
+    if (name == "whitespace") return property_of({kWhiteSpace});
     if (name == "any") return property_of({R"(\x{0}-\x{10ffff})", false});
     if (name == "alphabetic") return property_of({kAlphabetic, false});
     if (name == "uppercase") return property_of({R"(\p{Uppercase})", false});
@@ -224,7 +224,7 @@ std::optional<OnigProperty> escaped_property(char letter, bool in_class) {
     const char lower = char(std::tolower(uint8_t(letter)));
     std::optional<OnigProperty> property;
     if (lower == 'd') property = property_of({R"(\p{Nd})"});
-    if (lower == 's') property = property_of({kSpace});
+    if (lower == 's') property = property_of({kWhiteSpace});
     if (lower == 'h') property = property_of({kHex});
     if (lower == 'w') property = word_property(in_class);
     if (property && letter != lower) {

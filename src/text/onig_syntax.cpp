@@ -10,7 +10,7 @@
 namespace sluice {
 namespace {
 
-constexpr int kDeepest = 64, kMostRepeats = 65535;  // groups in groups; PCRE2's limit
+constexpr int kDeepestGroup = 64, kMostRepeats = 65535;  // groups in groups; PCRE2's limit
 
 struct Options {
     bool fold = false, dot_all = false;  // (?i), (?m)
@@ -79,7 +79,7 @@ std::string OnigParser::alternatives(Options options, int depth) {
             out += "|";
             previous_ = 0;
         } else if (cursor_.sees("(?") && take_options(options, begin)) {
-            if (depth > kDeepest) cursor_.refuse(begin, "options set too often");
+            if (depth > kDeepestGroup) cursor_.refuse(begin, "options set too often");
             return out + "(?:" + alternatives(options, depth + 1) + ")";  // alternatives that follow are within
         } else {
             out += quantified(item(options, depth), begin);
@@ -150,7 +150,7 @@ Item OnigParser::literal(char32_t c, Options options, size_t begin) {
 // ---------------------------------------------------------------- groups
 Item OnigParser::group(Options options, int depth) {
     const size_t begin = cursor_.at++;
-    if (depth > kDeepest) cursor_.refuse(begin, "groups too deep in groups");
+    if (depth > kDeepestGroup) cursor_.refuse(begin, "groups too deep in groups");
     if (cursor_.take("*")) cursor_.refuse(begin, "a callout or verb");
     if (!cursor_.take("?")) return {inside("(?:", options, begin, depth)};
     if (cursor_.take(":")) return {inside("(?:", options, begin, depth)};

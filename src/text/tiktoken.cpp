@@ -12,8 +12,8 @@
 namespace sluice {
 namespace {
 
-constexpr size_t kLargestFile = size_t{1} << 26;
-constexpr int32_t kLargestId = 1 << 26;
+constexpr size_t kLargestTiktokenFile = size_t{1} << 26;
+constexpr int32_t kLargestTiktokenId = 1 << 26;
 
 constexpr char kCl100k[] =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|)"
@@ -57,7 +57,7 @@ Line parse_line(std::string_view text) {
     Line line;
     const std::string_view id = text.substr(space + 1);
     const auto [end, error] = std::from_chars(id.data(), id.data() + id.size(), line.id);
-    if (error != std::errc() || end != id.data() + id.size() || line.id < 0 || line.id > kLargestId) return {};
+    if (error != std::errc() || end != id.data() + id.size() || line.id < 0 || line.id > kLargestTiktokenId) return {};
     line.bytes = from_base64(text.substr(0, space));
     return line;
 }
@@ -152,7 +152,7 @@ bool looks_like_tiktoken(const std::string& text) {
 
 std::unique_ptr<Tokenizer> open_tiktoken(const std::string& path, const std::string& delimiter,
                                          const std::vector<TiktokenFamily>& families) {
-    const std::string text = read_file(path, int(Exit::data), kLargestFile, Links::follow);
+    const std::string text = read_file(path, int(Exit::data), kLargestTiktokenFile, Links::follow);
     try {
         ByteLevelModel model = read_ranks(text);
         const TiktokenFamily& family = family_of(model, families);

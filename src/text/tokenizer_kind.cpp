@@ -14,7 +14,7 @@ namespace sluice {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr size_t kLargestFile = size_t{1} << 28, kBeginning = 4096;
+constexpr size_t kLargestOfAnyKind = size_t{1} << 28, kBeginning = 4096;
 
 struct Beginning {
     std::string_view bytes;
@@ -85,7 +85,7 @@ void refuse_tokenizer(const fs::path& path, const std::string& what_it_is) {
 
 TokenizerKind tokenizer_kind(const fs::path& path) {
     if (fs::is_directory(path)) refuse_tokenizer(path, kinds_in(path));
-    const std::string text = read_file(path, int(Exit::data), kLargestFile, Links::follow);
+    const std::string text = read_file(path, int(Exit::data), kLargestOfAnyKind, Links::follow);
     if (text.empty()) refuse_tokenizer(path, "an empty file");
     for (const Beginning& other : kOthers)
         if (text.starts_with(other.bytes)) refuse_tokenizer(path, other.what);
