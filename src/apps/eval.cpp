@@ -23,7 +23,7 @@ int evaluate_all(Comm& comm, const Opened& opened, const Sets& sets, bool json) 
     const int64_t sequences = std::max<int64_t>(1, config.train.micro_batch);
     Mesh mesh(comm, mesh_shape(config.model, config.parallel));
     std::unique_ptr<Model<B>> model;
-    if (const int unloaded = collectively(comm, [&] { model = load_model<B>(opened, sequences, mesh); }))
+    if (const int unloaded = on_all_ranks(comm, [&] { model = load_model<B>(opened, sequences, mesh); }))
         return unloaded;
     const EvaluationSpec spec{config.data.sequence_length, sequences, config.eval.batches * config.train.batch,
                               config.data.document_mask,
@@ -51,7 +51,7 @@ int evaluate_all(Comm& comm, const Opened& opened, const Sets& sets, bool json) 
 int eval_command(Comm& comm, const CheckpointArgs& args, bool json) {
     Opened opened;
     Sets sets;
-    const int failed = collectively(comm, [&] {
+    const int failed = on_all_ranks(comm, [&] {
         opened = open_for_inference(args.checkpoint, args.overrides, comm.size());
         require_backend(opened.config);
         const DataSpec& data = opened.config.data;

@@ -16,7 +16,7 @@ PlanReport::PlanReport(const Loaded& loaded, int64_t n, const GpuFigures* device
       ranks(n),
       gpu(device),
       share(config.train.batch / data_ranks_of(config, int(n))),
-      place(place_of(mesh_shape(config.model, config.parallel), n, 0)),
+      coord(mesh_coord(mesh_shape(config.model, config.parallel), n, 0)),
       micro_batch_given_(loaded.micro_batch_given) {
     const auto given = [&](const char* key) { return loaded.origins.at(key) != "default"; };
     kept = {given("parallel.tensor"), given("parallel.expert"), given("parallel.sequence")};
@@ -26,14 +26,14 @@ PlanReport::PlanReport(const Loaded& loaded, int64_t n, const GpuFigures* device
     }
     memory = memory_with(config.train.recompute, false);
     balanced = memory_with(config.train.recompute, true);
-    traffic = plan_traffic(config, place, stored() == Precision::bf16 ? 2 : 4, 4);
+    traffic = plan_traffic(config, coord, stored() == Precision::bf16 ? 2 : 4, 4);
     if (gpu) estimate = sluice::estimate(config, ranks, *gpu);
 }
 
 MemoryPlan PlanReport::memory_with(Recompute policy, bool even_load) const {
     Config c = config;
     c.train.recompute = policy;
-    Place p = place;
+    MeshCoord p = coord;
     p.even_load = even_load;
     return plan_memory(c, p, stored());
 }

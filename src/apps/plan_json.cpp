@@ -7,11 +7,11 @@ namespace {
 
 using Out = nlohmann::ordered_json;
 
-Out mesh_json(const Place& place, const Config& c) {
-    return {{"data", place.data},
-            {"tensor", place.tensor},
-            {"expert", place.expert},
-            {"sequence", place.sequence},
+Out mesh_json(const MeshCoord& coord, const Config& c) {
+    return {{"data", coord.data},
+            {"tensor", coord.tensor},
+            {"expert", coord.expert},
+            {"sequence", coord.sequence},
             {"zero", c.parallel.zero}};
 }
 
@@ -25,7 +25,7 @@ void add_speed(Out& out, const StepTime& s, int64_t ranks) {
 
 Out setting_json(const PlanReport& r, const Estimate& e) {
     Out out{{"ranks", e.ranks},
-            {"mesh", mesh_json(e.place, e.config)},
+            {"mesh", mesh_json(e.coord, e.config)},
             {"recompute", to_word(e.config.train.recompute)},
             {"micro_batch", e.config.train.micro_batch},
             {"bytes", int64_t(e.bytes())}};
@@ -88,7 +88,7 @@ Out plan_json(const PlanReport& r, bool searched) {
     out["flops_per_token"] = flops_per_token(r.config.model, length);
     out["flops_per_token_full_square"] = flops_per_token_full_square(r.config.model, length);
     out["ranks"] = r.ranks;
-    out["mesh"] = mesh_json(r.place, r.config);
+    out["mesh"] = mesh_json(r.coord, r.config);
     out["precision"] = to_word(r.config.train.precision);
     out["micro_batch"] = r.config.train.micro_batch;
     out["micro_batch_chosen"] = r.micro_batch_chosen;

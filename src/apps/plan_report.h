@@ -29,7 +29,7 @@ struct PlanReport {
     bool micro_batch_chosen = false;
     int64_t share = 0;
     KeptKeys kept;
-    Place place;
+    MeshCoord coord;
     MemoryPlan memory, balanced;  // with experts' rows as reserved for the worst case, and with even load
     TrafficPlan traffic;
     std::optional<Estimate> estimate;  // with a GPU

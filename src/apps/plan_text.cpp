@@ -17,9 +17,9 @@ std::string ranks(int64_t n) { return fmt::format("{} rank{}", n, n == 1 ? "" : 
 // Short times with three digits.
 std::string seconds(double s) { return s < 0.0995 ? fmt::format("{:.3g}ms", 1000 * s) : format_seconds(s); }
 
-std::string mesh(const Place& place, const Config& c) {
-    return fmt::format("data {} x tensor {}{}, expert {}, zero {}", place.data, place.tensor,
-                       place.sequence ? " with sequence" : "", place.expert, c.parallel.zero);
+std::string mesh(const MeshCoord& coord, const Config& c) {
+    return fmt::format("data {} x tensor {}{}, expert {}, zero {}", coord.data, coord.tensor,
+                       coord.sequence ? " with sequence" : "", coord.expert, c.parallel.zero);
 }
 
 std::string speed(const StepTime& s, int64_t ranks) {
@@ -61,7 +61,7 @@ void print_run(const PlanReport& r) {
 void print_memory(const PlanReport& r) {
     const bool products = !r.gpu && r.config.train.precision == Precision::bf16;
     fmt::print("bytes per rank, {} ({}), {}, micro-batch {} x {} tokens{}, recompute {}\n", ranks(r.ranks),
-               mesh(r.place, r.config),
+               mesh(r.coord, r.config),
                products ? "bf16 products, all stored in fp32" : to_word(r.config.train.precision),
                r.config.train.micro_batch, r.config.data.sequence_length,
                !r.micro_batch_chosen ? ""
@@ -154,7 +154,7 @@ void print_search(const PlanReport& r) {
     for (size_t i = 0; i < std::min(kBestSettings, settings.size()); i++) {
         const Estimate& e = settings[i];
         fmt::print("  {:>2} {:>6} {:>6} {:>8} {:>6} {:>4} {:>9} {:>11} {:>8} {:>8} {:>11} {:>5.1f}%\n", i + 1,
-                   e.place.data, e.place.tensor, e.place.sequence ? "yes" : "no", e.place.expert,
+                   e.coord.data, e.coord.tensor, e.coord.sequence ? "yes" : "no", e.coord.expert,
                    e.config.parallel.zero, to_word(e.config.train.recompute), e.config.train.micro_batch,
                    bytes(e.bytes()), seconds(e.time.seconds()),
                    format_count(e.time.tokens_per_second / double(e.ranks)), 100 * e.time.mfu);

@@ -74,8 +74,8 @@ std::optional<CheckpointInfo> info_of(const fs::path& step_folder) {
 fs::path start_of(const BranchStart& branch, const fs::path& step_folder) {
     std::vector<fs::path> places{branch.path};
     for (const fs::path& folder : folders_of(step_folder)) places.push_back(folder / step_name(branch.step));
-    for (const fs::path& place : places)
-        if (const auto info = info_of(place); info && info->digest == branch.digest) return place;
+    for (const fs::path& coord : places)
+        if (const auto info = info_of(coord); info && info->digest == branch.digest) return coord;
     return {};
 }
 

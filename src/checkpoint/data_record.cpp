@@ -149,7 +149,7 @@ int refuse_other_data(Comm& comm, const TrainingData& data, size_t sources) {
     for (size_t i = 0; i < sources; i++)
         for (const TokenShard& shard : data.shards_of(i)) counts += std::to_string(shard.size()) + " ";
     const int other = first_other(comm, counts);
-    return collectively(comm, [&] {
+    return on_all_ranks(comm, [&] {
         if (comm.rank() == other)
             fail(Exit::data, "rank " + std::to_string(other) +
                                  " finds other training shards than rank 0: do all hosts " + "see the same files?");

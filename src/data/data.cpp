@@ -78,11 +78,12 @@ class Documents {
                                      ": data.document_mask needs to know where documents begin, and nothing is "
                                      "recorded beside this shard: give data.delimiter");
     }
-    void starts(const TokenShard& shard, int64_t start, int64_t count, const int32_t* tokens, int32_t* first) const {
+    void starts(const TokenShard& shard, int64_t start, int64_t count, const int32_t* tokens,
+                int32_t* doc_start) const {
         if (shard.knows_documents())
-            shard.document_starts(start, count, first);
+            shard.document_starts(start, count, doc_start);
         else
-            document_starts(first, tokens, count, delimiter_.value_or(-1));
+            document_starts(doc_start, tokens, count, delimiter_.value_or(-1));
     }
     // Whether a shard begins with a document, not with the rest of one.
     bool begins(const TokenShard& shard, int32_t first_token) const {
@@ -131,7 +132,7 @@ TrainingData::TrainingData(const DataSpec& spec, int64_t vocab, int64_t seed)
 }
 TrainingData::~TrainingData() = default;
 
-void TrainingData::sample(int64_t n, int32_t* tokens, int32_t* first) {
+void TrainingData::sample(int64_t n, int32_t* tokens, int32_t* doc_start) {
     const auto [source, k] = impl_->blend.at(n);
     const ShardList& list = impl_->sources[source];
     const int64_t epoch = k / list.total();
@@ -140,7 +141,7 @@ void TrainingData::sample(int64_t n, int32_t* tokens, int32_t* first) {
     const size_t shard = list.find(index);
     const int64_t start = (index - list.start(shard)) * impl_->length;
     list.shards[shard].read(start, impl_->length + 1, tokens, impl_->vocab);
-    if (first) impl_->documents.starts(list.shards[shard], start, impl_->length, tokens, first);
+    if (doc_start) impl_->documents.starts(list.shards[shard], start, impl_->length, tokens, doc_start);
 }
 
 int64_t TrainingData::samples_per_epoch(size_t source) const { return impl_->sources[source].total(); }
@@ -186,7 +187,7 @@ int64_t ValidationData::tokens() const { return impl_->list.total(); }
 const std::vector<TokenShard>& ValidationData::shards() const { return impl_->list.shards; }
 std::optional<int64_t> ValidationData::text_bytes() const { return impl_->list.text_bytes; }
 
-void ValidationData::read(int64_t start, int64_t count, int32_t* tokens, int32_t* first) {
+void ValidationData::read(int64_t start, int64_t count, int32_t* tokens, int32_t* doc_start) {
     const ShardList& list = impl_->list;
     int32_t done = 0, began = 0;  // began: the document at the end of the part before
     while (done < count) {
@@ -194,23 +195,24 @@ void ValidationData::read(int64_t start, int64_t count, int32_t* tokens, int32_t
         const int64_t at = start + done - list.start(shard);
         const auto n = int32_t(std::min(count - done, list.ends[shard] - start - done));
         list.shards[shard].read(at, n, tokens + done, impl_->vocab);
-        if (first) {
-            impl_->documents.starts(list.shards[shard], at, n, tokens + done, first + done);
+        if (doc_start) {
+            impl_->documents.starts(list.shards[shard], at, n, tokens + done, doc_start + done);
             // A shard's first tokens go on with the document before, unless a document begins there.
             const bool begins = at == 0 && impl_->documents.begins(list.shards[shard], tokens[done]);
-            for (int32_t t = done; t < done + n; t++) first[t] = first[t] == 0 && !begins ? began : first[t] + done;
-            began = first[done + n - 1];
+            for (int32_t t = done; t < done + n; t++)
+                doc_start[t] = doc_start[t] == 0 && !begins ? began : doc_start[t] + done;
+            began = doc_start[done + n - 1];
         }
         done += n;
     }
 }
 
 // ---------------------------------------------------------------- documents
-void document_starts(int32_t* first, const int32_t* tokens, int64_t count, int64_t delimiter) {
+void document_starts(int32_t* doc_start, const int32_t* tokens, int64_t count, int64_t delimiter) {
     int32_t start = 0;
     for (int64_t t = 0; t < count; t++) {
         if (tokens[t] == delimiter) start = int32_t(t);
-        first[t] = start;
+        doc_start[t] = start;
     }
 }
 

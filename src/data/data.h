@@ -34,9 +34,9 @@ class TrainingData {
  public:
     TrainingData(const DataSpec& spec, int64_t vocab, int64_t seed);
     ~TrainingData();
-    // tokens (sequence_length + 1) of sample n of the run, n from 0. first (sequence_length): where the document of
+    // tokens (sequence_length + 1) of sample n of the run, n from 0. doc_start (sequence_length): where the document of
     // each token begins, counted from the sample's start; null: not asked for.
-    void sample(int64_t n, int32_t* tokens, int32_t* first);
+    void sample(int64_t n, int32_t* tokens, int32_t* doc_start);
     int64_t samples_per_epoch(size_t source) const;
     int64_t samples() const;  // in all sources
     int64_t tokens() const;   // in all sources
@@ -57,16 +57,16 @@ class ValidationData {
     int64_t tokens() const;
     const std::vector<TokenShard>& shards() const;
     std::optional<int64_t> text_bytes() const;  // all tokens' bytes, when recorded beside the shards
-    // tokens (count); first (count), or null: as for training.
-    void read(int64_t start, int64_t count, int32_t* tokens, int32_t* first);
+    // tokens (count); doc_start (count), or null: as for training.
+    void read(int64_t start, int64_t count, int32_t* tokens, int32_t* doc_start);
 
  private:
     struct Impl;
     std::unique_ptr<Impl> impl_;
 };
 
-// first[t] (count): where the document of token t begins, counted from the start of this sequence. A delimiter begins a
-// document.
-void document_starts(int32_t* first, const int32_t* tokens, int64_t count, int64_t delimiter);
+// doc_start[t] (count): where the document of token t begins, counted from the start of this sequence. A delimiter
+// begins a document.
+void document_starts(int32_t* doc_start, const int32_t* tokens, int64_t count, int64_t delimiter);
 
 }  // namespace sluice

@@ -159,7 +159,7 @@ Document TokenShard::document(int64_t i) const {
     return {read_at<int64_t>(*index_, kMegatronHeader + 4 * sequences_ + 8 * sequence) / width_, -1};
 }
 
-void TokenShard::document_starts(int64_t start, int64_t count, int32_t* first) const {
+void TokenShard::document_starts(int64_t start, int64_t count, int32_t* doc_start) const {
     check(knows_documents(), "documents of a shard that does not know them");
     // The first document that begins after `start`.
     int64_t low = 0, high = documents_;
@@ -178,7 +178,7 @@ void TokenShard::document_starts(int64_t start, int64_t count, int32_t* first) c
             low++;
             next = low < documents_ ? document(low).start : count_;
         }
-        first[t] = began;
+        doc_start[t] = began;
     }
 }
 

@@ -36,8 +36,8 @@ class TokenShard {
     bool knows_documents() const { return index_ != nullptr; }
     int64_t documents() const { return documents_; }
     Document document(int64_t i) const;
-    // first[t]: where the document of token start + t begins, counted from `start`; 0 where it began before.
-    void document_starts(int64_t start, int64_t count, int32_t* first) const;
+    // doc_start[t]: where the document of token start + t begins, counted from `start`; 0 where it began before.
+    void document_starts(int64_t start, int64_t count, int32_t* doc_start) const;
 
  private:
     [[noreturn]] void refuse_id(int64_t token, int64_t id, int64_t vocab) const;

@@ -16,8 +16,8 @@ Evaluation evaluate(Model<B>& model, ValidationData& data, const EvaluationSpec&
     if (spec.windows > 0) windows = std::min(windows, spec.windows);
     const int64_t whole = std::min(windows, predicted / length);  // windows of full length
 
-    std::vector<int32_t> tokens(size_t(spec.sequences * length)), targets(tokens.size()), first(tokens.size()), window,
-        starts;
+    std::vector<int32_t> tokens(size_t(spec.sequences * length)), targets(tokens.size()), doc_start(tokens.size()),
+        window, starts;
     double sums[2] = {0, 0};  // of losses, and tokens
     std::optional<ProgressLine> progress;
     if (spec.progress) progress.emplace("eval", "tokens", double(std::min(predicted, windows * length)), spec.progress);
@@ -28,24 +28,23 @@ Evaluation evaluate(Model<B>& model, ValidationData& data, const EvaluationSpec&
             data.read((w + i) * length, tokens_each + 1, window.data(), spec.document_mask ? starts.data() : nullptr);
             std::copy_n(window.begin(), tokens_each, tokens.begin() + i * tokens_each);
             std::copy_n(window.begin() + 1, tokens_each, targets.begin() + i * tokens_each);
-            if (spec.document_mask) std::copy_n(starts.begin(), tokens_each, first.begin() + i * tokens_each);
+            if (spec.document_mask) std::copy_n(starts.begin(), tokens_each, doc_start.begin() + i * tokens_each);
         }
         sums[0] += model.forward({sequences, tokens_each}, tokens.data(), targets.data(),
-                                 spec.document_mask ? first.data() : nullptr);
+                                 spec.document_mask ? doc_start.data() : nullptr);
         sums[1] += double(sequences * tokens_each);
-        if (progress) progress->at(sums[1] * double(model.mesh().place.data));
+        if (progress) progress->at(sums[1] * double(model.mesh().coord.data));
     };
-    // Passes go round the data-parallel ranks. Experts are shared by some of these: a rank whose turn does not come
-    // takes part without tokens.
-    const Place& place = model.mesh().place;
-    const int64_t full = (whole + spec.sequences - 1) / spec.sequences, passes = full + (whole < windows);
-    for (int64_t turn = place.data_rank; turn < (passes + place.data - 1) / place.data * place.data;
-         turn += place.data) {
-        const int64_t w = turn * spec.sequences;
-        if (turn < full)
-            run(w, std::min(spec.sequences, whole - w), length);
-        else if (turn < passes)
-            run(whole, 1, predicted - whole * length);
+    // Batches of windows go round the data-parallel ranks. These may share experts, so a rank without a batch in the
+    // last round takes part without tokens.
+    const MeshCoord& coord = model.mesh().coord;
+    const int64_t full = ceil_div(whole, spec.sequences), batches = full + (whole < windows);
+    for (int64_t batch = coord.data_rank; batch < ceil_div(batches, coord.data) * coord.data; batch += coord.data) {
+        const int64_t first_window = batch * spec.sequences;
+        if (batch < full)
+            run(first_window, std::min(spec.sequences, whole - first_window), length);
+        else if (batch < batches)
+            run(whole, 1, predicted - whole * length);  // the last window is short
         else
             run(0, 0, 0);
     }

@@ -24,7 +24,7 @@ struct EvaluationSpec {
     std::FILE* progress = nullptr;  // where a long evaluation says how far it is; null: nowhere
 };
 
-// Collective over the model's mesh: every data-parallel rank takes its share of the windows.
+// Collective over the model's mesh: the windows are divided over the data-parallel ranks.
 template <class B>
 Evaluation evaluate(Model<B>& model, ValidationData& data, const EvaluationSpec& spec);
 

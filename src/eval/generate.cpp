@@ -49,7 +49,7 @@ std::vector<int32_t> generate(Model<B>& model, std::vector<int32_t> prompt, int6
     for (int64_t i = 0; i < sampling.tokens; i++) {
         if (progress) progress->at(double(i));
         const int64_t length = std::min<int64_t>(window, int64_t(text.size()));
-        model.encode({1, length}, text.data() + text.size() - size_t(length), nullptr);
+        model.hidden_states({1, length}, text.data() + text.size() - size_t(length), nullptr);
         model.logits(logits.data(), length - 1);
         if (!std::all_of(logits.begin(), logits.end(), [](auto x) { return std::isfinite(x); }))
             fail(Exit::non_finite, "the model's logits are not finite: its weights are damaged or training diverged");

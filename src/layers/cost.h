@@ -11,7 +11,7 @@ constexpr double kSumBytes = 4, kCountBytes = 8;  // of a sum in fp32 (B::A), of
 
 // A micro-batch on a rank, and how it is stored.
 struct Workload {
-    int64_t tokens, length;  // of all sequences, of one
+    int64_t tokens, length;  // of all sequences together, of one sequence
     double item;             // bytes of an activation
 };
 
@@ -19,18 +19,18 @@ struct Workload {
 struct LayerTraffic {
     GroupTraffic tensor, expert, data;
 
-    // Those of Pass::enter and Pass::leave, of `width` numbers a token.
-    void enter(const Workload& load, const Place& place, int64_t width) {
+    // Those of Pass::gather_sequence and Pass::reduce_partial, of `width` numbers a token.
+    void gather_sequence(const Workload& load, const MeshCoord& coord, int64_t width) {
         const double row = load.item * double(width);
-        if (!place.sequence) return;
-        tensor.all_gather(row * double(place.rows(load.tokens).size()), row * double(load.tokens), place.tensor);
+        if (!coord.sequence) return;
+        tensor.all_gather(row * double(coord.rows(load.tokens).size()), row * double(load.tokens), coord.tensor);
     }
-    void leave(const Workload& load, const Place& place, int64_t width) {
+    void reduce_partial(const Workload& load, const MeshCoord& coord, int64_t width) {
         const double bytes = load.item * double(width) * double(load.tokens);
-        if (place.sequence)
-            tensor.reduce_scatter(bytes, place.tensor);
+        if (coord.sequence)
+            tensor.reduce_scatter(bytes, coord.tensor);
         else
-            tensor.all_reduce(bytes, place.tensor);
+            tensor.all_reduce(bytes, coord.tensor);
     }
     void add(const LayerTraffic& t, double times) {
         tensor.add(t.tensor, times);
@@ -69,25 +69,26 @@ struct Cost {
     }
 };
 
-// Counts the tensors that a layer lists: their parameters, and FLOPs of the matrices that multiply a token. Of tensors
-// cut by expert a token meets top_k of `experts`.
+// Counts the tensors that a layer lists: their parameters, and the FLOPs of a token through their matrices. Of tensors
+// that are split by expert a token uses top_k of `experts`.
 class ParameterCounter {
  public:
-    ParameterCounter(Cost& cost, const Place& place, int64_t top_k = 1, int64_t experts = 1)
-        : cost_(cost), place_(place), top_k_(top_k), experts_(experts) {}
+    ParameterCounter(Cost& cost, const MeshCoord& coord, int64_t top_k = 1, int64_t experts = 1)
+        : cost_(cost), coord_(coord), top_k_(top_k), experts_(experts) {}
     template <class T>
-    void operator()(const std::string&, T*&, const std::vector<int64_t>& shape, Init, Decay decay, Cut cut = {}) {
+    void operator()(const std::string&, T*&, const std::vector<int64_t>& shape, Init, Decay decay,
+                    ShardSpec sharding = {}) {
         if (decay == Decay::untrained) return;
-        const int64_t count = volume(shape), used = cut.experts ? count / experts_ * top_k_ : count;
+        const int64_t count = volume(shape), used = sharding.experts ? count / experts_ * top_k_ : count;
         cost_.parameters += count;
         cost_.active += used;
-        if (cut.experts) cost_.grouped_weights += double(volume(box_of(shape, cut, place_).shape));
-        if (decay == Decay::yes) (cut.experts ? cost_.grouped_gemm : cost_.gemm) += 6 * double(used);
+        if (sharding.experts) cost_.grouped_weights += double(volume(box_of(shape, sharding, coord_).shape));
+        if (decay == Decay::yes) (sharding.experts ? cost_.grouped_gemm : cost_.gemm) += 6 * double(used);
     }
 
  private:
     Cost& cost_;
-    const Place& place_;
+    const MeshCoord& coord_;
     int64_t top_k_, experts_;
 };
 

@@ -4,26 +4,26 @@ namespace sluice {
 
 template <class B>
 typename B::T* Ffn<B>::forward(const Pass<B>& pass, const Params& w, Acts& a, const Scratch& s, const T* rows_x) const {
-    const T* x = pass.enter(pass.entered, rows_x, hidden_);  // partner: leave(dx)
-    T* partial = pass.before_leave(pass.partial, a.out);
+    const T* x = pass.gather_sequence(pass.gathered, rows_x, hidden_);  // partner: reduce_partial(dx)
+    T* partial = pass.partial_buffer(pass.partial, a.out);
     if (dense_) dense_->forward(pass, w.dense, a.dense, partial, x);
     if (experts_)
         experts_->forward(pass, w.experts, a.experts, s.experts, partial, x, dense_ ? Into::add : Into::overwrite);
-    pass.leave(a.out, partial, hidden_);  // partner: enter(dout)
+    pass.reduce_partial(a.out, partial, hidden_);  // partner: gather_sequence(dout)
     return a.out;
 }
 
 template <class B>
 void Ffn<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, Acts& a, const Scratch& s, T* rows_dx,
                       const T* rows_dout, const T* rows_x) const {
-    const T* x = pass.enter(pass.entered, rows_x, hidden_);
-    const T* dout = pass.enter(pass.partial, rows_dout, hidden_);
-    T* dx = pass.before_leave(pass.dpartial, rows_dx);
+    const T* x = pass.gather_sequence(pass.gathered, rows_x, hidden_);
+    const T* dout = pass.gather_sequence(pass.partial, rows_dout, hidden_);
+    T* dx = pass.partial_buffer(pass.dpartial, rows_dx);
     if (dense_) dense_->backward(pass, w.dense, dw.dense, a.dense, s.dense, dx, dout, x);
     if (experts_)
         experts_->backward(pass, w.experts, dw.experts, a.experts, s.experts, dx, dout, x,
                            dense_ ? Into::add : Into::overwrite);
-    pass.leave(rows_dx, dx, hidden_);
+    pass.reduce_partial(rows_dx, dx, hidden_);
 }
 
 template <class B>
@@ -31,10 +31,10 @@ Cost Ffn<B>::cost(const Workload& load) const {
     Cost c;
     if (dense_) c += dense_->cost(load);
     if (experts_) c += experts_->cost(load);
-    c.forward.enter(load, place_, hidden_);
-    c.forward.leave(load, place_, hidden_);
-    for (int i = 0; i < 2; i++) c.backward.enter(load, place_, hidden_);  // x, dout
-    c.backward.leave(load, place_, hidden_);
+    c.forward.gather_sequence(load, coord_, hidden_);
+    c.forward.reduce_partial(load, coord_, hidden_);
+    for (int i = 0; i < 2; i++) c.backward.gather_sequence(load, coord_, hidden_);  // x, dout
+    c.backward.reduce_partial(load, coord_, hidden_);
     return c;
 }
 

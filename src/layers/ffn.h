@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-#include "layers/experts.h"
+#include "layers/moe.h"
 #include "layers/swiglu.h"
 
 namespace sluice {
@@ -14,18 +14,18 @@ class Ffn {
  public:
     using T = typename B::T;
 
-    Ffn(const ModelSpec& model, int64_t layer, const Place& place) : hidden_(model.hidden), place_(place) {
+    Ffn(const ModelSpec& model, int64_t layer, const MeshCoord& coord) : hidden_(model.hidden), coord_(coord) {
         const bool mixture = model.moe.experts > 0;
         const int64_t width = mixture ? model.moe.shared_hidden : model.ffn.hidden;
         prefix_ = mixture ? "moe." : "ffn.";
         dense_prefix_ = mixture ? "moe.shared." : "ffn.";
-        if (width > 0) dense_.emplace(model, width, place);
-        if (mixture) experts_.emplace(model, layer, place);
+        if (width > 0) dense_.emplace(model, width, coord);
+        if (mixture) experts_.emplace(model, layer, coord);
     }
 
     struct Params {
         typename SwiGlu<B>::Params dense;
-        typename Experts<B>::Params experts;
+        typename Moe<B>::Params experts;
     };
     template <class V>
     void params(V&& v, Params& p, const std::string& block) const {
@@ -35,7 +35,7 @@ class Ffn {
 
     struct Acts {
         typename SwiGlu<B>::Acts dense;
-        typename Experts<B>::Acts experts;
+        typename Moe<B>::Acts experts;
         T* out = nullptr;  // (rows, hidden)
     };
     template <class V>
@@ -47,7 +47,7 @@ class Ffn {
 
     struct Scratch {
         typename SwiGlu<B>::Scratch dense;
-        typename Experts<B>::Scratch experts;
+        typename Moe<B>::Scratch experts;
     };
     template <class V>
     void scratch(V&& v, Scratch& s, int64_t tokens, int64_t /*rows*/, bool backward) const {
@@ -64,10 +64,10 @@ class Ffn {
 
  private:
     int64_t hidden_;
-    Place place_;
+    MeshCoord coord_;
     std::string prefix_, dense_prefix_;
     std::optional<SwiGlu<B>> dense_;  // all of it, or the shared expert
-    std::optional<Experts<B>> experts_;
+    std::optional<Moe<B>> experts_;
 };
 
 }  // namespace sluice

@@ -16,23 +16,23 @@ GatedShape gated_shape(Position position, const ModelSpec& model) {
     return {1, model.hidden};  // after W_O there are no heads left
 }
 
-Cut cut_by_head(int64_t heads, const Place& place) {
-    const int64_t parts = std::min(heads, place.tensor);
-    return {0, parts, false, parts < place.tensor ? Cut::over_replicas : Cut::whole};
+ShardSpec shard_by_head(int64_t heads, const MeshCoord& coord) {
+    const int64_t parts = std::min(heads, coord.tensor);
+    return {0, parts, false, parts < coord.tensor ? ShardSpec::over_replicas : ShardSpec::whole};
 }
 
 template <class B>
-Gates<B>::Gates(const ModelSpec& model, int64_t layer, const Place& place) : hidden_(model.hidden), place_(place) {
+Gates<B>::Gates(const ModelSpec& model, int64_t layer, const MeshCoord& coord) : hidden_(model.hidden), coord_(coord) {
     for (const GateSpec& spec : model.gates.at(layer)) {
         const GatedShape whole = gated_shape(spec.position, model);
         Gate gate{spec, whole, whole, {}};
         if (spec.position == Position::output) {  // on the rows held here
-            gate.cut.gradient = place.sequence ? Cut::over_tensor : Cut::whole;
+            gate.sharding.gradient = coord.sequence ? ShardSpec::over_tensor : ShardSpec::whole;
         } else {
-            const Cut heads = cut_by_head(whole.heads, place);
+            const ShardSpec heads = shard_by_head(whole.heads, coord);
             gate.n.heads = whole.heads / heads.parts;
-            gate.cut = heads;
-            if (spec.heads == HeadSharing::shared) gate.cut = {-1, 1, false, Cut::over_tensor};
+            gate.sharding = heads;
+            if (spec.heads == HeadSharing::shared) gate.sharding = ShardSpec::partial();
         }
         gates_.push_back(gate);
     }
@@ -59,16 +59,16 @@ template <class B>
 Cost Gates<B>::cost(const Workload& load) const {
     Cost c;
     std::vector<Params> none;
-    params(ParameterCounter(c, place_), none, "", 0);
+    params(ParameterCounter(c, coord_), none, "", 0);
     c.gates = c.parameters;
     for (const Gate& g : gates_) {
-        const double held = place_.sequence && g.spec.position == Position::output ? double(place_.tensor) : 1;
+        const double held = coord_.sequence && g.spec.position == Position::output ? double(coord_.tensor) : 1;
         c.elements +=
             (g.spec.granularity == Granularity::elementwise ? 8 : 4) * double(g.n.heads * g.n.channels) / held;
         if (g.spec.heads != HeadSharing::averaged) continue;
         const double mean = load.item * double(load.tokens * g.score_channels());
-        c.forward.tensor.all_reduce(mean, place_.tensor);
-        c.backward.tensor.all_reduce(mean, place_.tensor);
+        c.forward.tensor.all_reduce(mean, coord_.tensor);
+        c.backward.tensor.all_reduce(mean, coord_.tensor);
     }
     return c;
 }
@@ -101,7 +101,7 @@ typename B::T* Gates<B>::forward(Position position, const Pass<B>& pass, const s
         }
         if (g.spec.heads == HeadSharing::averaged) {
             head_mean_forward<B>(pass.stream, a.mean, score, tokens, g.n.heads, g.score_channels(),
-                                 g.n.heads * place_.tensor);
+                                 g.n.heads * coord_.tensor);
             pass.mesh->tensor->all_reduce(a.mean, tokens * g.score_channels());  // partner: that of dmean
             score = a.mean;
         }
@@ -136,7 +136,7 @@ void Gates<B>::backward(Position position, const Pass<B>& pass, const std::vecto
         if (averaged) {
             pass.mesh->tensor->all_reduce(s.dmean, tokens * g.score_channels());
             head_mean_backward<B>(pass.stream, dscore, s.dmean, tokens, g.n.heads, g.score_channels(),
-                                  g.n.heads * place_.tensor, Into::overwrite);
+                                  g.n.heads * coord_.tensor, Into::overwrite);
         }
         if (g.spec.bias) bias_backward<B>(pass.stream, dw[j].bias, dscore, tokens, g.rows());
         linear_backward_weight<B>(pass.stream, dw[j].weight, dscore, x, tokens, hidden_, g.rows());
@@ -146,7 +146,7 @@ void Gates<B>::backward(Position position, const Pass<B>& pass, const std::vecto
 
 #define INSTANTIATE(B) template class Gates<B>;
 SLUICE_BACKENDS(INSTANTIATE)
-template Gates<PlannedBf16>::Gates(const ModelSpec&, int64_t, const Place&);
+template Gates<PlannedBf16>::Gates(const ModelSpec&, int64_t, const MeshCoord&);
 template bool Gates<PlannedBf16>::any(Position) const;
 template std::vector<int64_t> Gates<PlannedBf16>::Gate::constant_shape() const;
 

@@ -1,5 +1,5 @@
 // Gates: y' = y * act(s) or y + act(s), with scores s = x W (+ bias) or a learned constant (arXiv 2505.06708, section
-// 2). A layer holds a list; gates of one position act in list order. What tells variants apart is the score's strides
+// 2). A layer holds a list; gates of one position act in list order. Variants differ in the score's strides
 // (granularity, sharing, constants) and a pair of scalar functions (activation, combination): there is one path.
 #pragma once
 #include <vector>
@@ -7,7 +7,7 @@
 #include "config/specs.h"
 #include "kernels/ops.h"
 #include "layers/cost.h"
-#include "layers/shapes.h"
+#include "layers/pass.h"
 #include "tensor/arena.h"
 #include "tensor/params.h"
 
@@ -18,16 +18,16 @@ struct GatedShape {
     int64_t heads, channels;
 };
 GatedShape gated_shape(Position position, const ModelSpec& model);
-// `heads` heads cut over the tensor group, along dimension 0. With fewer heads than ranks neighbours hold the same one,
-// and each has a part of its gradient.
-Cut cut_by_head(int64_t heads, const Place& place);
+// Splits `heads` heads over the tensor group, along dimension 0. With fewer heads than ranks neighbours hold the same
+// head, and each has a partial sum of its gradient.
+ShardSpec shard_by_head(int64_t heads, const MeshCoord& coord);
 
 template <class B>
 class Gates {
  public:
     using T = typename B::T;
 
-    Gates(const ModelSpec& model, int64_t layer, const Place& place);
+    Gates(const ModelSpec& model, int64_t layer, const MeshCoord& coord);
 
     struct Params {
         T *weight = nullptr, *bias = nullptr;  // (rows, hidden), (rows)
@@ -40,13 +40,13 @@ class Gates {
             const Gate& g = gates_[j];
             const std::string name = prefix + "gates." + std::to_string(j) + ".";
             if (g.spec.input == GateInput::none) {
-                v(name + "constant", p[j].constant, g.constant_shape(), Init{Init::zero}, Decay::no, g.cut);
+                v(name + "constant", p[j].constant, g.constant_shape(), Init{Init::zero}, Decay::no, g.sharding);
                 continue;
             }
             const int64_t rows = g.whole_score_heads() * g.score_channels();
             v(name + "weight", p[j].weight, {rows, hidden_}, Init{Init::normal, g.spec.init_std.value_or(init_std)},
-              Decay::yes, g.cut);
-            if (g.spec.bias) v(name + "bias", p[j].bias, {rows}, Init{Init::zero}, Decay::no, g.cut);
+              Decay::yes, g.sharding);
+            if (g.spec.bias) v(name + "bias", p[j].bias, {rows}, Init{Init::zero}, Decay::no, g.sharding);
         }
     }
 
@@ -99,7 +99,7 @@ class Gates {
     struct Gate {
         GateSpec spec;
         GatedShape whole, n;  // of all ranks, of this one
-        Cut cut;              // of weight, bias or constant
+        ShardSpec sharding;   // of weight, bias or constant
         int64_t score_channels() const { return spec.granularity == Granularity::headwise ? 1 : n.channels; }
         int64_t score_heads() const { return spec.heads == HeadSharing::shared ? 1 : n.heads; }
         int64_t whole_score_heads() const { return spec.heads == HeadSharing::shared ? 1 : whole.heads; }
@@ -112,7 +112,7 @@ class Gates {
     }
 
     int64_t hidden_;
-    Place place_;
+    MeshCoord coord_;
     std::vector<Gate> gates_;
 };
 

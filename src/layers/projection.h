@@ -8,7 +8,7 @@
 #include "kernels/ops.h"
 #include "layers/cost.h"
 #include "layers/gate.h"
-#include "layers/shapes.h"
+#include "layers/pass.h"
 #include "tensor/arena.h"
 #include "tensor/params.h"
 
@@ -20,14 +20,14 @@ class Projection {
     using T = typename B::T;
 
     // heads: of all ranks. experts 0: one matrix.
-    Projection(int64_t hidden, int64_t heads, int64_t dim, int64_t experts, int64_t top_k, const Place& place)
+    Projection(int64_t hidden, int64_t heads, int64_t dim, int64_t experts, int64_t top_k, const MeshCoord& coord)
         : hidden_(hidden),
           whole_heads_(heads),
-          heads_(heads / cut_by_head(heads, place).parts),
+          heads_(heads / shard_by_head(heads, coord).parts),
           dim_(dim),
           experts_(experts),
           top_k_(top_k),
-          cut_(cut_by_head(heads, place)) {}
+          sharding_(shard_by_head(heads, coord)) {}
 
     struct Params {
         T* weight = nullptr;  // (heads dim, hidden), or (heads, experts, dim, hidden)
@@ -37,9 +37,9 @@ class Projection {
     void params(V&& v, Params& p, const std::string& prefix, double init_std) const {
         const Init init{Init::normal, init_std};
         if (experts_ == 0)
-            return v(prefix + "weight", p.weight, {whole_heads_ * dim_, hidden_}, init, Decay::yes, cut_);
-        v(prefix + "experts.weight", p.weight, {whole_heads_, experts_, dim_, hidden_}, init, Decay::yes, cut_);
-        v(prefix + "router.weight", p.router, {whole_heads_, experts_, hidden_}, init, Decay::yes, cut_);
+            return v(prefix + "weight", p.weight, {whole_heads_ * dim_, hidden_}, init, Decay::yes, sharding_);
+        v(prefix + "experts.weight", p.weight, {whole_heads_, experts_, dim_, hidden_}, init, Decay::yes, sharding_);
+        v(prefix + "router.weight", p.router, {whole_heads_, experts_, hidden_}, init, Decay::yes, sharding_);
     }
 
     struct Acts {
@@ -71,7 +71,7 @@ class Projection {
 
  private:
     int64_t hidden_, whole_heads_, heads_, dim_, experts_, top_k_;  // heads_: of this rank
-    Cut cut_;
+    ShardSpec sharding_;
 };
 
 }  // namespace sluice

@@ -7,18 +7,18 @@ void SwiGlu<B>::forward(const Pass<B>& pass, const Params& w, Acts& a, T* out, c
     const int64_t tokens = pass.tokens();
     linear_forward<B>(pass.stream, a.gate, x, w.gate, tokens, hidden_, width_);
     linear_forward<B>(pass.stream, a.up, x, w.up, tokens, hidden_, width_);
-    swiglu_forward<B>(pass.stream, a.product, a.gate, a.up, tokens * width_);
-    linear_forward<B>(pass.stream, out, a.product, w.down, tokens, width_, hidden_);
+    swiglu_forward<B>(pass.stream, a.hidden, a.gate, a.up, tokens * width_);
+    linear_forward<B>(pass.stream, out, a.hidden, w.down, tokens, width_, hidden_);
 }
 
 template <class B>
 void SwiGlu<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, Acts& a, const Scratch& s, T* dx,
                          const T* dout, const T* x) const {
     const int64_t tokens = pass.tokens();
-    linear_backward_weight<B>(pass.stream, dw.down, dout, a.product, tokens, width_, hidden_);
-    linear_backward_input<B>(pass.stream, s.dproduct, dout, w.down, tokens, width_, hidden_, Into::overwrite);
+    linear_backward_weight<B>(pass.stream, dw.down, dout, a.hidden, tokens, width_, hidden_);
+    linear_backward_input<B>(pass.stream, s.dhidden, dout, w.down, tokens, width_, hidden_, Into::overwrite);
     T *dgate = a.gate, *dup = a.up;  // in place: nothing reads them again
-    swiglu_backward<B>(pass.stream, dgate, dup, s.dproduct, a.gate, a.up, tokens * width_);
+    swiglu_backward<B>(pass.stream, dgate, dup, s.dhidden, a.gate, a.up, tokens * width_);
     linear_backward_weight<B>(pass.stream, dw.up, dup, x, tokens, hidden_, width_);
     linear_backward_input<B>(pass.stream, dx, dup, w.up, tokens, hidden_, width_, Into::overwrite);
     linear_backward_weight<B>(pass.stream, dw.gate, dgate, x, tokens, hidden_, width_);
@@ -30,8 +30,8 @@ template <class B>
 Cost SwiGlu<B>::cost(const Workload&) const {
     Cost c;
     Params none;
-    params(ParameterCounter(c, place_), none, "");
-    c.elements = 9 * double(whole_width_) / double(place_.tensor);
+    params(ParameterCounter(c, coord_), none, "");
+    c.elements = 9 * double(whole_width_) / double(coord_.tensor);
     return c;
 }
 

@@ -1,5 +1,5 @@
-// SwiGLU: down(silu(gate x) * up x), x and the result (tokens, hidden). A tensor group cuts its width: the result is a
-// partial sum. It is the dense feed-forward, or the shared expert of a mixture.
+// SwiGLU: down(silu(gate x) * up x), x and the result (tokens, hidden). A tensor group splits its width: the result is
+// a partial sum. It is the dense feed-forward, or the shared expert of a mixture.
 #pragma once
 #include <cmath>
 #include <string>
@@ -7,7 +7,7 @@
 #include "config/specs.h"
 #include "kernels/ops.h"
 #include "layers/cost.h"
-#include "layers/shapes.h"
+#include "layers/pass.h"
 #include "tensor/params.h"
 
 namespace sluice {
@@ -23,11 +23,11 @@ class SwiGlu {
     using T = typename B::T;
 
     // width: of all ranks.
-    SwiGlu(const ModelSpec& model, int64_t width, const Place& place)
+    SwiGlu(const ModelSpec& model, int64_t width, const MeshCoord& coord)
         : hidden_(model.hidden),
           whole_width_(width),
-          width_(width / place.tensor),
-          place_(place),
+          width_(width / coord.tensor),
+          coord_(coord),
           init_{Init::normal, model.init_std},
           down_init_(residual_init(model)) {}
 
@@ -36,28 +36,28 @@ class SwiGlu {
     };
     template <class V>
     void params(V&& v, Params& p, const std::string& prefix) const {
-        const Cut rows{0, place_.tensor}, columns{1, place_.tensor};
+        const ShardSpec rows = ShardSpec::split(0, coord_.tensor), columns = ShardSpec::split(1, coord_.tensor);
         v(prefix + "gate.weight", p.gate, {whole_width_, hidden_}, init_, Decay::yes, rows);
         v(prefix + "up.weight", p.up, {whole_width_, hidden_}, init_, Decay::yes, rows);
         v(prefix + "down.weight", p.down, {hidden_, whole_width_}, down_init_, Decay::yes, columns);
     }
 
     struct Acts {
-        T *gate = nullptr, *up = nullptr, *product = nullptr;  // (tokens, width)
+        T *gate = nullptr, *up = nullptr, *hidden = nullptr;  // (tokens, width)
     };
     template <class V>
     void acts(V&& v, Acts& a, int64_t tokens) const {
         v("gate", a.gate, {tokens, width_});
         v("up", a.up, {tokens, width_});
-        v("product", a.product, {tokens, width_});
+        v("hidden", a.hidden, {tokens, width_});
     }
 
     struct Scratch {
-        T* dproduct = nullptr;  // (tokens, width)
+        T* dhidden = nullptr;  // (tokens, width)
     };
     template <class V>
     void scratch(V&& v, Scratch& s, int64_t tokens) const {
-        v("dproduct", s.dproduct, {tokens, width_});
+        v("dhidden", s.dhidden, {tokens, width_});
     }
 
     void forward(const Pass<B>&, const Params&, Acts&, T* out, const T* x) const;
@@ -68,7 +68,7 @@ class SwiGlu {
 
  private:
     int64_t hidden_, whole_width_, width_;
-    Place place_;
+    MeshCoord coord_;
     Init init_, down_init_;
 };
 

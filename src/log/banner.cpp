@@ -48,7 +48,7 @@ std::string data_line(const Config& config, const RunFacts& facts) {
 std::vector<std::string> banner(const Config& config, const std::string& folder, const RunFacts& facts,
                                 double gemm_rate) {
     return {fmt::format("run {} | {}{} | seed {}", folder, counted(facts.ranks, "rank"),
-                        mesh_text(config.parallel, facts.place.data), config.run.seed),
+                        mesh_text(config.parallel, facts.coord.data), config.run.seed),
             fmt::format("sluice {} (commit {}) | {} | {} a rank", version(), commit(), machine_text(),
                         counted(facts.threads, "thread")),
             model_line(config, facts), data_line(config, facts),

@@ -24,7 +24,7 @@ namespace sluice {
 // What the banner tells beside the config.
 struct RunFacts {
     int ranks = 1, local_ranks = 1, threads = 1;  // on this machine; of a rank
-    Place place;
+    MeshCoord coord;
     int64_t bytes = 0;                            // of a rank: weights, gradients, moments, activations
     int64_t tokens = 0, shards = 0, samples = 0;  // of the training data
     int64_t step = 0, seen = 0;                   // that the run goes on after; tokens that were trained on until then

@@ -20,7 +20,7 @@ struct RoutingResult {
 struct StepResult {
     double loss, grad_norm, lr;  // of the weights before the update
     bool applied;                // false: something was not finite, and no rank changed its weights
-    int64_t stop_votes, saved_votes;
+    int64_t stop_requests, saved_ranks;
     std::optional<RoutingResult> routing;  // with experts
 };
 

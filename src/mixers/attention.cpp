@@ -5,7 +5,7 @@ namespace sluice {
 template <class B>
 typename B::T* Attention<B>::forward(const Pass<B>& pass, const Params& w, Acts& a, const Scratch&,
                                      const T* rows_x) const {
-    const T* x = pass.enter(pass.entered, rows_x, hidden_);  // partner: leave(dx)
+    const T* x = pass.gather_sequence(pass.gathered, rows_x, hidden_);  // partner: reduce_partial(dx)
     const GatesForward<B> gate{gates_, pass, w.gates, a.gates, x, rows_x};
     heads_.forward(pass, w.heads, a.heads, x, gate);
     T* mixed = core_.forward(pass, w.core, a.core, qkv(a.heads));
@@ -20,9 +20,9 @@ void Attention<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, Ac
         fill<B>(pass.stream, s.doutput_gates, T(0), pass.rows * hidden_);
         gate(Position::output, rows_dout, s.doutput_gates, rows_x);
     }
-    const T* x = pass.enter(pass.entered, rows_x, hidden_);
-    const T* dout = pass.enter(pass.partial, rows_dout, hidden_);
-    T* dx = pass.before_leave(pass.dpartial, rows_dx);
+    const T* x = pass.gather_sequence(pass.gathered, rows_x, hidden_);
+    const T* dout = pass.gather_sequence(pass.partial, rows_dout, hidden_);
+    T* dx = pass.partial_buffer(pass.dpartial, rows_dx);
     fill<B>(pass.stream, dx, T(0), pass.tokens() * hidden_);
 
     output_.backward(pass, w.output, dw.output, a.output, s.output, dx, dout, x, gate);
@@ -30,7 +30,7 @@ void Attention<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, Ac
                    qkv(a.heads));
     heads_.backward(pass, w.heads, dw.heads, a.heads, s.heads, dx, x, gate);
 
-    pass.leave(rows_dx, dx, hidden_);
+    pass.reduce_partial(rows_dx, dx, hidden_);
     if (output_gates()) add<B>(pass.stream, rows_dx, s.doutput_gates, pass.rows * hidden_);
 }
 
@@ -40,9 +40,9 @@ Cost Attention<B>::cost(const Workload& load) const {
     c += gates_.cost(load);
     c += core_.cost(load);
     c += output_.cost(load);
-    c.forward.enter(load, place_, hidden_);
-    c.backward.enter(load, place_, hidden_);
-    c.backward.leave(load, place_, hidden_);
+    c.forward.gather_sequence(load, coord_, hidden_);
+    c.backward.gather_sequence(load, coord_, hidden_);
+    c.backward.reduce_partial(load, coord_, hidden_);
     return c;
 }
 

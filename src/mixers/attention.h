@@ -1,5 +1,5 @@
 // Attention with its gates: heads (projections, query, key and value gates, QK-norm, RoPE), a core that mixes tokens,
-// and the output (sdpa_norm, sdpa_activation, sdpa gates, projection, output gates). A tensor group cuts the heads.
+// and the output (sdpa_norm, sdpa_activation, sdpa gates, projection, output gates). A tensor group splits the heads.
 #pragma once
 #include <string>
 #include <vector>
@@ -15,13 +15,13 @@ class Attention {
  public:
     using T = typename B::T;
 
-    Attention(const ModelSpec& model, int64_t layer, const Place& place)
+    Attention(const ModelSpec& model, int64_t layer, const MeshCoord& coord)
         : hidden_(model.hidden),
-          place_(place),
-          gates_(model, layer, place),
-          heads_(model, place),
-          core_(model, layer, place),
-          output_(model, layer, place),
+          coord_(coord),
+          gates_(model, layer, coord),
+          heads_(model, coord),
+          core_(model, layer, coord),
+          output_(model, layer, coord),
           init_std_(model.init_std) {}
 
     struct Params {
@@ -30,7 +30,7 @@ class Attention {
         typename Output<B>::Params output;
         std::vector<typename Gates<B>::Params> gates;
     };
-    // The order is that in which the gradient's norm is summed: a resumed run repeats it.
+    // In the order in which the gradient's norm is summed: a resumed run must repeat it to the bit.
     template <class V>
     void params(V&& v, Params& p, const std::string& block) const {
         const std::string prefix = block + "attention.";
@@ -85,7 +85,7 @@ class Attention {
     static Qkv<B> qkv(const typename Heads<B>::Acts& a) { return {a.q_out, a.k_out, a.v_out}; }
 
     int64_t hidden_;
-    Place place_;
+    MeshCoord coord_;
     Gates<B> gates_;
     Heads<B> heads_;
     Core<B> core_;

@@ -22,7 +22,7 @@ class OneOfCores {
  public:
     using T = typename B::T;
 
-    OneOfCores(const ModelSpec& model, int64_t layer, const Place& place) : core_(choose(model, layer, place)) {}
+    OneOfCores(const ModelSpec& model, int64_t layer, const MeshCoord& coord) : core_(choose(model, layer, coord)) {}
 
     struct Params : std::tuple<typename Cores<B>::Params...> {};
     template <class V>
@@ -58,10 +58,10 @@ class OneOfCores {
 
  private:
     using OneOf = std::variant<Cores<B>...>;
-    static OneOf choose(const ModelSpec& model, int64_t layer, const Place& place) {
+    static OneOf choose(const ModelSpec& model, int64_t layer, const MeshCoord& coord) {
         std::optional<OneOf> chosen;
         const AttentionKind kind = model.attention.at(layer).kind;
-        ((Cores<B>::kind == kind ? void(chosen.emplace(std::in_place_type<Cores<B>>, model, layer, place)) : void()),
+        ((Cores<B>::kind == kind ? void(chosen.emplace(std::in_place_type<Cores<B>>, model, layer, coord)) : void()),
          ...);
         return *chosen;
     }

@@ -13,18 +13,18 @@ int64_t value_experts(const ModelSpec& n) {
 }  // namespace
 
 template <class B>
-Heads<B>::Heads(const ModelSpec& model, const Place& place)
-    : place_(place),
+Heads<B>::Heads(const ModelSpec& model, const MeshCoord& coord)
+    : coord_(coord),
       hidden_(model.hidden),
       dim_(model.head_dim),
       whole_heads_(model.heads),
-      heads_(model.heads / place.tensor),
-      kv_heads_(model.kv_heads / cut_by_head(model.kv_heads, place).parts),
+      heads_(model.heads / coord.tensor),
+      kv_heads_(model.kv_heads / shard_by_head(model.kv_heads, coord).parts),
       qk_norm_(model.qk_norm),
       norm_eps_(model.norm_eps),
       init_std_(model.init_std),
-      key_(model.hidden, model.kv_heads, model.head_dim, key_experts(model), model.switch_heads.top_k, place),
-      value_(model.hidden, model.kv_heads, model.head_dim, value_experts(model), model.switch_heads.top_k, place) {}
+      key_(model.hidden, model.kv_heads, model.head_dim, key_experts(model), model.switch_heads.top_k, coord),
+      value_(model.hidden, model.kv_heads, model.head_dim, value_experts(model), model.switch_heads.top_k, coord) {}
 
 template <class B>
 void Heads<B>::forward(const Pass<B>& pass, const Params& w, Acts& a, const T* x, const GatesForward<B>& gate) const {
@@ -79,14 +79,14 @@ template <class B>
 Cost Heads<B>::cost(const Workload&) const {
     Cost c;
     Params none;
-    matrices(ParameterCounter(c, place_), none, "");
-    norms(ParameterCounter(c, place_), none, "");
+    matrices(ParameterCounter(c, coord_), none, "");
+    norms(ParameterCounter(c, coord_), none, "");
     c.elements = 5 * double((heads_ + kv_heads_) * dim_);
     return c;
 }
 
 #define INSTANTIATE(B) template class Heads<B>;
 SLUICE_BACKENDS(INSTANTIATE)
-template Heads<PlannedBf16>::Heads(const ModelSpec&, const Place&);
+template Heads<PlannedBf16>::Heads(const ModelSpec&, const MeshCoord&);
 
 }  // namespace sluice

@@ -1,5 +1,5 @@
 // What goes into a core: queries, keys and values of every head. In order: project; query, key and value gates;
-// QK-norm; RoPE. A tensor group cuts the heads; with fewer key-value heads than ranks neighbours hold the same one.
+// QK-norm; RoPE. A tensor group splits the heads; with fewer key-value heads than ranks neighbours hold the same head.
 #pragma once
 #include <string>
 
@@ -14,7 +14,7 @@ class Heads {
     using T = typename B::T;
     using A = typename B::A;
 
-    Heads(const ModelSpec& model, const Place& place);
+    Heads(const ModelSpec& model, const MeshCoord& coord);
 
     struct Params {
         T* query = nullptr;  // (heads dim, hidden)
@@ -24,16 +24,16 @@ class Heads {
     template <class V>
     void matrices(V&& v, Params& p, const std::string& prefix) const {
         v(prefix + "query.weight", p.query, {whole_heads_ * dim_, hidden_}, Init{Init::normal, init_std_}, Decay::yes,
-          Cut{0, place_.tensor});
+          ShardSpec::split(0, coord_.tensor));
         key_.params(v, p.key, prefix + "key.", init_std_);
         value_.params(v, p.value, prefix + "value.", init_std_);
     }
     template <class V>
     void norms(V&& v, Params& p, const std::string& prefix) const {
         if (!qk_norm_) return;
-        const Cut heads_here{-1, 1, false, Cut::over_tensor};
-        v(prefix + "query_norm.weight", p.query_norm, {dim_}, Init{Init::one}, Decay::no, heads_here);
-        v(prefix + "key_norm.weight", p.key_norm, {dim_}, Init{Init::one}, Decay::no, heads_here);
+        const ShardSpec partial = ShardSpec::partial();
+        v(prefix + "query_norm.weight", p.query_norm, {dim_}, Init{Init::one}, Decay::no, partial);
+        v(prefix + "key_norm.weight", p.key_norm, {dim_}, Init{Init::one}, Decay::no, partial);
     }
 
     struct Acts {
@@ -81,7 +81,7 @@ class Heads {
         return {batch.sequences, batch.length, heads, dim_};
     }
 
-    Place place_;
+    MeshCoord coord_;
     int64_t hidden_, dim_, whole_heads_;
     int64_t heads_, kv_heads_;  // of this rank
     bool qk_norm_;

@@ -3,12 +3,12 @@
 namespace sluice {
 
 template <class B>
-Output<B>::Output(const ModelSpec& model, int64_t layer, const Place& place)
-    : place_(place),
+Output<B>::Output(const ModelSpec& model, int64_t layer, const MeshCoord& coord)
+    : coord_(coord),
       hidden_(model.hidden),
       dim_(model.head_dim),
       whole_heads_(model.heads),
-      heads_(model.heads / place.tensor),
+      heads_(model.heads / coord.tensor),
       norm_(model.attention.at(layer).sdpa_norm == SdpaNorm::rmsnorm),
       activation_(model.attention.at(layer).sdpa_activation == SdpaActivation::silu),
       norm_eps_(model.norm_eps),
@@ -29,9 +29,9 @@ typename B::T* Output<B>::forward(const Pass<B>& pass, const Params& w, Acts& a,
     }
     a.mixed = gate(Position::sdpa, a.mixed);
 
-    T* partial = pass.before_leave(pass.partial, a.out);
+    T* partial = pass.partial_buffer(pass.partial, a.out);
     linear_forward<B>(pass.stream, partial, a.mixed, w.weight, tokens, width, hidden_);
-    pass.leave(a.out, partial, hidden_);  // partner: enter(dout)
+    pass.reduce_partial(a.out, partial, hidden_);  // partner: gather_sequence(dout)
     return gate(Position::output, a.out);
 }
 
@@ -54,15 +54,15 @@ template <class B>
 Cost Output<B>::cost(const Workload& load) const {
     Cost c;
     Params none;
-    matrices(ParameterCounter(c, place_), none, "");
-    norms(ParameterCounter(c, place_), none, "");
-    c.forward.leave(load, place_, hidden_);
-    c.backward.enter(load, place_, hidden_);
+    matrices(ParameterCounter(c, coord_), none, "");
+    norms(ParameterCounter(c, coord_), none, "");
+    c.forward.reduce_partial(load, coord_, hidden_);
+    c.backward.gather_sequence(load, coord_, hidden_);
     return c;
 }
 
 #define INSTANTIATE(B) template class Output<B>;
 SLUICE_BACKENDS(INSTANTIATE)
-template Output<PlannedBf16>::Output(const ModelSpec&, int64_t, const Place&);
+template Output<PlannedBf16>::Output(const ModelSpec&, int64_t, const MeshCoord&);
 
 }  // namespace sluice

@@ -1,5 +1,5 @@
 // What follows a core: sdpa_norm; sdpa_activation; sdpa gates; output projection; output gates. The projection's result
-// is a partial sum over the tensor group, which cuts the heads.
+// is a partial sum over the tensor group, which splits the heads.
 #pragma once
 #include <string>
 
@@ -14,7 +14,7 @@ class Output {
     using T = typename B::T;
     using A = typename B::A;
 
-    Output(const ModelSpec& model, int64_t layer, const Place& place);
+    Output(const ModelSpec& model, int64_t layer, const MeshCoord& coord);
 
     struct Params {
         T* weight = nullptr;  // (hidden, heads dim)
@@ -22,13 +22,12 @@ class Output {
     };
     template <class V>
     void matrices(V&& v, Params& p, const std::string& prefix) const {
-        v(prefix + "output.weight", p.weight, {hidden_, whole_heads_ * dim_}, init_, Decay::yes, Cut{1, place_.tensor});
+        v(prefix + "output.weight", p.weight, {hidden_, whole_heads_ * dim_}, init_, Decay::yes,
+          ShardSpec::split(1, coord_.tensor));
     }
     template <class V>
     void norms(V&& v, Params& p, const std::string& prefix) const {
-        if (norm_)
-            v(prefix + "sdpa_norm.weight", p.norm, {dim_}, Init{Init::one}, Decay::no,
-              Cut{-1, 1, false, Cut::over_tensor});
+        if (norm_) v(prefix + "sdpa_norm.weight", p.norm, {dim_}, Init{Init::one}, Decay::no, ShardSpec::partial());
     }
 
     struct Acts {
@@ -67,7 +66,7 @@ class Output {
     Cost cost(const Workload& load) const;
 
  private:
-    Place place_;
+    MeshCoord coord_;
     int64_t hidden_, dim_, whole_heads_, heads_;  // heads_: of this rank
     bool norm_, activation_;
     double norm_eps_;

@@ -5,8 +5,8 @@ namespace sluice {
 template <class B>
 typename B::T* RelaCore<B>::forward(const Pass<B>& pass, const Params& w, Acts& a, const Qkv<B>& in) const {
     const int64_t tokens = pass.tokens(), width = mixing_.width();
-    relu_attention_forward<B>(pass.stream, a.z, in.q, in.k, in.v, pass.first, mixing_.shape(pass.batch));
-    A* squares = a.rstd;  // until the norm makes one of the other
+    relu_attention_forward<B>(pass.stream, a.z, in.q, in.k, in.v, pass.doc_start, mixing_.shape(pass.batch));
+    A* squares = a.rstd;  // in place: the norm turns one into the other
     sum_of_squares_by_row<B>(pass.stream, squares, a.z, tokens, width);
     pass.mesh->tensor->all_reduce(squares, tokens);  // partner: that of dots
     rela_norm_forward<B>(pass.stream, a.out, a.rstd, a.z, squares, w.norm, w.gate, tokens, width, mixing_.whole_width(),
@@ -23,7 +23,7 @@ void RelaCore<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, con
     T* dz = dout;
     rela_norm_backward<B>(pass.stream, dz, dw.norm, dw.gate, dout, a.z, w.norm, w.gate, a.rstd, s.dots, tokens, width,
                           mixing_.whole_width());
-    relu_attention_backward<B>(pass.stream, din.q, din.k, din.v, dz, in.q, in.k, in.v, pass.first,
+    relu_attention_backward<B>(pass.stream, din.q, din.k, din.v, dz, in.q, in.k, in.v, pass.doc_start,
                                mixing_.shape(pass.batch));
 }
 
@@ -33,11 +33,11 @@ template <class B>
 Cost RelaCore<B>::cost(const Workload& load) const {
     Cost c;
     Params none;
-    params(ParameterCounter(c, place_), none, "");
+    params(ParameterCounter(c, coord_), none, "");
     mixing_.add_scores(c, load);
     c.elements = 8 * double(mixing_.width());
-    c.forward.tensor.all_reduce(kSumBytes * double(load.tokens), place_.tensor);
-    c.backward.tensor.all_reduce(kSumBytes * double(load.tokens), place_.tensor);
+    c.forward.tensor.all_reduce(kSumBytes * double(load.tokens), coord_.tensor);
+    c.backward.tensor.all_reduce(kSumBytes * double(load.tokens), coord_.tensor);
     return c;
 }
 

@@ -3,7 +3,7 @@
 //
 //     z = sum over the tokens seen of relu(q k / sqrt(dim)) v;  y = w z / sqrt(mean(z^2) + eps)  (times sigmoid(u z))
 //
-// A tensor group cuts the heads, and so the mean: ranks add up a token's squares, and in backward its dots.
+// A tensor group splits the heads, and so each mean: ranks sum a token's squares in forward, and its dots in backward.
 #pragma once
 #include <string>
 
@@ -18,9 +18,9 @@ class RelaCore {
     using A = typename B::A;
     static constexpr AttentionKind kind = AttentionKind::rela;
 
-    RelaCore(const ModelSpec& model, int64_t layer, const Place& place)
-        : mixing_(model, layer, place),
-          place_(place),
+    RelaCore(const ModelSpec& model, int64_t layer, const MeshCoord& coord)
+        : mixing_(model, layer, coord),
+          coord_(coord),
           gated_(model.attention.at(layer).rela_gate),
           norm_eps_(model.norm_eps) {}
 
@@ -29,7 +29,7 @@ class RelaCore {
     };
     template <class V>
     void params(V&& v, Params& p, const std::string& prefix) const {
-        const Cut heads{0, place_.tensor};
+        const ShardSpec heads = ShardSpec::split(0, coord_.tensor);
         v(prefix + "rela_norm.weight", p.norm, {mixing_.whole_width()}, Init{Init::one}, Decay::no, heads);
         if (gated_) v(prefix + "rela_gate.weight", p.gate, {mixing_.whole_width()}, Init{Init::zero}, Decay::no, heads);
     }
@@ -61,7 +61,7 @@ class RelaCore {
 
  private:
     TokenMixing mixing_;
-    Place place_;
+    MeshCoord coord_;
     bool gated_;
     double norm_eps_;
 };

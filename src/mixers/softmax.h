@@ -13,7 +13,7 @@ class SoftmaxCore {
     using A = typename B::A;
     static constexpr AttentionKind kind = AttentionKind::softmax;
 
-    SoftmaxCore(const ModelSpec& model, int64_t layer, const Place& place) : mixing_(model, layer, place) {}
+    SoftmaxCore(const ModelSpec& model, int64_t layer, const MeshCoord& coord) : mixing_(model, layer, coord) {}
 
     struct Params {};
     template <class V>
@@ -38,13 +38,13 @@ class SoftmaxCore {
     }
 
     T* forward(const Pass<B>& pass, const Params&, Acts& a, const Qkv<B>& in) const {
-        attention_forward<B>(pass.stream, a.out, a.lse, in.q, in.k, in.v, pass.first, mixing_.shape(pass.batch));
+        attention_forward<B>(pass.stream, a.out, a.lse, in.q, in.k, in.v, pass.doc_start, mixing_.shape(pass.batch));
         return a.out;
     }
     void backward(const Pass<B>& pass, const Params&, Params&, const Acts& a, const Scratch& s,
                   const QkvGradients<B>& din, T* dout, const Qkv<B>& in) const {
         attention_backward<B>(pass.stream, din.q, din.k, din.v, s.delta, dout, a.out, a.lse, in.q, in.k, in.v,
-                              pass.first, mixing_.shape(pass.batch));
+                              pass.doc_start, mixing_.shape(pass.batch));
     }
     Cost cost(const Workload& load) const {
         Cost c;

@@ -7,10 +7,10 @@
 
 namespace sluice {
 
-TokenMixing::TokenMixing(const ModelSpec& model, int64_t layer, const Place& place)
+TokenMixing::TokenMixing(const ModelSpec& model, int64_t layer, const MeshCoord& coord)
     : whole_heads_(model.heads),
-      heads_(model.heads / place.tensor),
-      kv_heads_(model.kv_heads / cut_by_head(model.kv_heads, place).parts),
+      heads_(model.heads / coord.tensor),
+      kv_heads_(model.kv_heads / shard_by_head(model.kv_heads, coord).parts),
       dim_(model.head_dim),
       window_(model.attention.at(layer).window) {}
 

@@ -3,7 +3,7 @@
 #include "config/specs.h"
 #include "kernels/ops.h"
 #include "layers/cost.h"
-#include "layers/shapes.h"
+#include "layers/pass.h"
 
 namespace sluice {
 
@@ -20,7 +20,7 @@ struct QkvGradients {
 // The heads of a layer on a rank, and the window of its tokens.
 class TokenMixing {
  public:
-    TokenMixing(const ModelSpec& model, int64_t layer, const Place& place);
+    TokenMixing(const ModelSpec& model, int64_t layer, const MeshCoord& coord);
 
     int64_t heads() const { return heads_; }  // of this rank
     int64_t dim() const { return dim_; }

@@ -18,14 +18,15 @@ struct NextNorm {
 };
 
 template <class B, class Layer>
-class Branch {
+class ResidualBranch {
  public:
     using T = typename B::T;
     using A = typename B::A;
 
-    Branch(const ModelSpec& model, Layer layer, const Place& place)
-        : n_(model), place_(place), layer_(std::move(layer)) {
-        norm_cut_.gradient = place.sequence ? Cut::over_tensor : Cut::whole;  // of the rows held here
+    ResidualBranch(const ModelSpec& model, Layer layer, const MeshCoord& coord)
+        : n_(model), coord_(coord), layer_(std::move(layer)) {
+        norm_sharding_.gradient =
+            coord.sequence ? ShardSpec::over_tensor : ShardSpec::whole;  // each rank has norms of its own rows
     }
 
     struct Params {
@@ -35,10 +36,11 @@ class Branch {
     // Names: PREFIXattention_norm.weight, the layer's, PREFIXattention_post_norm.weight.
     template <class V>
     void params(V&& v, Params& p, const std::string& prefix, const std::string& name) const {
-        v(prefix + name + "_norm.weight", p.norm, {n_.hidden}, Init{Init::one}, Decay::no, norm_cut_);
+        v(prefix + name + "_norm.weight", p.norm, {n_.hidden}, Init{Init::one}, Decay::no, norm_sharding_);
         layer_.params(v, p.layer, prefix);
         if (n_.sandwich_norm)
-            v(prefix + name + "_post_norm.weight", p.post_norm, {n_.hidden}, Init{Init::one}, Decay::no, norm_cut_);
+            v(prefix + name + "_post_norm.weight", p.post_norm, {n_.hidden}, Init{Init::one}, Decay::no,
+              norm_sharding_);
     }
 
     struct Acts {
@@ -47,7 +49,7 @@ class Branch {
         typename Layer::Acts layer;
         T* post_normed = nullptr;
         A* post_rstd = nullptr;
-        T *result = nullptr, *joined = nullptr;  // the layer's result, and what joins the residual
+        T *result = nullptr, *delta = nullptr;  // the layer's result, and what joins the residual
     };
     template <class V>
     void acts(V&& v, Acts& a, int64_t tokens, int64_t rows) const {
@@ -79,16 +81,16 @@ class Branch {
     // From a.normed, which is norm(x): what joins the residual.
     void forward(const Pass<B>& pass, const Params& w, Acts& a, const Scratch& s) const {
         const int64_t rows = pass.rows;
-        a.joined = a.result = layer_.forward(pass, w.layer, a.layer, s.layer, a.normed);
+        a.delta = a.result = layer_.forward(pass, w.layer, a.layer, s.layer, a.normed);
         if (n_.sandwich_norm) {
             rmsnorm_forward<B>(pass.stream, a.post_normed, a.post_rstd, a.result, w.post_norm, rows, n_.hidden,
                                n_.norm_eps);
-            a.joined = a.post_normed;
+            a.delta = a.post_normed;
         }
     }
     // out, and the norm of it.
-    void join(const Pass<B>& pass, const Acts& a, T* out, const T* x, const NextNorm<B>& next) const {
-        residual_rmsnorm_forward<B>(pass.stream, out, next.normed, next.rstd, x, a.joined, next.weight, pass.rows,
+    void add_residual(const Pass<B>& pass, const Acts& a, T* out, const T* x, const NextNorm<B>& next) const {
+        residual_rmsnorm_forward<B>(pass.stream, out, next.normed, next.rstd, x, a.delta, next.weight, pass.rows,
                                     n_.hidden, n_.norm_eps, n_.residual_clip);
     }
 
@@ -99,7 +101,7 @@ class Branch {
         T* dresult = dx;
         if (!passes_through()) {
             dresult = s.dresult;
-            residual_backward<B>(pass.stream, dresult, dx, a.joined, rows * n_.hidden, n_.residual_clip);
+            residual_backward<B>(pass.stream, dresult, dx, a.delta, rows * n_.hidden, n_.residual_clip);
         }
         if (n_.sandwich_norm)
             rmsnorm_backward<B>(pass.stream, dresult, dw.post_norm, dresult, a.result, w.post_norm, a.post_rstd, rows,
@@ -114,7 +116,7 @@ class Branch {
         const int64_t norms = (n_.sandwich_norm ? 2 : 1) * n_.hidden;
         c.parameters += norms;
         c.active += norms;
-        c.elements += 8 * double(n_.hidden) / (place_.sequence ? double(place_.tensor) : 1);
+        c.elements += 8 * double(n_.hidden) / (coord_.sequence ? double(coord_.tensor) : 1);
         return c;
     }
 
@@ -123,9 +125,9 @@ class Branch {
     bool passes_through() const { return !n_.sandwich_norm && n_.residual_clip == 0 && !layer_.overwrites_dout(); }
 
     ModelSpec n_;
-    Place place_;
+    MeshCoord coord_;
     Layer layer_;
-    Cut norm_cut_;
+    ShardSpec norm_sharding_;
 };
 
 }  // namespace sluice

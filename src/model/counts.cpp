@@ -20,16 +20,16 @@ Cost ModelCost::total() const {
     return sum;
 }
 
-ModelCost model_cost(const ModelSpec& spec, const Workload& load, const Place& place) {
+ModelCost model_cost(const ModelSpec& spec, const Workload& load, const MeshCoord& coord) {
     ModelCost cost;
     for (int64_t l = 0; l < spec.layers; l++) {
-        const Block<PlannedFp32> block(spec, l, place);
+        const Block<PlannedFp32> block(spec, l, coord);
         cost.blocks.push_back({block.attention.cost(load), block.ffn.cost(load)});
     }
-    Cost& rest = cost.rest = Head<PlannedFp32>(spec, place).cost(load);
+    Cost& rest = cost.rest = LmHead<PlannedFp32>(spec, coord).cost(load);
     rest.parameters = rest.active = spec.vocab * spec.hidden * (spec.tie_embeddings ? 1 : 2) + spec.hidden;
-    rest.forward.leave(load, place, spec.hidden);  // the embedding's
-    rest.backward.enter(load, place, spec.hidden);
+    rest.forward.reduce_partial(load, coord, spec.hidden);  // the embedding's
+    rest.backward.gather_sequence(load, coord, spec.hidden);
     return cost;
 }
 

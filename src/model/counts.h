@@ -23,7 +23,7 @@ struct ModelCost {
     // backward. The last block's does not: its activations are still there.
     void each(Recompute recompute, const std::function<void(const Cost&, bool again)>& visit) const;
 };
-ModelCost model_cost(const ModelSpec& spec, const Workload& load, const Place& place = {});
+ModelCost model_cost(const ModelSpec& spec, const Workload& load, const MeshCoord& coord = {});
 
 struct ParameterCounts {
     int64_t total = 0, active = 0;  // active: all but experts not picked

@@ -12,23 +12,23 @@ MeshShape mesh_shape(const ModelSpec& spec, const ParallelSpec& parallel) {
 
 // ---------------------------------------------------------------- what there is
 template <class B>
-std::vector<Block<B>> Model<B>::make_blocks(const ModelSpec& spec, const Place& place) {
+std::vector<Block<B>> Model<B>::make_blocks(const ModelSpec& spec, const MeshCoord& coord) {
     std::vector<Block<B>> blocks;
-    for (int64_t l = 0; l < spec.layers; l++) blocks.emplace_back(spec, l, place);
+    for (int64_t l = 0; l < spec.layers; l++) blocks.emplace_back(spec, l, coord);
     return blocks;
 }
 
 template <class B>
 template <class V>
-void Model<B>::params(V&& v, const ModelSpec& spec, const Place& place, const std::vector<Block<B>>& blocks,
+void Model<B>::params(V&& v, const ModelSpec& spec, const MeshCoord& coord, const std::vector<Block<B>>& blocks,
                       Params<B>& p) {
     const Init init{Init::normal, spec.init_std};
-    const Cut ids{0, place.tensor};
+    const ShardSpec ids = ShardSpec::split(0, coord.tensor);
     v("embedding.weight", p.embedding, {spec.vocab, spec.hidden}, init, Decay::no, ids);
     p.blocks.resize(blocks.size());
     for (size_t l = 0; l < blocks.size(); l++) blocks[l].params(v, p.blocks[l], "layers." + std::to_string(l) + ".");
-    Cut rows;
-    rows.gradient = place.sequence ? Cut::over_tensor : Cut::whole;
+    ShardSpec rows;
+    rows.gradient = coord.sequence ? ShardSpec::over_tensor : ShardSpec::whole;
     v("final_norm.weight", p.final_norm, {spec.hidden}, Init{Init::one}, Decay::no, rows);
     if (spec.tie_embeddings)
         p.head = p.embedding;
@@ -37,47 +37,47 @@ void Model<B>::params(V&& v, const ModelSpec& spec, const Place& place, const st
 }
 
 template <class B>
-std::vector<TensorInfo> Model<B>::tensors(const ModelSpec& spec, const Place& place) {
-    TensorLister lister(place);
+std::vector<TensorInfo> Model<B>::tensors(const ModelSpec& spec, const MeshCoord& coord) {
+    TensorLister lister(coord);
     Params<B> none;
-    params(lister, spec, place, make_blocks(spec, place), none);
+    params(lister, spec, coord, make_blocks(spec, coord), none);
     return lister.tensors;
 }
 
 // ---------------------------------------------------------------- where it lives
-// A branch that is computed again before its backward shares one place with the same branch of every other layer.
-// Without a backward nothing needs to outlive its layer.
+// A branch that is recomputed before its backward uses the same memory as this branch of every other layer. Without a
+// backward no activation outlives its layer.
 template <class B>
-void Model<B>::bind(Regions& r, ModelBytes& bytes, const ModelSpec& spec, const Place& place,
+void Model<B>::bind(Regions& r, ModelBytes& bytes, const ModelSpec& spec, const MeshCoord& coord,
                     const std::vector<Block<B>>& blocks, Batch largest, Recompute recompute, Mode mode, Acts& a,
                     Scratch& s) {
-    const int64_t tokens = largest.tokens(), rows = place.most_rows(tokens), hidden = spec.hidden;
+    const int64_t tokens = largest.tokens(), rows = coord.max_rows(tokens), hidden = spec.hidden;
     const bool training = mode == Mode::training, all = !training || recompute == Recompute::block;
     r.kept("cos", a.cos, {largest.length, spec.head_dim / 2});
     r.kept("sin", a.sin, {largest.length, spec.head_dim / 2});
     r.kept("embedded", a.embedded, {rows, hidden});
     a.blocks.resize(blocks.size());
-    size_t attention_again = 0, ffn_again = 0;
+    size_t attention_recomputed = 0, ffn_recomputed = 0;
     for (size_t l = 0; l < blocks.size(); l++) {
-        r.again.rewind(0);
+        r.recomputed.rewind(0);
         // Where a branch's activations go, and how many bytes that took there.
-        const auto place_in = [&](bool again, auto bind_them, size_t& kept_bytes, size_t& again_bytes) {
-            Binder& binder = again ? r.again : r.kept;
+        const auto place_in = [&](bool recomputed, auto bind_them, size_t& kept_bytes, size_t& recomputed_bytes) {
+            Binder& binder = recomputed ? r.recomputed : r.kept;
             const size_t before = binder.used();
             bind_them(binder);
-            (again ? again_bytes : kept_bytes) += binder.used() - before;
+            (recomputed ? recomputed_bytes : kept_bytes) += binder.used() - before;
         };
         size_t attention = 0, ffn = 0;
         place_in(
             all || recompute == Recompute::attention,
             [&](Binder& b) { blocks[l].attention.acts(b, a.blocks[l].attention, tokens, rows); }, bytes.attention,
             attention);
-        (all ? r.again : r.kept)("mid", a.blocks[l].mid, {rows, hidden});
+        (all ? r.recomputed : r.kept)("mid", a.blocks[l].mid, {rows, hidden});
         place_in(
             all || recompute == Recompute::ffn,
             [&](Binder& b) { blocks[l].ffn.acts(b, a.blocks[l].ffn, tokens, rows); }, bytes.ffn, ffn);
-        attention_again = std::max(attention_again, attention);
-        ffn_again = std::max(ffn_again, ffn);
+        attention_recomputed = std::max(attention_recomputed, attention);
+        ffn_recomputed = std::max(ffn_recomputed, ffn);
         if (training)
             r.kept("out", a.blocks[l].out, {rows, hidden});
         else
@@ -87,17 +87,17 @@ void Model<B>::bind(Regions& r, ModelBytes& bytes, const ModelSpec& spec, const 
     r.kept("final_rstd", a.final_rstd, {rows});
     r.kept("losses", a.losses, {tokens});
     if (training && spec.moe.experts > 0) {
-        r.kept("picks", a.picks, {spec.layers, spec.moe.experts});
-        r.kept("seen", a.seen, {spec.layers, spec.moe.experts});
+        r.kept("tokens_per_expert", a.tokens_per_expert, {spec.layers, spec.moe.experts});
+        r.kept("global_tokens_per_expert", a.global_tokens_per_expert, {spec.layers, spec.moe.experts});
     }
     const size_t kept = r.kept.peak() - bytes.attention - bytes.ffn;
-    bytes.attention += attention_again;
-    bytes.ffn += ffn_again;
-    bytes.residual = kept + r.again.peak() - attention_again - ffn_again;
+    bytes.attention += attention_recomputed;
+    bytes.ffn += ffn_recomputed;
+    bytes.residual = kept + r.recomputed.peak() - attention_recomputed - ffn_recomputed;
 
     // The head, an attention and an FFN never run at the same time.
-    const int64_t shared = place.sequence && place.tensor > 1 ? tokens : 0;
-    r.scratch("entered", s.entered, {shared, hidden});
+    const int64_t shared = coord.sequence && coord.tensor > 1 ? tokens : 0;
+    r.scratch("entered", s.gathered, {shared, hidden});
     r.scratch("partial", s.partial, {shared, hidden});
     if (training) r.scratch("dpartial", s.dpartial, {shared, hidden});
     if (training) r.scratch("dx", s.dx, {rows, hidden});
@@ -111,27 +111,28 @@ void Model<B>::bind(Regions& r, ModelBytes& bytes, const ModelSpec& spec, const 
     }
     r.scratch.rewind(common);
     if (training) r.scratch("dfinal", s.dfinal, {rows, hidden});
-    Head<B>(spec, place).scratch(r.scratch, s.head, tokens);
+    LmHead<B>(spec, coord).scratch(r.scratch, s.head, tokens);
     bytes.scratch = r.scratch.peak();
 }
 
 template <class B>
 ModelBytes Model<B>::plan_activations(const ModelSpec& spec, Batch largest, Recompute recompute, Mode mode,
-                                      const Place& place) {
+                                      const MeshCoord& coord) {
     Regions regions;
     Acts acts;
     Scratch scratch;
     ModelBytes bytes;
-    bind(regions, bytes, spec, place, make_blocks(spec, place), largest, recompute, mode, acts, scratch);
+    bind(regions, bytes, spec, coord, make_blocks(spec, coord), largest, recompute, mode, acts, scratch);
     return bytes;
 }
 
 template <class B>
-ModelBytes Model<B>::plan(const ModelSpec& spec, Batch largest, Recompute recompute, Mode mode, const Place& place) {
-    TensorLister lister(place);
+ModelBytes Model<B>::plan(const ModelSpec& spec, Batch largest, Recompute recompute, Mode mode,
+                          const MeshCoord& coord) {
+    TensorLister lister(coord);
     Params<B> params_counted;
-    params(lister, spec, place, make_blocks(spec, place), params_counted);
-    ModelBytes bytes = plan_activations(spec, largest, recompute, mode, place);
+    params(lister, spec, coord, make_blocks(spec, coord), params_counted);
+    ModelBytes bytes = plan_activations(spec, largest, recompute, mode, coord);
     bytes.weights = size_t(lister.end) * sizeof(T);
     bytes.gradients = mode == Mode::training ? bytes.weights : 0;
     return bytes;
@@ -145,42 +146,42 @@ Model<B>::Model(const ModelSpec& spec, Batch largest, Recompute recompute, Mode 
       matmul_(matmul),
       largest_(largest),
       recompute_(recompute),
-      blocks_(make_blocks(spec, mesh.place)),
-      head_(spec, mesh.place) {
-    TensorLister lister(mesh.place);
-    params(lister, spec, mesh.place, blocks_, weights_);
+      blocks_(make_blocks(spec, mesh.coord)),
+      lm_head_(spec, mesh.coord) {
+    TensorLister lister(mesh.coord);
+    params(lister, spec, mesh.coord, blocks_, weights_);
     tensors_ = std::move(lister.tensors);
     parameters_ = lister.end;
     first_tensor_.push_back(1);  // after the embedding
     for (const Block<B>& block : blocks_) {
-        TensorLister of_block(mesh.place);
+        TensorLister of_block(mesh.coord);
         typename Block<B>::Params none;
         block.params(of_block, none, "");
         first_tensor_.push_back(first_tensor_.back() + of_block.tensors.size());
     }
 
     Regions counted;
-    bind(counted, bytes_, spec, mesh.place, blocks_, largest, recompute, mode, acts_, scratch_);
+    bind(counted, bytes_, spec, mesh.coord, blocks_, largest, recompute, mode, acts_, scratch_);
     weight_arena_ = Arena("weights", size_t(parameters_) * sizeof(T));
     kept_arena_ = Arena("activations", counted.kept.peak());
-    again_arena_ = Arena("recomputed activations", counted.again.peak());
+    recomputed_arena_ = Arena("recomputed activations", counted.recomputed.peak());
     scratch_arena_ = Arena("scratch", counted.scratch.peak());
 
-    Regions regions{Binder(kept_arena_.data()), Binder(again_arena_.data()), Binder(scratch_arena_.data())};
-    ModelBytes again;
-    bind(regions, again, spec, mesh.place, blocks_, largest, recompute, mode, acts_, scratch_);
-    params(TensorBinder<T>(weights(), mesh.place), spec, mesh.place, blocks_, weights_);
+    Regions regions{Binder(kept_arena_.data()), Binder(recomputed_arena_.data()), Binder(scratch_arena_.data())};
+    ModelBytes counted_again;
+    bind(regions, counted_again, spec, mesh.coord, blocks_, largest, recompute, mode, acts_, scratch_);
+    params(TensorBinder<T>(weights(), mesh.coord), spec, mesh.coord, blocks_, weights_);
     if (mode == Mode::training) {
         gradient_arena_ = Arena("gradients", size_t(parameters_) * sizeof(T));
-        params(TensorBinder<T>(gradients(), mesh.place), spec, mesh.place, blocks_, gradients_);
+        params(TensorBinder<T>(gradients(), mesh.coord), spec, mesh.coord, blocks_, gradients_);
     }
     rope_table(acts_.cos, acts_.sin, spec.rope, spec.head_dim, largest.length);
     row_counts_.resize(size_t(mesh.sequence->size()));
-    if (acts_.picks) {
+    if (acts_.tokens_per_expert) {
         routing_.resize(blocks_.size());
         for (size_t l = 0; l < blocks_.size(); l++) {
-            routing_[l].picks = acts_.picks + int64_t(l) * spec.moe.experts;
-            routing_[l].seen = acts_.seen + int64_t(l) * spec.moe.experts;
+            routing_[l].tokens_per_expert = acts_.tokens_per_expert + int64_t(l) * spec.moe.experts;
+            routing_[l].global_tokens_per_expert = acts_.global_tokens_per_expert + int64_t(l) * spec.moe.experts;
         }
     }
 }
@@ -190,7 +191,7 @@ ModelBytes Model<B>::bytes() const {
     ModelBytes bytes = bytes_;  // of activations by kind, as bound
     bytes.weights = weight_arena_.bytes();
     bytes.gradients = gradient_arena_.bytes();
-    bytes.residual = kept_arena_.bytes() + again_arena_.bytes() - bytes.attention - bytes.ffn;
+    bytes.residual = kept_arena_.bytes() + recomputed_arena_.bytes() - bytes.attention - bytes.ffn;
     bytes.scratch = scratch_arena_.bytes();
     return bytes;
 }
@@ -212,46 +213,46 @@ void Model<B>::initialise(int64_t seed) {
 
 // ---------------------------------------------------------------- routing
 template <class B>
-void Model<B>::begin_routing() {
+void Model<B>::reset_routing() {
     for (Routing& r : routing_) {
-        std::fill_n(r.picks, spec_.moe.experts, 0);
-        std::fill_n(r.seen, spec_.moe.experts, 0);
+        std::fill_n(r.tokens_per_expert, spec_.moe.experts, 0);
+        std::fill_n(r.global_tokens_per_expert, spec_.moe.experts, 0);
         r.sums = {};
     }
 }
 
 template <class B>
-void Model<B>::move_biases(const int64_t* picks, double rate) {
+void Model<B>::update_router_biases(const int64_t* tokens_per_expert, double rate) {
     const int64_t E = spec_.moe.experts;
     for (size_t l = 0; l < routing_.size(); l++) {
         T* bias = weights_.blocks[l].ffn.layer.experts.bias;
         if (!bias) continue;
-        const int64_t* n = picks + int64_t(l) * E;
+        const int64_t* counts = tokens_per_expert + int64_t(l) * E;
         int64_t all = 0;
-        for (int64_t e = 0; e < E; e++) all += n[e];
-        for (int64_t e = 0; e < E; e++) bias[e] += T(rate) * T(all > n[e] * E ? 1 : all < n[e] * E ? -1 : 0);
+        for (int64_t e = 0; e < E; e++) all += counts[e];
+        for (int64_t e = 0; e < E; e++) bias[e] += T(rate) * T(all > counts[e] * E ? 1 : all < counts[e] * E ? -1 : 0);
     }
 }
 
 // ---------------------------------------------------------------- forward
 template <class B>
-Pass<B> Model<B>::pass(Batch batch, const int32_t* first, double scale) {
+Pass<B> Model<B>::pass(Batch batch, const int32_t* doc_start, double scale) {
     check(batch.length <= largest_.length && batch.tokens() <= largest_.tokens(), "a batch larger than was planned");
     last_ = batch;
     Pass<B> pass;
     pass.stream.matmul = matmul_;
     pass.batch = batch;
-    pass.rows = mesh_.place.rows(batch.tokens()).size();
+    pass.rows = mesh_.coord.rows(batch.tokens()).size();
     pass.cos = acts_.cos;
     pass.sin = acts_.sin;
-    pass.first = first;
+    pass.doc_start = doc_start;
     pass.mesh = &mesh_;
     for (size_t r = 0; r < row_counts_.size(); r++)
-        row_counts_[r] = part_of(batch.tokens(), int64_t(row_counts_.size()), int64_t(r)).size();
+        row_counts_[r] = slice_of(batch.tokens(), int64_t(row_counts_.size()), int64_t(r)).size();
     pass.row_counts = row_counts_.data();
     pass.scale = scale;
     pass.routing = routing_.data();
-    pass.entered = scratch_.entered;
+    pass.gathered = scratch_.gathered;
     pass.partial = scratch_.partial;
     pass.dpartial = scratch_.dpartial;
     return pass;
@@ -259,11 +260,11 @@ Pass<B> Model<B>::pass(Batch batch, const int32_t* first, double scale) {
 
 template <class B>
 void Model<B>::run_blocks(const Pass<B>& pass, const int32_t* tokens) {
-    const Part& ids = head_.ids();
-    T* partial = pass.before_leave(pass.partial, acts_.embedded);
+    const Slice& ids = lm_head_.ids();
+    T* partial = pass.partial_buffer(pass.partial, acts_.embedded);
     embedding_forward<B>(pass.stream, partial, tokens, weights_.embedding, pass.tokens(), spec_.hidden, ids.begin,
                          ids.size());
-    pass.leave(acts_.embedded, partial, spec_.hidden);  // partner: enter(dx)
+    pass.reduce_partial(acts_.embedded, partial, spec_.hidden);  // partner: gather_sequence(dx)
     const T* x = acts_.embedded;
     blocks_[0].attention.norm(pass, weights_.blocks[0].attention, acts_.blocks[0].attention, x);
     for (size_t l = 0; l < blocks_.size(); l++) {
@@ -271,9 +272,9 @@ void Model<B>::run_blocks(const Pass<B>& pass, const int32_t* tokens) {
         const auto& w = weights_.blocks[l];
         auto& a = acts_.blocks[l];
         attention.forward(pass, w.attention, a.attention, scratch_.blocks[l].attention);
-        attention.join(pass, a.attention, a.mid, x, ffn.norm_of(w.ffn, a.ffn));
+        attention.add_residual(pass, a.attention, a.mid, x, ffn.norm_of(w.ffn, a.ffn));
         ffn.forward(pass, w.ffn, a.ffn, scratch_.blocks[l].ffn);
-        ffn.join(pass, a.ffn, a.out, a.mid, norm_after(l));
+        ffn.add_residual(pass, a.ffn, a.out, a.mid, norm_after(l));
         x = a.out;
     }
 }
@@ -294,26 +295,26 @@ double Model<B>::sum_of_losses(int64_t count) const {
 }
 
 template <class B>
-void Model<B>::encode(Batch batch, const int32_t* tokens, const int32_t* first) {
-    run_blocks(pass(batch, first, 0), tokens);
+void Model<B>::hidden_states(Batch batch, const int32_t* tokens, const int32_t* doc_start) {
+    run_blocks(pass(batch, doc_start, 0), tokens);
 }
 
 template <class B>
-double Model<B>::forward(Batch batch, const int32_t* tokens, const int32_t* targets, const int32_t* first) {
-    const Pass<B> pass = this->pass(batch, first, 0);
+double Model<B>::forward(Batch batch, const int32_t* tokens, const int32_t* targets, const int32_t* doc_start) {
+    const Pass<B> pass = this->pass(batch, doc_start, 0);
     run_blocks(pass, tokens);
-    head_.forward(pass, weights_.head, scratch_.head, acts_.losses, acts_.final_normed, targets);
+    lm_head_.forward(pass, weights_.head, scratch_.head, acts_.losses, acts_.final_normed, targets);
     return sum_of_losses(batch.tokens());
 }
 
 // ---------------------------------------------------------------- forward and backward
 template <class B>
-double Model<B>::forward_backward(Batch batch, const int32_t* tokens, const int32_t* targets, const int32_t* first,
+double Model<B>::forward_backward(Batch batch, const int32_t* tokens, const int32_t* targets, const int32_t* doc_start,
                                   double scale, const GradientsReady& ready) {
-    const Pass<B> pass = this->pass(batch, first, scale);
+    const Pass<B> pass = this->pass(batch, doc_start, scale);
     run_blocks(pass, tokens);
-    head_.forward_backward(pass, weights_.head, gradients_.head, scratch_.head, acts_.losses, scratch_.dfinal,
-                           acts_.final_normed, targets);
+    lm_head_.forward_backward(pass, weights_.head, gradients_.head, scratch_.head, acts_.losses, scratch_.dfinal,
+                              acts_.final_normed, targets);
     backward_blocks(pass, tokens, ready);
     return sum_of_losses(batch.tokens());
 }
@@ -338,8 +339,8 @@ void Model<B>::backward_blocks(const Pass<B>& pass, const int32_t* tokens, const
                                       x);
         tell(first_tensor_[l], first_tensor_[l + 1]);
     }
-    const Part& ids = head_.ids();
-    const T* dembedded = pass.enter(pass.entered, dx, spec_.hidden);
+    const Slice& ids = lm_head_.ids();
+    const T* dembedded = pass.gather_sequence(pass.gathered, dx, spec_.hidden);
     embedding_backward<B>(pass.stream, gradients_.embedding, dembedded, tokens, pass.tokens(), spec_.hidden, ids.begin,
                           ids.size());
     tell(0, first_tensor_[0]);
@@ -355,7 +356,7 @@ void Model<B>::recompute(const Pass<B>& pass, size_t l, const T* x) {
         attention.norm(pass, w.attention, a.attention, x);
         attention.forward(pass, w.attention, a.attention, scratch_.blocks[l].attention);
     }
-    if (recompute_ == Recompute::block) attention.join(pass, a.attention, a.mid, x, ffn.norm_of(w.ffn, a.ffn));
+    if (recompute_ == Recompute::block) attention.add_residual(pass, a.attention, a.mid, x, ffn.norm_of(w.ffn, a.ffn));
     if (recompute_ == Recompute::ffn) ffn.norm(pass, w.ffn, a.ffn, a.mid);
     if (recompute_ == Recompute::ffn || recompute_ == Recompute::block)
         ffn.forward(pass, w.ffn, a.ffn, scratch_.blocks[l].ffn);
@@ -364,11 +365,11 @@ void Model<B>::recompute(const Pass<B>& pass, size_t l, const T* x) {
 template <class B>
 void Model<B>::logits(T* logits, int64_t row) {
     const Pass<B> pass = this->pass(last_, nullptr, 0);
-    const T* x = pass.enter(pass.entered, acts_.final_normed, spec_.hidden);
+    const T* x = pass.gather_sequence(pass.gathered, acts_.final_normed, spec_.hidden);
     const int64_t parts = mesh_.tensor->size();
     std::vector<int64_t> counts;
-    for (int64_t p = 0; p < parts; p++) counts.push_back(part_of(spec_.vocab, parts, p).size());
-    const Part& ids = head_.ids();
+    for (int64_t p = 0; p < parts; p++) counts.push_back(slice_of(spec_.vocab, parts, p).size());
+    const Slice& ids = lm_head_.ids();
     linear_forward<B>({nullptr, matmul_}, logits + ids.begin, x + row * spec_.hidden, weights_.head, 1, spec_.hidden,
                       ids.size());
     mesh_.tensor->all_gather(logits, logits + ids.begin, counts.data());
@@ -376,6 +377,6 @@ void Model<B>::logits(T* logits, int64_t row) {
 
 #define INSTANTIATE(B) template class Model<B>;
 SLUICE_BACKENDS(INSTANTIATE)
-template ModelBytes Model<PlannedBf16>::plan_activations(const ModelSpec&, Batch, Recompute, Mode, const Place&);
+template ModelBytes Model<PlannedBf16>::plan_activations(const ModelSpec&, Batch, Recompute, Mode, const MeshCoord&);
 
 }  // namespace sluice

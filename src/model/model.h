@@ -3,7 +3,7 @@
 //     x0 = embedding[tokens];  x_mid = x + attention(x);  x' = x_mid + ffn(x_mid);  loss =
 //     cross_entropy(head(norm(x_L)))
 //
-// On a mesh every rank has a model of its own, with its part of each tensor; forward and backward are collective over
+// On a mesh every rank has a Model of its own, with its slice of each tensor; forward and backward are collective over
 // the tensor and expert groups, and logits too. Memory comes from arenas through visitors; nothing is allocated after
 // construction.
 #pragma once
@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "config/specs.h"
-#include "layers/head.h"
+#include "layers/lm_head.h"
 #include "model/branch.h"
 #include "parallel/mesh.h"
 #include "tensor/arena.h"
@@ -22,13 +22,13 @@ namespace sluice {
 
 template <class B>
 struct Block {
-    using AttentionBranch = Branch<B, Attention<B>>;
-    using FfnBranch = Branch<B, Ffn<B>>;
+    using AttentionBranch = ResidualBranch<B, Attention<B>>;
+    using FfnBranch = ResidualBranch<B, Ffn<B>>;
     AttentionBranch attention;
     FfnBranch ffn;
 
-    Block(const ModelSpec& model, int64_t layer, const Place& place)
-        : attention(model, Attention<B>(model, layer, place), place), ffn(model, Ffn<B>(model, layer, place), place) {}
+    Block(const ModelSpec& model, int64_t layer, const MeshCoord& coord)
+        : attention(model, Attention<B>(model, layer, coord), coord), ffn(model, Ffn<B>(model, layer, coord), coord) {}
 
     struct Params {
         typename AttentionBranch::Params attention;
@@ -59,7 +59,7 @@ struct Params {
 // Bytes by kind, planned without memory; a Model allocates exactly these.
 struct ModelBytes {
     size_t weights = 0, gradients = 0;
-    size_t attention = 0, ffn = 0, residual = 0;  // activations, kept or computed again
+    size_t attention = 0, ffn = 0, residual = 0;  // activations, kept or recomputed
     size_t scratch = 0;
     size_t activations() const { return attention + ffn + residual; }
     size_t total() const { return weights + gradients + activations() + scratch; }
@@ -67,10 +67,10 @@ struct ModelBytes {
 
 enum class Mode { training, inference };  // inference keeps nothing for backward and has no gradients
 
-// Told during backward that the gradients of tensors [begin, end) of tensors() are complete on this rank.
+// Called during backward when the gradients of tensors [begin, end) of tensors() are complete on this rank.
 using GradientsReady = std::function<void(size_t begin, size_t end)>;
 
-// The sizes that a config's mesh has for a model; `tensor` ranks may hold the same key and value heads.
+// The group sizes of a config's mesh. With fewer key-value heads than tensor ranks some ranks hold the same heads.
 MeshShape mesh_shape(const ModelSpec& spec, const ParallelSpec& parallel);
 
 template <class B>
@@ -83,13 +83,13 @@ class Model {
     Model(const ModelSpec& spec, Batch largest, Recompute recompute, Mode mode, Mesh& mesh = solo_mesh(),
           MatmulPrecision matmul = MatmulPrecision::full);
 
-    // Every parameter, in order of the flat arrays, as a place holds it.
-    static std::vector<TensorInfo> tensors(const ModelSpec& spec, const Place& place = {});
+    // Every parameter in the order of the flat arrays, as a rank holds it.
+    static std::vector<TensorInfo> tensors(const ModelSpec& spec, const MeshCoord& coord = {});
     static ModelBytes plan(const ModelSpec& spec, Batch largest, Recompute recompute, Mode mode,
-                           const Place& place = {});
+                           const MeshCoord& coord = {});
     // The same without weights and gradients.
     static ModelBytes plan_activations(const ModelSpec& spec, Batch largest, Recompute recompute, Mode mode,
-                                       const Place& place = {});
+                                       const MeshCoord& coord = {});
 
     const ModelSpec& spec() const { return spec_; }
     Mesh& mesh() const { return mesh_; }
@@ -103,25 +103,26 @@ class Model {
     // Normal values that depend on (seed, name, index in the whole) only; see TensorInfo::init.
     void initialise(int64_t seed);
 
-    // The pass up to the final norm, for logits().
-    void encode(Batch batch, const int32_t* tokens, const int32_t* first);
-    // tokens, targets (sequences, length); first as in attention_forward, or null. Returns the sum of the losses; each
-    // token's is in losses() until the next pass.
-    double forward(Batch batch, const int32_t* tokens, const int32_t* targets, const int32_t* first);
+    // The pass up to the final norm, whose result logits() reads.
+    void hidden_states(Batch batch, const int32_t* tokens, const int32_t* doc_start);
+    // tokens, targets (sequences, length); doc_start as in attention_forward, or null. Returns the sum of the losses;
+    // each token's is in losses() until the next pass.
+    double forward(Batch batch, const int32_t* tokens, const int32_t* targets, const int32_t* doc_start);
     // The same, and adds to the gradients those of scale * sum, and of the routers' losses of these tokens. What Cut
     // says is still partial sums over ranks.
-    double forward_backward(Batch batch, const int32_t* tokens, const int32_t* targets, const int32_t* first,
+    double forward_backward(Batch batch, const int32_t* tokens, const int32_t* targets, const int32_t* doc_start,
                             double scale, const GradientsReady& ready = {});
     const A* losses() const { return acts_.losses; }
 
     // logits (vocab) of the token at `row` of the last pass.
     void logits(T* logits, int64_t row);
 
-    // What routers saw since begin_routing(), a layer each; empty without experts. Picks lie one after another.
+    // Statistics of each layer's router since reset_routing(); empty without experts. The layers' tokens_per_expert are
+    // one array (layers, experts).
     const std::vector<Routing>& routing() const { return routing_; }
-    void begin_routing();
-    // Moves the selection biases by `rate` towards balance, from the picks of all ranks (layers, experts).
-    void move_biases(const int64_t* picks, double rate);
+    void reset_routing();
+    // Moves the selection biases by `rate` towards balance. tokens_per_expert (layers, experts), of all ranks.
+    void update_router_biases(const int64_t* tokens_per_expert, double rate);
 
  private:
     struct Acts {
@@ -130,24 +131,24 @@ class Model {
         std::vector<typename Block<B>::Acts> blocks;
         T* final_normed = nullptr;
         A *final_rstd = nullptr, *losses = nullptr;
-        int64_t *picks = nullptr, *seen = nullptr;  // (layers, experts)
+        int64_t *tokens_per_expert = nullptr, *global_tokens_per_expert = nullptr;  // (layers, experts)
     };
     struct Scratch {
-        T *entered = nullptr, *partial = nullptr, *dpartial = nullptr;  // (tokens, hidden) where tokens are shared out
-        T *dx = nullptr, *dfinal = nullptr;                             // (rows, hidden)
-        std::vector<typename Block<B>::Scratch> blocks;                 // all in one place: one runs at a time
-        typename Head<B>::Scratch head;
+        T *gathered = nullptr, *partial = nullptr, *dpartial = nullptr;  // (tokens, hidden) with sequence parallelism
+        T *dx = nullptr, *dfinal = nullptr;                              // (rows, hidden)
+        std::vector<typename Block<B>::Scratch> blocks;                  // in the same memory: one runs at a time
+        typename LmHead<B>::Scratch head;
     };
 
     template <class V>
-    static void params(V&& v, const ModelSpec& spec, const Place& place, const std::vector<Block<B>>& blocks,
+    static void params(V&& v, const ModelSpec& spec, const MeshCoord& coord, const std::vector<Block<B>>& blocks,
                        Params<B>& p);
-    static void bind(Regions& regions, ModelBytes& bytes, const ModelSpec& spec, const Place& place,
+    static void bind(Regions& regions, ModelBytes& bytes, const ModelSpec& spec, const MeshCoord& coord,
                      const std::vector<Block<B>>& blocks, Batch largest, Recompute recompute, Mode mode, Acts& acts,
                      Scratch& scratch);
-    static std::vector<Block<B>> make_blocks(const ModelSpec& spec, const Place& place);
+    static std::vector<Block<B>> make_blocks(const ModelSpec& spec, const MeshCoord& coord);
 
-    Pass<B> pass(Batch batch, const int32_t* first, double scale);
+    Pass<B> pass(Batch batch, const int32_t* doc_start, double scale);
     void run_blocks(const Pass<B>& pass, const int32_t* tokens);
     NextNorm<B> norm_after(size_t layer) const;
     void backward_blocks(const Pass<B>& pass, const int32_t* tokens, const GradientsReady& ready);
@@ -160,11 +161,11 @@ class Model {
     Batch largest_, last_;
     Recompute recompute_;
     std::vector<Block<B>> blocks_;
-    Head<B> head_;
+    LmHead<B> lm_head_;
     std::vector<TensorInfo> tensors_;
     std::vector<size_t> first_tensor_;  // of each block, and one past the last block's
     int64_t parameters_ = 0;
-    Arena weight_arena_, gradient_arena_, kept_arena_, again_arena_, scratch_arena_;
+    Arena weight_arena_, gradient_arena_, kept_arena_, recomputed_arena_, scratch_arena_;
     ModelBytes bytes_;
     Params<B> weights_, gradients_;
     Acts acts_;

@@ -11,7 +11,7 @@ template <class B>
 void adamw_update(const Slot<typename B::T>& slot, const OptimizerSpec& n, const Update& update) {
     using T = typename B::T;
     const TensorInfo& t = *slot.tensor;
-    const Share& share = *slot.share;
+    const OptimizerShard& shard = *slot.shard;
     const AdamW step{.lr = update.lr,
                      .beta1 = n.beta1,
                      .beta2 = n.beta2,
@@ -20,10 +20,10 @@ void adamw_update(const Slot<typename B::T>& slot, const OptimizerSpec& n, const
                      .gradient_scale = update.gradient_scale,
                      .correction1 = 1 - std::pow(n.beta1, double(update.number)),
                      .correction2 = 1 - std::pow(n.beta2, double(update.number))};
-    T* own = slot.weight + (update.zero ? share.begin : 0);
-    adamw<B>({}, own, slot.state[0], slot.state[1], slot.gradient, update.zero ? share.count : t.count, step);
+    T* own = slot.weight + (update.zero ? shard.begin : 0);
+    adamw<B>({}, own, slot.state[0], slot.state[1], slot.gradient, update.zero ? shard.count : t.count, step);
     if (update.zero)
-        share.group->all_gather(slot.weight, static_cast<const T*>(slot.weight) + share.begin, share.counts.data());
+        shard.group->all_gather(slot.weight, static_cast<const T*>(slot.weight) + shard.begin, shard.counts.data());
 }
 
 #define INSTANTIATE(B) template void adamw_update<B>(const Slot<B::T>&, const OptimizerSpec&, const Update&);

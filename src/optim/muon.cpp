@@ -15,23 +15,25 @@ int64_t extent(const std::vector<int64_t>& shape, size_t from_last) { return sha
 
 int64_t padded(int64_t elements) { return (elements + 15) / 16 * 16; }
 
-bool cuts_matrices(const TensorInfo& t) { return t.cut.parts > 1 && t.cut.dimension >= int(t.shape.size()) - 2; }
+bool shards_matrices(const TensorInfo& t) {
+    return t.sharding.parts > 1 && t.sharding.dimension >= int(t.shape.size()) - 2;
+}
 
 }  // namespace
 
-Matrices::Matrices(const TensorInfo& t, const Share& share, const Place& place)
+Matrices::Matrices(const TensorInfo& t, const OptimizerShard& shard, const MeshCoord& coord)
     : rows(extent(t.shape, 2)),
       columns(extent(t.shape, 1)),
-      cut(cuts_matrices(t)),
-      copies(t.cut.dimension >= 0 ? place.tensor / t.cut.parts : place.tensor) {
-    for (int64_t rank = 0; rank < place.tensor; rank++) {
-        Place there = place;
+      sharded(shards_matrices(t)),
+      copies(t.sharding.dimension >= 0 ? coord.tensor / t.sharding.parts : coord.tensor) {
+    for (int64_t rank = 0; rank < coord.tensor; rank++) {
+        MeshCoord there = coord;
         there.tensor_rank = rank;
-        const Box box = box_of(t.shape, t.cut, there);
+        const Box box = box_of(t.shape, t.sharding, there);
         parts.push_back({extent(box.start, 2), extent(box.start, 1), extent(box.shape, 2), extent(box.shape, 1)});
     }
-    count = share.some ? 1 : 0;
-    for (size_t d = 0; d + 2 < t.shape.size(); d++) count *= d == 0 ? share.rows.size() : t.box.shape[d];
+    count = shard.some ? 1 : 0;
+    for (size_t d = 0; d + 2 < t.shape.size(); d++) count *= d == 0 ? shard.rows.size() : t.box.shape[d];
 }
 
 std::vector<int64_t> Matrices::gather_counts() const {
@@ -41,57 +43,58 @@ std::vector<int64_t> Matrices::gather_counts() const {
     return counts;
 }
 
-// FLOPs are those of five Newton-Schulz steps. Momentum is gathered where the tensor group cuts the matrices, and the
-// result goes to all that hold the same part.
-UpdateCost muon_cost(const TensorInfo& t, const Share& share, const Place& place, int64_t item, int64_t gradient_item) {
+// FLOPs are those of five Newton-Schulz steps. Momentum is gathered where the tensor group splits the matrices, and the
+// result is sent to all ranks that hold the same slice.
+UpdateCost muon_cost(const TensorInfo& t, const OptimizerShard& shard, const MeshCoord& coord, int64_t item,
+                     int64_t gradient_item) {
     UpdateCost c;
-    if (!share.some) return c;
-    const Matrices matrices(t, share, place);
+    if (!shard.some) return c;
+    const Matrices matrices(t, shard, coord);
     const double n = double(std::min(matrices.rows, matrices.columns));
     const double m = double(std::max(matrices.rows, matrices.columns));
     c.flops = double(matrices.count) * 5 * (4 * n * n * m + 2 * n * n * n);
-    if (matrices.cut) {
+    if (matrices.sharded) {
         const std::vector<int64_t> counts = matrices.gather_counts();
         const int64_t all = std::accumulate(counts.begin(), counts.end(), int64_t{0});
-        c.tensor.all_gather(double(counts[size_t(place.tensor_rank)] * gradient_item), double(all * gradient_item),
-                            place.tensor);
+        c.tensor.all_gather(double(counts[size_t(coord.tensor_rank)] * gradient_item), double(all * gradient_item),
+                            coord.tensor);
     }
-    c.copies.all_gather(share.first ? double(share.count * item) : 0, double(share.count * item), matrices.copies);
+    c.copies.all_gather(shard.first ? double(shard.count * item) : 0, double(shard.count * item), matrices.copies);
     return c;
 }
 
-MuonScratch muon_scratch(const std::vector<TensorInfo>& tensors, const Place& place, const OptimizerSpec& spec,
+MuonScratch muon_scratch(const std::vector<TensorInfo>& tensors, const MeshCoord& coord, const OptimizerSpec& spec,
                          bool zero) {
     MuonScratch most;
     for (const TensorInfo& t : tensors) {
         if (!t.trained() || kind_of(t, spec) != OptimizerKind::muon) continue;
-        most.u = std::max(most.u, room_of_share(t, place, zero, spec));
+        most.u = std::max(most.u, capacity_of_shard(t, coord, zero, spec));
         most.steps = std::max(most.steps, padded(orthogonalize_scratch(extent(t.shape, 2), extent(t.shape, 1))));
-        if (!cuts_matrices(t)) continue;
+        if (!shards_matrices(t)) continue;
         TensorInfo whole = t;  // of the tensor group
-        whole.cut.dimension = -1;
-        most.pieces = most.whole = std::max(most.whole, room_of_share(whole, place, true, spec));
+        whole.sharding.dimension = -1;
+        most.pieces = most.whole = std::max(most.whole, capacity_of_shard(whole, coord, true, spec));
     }
     return most;
 }
 
 template <class B>
-Muon<B>::Muon(const OptimizerSpec& spec, const std::vector<TensorInfo>& tensors, const Shares& shares, Mesh& mesh,
-              bool zero)
+Muon<B>::Muon(const OptimizerSpec& spec, const std::vector<TensorInfo>& tensors, const OptimizerShards& shards,
+              Mesh& mesh, bool zero)
     : spec_(spec),
       mesh_(mesh),
       prepared_(tensors.size()),
-      arena_("Muon's scratch", size_t(muon_scratch(tensors, mesh.place, spec, zero).total()) * sizeof(T)) {
+      arena_("Muon's scratch", size_t(muon_scratch(tensors, mesh.coord, spec, zero).total()) * sizeof(T)) {
     for (size_t i = 0; i < tensors.size(); i++) {
         const TensorInfo& t = tensors[i];
         if (!t.trained() || kind_of(t, spec) != OptimizerKind::muon) continue;
-        Prepared& p = prepared_[i].emplace(Prepared{Matrices(t, shares[i], mesh.place), {}, {}, nullptr});
+        Prepared& p = prepared_[i].emplace(Prepared{Matrices(t, shards[i], mesh.coord), {}, {}, nullptr});
         p.gather_counts = p.matrices.gather_counts();
-        p.copies = t.cut.dimension >= 0 ? mesh.replicas.get() : mesh.tensor.get();
+        p.copies = t.sharding.dimension >= 0 ? mesh.replicas.get() : mesh.tensor.get();
         p.copy_counts.assign(size_t(p.copies->size()), 0);
-        p.copy_counts[0] = shares[i].count;
+        p.copy_counts[0] = shards[i].count;
     }
-    const MuonScratch n = muon_scratch(tensors, mesh.place, spec, zero);
+    const MuonScratch n = muon_scratch(tensors, mesh.coord, spec, zero);
     u_ = reinterpret_cast<T*>(arena_.data());
     pieces_ = u_ + n.u;
     whole_ = pieces_ + n.pieces;
@@ -101,23 +104,23 @@ Muon<B>::Muon(const OptimizerSpec& spec, const std::vector<TensorInfo>& tensors,
 template <class B>
 void Muon<B>::update(size_t i, const Slot<T>& slot, const Update& n) {
     const Prepared& p = *prepared_[i];
-    const Share& share = *slot.share;
-    muon_momentum<B>({}, u_, slot.state[0], slot.gradient, n.zero ? share.count : slot.tensor->count, spec_.momentum,
+    const OptimizerShard& shard = *slot.shard;
+    muon_momentum<B>({}, u_, slot.state[0], slot.gradient, n.zero ? shard.count : slot.tensor->count, spec_.momentum,
                      n.gradient_scale);
-    T* own = slot.weight + share.begin;
-    if (share.some) {
-        T* u = u_ + (n.zero ? 0 : share.begin);
-        T* whole = p.matrices.cut ? gather(p, u) : u;
-        if (share.first) descend(p, slot, whole, n);
+    T* own = slot.weight + shard.begin;
+    if (shard.some) {
+        T* u = u_ + (n.zero ? 0 : shard.begin);
+        T* whole = p.matrices.sharded ? gather(p, u) : u;
+        if (shard.first) descend(p, slot, whole, n);
         if (p.matrices.copies > 1) {  // the first has all of it, the others what follows, which is nothing
-            const T* mine = own + (share.first ? 0 : share.count);
+            const T* mine = own + (shard.first ? 0 : shard.count);
             p.copies->all_gather(own, mine, p.copy_counts.data());
         }
     }
-    share.group->all_gather(slot.weight, static_cast<const T*>(own), share.counts.data());
+    shard.group->all_gather(slot.weight, static_cast<const T*>(own), shard.counts.data());
 }
 
-// The matrices of this rank's share, whole, of the parts that the tensor group holds.
+// The matrices that this rank owns, whole, from the slices of the tensor group.
 template <class B>
 typename B::T* Muon<B>::gather(const Prepared& p, const T* u) {
     const Matrices& m = p.matrices;
@@ -132,14 +135,14 @@ typename B::T* Muon<B>::gather(const Prepared& p, const T* u) {
     return whole_;
 }
 
-// x: the matrices of this rank's share, whole; used up.
+// x: u of the matrices that this rank owns, whole; overwritten.
 template <class B>
 void Muon<B>::descend(const Prepared& p, const Slot<T>& slot, T* x, const Update& n) {
     const Matrices& m = p.matrices;
-    const MatrixPart& part = m.parts[size_t(mesh_.place.tensor_rank)];
+    const MatrixPart& part = m.parts[size_t(mesh_.coord.tensor_rank)];
     const double scale = 0.2 * std::sqrt(double(std::max(m.rows, m.columns)));
     const AutotuneScope autotuning;
-    T* w = slot.weight + slot.share->begin;
+    T* w = slot.weight + slot.shard->begin;
     for (int64_t j = 0; j < m.count; j++, x += m.rows * m.columns, w += part.rows * part.columns) {
         orthogonalize<B>({}, x, m.rows, m.columns, steps_);
         muon_update<B>({}, w, x + part.row * m.columns + part.column, part.rows, part.columns, m.columns, n.lr, scale,

@@ -3,8 +3,8 @@
 //
 //     b = momentum b + g;  u = g + momentum b;  w -= lr (0.2 sqrt(max(rows, columns)) orthogonal(u) + weight_decay w)
 //
-// A matrix is dealt out whole: of the ranks of a data group with the same part of it one makes the update. Where tensor
-// parallelism cuts it, u is gathered over the tensor group, and each rank takes its part of the result.
+// One rank of a data group owns a whole matrix and computes its update. Where tensor parallelism splits the matrix, u
+// is gathered over the tensor group, and each rank takes its slice of the result.
 #pragma once
 #include <optional>
 
@@ -22,18 +22,18 @@ struct MatrixPart {
     int64_t row, column, rows, columns;
 };
 
-// The matrices of a tensor (..., rows, columns), of a rank's share.
+// The matrices of a tensor (..., rows, columns) that a rank owns.
 struct Matrices {
-    Matrices(const TensorInfo& tensor, const Share& share, const Place& place);
-    int64_t rows, columns, count;   // count: in this rank's share
+    Matrices(const TensorInfo& tensor, const OptimizerShard& shard, const MeshCoord& coord);
+    int64_t rows, columns, count;   // count: owned by this rank
     std::vector<MatrixPart> parts;  // by tensor rank
-    bool cut;                       // the tensor group cuts them: they are gathered
-    int64_t copies;                 // tensor ranks that hold the same part
-    // Elements that each tensor rank hands to the gathering: of its part, where it is the first to hold it.
+    bool sharded;                   // the tensor group splits them: they are gathered
+    int64_t copies;                 // tensor ranks that hold the same slice
+    // Elements that each tensor rank contributes to the all-gather: its slice, where it is the first to hold it.
     std::vector<int64_t> gather_counts() const;
 };
 // item, gradient_item: bytes of a weight, of a gradient.
-UpdateCost muon_cost(const TensorInfo& tensor, const Share& share, const Place& place, int64_t item,
+UpdateCost muon_cost(const TensorInfo& tensor, const OptimizerShard& shard, const MeshCoord& coord, int64_t item,
                      int64_t gradient_item);
 
 // Elements of scratch memory, of the largest tensor: the same on every rank.
@@ -41,16 +41,16 @@ struct MuonScratch {
     int64_t u = 0, pieces = 0, whole = 0, steps = 0;
     int64_t total() const { return u + pieces + whole + steps; }
 };
-MuonScratch muon_scratch(const std::vector<TensorInfo>& tensors, const Place& place, const OptimizerSpec& spec,
+MuonScratch muon_scratch(const std::vector<TensorInfo>& tensors, const MeshCoord& coord, const OptimizerSpec& spec,
                          bool zero);
 
 template <class B>
 class Muon {
  public:
     using T = typename B::T;
-    Muon(const OptimizerSpec& spec, const std::vector<TensorInfo>& tensors, const Shares& shares, Mesh& mesh,
+    Muon(const OptimizerSpec& spec, const std::vector<TensorInfo>& tensors, const OptimizerShards& shards, Mesh& mesh,
          bool zero);
-    // Collective, over the ranks that share tensor number i and its tensor group.
+    // Collective over the ranks that divide tensor number i, and over its tensor group.
     void update(size_t i, const Slot<T>& slot, const Update& update);
     size_t bytes() const { return arena_.bytes(); }
 

@@ -6,18 +6,18 @@
 namespace sluice {
 
 template <class B>
-Optimizer<B>::Optimizer(const OptimizerSpec& spec, Model<B>& model, Mesh& mesh, const Shares& shares,
-                        T* gradient_shares)
+Optimizer<B>::Optimizer(const OptimizerSpec& spec, Model<B>& model, Mesh& mesh, const OptimizerShards& shards,
+                        T* gradient_shards)
     : spec_(spec),
-      zero_(gradient_shares != nullptr),
-      state_("moments", size_t(shares.state_room()) * sizeof(T)),
-      muon_(spec, model.tensors(), shares, mesh, zero_) {
+      zero_(gradient_shards != nullptr),
+      state_("moments", size_t(shards.state_capacity()) * sizeof(T)),
+      muon_(spec, model.tensors(), shards, mesh, zero_) {
     for (size_t i = 0; i < model.tensors().size(); i++) {
         const TensorInfo& t = model.tensors()[i];
-        const Share& share = shares[i];
-        const T* gradient = zero_ ? gradient_shares + share.offset : model.gradients() + t.offset;
-        T* state = reinterpret_cast<T*>(state_.data()) + share.state;
-        slots_.push_back({&t, &share, model.weights() + t.offset, gradient, {state, state + share.room}});
+        const OptimizerShard& shard = shards[i];
+        const T* gradient = zero_ ? gradient_shards + shard.offset : model.gradients() + t.offset;
+        T* state = reinterpret_cast<T*>(state_.data()) + shard.state;
+        slots_.push_back({&t, &shard, model.weights() + t.offset, gradient, {state, state + shard.capacity}});
     }
 }
 
@@ -35,17 +35,17 @@ void Optimizer<B>::update(double lr, double grad_norm, int64_t number) {
     }
 }
 
-UpdateCost update_cost(const TensorInfo& t, const Share& share, const Place& place, const OptimizerSpec& spec,
-                       int64_t item, int64_t gradient_item) {
+UpdateCost update_cost(const TensorInfo& t, const OptimizerShard& shard, const MeshCoord& coord,
+                       const OptimizerSpec& spec, int64_t item, int64_t gradient_item) {
     if (!t.trained() || kind_of(t, spec) != OptimizerKind::muon) return {};
-    return muon_cost(t, share, place, item, gradient_item);
+    return muon_cost(t, shard, coord, item, gradient_item);
 }
 
-OptimizerBytes plan_optimizer(const std::vector<TensorInfo>& tensors, const Place& place, const OptimizerSpec& spec,
+OptimizerBytes plan_optimizer(const std::vector<TensorInfo>& tensors, const MeshCoord& coord, const OptimizerSpec& spec,
                               bool zero, size_t item) {
-    const Shares shares(tensors, place, zero, spec);
-    return {size_t(shares.state_room()) * item, size_t(shares.room()) * item,
-            size_t(muon_scratch(tensors, place, spec, zero).total()) * item};
+    const OptimizerShards shards(tensors, coord, zero, spec);
+    return {size_t(shards.state_capacity()) * item, size_t(shards.capacity()) * item,
+            size_t(muon_scratch(tensors, coord, spec, zero).total()) * item};
 }
 
 #define INSTANTIATE(B) template class Optimizer<B>;

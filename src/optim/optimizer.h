@@ -12,15 +12,16 @@ class Optimizer {
  public:
     using T = typename B::T;
 
-    // gradient_shares: with zero, complete gradients of this rank's shares, laid out as `shares` says; else null, and
+    // gradient_shards: with zero, complete gradients of this rank's shards, laid out as `shards` says; else null, and
     // they are the model's. What it is given lives longer than it does.
-    Optimizer(const OptimizerSpec& spec, Model<B>& model, Mesh& mesh, const Shares& shares, T* gradient_shares);
+    Optimizer(const OptimizerSpec& spec, Model<B>& model, Mesh& mesh, const OptimizerShards& shards,
+              T* gradient_shards);
 
     // Collective. grad_norm: of the whole gradient, which the clip goes by; number: of the update, from 1.
     void update(double lr, double grad_norm, int64_t number);
 
-    // v(prefix, tensor's number in the model, data): every tensor of the state; data is of this rank's share with zero,
-    // else of all that it holds.
+    // v(prefix, tensor's number in the model, data): every tensor of the state; data covers this rank's shard with
+    // zero, else its whole slice.
     template <class V>
     void state(V&& v) const {
         for (const auto& [word, kind] : Words<OptimizerKind>::all)
@@ -40,15 +41,15 @@ class Optimizer {
 };
 
 // What the update of one tensor takes on a rank. item, gradient_item: bytes of a weight, of a gradient.
-UpdateCost update_cost(const TensorInfo& tensor, const Share& share, const Place& place, const OptimizerSpec& spec,
-                       int64_t item, int64_t gradient_item);
+UpdateCost update_cost(const TensorInfo& tensor, const OptimizerShard& shard, const MeshCoord& coord,
+                       const OptimizerSpec& spec, int64_t item, int64_t gradient_item);
 
-// Bytes on a rank, planned: of the state, of a share of every tensor (with zero: of gradients), and of scratch memory.
+// Planned bytes on a rank: the state, a shard of every tensor (with zero: of gradients), and scratch memory.
 // item: bytes of a number.
 struct OptimizerBytes {
-    size_t state, shares, scratch;
+    size_t state, shards, scratch;
 };
-OptimizerBytes plan_optimizer(const std::vector<TensorInfo>& tensors, const Place& place, const OptimizerSpec& spec,
+OptimizerBytes plan_optimizer(const std::vector<TensorInfo>& tensors, const MeshCoord& coord, const OptimizerSpec& spec,
                               bool zero, size_t item);
 
 }  // namespace sluice

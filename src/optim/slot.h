@@ -1,17 +1,17 @@
-// A tensor as its optimizer sees it, and what holds for all tensors of an update.
+// A tensor as its optimizer sees it, and the numbers that all tensors of an update share.
 #pragma once
 #include <array>
 
-#include "optim/shares.h"
+#include "optim/shards.h"
 
 namespace sluice {
 
 template <class T>
 struct Slot {
     const TensorInfo* tensor;
-    const Share* share;
-    T* weight;                // all that this rank holds
-    const T* gradient;        // complete; with zero of this rank's share alone
+    const OptimizerShard* shard;
+    T* weight;                // this rank's whole slice
+    const T* gradient;        // complete; with zero of this rank's shard alone
     std::array<T*, 2> state;  // in order of OptimizerState::prefixes, of the elements that `gradient` has
 };
 

@@ -1,4 +1,4 @@
-// What optimizers keep: each lists it once, in its own file (adamw.h, muon.h). Memory, shares, names in checkpoints,
+// What optimizers keep: each lists it once, in its own file (adamw.h, muon.h). Memory, shards, names in checkpoints,
 // plans and loading follow from that list.
 #pragma once
 #include <span>
@@ -9,8 +9,8 @@
 
 namespace sluice {
 
-// How the ranks of a data group share a tensor out: by rows of dimension 0, or so that a matrix stays whole. A tensor
-// of several matrices (experts) is cut between them.
+// How the ranks of a data group divide a tensor: by rows of dimension 0, or so that a matrix stays whole. A tensor of
+// several matrices (experts) is divided between these.
 enum class ShardRule { rows, whole_matrices };
 
 struct OptimizerState {
@@ -25,7 +25,7 @@ struct OptimizerState {
 struct UpdateCost {
     double flops = 0;
     GroupTraffic tensor;  // of the tensor group
-    GroupTraffic copies;  // of the tensor ranks that hold the same part
+    GroupTraffic copies;  // of the tensor ranks that hold the same slice
 };
 
 // Which optimizer a trained tensor has.

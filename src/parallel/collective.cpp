@@ -9,7 +9,7 @@
 
 namespace sluice {
 
-int collectively(Comm& comm, const std::function<void()>& body) {
+int on_all_ranks(Comm& comm, const std::function<void()>& body) {
     int64_t code = 0;
     std::string message;
     try {

@@ -1,4 +1,5 @@
-// Errors that every rank may meet at the same place, such as a bad config: all ranks end in order, one tells.
+// Errors that any rank may meet at the same step of the program, such as a bad config: all ranks end in order, and one
+// prints the error.
 #pragma once
 #include <functional>
 #include <string>
@@ -9,7 +10,7 @@ namespace sluice {
 
 // Runs body on every rank. When any throws a Failure, the lowest such rank prints its line, and every rank gets that
 // rank's exit code; else 0. Use where no rank waits for another inside body.
-int collectively(Comm& comm, const std::function<void()>& body);
+int on_all_ranks(Comm& comm, const std::function<void()>& body);
 
 // Rank 0's text, on every rank. Collective.
 std::string from_rank_zero(Comm& comm, std::string text);

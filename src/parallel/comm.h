@@ -43,13 +43,13 @@ class Comm {
         count_bytes(count, sizeof(T));
         reduce(x, count, number_of<T>());
     }
-    // in (sum of counts) is summed over ranks; out (counts[rank()]) receives this rank's part. Not in place.
+    // in (sum of counts) is summed over ranks; out (counts[rank()]) receives this rank's slice. Not in place.
     template <class T>
     void reduce_scatter(T* out, const T* in, const int64_t* counts) {
         count_bytes(sum(counts), sizeof(T));
         scatter(out, in, counts, number_of<T>());
     }
-    // out (sum of counts) receives each rank's in (counts[rank()]), in rank order; in may be its place in out. T is any
+    // out (sum of counts) receives each rank's in (counts[rank()]), in rank order; in may be its slice of out. T is any
     // type of 1, 4 or 8 bytes.
     template <class T>
     void all_gather(T* out, const T* in, const int64_t* counts) {
@@ -88,8 +88,8 @@ class Comm {
     // Ends every rank of the launch with the exit code, from any thread; for errors that only this rank knows of.
     [[noreturn]] virtual void abort(int code) = 0;
 
-    // Bytes this rank has handed to collectives so far, what it sends to itself
-    // included. A group of one hands over nothing.
+    // Bytes this rank has handed to collectives so far, including what it sends to itself. A group of one rank hands
+    // over nothing.
     int64_t bytes() const { return bytes_; }
 
  protected:

@@ -19,7 +19,7 @@
 #include "base/clock.h"
 #include "cli/terminal.h"
 #include "parallel/comm.h"
-#include "parallel/roll_call.h"
+#include "parallel/liveness.h"
 
 namespace sluice {
 namespace {
@@ -36,7 +36,8 @@ void mpi_check(int result, const char* what) {
 
 class Watchdog {
  public:
-    Watchdog(int rank, const RollCall& roll_call) : rank_(rank), roll_call_(roll_call), thread_([this] { watch(); }) {}
+    Watchdog(int rank, const LivenessProbe& liveness)
+        : rank_(rank), liveness_(liveness), thread_([this] { watch(); }) {}
     ~Watchdog() {
         ending_ = true;
         thread_.join();
@@ -58,7 +59,7 @@ class Watchdog {
             const std::string lost = who_is_lost();
             if (since_ != since) continue;  // it went on after all
             print_error(fmt::format("rank {} on {}: no answer for {:.0f} s in {}; {}; ending all ranks", rank_,
-                                    roll_call_.host(rank_), seconds, waited, lost));
+                                    liveness_.host(rank_), seconds, waited, lost));
             std::thread([] {  // should the abort itself hang
                 std::this_thread::sleep_for(std::chrono::seconds(5));
                 _exit(int(Exit::peer_lost));
@@ -69,16 +70,16 @@ class Watchdog {
     }
 
     std::string who_is_lost() const {
-        const auto lost = roll_call_.missing(rank_, 2);
+        const auto lost = liveness_.missing(rank_, 2);
         if (lost.empty()) return "all ranks are there, but one is slower than parallel.timeout or waits elsewhere";
         std::string text = "lost:";
         for (size_t i = 0; i < lost.size() && i < 8; i++)
-            text += (i ? ", rank " : " rank ") + std::to_string(lost[i]) + " on " + roll_call_.host(lost[i]);
+            text += (i ? ", rank " : " rank ") + std::to_string(lost[i]) + " on " + liveness_.host(lost[i]);
         return lost.size() > 8 ? text + " and " + std::to_string(lost.size() - 8) + " more" : text;
     }
 
     int rank_;
-    const RollCall& roll_call_;
+    const LivenessProbe& liveness_;
     std::atomic<double> since_{0};
     std::atomic<const char*> what_{""};
     std::atomic<bool> ending_{false};
@@ -113,24 +114,24 @@ struct Counts {
 
 // The process's part in MPI: begun by world_comm(), ended with the last communicator.
 struct Session {
-    explicit Session(int rank) : watchdog(rank, roll_call) {
+    explicit Session(int rank) : watchdog(rank, liveness) {
         int ranks = 1;
         mpi_check(MPI_Comm_size(MPI_COMM_WORLD, &ranks), "MPI_Comm_size");
-        std::string mine = roll_call.card(), all(size_t(ranks) * RollCall::kCard, '\0');
-        mine.resize(RollCall::kCard);
-        const int bytes = int(RollCall::kCard);
+        std::string mine = liveness.endpoint(), all(size_t(ranks) * LivenessProbe::kEndpoint, '\0');
+        mine.resize(LivenessProbe::kEndpoint);
+        const int bytes = int(LivenessProbe::kEndpoint);
         mpi_check(MPI_Allgather(mine.data(), bytes, MPI_BYTE, all.data(), bytes, MPI_BYTE, MPI_COMM_WORLD),
                   "MPI_Allgather");
-        std::vector<std::string> cards;
-        for (int r = 0; r < ranks; r++) cards.emplace_back(all.c_str() + size_t(r) * RollCall::kCard);
-        roll_call.meet(cards);
+        std::vector<std::string> endpoints;
+        for (int r = 0; r < ranks; r++) endpoints.emplace_back(all.c_str() + size_t(r) * LivenessProbe::kEndpoint);
+        liveness.set_endpoints(endpoints);
     }
     ~Session() {
         watchdog.enter("MPI_Finalize");
         MPI_Finalize();
         watchdog.leave();
     }
-    RollCall roll_call;
+    LivenessProbe liveness;
     Watchdog watchdog;
 };
 

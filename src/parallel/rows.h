@@ -6,12 +6,13 @@
 
 namespace sluice {
 
-// counts (one a rank) times width, in memory that is kept: one of two places, for collectives that need two.
-inline const int64_t* in_elements(int place, const Comm& comm, const int64_t* counts, int64_t width) {
+// counts (ranks) times width, in memory that this thread keeps. `slot` 0 or 1: some collectives need two arrays at
+// once.
+inline const int64_t* in_elements(int slot, const Comm& comm, const int64_t* counts, int64_t width) {
     thread_local std::vector<int64_t> elements[2];
-    elements[place].assign(counts, counts + comm.size());
-    for (int64_t& n : elements[place]) n *= width;
-    return elements[place].data();
+    elements[slot].assign(counts, counts + comm.size());
+    for (int64_t& n : elements[slot]) n *= width;
+    return elements[slot].data();
 }
 
 template <class T>

@@ -1,5 +1,5 @@
-// Ranks as threads of one process. A collective: every rank shows where its data is, waits for the others, reads
-// theirs, and waits again before anyone moves on. Sums go in rank order.
+// Ranks as threads of one process. In a collective every rank publishes a pointer to its data, waits for the others,
+// reads theirs, and waits again before any rank goes on. Sums are in rank order.
 #include <condition_variable>
 #include <cstring>
 #include <exception>
@@ -15,7 +15,7 @@
 namespace sluice {
 namespace {
 
-// What all ranks of a launch share, whatever groups they form: one that fails releases all.
+// Shared by all ranks of a launch, whatever groups they form: a rank that fails releases all others.
 struct Launch {
     std::mutex mutex;
     std::condition_variable turn;

@@ -12,7 +12,7 @@ struct GroupTraffic {
     // bytes: of the whole tensor, which every rank holds.
     void all_reduce(double bytes, int64_t ranks) { add(bytes, 2 * ring(bytes, ranks), ranks); }
     void reduce_scatter(double bytes, int64_t ranks) { add(bytes, ring(bytes, ranks), ranks); }
-    // mine: bytes of this rank's part; whole: of all parts together.
+    // mine: bytes of this rank's slice; whole: of all slices together.
     void all_gather(double mine, double whole, int64_t ranks) { add(mine, ring(whole, ranks), ranks); }
     // bytes: of this rank's rows, as many for every rank.
     void all_to_all(double bytes, int64_t ranks) { add(bytes, ring(bytes, ranks), ranks); }

@@ -34,17 +34,17 @@ const GpuFigures* find_gpu(const std::string& name) {
 // and loads kernels. NCCL: 688 MiB a group of more than two ranks (github.com/NVIDIA/nccl/issues/964), and 3.3 GB more
 // for an all-to-all on 8 H100 (issues/1685). Workspaces: 1.2 GB that attention's deterministic backward may take, and
 // those of products.
-DeviceReserve device_reserve(const Place& place, int64_t replicas) {
+DeviceReserve device_reserve(const MeshCoord& coord, int64_t replicas) {
     DeviceReserve reserve{1.0 * kGiB, 0, 1.25 * kGiB};
-    const bool tensor = place.tensor > 1, data = place.data > 1;
+    const bool tensor = coord.tensor > 1, data = coord.data > 1;
     int groups = int(tensor) + int(data);
-    if (replicas > 1 && replicas < place.tensor) groups++;
-    if (place.expert > 1 && place.expert < place.data) groups += 2;  // else one is the data group, the other one rank
-    reserve.nccl = groups * 688 * kMiB + (place.expert > 1 ? 3.3e9 : 0);
+    if (replicas > 1 && replicas < coord.tensor) groups++;
+    if (coord.expert > 1 && coord.expert < coord.data) groups += 2;  // else one is the data group, the other one rank
+    reserve.nccl = groups * 688 * kMiB + (coord.expert > 1 ? 3.3e9 : 0);
     return reserve;
 }
 
-// Groups repeat their place over nodes after at most eight of them.
+// How groups lie on nodes repeats after at most eight groups.
 int64_t members_of_a_node(const RankGroup& g) {
     constexpr int64_t N = kGpusPerNode;
     int64_t fewest = g.size;

@@ -33,7 +33,7 @@ struct DeviceReserve {
     double workspaces = 0;  // of libraries: products, attention's backward
     double total() const { return context + nccl + workspaces; }
 };
-DeviceReserve device_reserve(const Place& place, int64_t replicas);
+DeviceReserve device_reserve(const MeshCoord& coord, int64_t replicas);
 
 // A group of a mesh: `size` ranks, `stride` apart, of a launch of `ranks`. Ranks fill nodes in order.
 struct RankGroup {

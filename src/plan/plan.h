@@ -1,5 +1,5 @@
 // What a run will take, from its config alone: bytes on a rank, between ranks and in a checkpoint. For the CPU backend
-// bytes on a rank and bytes handed to collectives are exact: tests hold them to what is allocated and counted.
+// bytes on a rank and bytes handed to collectives are exact: tests compare them with what is allocated and counted.
 #pragma once
 #include "config/specs.h"
 #include "model/model.h"
@@ -15,14 +15,14 @@ struct MemoryPlan {
     size_t activations() const { return attention + ffn + residual; }
     size_t total() const { return weights + masters + moments + gradients + activations() + buffers; }
 };
-// config: with micro_batch resolved. Of any rank: all have room for the largest part of everything. Experts' rows are
-// planned for the worst case that is reserved, or with place.even_load for balanced experts.
-MemoryPlan plan_memory(const Config& config, const Place& place, Precision precision);
-// Its two parts, for those who plan many settings: what hangs on the mesh and zero alone, of the place's tensors; and
-// what micro-batch and recompute add.
-MemoryPlan plan_state(const Config& config, const Place& place, Precision precision,
+// config: with micro_batch resolved. The same for every rank: all allocate the largest slice of every tensor. Experts'
+// rows are planned for the worst case, as they are allocated, or with coord.even_load for balanced experts.
+MemoryPlan plan_memory(const Config& config, const MeshCoord& coord, Precision precision);
+// Its two parts, for a caller that plans many settings: what depends on the mesh and zero alone, of the coordinate's
+// tensors; and what micro-batch and recompute add.
+MemoryPlan plan_state(const Config& config, const MeshCoord& coord, Precision precision,
                       const std::vector<TensorInfo>& tensors);
-void add_activations(MemoryPlan& plan, const Config& config, const Place& place, Precision precision);
+void add_activations(MemoryPlan& plan, const Config& config, const MeshCoord& coord, Precision precision);
 
 // Bytes that a rank sends in a step, and receives as many, around rings (parallel/traffic.h); an all-to-all's picks are
 // spread evenly.
@@ -48,9 +48,9 @@ struct TrafficPlan {
     double world = 0;        // loss, norm, votes
     WireTraffic wire;        // what these make a rank send
 };
-// item: bytes of a weight or activation; gradient_item: of a gradient. tensors: the place's.
-TrafficPlan plan_traffic(const Config& config, const Place& place, int64_t item, int64_t gradient_item);
-TrafficPlan plan_traffic(const Config& config, const Place& place, int64_t item, int64_t gradient_item,
+// item: bytes of a weight or activation; gradient_item: of a gradient. tensors: the coordinate's.
+TrafficPlan plan_traffic(const Config& config, const MeshCoord& coord, int64_t item, int64_t gradient_item);
+TrafficPlan plan_traffic(const Config& config, const MeshCoord& coord, int64_t item, int64_t gradient_item,
                          const std::vector<TensorInfo>& tensors);
 
 // Bytes of a checkpoint's tensors: weights or their masters, and the optimizer's state, all in fp32, of all ranks

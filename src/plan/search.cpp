@@ -27,18 +27,18 @@ class Setup {
     Setup(const Config& c, int64_t ranks, const GpuFigures& gpu)
         : ranks_(ranks),
           gpu_(gpu),
-          place_(place_of(mesh_shape(c.model, c.parallel), ranks, 0)),
-          tensors_(Model<PlannedFp32>::tensors(c.model, place_)),
-          state_(plan_state(c, place_, c.train.precision, tensors_)),
-          reserve_(device_reserve(place_, mesh_shape(c.model, c.parallel).replicas)) {}
+          coord_(mesh_coord(mesh_shape(c.model, c.parallel), ranks, 0)),
+          tensors_(Model<PlannedFp32>::tensors(c.model, coord_)),
+          state_(plan_state(c, coord_, c.train.precision, tensors_)),
+          reserve_(device_reserve(coord_, mesh_shape(c.model, c.parallel).replicas)) {}
 
     bool fits(const Config& c) const {
-        const double least = double(state_.total()) + reserve_.total();  // quickly told
+        const double least = double(state_.total()) + reserve_.total();  // a quick lower bound
         return least <= gpu_.memory && double(memory(c).total()) + reserve_.total() <= gpu_.memory;
     }
     // Memory grows with the micro-batch: the first size that does not fit ends them.
     std::optional<int64_t> largest_micro_batch(Config c) const {
-        const std::vector<int64_t> sizes = divisors(c.train.batch / place_.data);
+        const std::vector<int64_t> sizes = divisors(c.train.batch / coord_.data);
         const auto end = std::partition_point(sizes.begin(), sizes.end(), [&](int64_t size) {
             c.train.micro_batch = size;
             return fits(c);
@@ -47,19 +47,19 @@ class Setup {
         return *std::prev(end);
     }
     Estimate estimate(const Config& c) const {
-        return {c, ranks_, place_, memory(c), reserve_, estimate_step(c, place_, gpu_, tensors_)};
+        return {c, ranks_, coord_, memory(c), reserve_, estimate_step(c, coord_, gpu_, tensors_)};
     }
 
  private:
     MemoryPlan memory(const Config& c) const {
         MemoryPlan plan = state_;
-        add_activations(plan, c, place_, c.train.precision);
+        add_activations(plan, c, coord_, c.train.precision);
         return plan;
     }
 
     int64_t ranks_;
     const GpuFigures& gpu_;
-    Place place_;
+    MeshCoord coord_;
     std::vector<TensorInfo> tensors_;
     MemoryPlan state_;
     DeviceReserve reserve_;

@@ -13,7 +13,7 @@ namespace sluice {
 struct Estimate {
     Config config;
     int64_t ranks;
-    Place place;
+    MeshCoord coord;
     MemoryPlan memory;
     DeviceReserve reserve;
     StepTime time;

@@ -35,33 +35,33 @@ StepWork work_of(const ModelCost& cost, Recompute recompute, double item) {
 
 // Seconds of the update of a rank's weights. It moves bytes, with bf16 of the weight beside its master too, and may
 // multiply.
-double update_seconds(const Config& c, const Place& place, const GpuFigures& gpu,
+double update_seconds(const Config& c, const MeshCoord& coord, const GpuFigures& gpu,
                       const std::vector<TensorInfo>& tensors) {
-    const Shares shares(tensors, place, c.parallel.zero > 0, c.optimizer);
+    const OptimizerShards shards(tensors, coord, c.parallel.zero > 0, c.optimizer);
     const double weight = c.train.precision == Precision::bf16 ? 2 : 0;
     double bytes = 0, flops = 0;
     for (size_t i = 0; i < tensors.size(); i++) {
-        bytes += double(shares[i].room) * (state_of(tensors[i], c.optimizer).bytes_moved() + weight);
-        flops += update_cost(tensors[i], shares[i], place, c.optimizer, 0, 0).flops;
+        bytes += double(shards[i].capacity) * (state_of(tensors[i], c.optimizer).bytes_moved() + weight);
+        flops += update_cost(tensors[i], shards[i], coord, c.optimizer, 0, 0).flops;
     }
     return bytes / gpu.bandwidth + flops / (gpu.peak(c.train.precision) * kGemmShare);
 }
 
 // What groups of the mesh take to communicate.
-void add_traffic(StepTime& s, const Config& c, const Place& place, const GpuFigures& gpu, double item,
+void add_traffic(StepTime& s, const Config& c, const MeshCoord& coord, const GpuFigures& gpu, double item,
                  const std::vector<TensorInfo>& tensors) {
-    const int64_t ranks = place.data * place.tensor;
+    const int64_t ranks = coord.data * coord.tensor;
     const int64_t replicas = mesh_shape(c.model, c.parallel).replicas;
     const auto rate = [&](int64_t size, int64_t stride) { return ring_rate(gpu, {size, stride, ranks}); };
-    const TrafficPlan t = plan_traffic(c, place, int64_t(item), sizeof(float), tensors);
-    s.tensor = t.wire.tensor / rate(place.tensor, 1) + t.wire.replicas / rate(replicas, 1);
-    if (place.expert > 1) s.expert = all_to_all_seconds(gpu, {place.expert, place.tensor, ranks}, t.expert);
-    const double data = rate(place.data, place.tensor);
-    const double expert_data = rate(place.expert_copies(), place.tensor * place.expert);
+    const TrafficPlan t = plan_traffic(c, coord, int64_t(item), sizeof(float), tensors);
+    s.tensor = t.wire.tensor / rate(coord.tensor, 1) + t.wire.replicas / rate(replicas, 1);
+    if (coord.expert > 1) s.expert = all_to_all_seconds(gpu, {coord.expert, coord.tensor, ranks}, t.expert);
+    const double data = rate(coord.data, coord.tensor);
+    const double expert_data = rate(coord.expert_copies(), coord.tensor * coord.expert);
     s.weights = t.wire.weights / data + t.wire.expert_weights / expert_data;
     // Gradients go while the last micro-batch's backward computes, two thirds of its work; the embedding's, complete at
     // its end, after it.
-    const double micro_batches = double(c.train.batch / (c.train.micro_batch * place.data));
+    const double micro_batches = double(c.train.batch / (c.train.micro_batch * coord.data));
     const double cover = (s.gemm + s.experts + s.attention) * 2 / 3 / micro_batches;
     const double sums = t.wire.gradients / data + t.wire.expert_gradients / expert_data;
     s.gradients = std::max(t.wire.last_gradients / data, sums - cover) + t.wire.picks / data;
@@ -69,32 +69,32 @@ void add_traffic(StepTime& s, const Config& c, const Place& place, const GpuFigu
 
 }  // namespace
 
-StepTime estimate_step(const Config& c, const Place& place, const GpuFigures& gpu) {
-    return estimate_step(c, place, gpu, Model<PlannedFp32>::tensors(c.model, place));
+StepTime estimate_step(const Config& c, const MeshCoord& coord, const GpuFigures& gpu) {
+    return estimate_step(c, coord, gpu, Model<PlannedFp32>::tensors(c.model, coord));
 }
 
-StepTime estimate_step(const Config& c, const Place& place, const GpuFigures& gpu,
+StepTime estimate_step(const Config& c, const MeshCoord& coord, const GpuFigures& gpu,
                        const std::vector<TensorInfo>& tensors) {
     StepTime s;
     const bool bf16 = c.train.precision == Precision::bf16;
     const double item = bf16 ? 2 : 4, peak = gpu.peak(c.train.precision);
     const int64_t length = c.data.sequence_length;
-    const double step_tokens = double(c.train.batch * length), tokens = step_tokens / double(place.data);
-    const double micro_batches = double(c.train.batch / (c.train.micro_batch * place.data));
+    const double step_tokens = double(c.train.batch * length), tokens = step_tokens / double(coord.data);
+    const double micro_batches = double(c.train.batch / (c.train.micro_batch * coord.data));
     const Workload load{c.train.micro_batch * length, length, item};
-    const ModelCost cost = model_cost(c.model, load, place);
+    const ModelCost cost = model_cost(c.model, load, coord);
     const StepWork work = work_of(cost, c.train.recompute, item);
     const auto compute = [&](double flops, double share) {
-        return tokens * flops / double(place.tensor) / (peak * share);
+        return tokens * flops / double(coord.tensor) / (peak * share);
     };
     s.gemm = compute(work.gemm, kGemmShare);
     s.experts = compute(work.grouped_gemm, kGroupedShare) + micro_batches * work.expert_bytes / gpu.bandwidth;
     s.attention = compute(work.scores, kAttentionShare);
     s.memory = tokens * item * work.elements / gpu.bandwidth;
-    s.optimizer = update_seconds(c, place, gpu, tensors);
-    add_traffic(s, c, place, gpu, item, tensors);
+    s.optimizer = update_seconds(c, coord, gpu, tensors);
+    add_traffic(s, c, coord, gpu, item, tensors);
     s.tokens_per_second = step_tokens / s.seconds();
-    const double a_flop = s.tokens_per_second / (peak * double(place.data * place.tensor));
+    const double a_flop = s.tokens_per_second / (peak * double(coord.data * coord.tensor));
     s.mfu = a_flop * cost.total().flops();
     s.mfu_full_square = a_flop * cost.total().flops_full_square();
     return s;

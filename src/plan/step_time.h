@@ -22,9 +22,9 @@ struct StepTime {
     double tokens_per_second = 0;         // of all ranks
     double mfu = 0, mfu_full_square = 0;  // of the precision's peak; the latter with attention's full square
 };
-StepTime estimate_step(const Config& config, const Place& place, const GpuFigures& gpu);
-// The same, for those who estimate many settings: with the place's tensors.
-StepTime estimate_step(const Config& config, const Place& place, const GpuFigures& gpu,
+StepTime estimate_step(const Config& config, const MeshCoord& coord, const GpuFigures& gpu);
+// The same with the tensors of the coordinate, for a caller that estimates many settings.
+StepTime estimate_step(const Config& config, const MeshCoord& coord, const GpuFigures& gpu,
                        const std::vector<TensorInfo>& tensors);
 
 // In words, for a report: the figures that an estimate was made with.

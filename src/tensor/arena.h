@@ -30,8 +30,8 @@ class Arena {
     size_t bytes_ = 0;
 };
 
-// Binds pointers one after another from `base`; with a null base it only counts. rewind() gives room back to what does
-// not live at the same time; peak() is what the region must hold.
+// Binds pointers one after another from `base`; with a null base it only counts. rewind() lets tensors
+// that do not live at the same time use the same bytes; peak() is the size of the region.
 class Binder {
  public:
     explicit Binder(std::byte* base = nullptr) : base_(base) {}
@@ -54,10 +54,10 @@ class Binder {
     size_t used_ = 0, peak_ = 0;
 };
 
-// Where the tensors of a layer go: `kept` lives from forward to backward, `again` is shared by all layers and computed
+// Where the tensors of a layer go: `kept` lives from forward to backward, `recomputed` is shared by all layers and made
 // again before backward, `scratch` lives within one call.
 struct Regions {
-    Binder kept, again, scratch;
+    Binder kept, recomputed, scratch;
 };
 
 }  // namespace sluice

@@ -1,4 +1,4 @@
-// A box within an array of any rank: what a rank holds of a tensor, and what a file does.
+// A box of a tensor: first index and extent along each dimension. What a rank or a file holds of a tensor.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -17,7 +17,7 @@ struct Box {
     bool operator==(const Box&) const = default;
 };
 
-// What two boxes of one array share; some extent is 0 where that is nothing.
+// The intersection of two boxes of one tensor; an extent is 0 where they do not overlap.
 inline Box intersection(const Box& a, const Box& b) {
     Box both = a;
     for (size_t d = 0; d < a.shape.size(); d++) {

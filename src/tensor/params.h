@@ -1,6 +1,6 @@
-// Parameters: each layer lists its tensors once, v(prefix + name, pointer, {shape}, Init, Decay, Cut), shapes of the
-// whole. Visitors count them, cut them for a place on the mesh, bind them to weights, gradients or moments, initialise
-// them and name them in checkpoints.
+// Parameters. Each layer lists its tensors once, v(prefix + name, pointer, {shape}, Init, Decay, ShardSpec), with the
+// shape of the whole tensor. Visitors count them, shard them over the mesh, bind them to weights or gradients,
+// initialise them and name them in checkpoints.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -20,14 +20,20 @@ struct Init {
 // router's selection bias.
 enum class Decay { no, yes, untrained };
 
-// Where else on the mesh a tensor is, and what its gradient still lacks after backward, before the sum over data.
-struct Cut {
-    // Dimension cut over the tensor group, into `parts` (each held by tensor / parts neighbours); -1: none.
+// How a tensor is sharded over the mesh, and over which group its gradient must still be summed after backward, before
+// the sum over the data group.
+struct ShardSpec {
+    // Dimension that is split over the tensor group, into `parts`, each held by tensor / parts neighbours; -1: none.
     int dimension = -1;
     int64_t parts = 1;
-    bool experts = false;  // dimension 0 is cut over the expert group
-    // The gradient is a partial sum, to be added up over these ranks.
+    bool experts = false;  // dimension 0 is split over the expert group
     enum Sum { whole, over_tensor, over_replicas } gradient = whole;
+
+    static ShardSpec split(int dimension, int64_t parts) { return {dimension, parts, false, whole}; }
+    // Split by expert, and each expert's matrix along `dimension`.
+    static ShardSpec split_experts(int dimension, int64_t parts) { return {dimension, parts, true, whole}; }
+    // Every rank of the tensor group has the whole tensor, and a partial sum of its gradient.
+    static ShardSpec partial() { return {-1, 1, false, over_tensor}; }
 };
 
 struct TensorInfo {
@@ -35,8 +41,8 @@ struct TensorInfo {
     std::vector<int64_t> shape;  // of the whole; matrices [out, in]
     Init init;
     Decay decay;
-    Cut cut;
-    Box box;         // what this rank holds, row-major from `offset` in the flat set of all parameters
+    ShardSpec sharding;
+    Box box;         // what this rank holds, row-major from `offset` in the flat array of all parameters
     int64_t offset;  // elements
     int64_t count;   // elements held
 
@@ -44,24 +50,24 @@ struct TensorInfo {
     int64_t whole_count() const { return volume(shape); }
 };
 
-// The box of a tensor at a place, and the elements that every place has room for.
-inline Box box_of(const std::vector<int64_t>& shape, const Cut& cut, const Place& place) {
+// The part of a tensor that a rank holds; and the elements that every rank allocates for it: those of the largest part.
+inline Box box_of(const std::vector<int64_t>& shape, const ShardSpec& sharding, const MeshCoord& coord) {
     Box box{std::vector<int64_t>(shape.size(), 0), shape};
-    const auto keep = [&](size_t d, Part part) {
+    const auto keep = [&](size_t d, Slice part) {
         box.start[d] = part.begin;
         box.shape[d] = part.size();
     };
-    if (cut.experts) keep(0, part_of(shape[0], place.expert, place.expert_rank()));
-    if (cut.dimension >= 0)
-        keep(size_t(cut.dimension),
-             part_of(shape[size_t(cut.dimension)], cut.parts, place.tensor_rank * cut.parts / place.tensor));
+    if (sharding.experts) keep(0, slice_of(shape[0], coord.expert, coord.expert_rank()));
+    if (sharding.dimension >= 0)
+        keep(size_t(sharding.dimension), slice_of(shape[size_t(sharding.dimension)], sharding.parts,
+                                                  coord.tensor_rank * sharding.parts / coord.tensor));
     return box;
 }
-inline int64_t room_of(std::vector<int64_t> shape, const Cut& cut, const Place& place) {
-    if (cut.experts) shape[0] = largest_part(shape[0], place.expert);
-    if (cut.dimension >= 0) {
-        int64_t& extent = shape[size_t(cut.dimension)];
-        extent = largest_part(extent, cut.parts);
+inline int64_t capacity_of(std::vector<int64_t> shape, const ShardSpec& sharding, const MeshCoord& coord) {
+    if (sharding.experts) shape[0] = ceil_div(shape[0], coord.expert);
+    if (sharding.dimension >= 0) {
+        int64_t& extent = shape[size_t(sharding.dimension)];
+        extent = ceil_div(extent, sharding.parts);
     }
     return (volume(shape) + 15) / 16 * 16;
 }
@@ -69,34 +75,36 @@ inline int64_t room_of(std::vector<int64_t> shape, const Cut& cut, const Place& 
 // Lists the tensors of a parameter set one after another, each aligned to 16 elements.
 class TensorLister {
  public:
-    explicit TensorLister(const Place& place = {}) : place_(place) {}
+    explicit TensorLister(const MeshCoord& coord = {}) : coord_(coord) {}
     template <class T>
-    void operator()(const std::string& name, T*&, std::vector<int64_t> shape, Init init, Decay decay, Cut cut = {}) {
-        Box box = box_of(shape, cut, place_);
-        const int64_t count = volume(box.shape), room = room_of(shape, cut, place_);
-        tensors.push_back({name, std::move(shape), init, decay, cut, std::move(box), end, count});
+    void operator()(const std::string& name, T*&, std::vector<int64_t> shape, Init init, Decay decay,
+                    ShardSpec sharding = {}) {
+        Box box = box_of(shape, sharding, coord_);
+        const int64_t count = volume(box.shape), room = capacity_of(shape, sharding, coord_);
+        tensors.push_back({name, std::move(shape), init, decay, sharding, std::move(box), end, count});
         end += room;
     }
     std::vector<TensorInfo> tensors;
-    int64_t end = 0;  // elements, padding included: the same at every place of a mesh
+    int64_t end = 0;  // elements, padding included: the same on every rank of a mesh
 
  private:
-    Place place_;
+    MeshCoord coord_;
 };
 
 // Points a parameter set at a flat array that a TensorLister laid out.
 template <class T>
 class TensorBinder {
  public:
-    TensorBinder(T* base, const Place& place) : at_(base), place_(place) {}
-    void operator()(const std::string&, T*& pointer, const std::vector<int64_t>& shape, Init, Decay, Cut cut = {}) {
+    TensorBinder(T* base, const MeshCoord& coord) : at_(base), coord_(coord) {}
+    void operator()(const std::string&, T*& pointer, const std::vector<int64_t>& shape, Init, Decay,
+                    ShardSpec sharding = {}) {
         pointer = at_;
-        at_ += room_of(shape, cut, place_);
+        at_ += capacity_of(shape, sharding, coord_);
     }
 
  private:
     T* at_;
-    Place place_;
+    MeshCoord coord_;
 };
 
 }  // namespace sluice

@@ -53,7 +53,7 @@ class Run {
 
  private:
     RunFacts facts() const;
-    bool master() const { return comm_.rank() == 0; }
+    bool is_rank0() const { return comm_.rank() == 0; }
     bool due(int64_t every) const { return every > 0 && (step() % every == 0 || last()); }
     int64_t step() const { return trainer_->progress().step; }
     bool last() const { return step() >= config_.train.steps; }
@@ -89,7 +89,7 @@ class Run {
 // ---------------------------------------------------------------- start
 template <class B>
 void Run<B>::hold() {
-    if (!master()) return;
+    if (!is_rank0()) return;
     std::vector<std::string> recovered;
     const double wait = std::min(kLockWait, config_.parallel.timeout / 2);  // the other ranks wait too
     locks_ = hold_run(folder_, checkpoints_, wait);
@@ -101,15 +101,15 @@ void Run<B>::hold() {
 template <class B>
 void Run<B>::open(const std::string& origin) {
     const DataSpec& data = config_.data;
-    if (!master()) origin_ = origin_at(origin);
+    if (!is_rank0()) origin_ = origin_at(origin);
     try {
         data_.emplace(data, config_.model.vocab, config_.run.seed);
         for (const auto& set : data.validation) validation_.emplace_back(data, set, config_.model.vocab);
     } catch (const Failure&) {
-        if (master()) refuse_lost_data(config_, origin_);
+        if (is_rank0()) refuse_lost_data(config_, origin_);
         throw;
     }
-    if (master()) {
+    if (is_rank0()) {
         read_ = record_data(data, *data_, validation_);
         compare_data(config_, read_, origin_);
     }
@@ -122,14 +122,14 @@ void Run<B>::open(const std::string& origin) {
 template <class B>
 void Run<B>::restore() {
     if (origin_.checkpoint) load(*origin_.checkpoint, origin_.weights_only);
-    if (master()) {
+    if (is_rank0()) {
         make_folders(checkpoints_);
         if (origin_.back)
             origin_.warnings.push_back("the run goes back: its later steps are set aside in " +
                                        go_back(checkpoints_, *origin_.back).string());
         if (origin_.takes_rows) begin_metrics(folder_, origin_.checkpoint->path, origin_.checkpoint->info.step);
     }
-    log_.emplace(config_, folder_, master());
+    log_.emplace(config_, folder_, is_rank0());
     keep_errors_in(folder_ / "log.txt", comm_.size() > 1 ? fmt::format("rank {}:", comm_.rank()) : "");
     if (!finished()) log_->open(facts());
     writer_.emplace(checkpoints_, config_.checkpoint.async, config_.checkpoint.keep);
@@ -149,7 +149,7 @@ void Run<B>::load(const Checkpoint& from, bool weights_only) {
     if (!missing.empty()) start_from_zero(from, missing);
     const CheckpointInfo& info = from.info;
     restore_autotune(info.autotune, comm_.rank());
-    trainer_->go_on_from({info.step, info.updates, info.skipped, info.skipped_in_a_row}, info.samples);
+    trainer_->restore({info.step, info.updates, info.skipped, info.skipped_in_a_row}, info.samples);
     saved_step_ = info.step;
 }
 
@@ -171,7 +171,7 @@ CheckpointInfo Run<B>::info() const {
     CheckpointInfo info;
     info.step = p.step;
     info.tokens = trainer_->tokens();
-    info.samples = trainer_->consumed();
+    info.samples = trainer_->consumed_samples();
     info.seed = config_.run.seed;
     info.updates = p.updates;
     info.skipped = p.skipped;
@@ -182,10 +182,10 @@ CheckpointInfo Run<B>::info() const {
     const bool resumed = origin_.checkpoint && !origin_.weights_only;
     info.autotune =
         autotune_records(comm_.rank(), resumed ? origin_.checkpoint->info.autotune : std::vector<AutotuneRecord>());
-    info.mesh = {{"data", mesh_.place.data},
-                 {"tensor", mesh_.place.tensor},
-                 {"expert", mesh_.place.expert},
-                 {"sequence", mesh_.place.sequence},
+    info.mesh = {{"data", mesh_.coord.data},
+                 {"tensor", mesh_.coord.tensor},
+                 {"expert", mesh_.coord.expert},
+                 {"sequence", mesh_.coord.sequence},
                  {"zero", config_.parallel.zero}};
     return info;
 }
@@ -213,7 +213,7 @@ RunFacts Run<B>::facts() const {
     facts.ranks = comm_.size();
     facts.local_ranks = local_ranks();
     facts.threads = omp_get_max_threads();
-    facts.place = mesh_.place;
+    facts.coord = mesh_.coord;
     facts.bytes = int64_t(trainer_->bytes());
     facts.tokens = data_->tokens();
     facts.samples = data_->samples();
@@ -231,20 +231,22 @@ Exit Run<B>::loop() {
         return Exit::done;
     }
     log_->begin(origin_);
-    if (master()) {
+    if (is_rank0()) {
         const DataReport report = report_data(config_, *data_, validation_);
         for (const auto& line : report.lines) log_->info(line);
         for (const auto& warning : report.warnings) log_->warn(warning);
     }
-    const Samples samples = [&](int64_t n, int32_t* tokens, int32_t* first) { data_->sample(n, tokens, first); };
+    const Samples samples = [&](int64_t n, int32_t* tokens, int32_t* doc_start) {
+        data_->sample(n, tokens, doc_start);
+    };
     while (!last()) {
         const double start = steady_seconds();
         const bool saving = writer_->pending();
         const StepResult result = trainer_->step(samples, {stop_requested(), writer_->pending() && writer_->done()});
         after_step({result, trainer_->progress(), trainer_->tokens(), steady_seconds() - start, saving});
-        if (result.saved_votes == comm_.size()) finish_save();
+        if (result.saved_ranks == comm_.size()) finish_save();
         if (config_.checkpoint.every > 0 && step() % config_.checkpoint.every == 0 && !last()) save();
-        if (result.stop_votes > 0 && !last()) {
+        if (result.stop_requests > 0 && !last()) {
             if (saved_step_ != step()) save();
             finish_save();
             log_->stopped();
@@ -280,7 +282,7 @@ template <class B>
 void Run<B>::evaluate_sets() {
     const EvaluationSpec spec{config_.data.sequence_length, config_.train.micro_batch,
                               config_.eval.batches * config_.train.batch, config_.data.document_mask,
-                              master() ? stdout : nullptr};
+                              is_rank0() ? stdout : nullptr};
     for (size_t i = 0; i < validation_.size(); i++)
         log_->evaluation(config_.data.validation[i].name, evaluate(trainer_->model(), validation_[i], spec));
 }
@@ -299,18 +301,18 @@ void Run<B>::sample() {
 template <class B>
 Exit train_on(const Config& config, Comm& comm, const OpenText& open_text) {
     Run<B> run(config, comm, open_text);
-    if (const int failed = collectively(comm, [&] { run.hold(); })) return Exit(failed);
+    if (const int failed = on_all_ranks(comm, [&] { run.hold(); })) return Exit(failed);
     const std::string origin = from_rank_zero(comm, run.origin());
-    if (const int failed = collectively(comm, [&] { run.open(origin); })) return Exit(failed);
+    if (const int failed = on_all_ranks(comm, [&] { run.open(origin); })) return Exit(failed);
     if (const int failed = run.compare_ranks()) return Exit(failed);
-    if (const int failed = collectively(comm, [&] { run.restore(); })) return Exit(failed);
+    if (const int failed = on_all_ranks(comm, [&] { run.restore(); })) return Exit(failed);
     return run.loop();
 }
 
 }  // namespace
 
 Exit train(const Config& config, Comm& comm, const OpenText& open_text) {
-    if (const int failed = collectively(comm, [&] { require_backend(config); })) return Exit(failed);
+    if (const int failed = on_all_ranks(comm, [&] { require_backend(config); })) return Exit(failed);
     return with_backend(config, [&]<class B>(B) { return train_on<B>(config, comm, open_text); });
 }
 

@@ -17,17 +17,17 @@ Trainer<B>::Trainer(const Config& config, Mesh& mesh)
       zero_(config.parallel.zero > 0),
       model_(config.model, {config.train.micro_batch, config.data.sequence_length}, config.train.recompute,
              Mode::training, mesh, matmul_precision(config.train.precision)),
-      shares_(model_.tensors(), mesh, zero_, config.optimizer),
-      gradient_shares_("gradient shares", zero_ ? size_t(shares_.room()) * sizeof(T) : 0),
-      optimizer_(config.optimizer, model_, mesh, shares_,
-                 zero_ ? reinterpret_cast<T*>(gradient_shares_.data()) : nullptr),
+      shards_(model_.tensors(), mesh, zero_, config.optimizer),
+      gradient_shards_("gradient shares", zero_ ? size_t(shards_.capacity()) * sizeof(T) : 0),
+      optimizer_(config.optimizer, model_, mesh, shards_,
+                 zero_ ? reinterpret_cast<T*>(gradient_shards_.data()) : nullptr),
       reduce_([this](size_t begin, size_t end) { reduce(begin, end); }) {
     const size_t tokens = size_t(config.train.micro_batch * config.data.sequence_length);
     sample_.resize(size_t(config.data.sequence_length + 1));
     tokens_.resize(tokens);
     targets_.resize(tokens);
-    if (config.data.document_mask) first_.resize(tokens);
-    picks_.resize(model_.routing().size() * size_t(config.model.moe.experts));
+    if (config.data.document_mask) doc_start_.resize(tokens);
+    tokens_per_expert_.resize(model_.routing().size() * size_t(config.model.moe.experts));
     model_.initialise(config.run.seed);
 }
 
@@ -35,27 +35,27 @@ template <class B>
 void Trainer<B>::read_micro_batch(const Samples& samples, int64_t first_sample) {
     const int64_t length = config_.data.sequence_length;
     for (int64_t i = 0; i < config_.train.micro_batch; i++) {
-        samples(first_sample + i, sample_.data(), first_.empty() ? nullptr : first_.data() + i * length);
+        samples(first_sample + i, sample_.data(), doc_start_.empty() ? nullptr : doc_start_.data() + i * length);
         std::copy_n(sample_.begin(), length, tokens_.begin() + i * length);
         std::copy_n(sample_.begin() + 1, length, targets_.begin() + i * length);
     }
 }
 
-// Leaves the step's gradient, of the mean loss over all ranks' tokens, in the model or the shares; returns this rank's
-// part of that loss.
+// Leaves the gradient of the step's objective in the model, or with zero in the shards; returns this rank's part of the
+// mean loss over all ranks' tokens.
 template <class B>
 double Trainer<B>::forward_backward(const Samples& samples) {
-    const int64_t m = config_.train.micro_batch, ranks = mesh_.place.data;
+    const int64_t m = config_.train.micro_batch, ranks = mesh_.coord.data;
     const double scale = 1 / double(config_.train.batch * config_.data.sequence_length);
     const int64_t micro_batches = config_.train.batch / (m * ranks);
     fill<B>({}, model_.gradients(), T(0), model_.parameters());
-    model_.begin_routing();
+    model_.reset_routing();
     const AutotuneScope autotuning;
     double loss = 0;
     for (int64_t u = 0; u < micro_batches; u++) {
-        read_micro_batch(samples, consumed_ + (u * ranks + mesh_.place.data_rank) * m);
+        read_micro_batch(samples, consumed_samples_ + (u * ranks + mesh_.coord.data_rank) * m);
         loss += model_.forward_backward({m, config_.data.sequence_length}, tokens_.data(), targets_.data(),
-                                        first_.empty() ? nullptr : first_.data(), scale,
+                                        doc_start_.empty() ? nullptr : doc_start_.data(), scale,
                                         u + 1 == micro_batches ? reduce_ : none_);
     }
     mesh_.data->finish();
@@ -70,61 +70,63 @@ void Trainer<B>::reduce(size_t begin, size_t end) {
         const TensorInfo& t = tensors[i];
         if (!t.trained()) continue;
         T* gradient = model_.gradients() + t.offset;
-        if (t.cut.gradient == Cut::over_tensor) mesh_.tensor->all_reduce(gradient, t.count);
-        if (t.cut.gradient == Cut::over_replicas) mesh_.replicas->all_reduce(gradient, t.count);
-        const Share& share = shares_[i];
+        if (t.sharding.gradient == ShardSpec::over_tensor) mesh_.tensor->all_reduce(gradient, t.count);
+        if (t.sharding.gradient == ShardSpec::over_replicas) mesh_.replicas->all_reduce(gradient, t.count);
+        const OptimizerShard& shard = shards_[i];
         if (zero_)
-            share.group->start_reduce_scatter(this->gradient(i), static_cast<const T*>(gradient), share.counts.data());
+            shard.group->start_reduce_scatter(this->gradient(i), static_cast<const T*>(gradient), shard.counts.data());
         else
-            share.group->start_all_reduce(gradient, t.count);
+            shard.group->start_all_reduce(gradient, t.count);
     }
 }
 
-// Of this rank's shares: every element of the model is in one rank's.
+// Over this rank's shards: every element of the model is in one rank's.
 template <class B>
 double Trainer<B>::sum_of_squares() const {
     double sum = 0;
     for (size_t i = 0; i < model_.tensors().size(); i++)
-        if (shares_[i].first && model_.tensors()[i].trained())
-            sum += sluice::sum_of_squares<B>({}, gradient(i) + (zero_ ? 0 : shares_[i].begin), shares_[i].count);
+        if (shards_[i].first && model_.tensors()[i].trained())
+            sum += sluice::sum_of_squares<B>({}, gradient(i) + (zero_ ? 0 : shards_[i].begin), shards_[i].count);
     return sum;
 }
 
 template <class B>
-RoutingResult Trainer<B>::routing(const double* sums) {
+RoutingResult Trainer<B>::routing(const StepSums& sums) {
     const int64_t layers = config_.model.layers, experts = config_.model.moe.experts;
-    std::copy_n(model_.routing()[0].picks, layers * experts, picks_.begin());
-    mesh_.data->all_reduce(picks_.data(), layers * experts);
+    std::copy_n(model_.routing()[0].tokens_per_expert, layers * experts, tokens_per_expert_.begin());
+    mesh_.data->all_reduce(tokens_per_expert_.data(), layers * experts);
     const double mean =
         double(config_.train.batch * config_.data.sequence_length * config_.model.moe.top_k) / double(experts);
-    const int64_t most = *std::max_element(picks_.begin(), picks_.end());
-    return {sums[0] / double(layers), sums[1] / double(layers), double(most) / mean, sums[2] / double(layers)};
+    const int64_t largest = *std::max_element(tokens_per_expert_.begin(), tokens_per_expert_.end());
+    return {sums.balance / double(layers), sums.z / double(layers), double(largest) / mean,
+            sums.entropy / double(layers)};
 }
 
 template <class B>
-StepResult Trainer<B>::step(const Samples& samples, Votes votes) {
+StepResult Trainer<B>::step(const Samples& samples, StepFlags flags) {
     const double loss = forward_backward(samples);
-    // Ranks of a tensor group have the same tokens: one of them tells.
-    const double tells = mesh_.place.tensor_rank == 0 ? 1 : 0;
-    double sums[7] = {tells * loss, votes.stop ? 1.0 : 0.0, votes.saved ? 1.0 : 0.0, sum_of_squares(), 0, 0, 0};
+    // Ranks of a tensor group have the same tokens: the first of them counts.
+    const double counts = mesh_.coord.tensor_rank == 0 ? 1 : 0;
+    StepSums sums{counts * loss, flags.stop ? 1.0 : 0.0, flags.saved ? 1.0 : 0.0, sum_of_squares()};
     for (const Routing& r : model_.routing()) {
-        sums[4] += tells * r.sums.balance;
-        sums[5] += tells * r.sums.z;
-        sums[6] += tells * r.sums.entropy;
+        sums.balance += counts * r.sums.balance;
+        sums.z += counts * r.sums.z;
+        sums.entropy += counts * r.sums.entropy;
     }
-    mesh_.world.all_reduce(sums, 7);
-    const double grad_norm = std::sqrt(sums[3]);
-    StepResult result{sums[0], grad_norm, 0, false, int64_t(sums[1]), int64_t(sums[2]), {}};
-    if (!model_.routing().empty()) result.routing = routing(sums + 4);
+    mesh_.world.all_reduce(&sums.loss, sizeof sums / sizeof(double));
+    const double grad_norm = std::sqrt(sums.gradient_squares);
+    StepResult result{sums.loss, grad_norm, 0, false, int64_t(sums.stop_requests), int64_t(sums.saved_ranks), {}};
+    if (!model_.routing().empty()) result.routing = routing(sums);
 
     // A NaN or infinity on any rank is in the sums of every rank: all decide alike.
-    result.applied = std::isfinite(sums[0]) && std::isfinite(grad_norm);
+    result.applied = std::isfinite(sums.loss) && std::isfinite(grad_norm);
     progress_.step++;
-    consumed_ += config_.train.batch;
+    consumed_samples_ += config_.train.batch;
     result.lr = learning_rate(config_, progress_.step);
     if (result.applied) {
         optimizer_.update(result.lr, grad_norm, ++progress_.updates);
-        if (!picks_.empty()) model_.move_biases(picks_.data(), config_.model.moe.bias_rate);
+        if (!tokens_per_expert_.empty())
+            model_.update_router_biases(tokens_per_expert_.data(), config_.model.moe.bias_rate);
     }
     progress_.skipped += !result.applied;
     progress_.skipped_in_a_row = result.applied ? 0 : progress_.skipped_in_a_row + 1;
@@ -132,20 +134,20 @@ StepResult Trainer<B>::step(const Samples& samples, Votes votes) {
 }
 
 template <class B>
-void Trainer<B>::go_on_from(const Progress& progress, int64_t consumed) {
+void Trainer<B>::restore(const Progress& progress, int64_t consumed_samples) {
     progress_ = progress;
-    consumed_ = consumed;
+    consumed_samples_ = consumed_samples;
 }
 
 template <class B>
 std::vector<StateTensor> Trainer<B>::state() {
     std::vector<StateTensor> state;
     const std::string dtype = dtype_of<T>();
-    const auto list = [&](const std::string& prefix, size_t i, T* data, bool share_only) {
+    const auto list = [&](const std::string& prefix, size_t i, T* data, bool shard_only) {
         const TensorInfo& t = model_.tensors()[i];
-        const Box share = box_of_rows(t, shares_[i].rows);
-        state.push_back({prefix + t.name, dtype, t.shape, share_only ? share : t.box, data,
-                         shares_[i].first ? share : box_of_rows(t, {0, 0})});
+        const Box shard = box_of_rows(t, shards_[i].rows);
+        state.push_back({prefix + t.name, dtype, t.shape, shard_only ? shard : t.box, data,
+                         shards_[i].first ? shard : box_of_rows(t, {0, 0})});
     };
     const size_t count = model_.tensors().size();
     for (size_t i = 0; i < count; i++) list("", i, model_.weights() + model_.tensors()[i].offset, false);

@@ -187,7 +187,7 @@ TEST_F(PlanProgram, WireBytesStandBesideThoseHandedIn) {
     std::string line = "c.yaml --ranks 4";
     for (const std::string& key : keys) line += " " + key;
     const Config c = load_config((folder_ / "c.yaml").string(), keys, Purpose::plan, 4).config;
-    const WireTraffic sent = plan_traffic(c, place_of(mesh_shape(c.model, c.parallel), 4, 0), 4, 4).wire;
+    const WireTraffic sent = plan_traffic(c, mesh_coord(mesh_shape(c.model, c.parallel), 4, 0), 4, 4).wire;
     EXPECT_GT(sent.replicas, 0);
     EXPECT_EQ(json(line)["bytes_on_wire_per_step"]["tensor"], int64_t(sent.tensor + sent.replicas));
 }

@@ -67,7 +67,7 @@ TEST(Checkpoint, PiecesOfAnyBox) {
     save(folder.path(), state, 1);
     const fs::path step = folder / step_name(1);
     Manifest m = parse_manifest(read_file(step / "manifest.json", 4, 1 << 20));
-    const auto cut = [&](const std::string& file, std::vector<int64_t> start, std::vector<int64_t> shape) {
+    const auto sharding = [&](const std::string& file, std::vector<int64_t> start, std::vector<int64_t> shape) {
         std::vector<float> data;
         for (int64_t i = start[0]; i < start[0] + shape[0]; i++)
             for (int64_t j = start[1]; j < start[1] + shape[1]; j++)
@@ -77,10 +77,10 @@ TEST(Checkpoint, PiecesOfAnyBox) {
         m.tensors["b"].pieces.push_back({file, {start, shape}});
     };
     m.tensors["b"].pieces.clear();
-    cut("x1.safetensors", {0, 0, 0}, {3, 2, 2});
-    cut("x2.safetensors", {0, 2, 0}, {3, 3, 1});
-    cut("x3.safetensors", {0, 2, 1}, {3, 3, 1});
-    cut("x4.safetensors", {3, 0, 0}, {1, 5, 2});
+    sharding("x1.safetensors", {0, 0, 0}, {3, 2, 2});
+    sharding("x2.safetensors", {0, 2, 0}, {3, 3, 1});
+    sharding("x3.safetensors", {0, 2, 1}, {3, 3, 1});
+    sharding("x4.safetensors", {3, 0, 0}, {1, 5, 2});
     m.files["rank-00000.safetensors"] =
         write_safetensors(step / "rank-00000.safetensors",
                           {{"a", "F32", {2, 3}, state.a.data(), 24}, {"adam.m/a", "F32", {1}, state.c.data(), 4}});

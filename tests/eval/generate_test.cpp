@@ -36,7 +36,7 @@ class Generate : public testing::Test {
     std::vector<double> logits(const std::vector<int32_t>& text) {
         const auto length = std::min<int64_t>(kWindow, int64_t(text.size()));
         std::vector<double> logits(kVocab);
-        model_.encode({1, length}, text.data() + text.size() - size_t(length), nullptr);
+        model_.hidden_states({1, length}, text.data() + text.size() - size_t(length), nullptr);
         model_.logits(logits.data(), length - 1);
         return logits;
     }

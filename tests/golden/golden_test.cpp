@@ -98,7 +98,7 @@ void compare(const fs::path& path, Recompute recompute) {
     ASSERT_NO_FATAL_FAILURE(set_weights(model, file));
 
     const double scale = 1 / double(sample.batch.tokens());
-    model.begin_routing();
+    model.reset_routing();
     const double loss = scale * model.forward_backward(sample.batch, sample.tokens.data(), sample.targets.data(),
                                                        sample.first.empty() ? nullptr : sample.first.data(), scale);
     EXPECT_LT(relative_error(std::vector{loss}, read<double>(file, "loss", "F64")), tolerance<T>()) << "loss";
@@ -131,10 +131,10 @@ class Coverage {
     }
 
     template <Worded E>
-    void expect_all(const std::string& key, const std::string& place = "") const {
+    void expect_all(const std::string& key, const std::string& coord = "") const {
         for (const auto& [word, value] : Words<E>::all)
-            EXPECT_TRUE(met_.count(place + key + ": " + word))
-                << "no golden model has " << place << key << ": " << word;
+            EXPECT_TRUE(met_.count(coord + key + ": " + word))
+                << "no golden model has " << coord << key << ": " << word;
     }
     void expect_both(const std::string& key) const {
         for (const char* word : {"false", "true"})
@@ -172,19 +172,19 @@ class Coverage {
     }
     void add(AttentionSpec spec) {
         meet("kind", spec.kind);
-        const std::string place = to_word(spec.kind) + std::string(" attention, ");
+        const std::string coord = to_word(spec.kind) + std::string(" attention, ");
         spec.fields(
-            [&](const std::string& key, auto& field, const char*, const Attributes&) { meet(place + key, field); });
+            [&](const std::string& key, auto& field, const char*, const Attributes&) { meet(coord + key, field); });
     }
     void add(const GateSpec& g) {
-        const std::string place = to_word(g.position) + std::string(" gate, ");
+        const std::string coord = to_word(g.position) + std::string(" gate, ");
         meet("position", g.position);
-        meet(place + "granularity", g.granularity);
-        meet(place + "heads", g.heads);
-        meet(place + "combine", g.combine);
-        meet(place + "activation", g.activation);
-        meet(place + "input", g.input);
-        meet(place + "bias", g.bias);
+        meet(coord + "granularity", g.granularity);
+        meet(coord + "heads", g.heads);
+        meet(coord + "combine", g.combine);
+        meet(coord + "activation", g.activation);
+        meet(coord + "input", g.input);
+        meet(coord + "bias", g.bias);
         meet("init_std", g.init_std.has_value());
     }
 
@@ -205,14 +205,14 @@ TEST(GoldenCoverage, EveryWordOfAttentionOfEachKind) {
     const Coverage coverage;
     coverage.expect_all<AttentionKind>("kind");
     for (const auto& [word, kind] : Words<AttentionKind>::all) {
-        const std::string place = word + std::string(" attention, ");
-        coverage.expect_all<Position>("gate", place);
+        const std::string coord = word + std::string(" attention, ");
+        coverage.expect_all<Position>("gate", coord);
         AttentionSpec{}.fields([&]<class T>(const std::string& key, T&, const char*, const Attributes&) {
             if (key == "kind" || (key == "rela_gate" && kind != AttentionKind::rela)) return;
             if constexpr (Worded<T>)
-                coverage.expect_all<T>(key, place);
+                coverage.expect_all<T>(key, coord);
             else
-                coverage.expect_both(place + key);
+                coverage.expect_both(coord + key);
         });
     }
 }
@@ -222,14 +222,14 @@ TEST(GoldenCoverage, EveryWordOfAGateAtEveryPosition) {
     coverage.expect_all<Position>("position");
     coverage.expect_both("init_std");
     for (const auto& [word, position] : Words<Position>::all) {
-        const std::string place = word + std::string(" gate, ");
-        coverage.expect_all<Combine>("combine", place);
-        coverage.expect_all<Activation>("activation", place);
-        coverage.expect_all<GateInput>("input", place);
-        coverage.expect_both(place + "bias");
+        const std::string coord = word + std::string(" gate, ");
+        coverage.expect_all<Combine>("combine", coord);
+        coverage.expect_all<Activation>("activation", coord);
+        coverage.expect_all<GateInput>("input", coord);
+        coverage.expect_both(coord + "bias");
         if (position == Position::output) continue;  // no heads left
-        coverage.expect_all<Granularity>("granularity", place);
-        coverage.expect_all<HeadSharing>("heads", place);
+        coverage.expect_all<Granularity>("granularity", coord);
+        coverage.expect_all<HeadSharing>("heads", coord);
     }
 }
 

@@ -10,14 +10,14 @@ namespace {
 constexpr int64_t kTokens = 64, kHidden = 64, kVocab = 4096, kFloat = 4;
 const ModelSpec kSpec = small_model("layers=3;hidden=64;heads=4;head_dim=16;vocab=4096;ffn.hidden=128");
 
-ModelBytes planned(Recompute recompute, const Place& place = {}) {
-    return Model<Cpu<float>>::plan(kSpec, {2, kTokens / 2}, recompute, Mode::training, place);
+ModelBytes planned(Recompute recompute, const MeshCoord& coord = {}) {
+    return Model<Cpu<float>>::plan(kSpec, {2, kTokens / 2}, recompute, Mode::training, coord);
 }
-Place shared_by_two(bool sequence) {
-    Place place;
-    place.tensor = 2;
-    place.sequence = sequence;
-    return place;
+MeshCoord shared_by_two(bool sequence) {
+    MeshCoord coord;
+    coord.tensor = 2;
+    coord.sequence = sequence;
+    return coord;
 }
 
 // With a large vocabulary the head needs the most: the gradients of its input and of the residual, a chunk's logits,
@@ -29,9 +29,9 @@ int64_t head_scratch(int64_t rows, int64_t parts) {
 TEST(ModelMemory, ScratchIsTheHeads) {
     EXPECT_EQ(planned(Recompute::none).scratch, size_t(kFloat * head_scratch(kTokens, 1)));
     EXPECT_EQ(planned(Recompute::none, shared_by_two(false)).scratch, size_t(kFloat * head_scratch(kTokens, 2)));
-    const int64_t entered = 3 * kTokens * kHidden;  // all tokens' input, result and gradient, of a rank's half
+    const int64_t gathered = 3 * kTokens * kHidden;  // all tokens' input, result and gradient, of a rank's half
     EXPECT_EQ(planned(Recompute::none, shared_by_two(true)).scratch,
-              size_t(kFloat * (entered + head_scratch(kTokens / 2, 2))));
+              size_t(kFloat * (gathered + head_scratch(kTokens / 2, 2))));
 }
 
 // A branch that is computed again has one place for all three layers.
@@ -61,9 +61,9 @@ TEST(ModelMemory, ABatchBeyondWhatWasPlannedIsRefused) {
     Model<Cpu<float>> model(spec, {3, 20}, Recompute::none, Mode::inference);
     const std::vector<int32_t> tokens(80);
     for (const Batch fits : {Batch{3, 20}, Batch{60, 1}, Batch{1, 20}})
-        EXPECT_NO_THROW(model.encode(fits, tokens.data(), nullptr));
+        EXPECT_NO_THROW(model.hidden_states(fits, tokens.data(), nullptr));
     for (const Batch large : {Batch{1, 21}, Batch{4, 20}, Batch{2, 31}})
-        EXPECT_THROW(model.encode(large, tokens.data(), nullptr), Failure) << large.sequences;
+        EXPECT_THROW(model.hidden_states(large, tokens.data(), nullptr), Failure) << large.sequences;
 }
 
 }  // namespace

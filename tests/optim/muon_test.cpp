@@ -75,17 +75,17 @@ TEST(Muon, MatricesAreDealtOutWhole) {
     for (const int64_t ranks : {1, 2, 3, 4}) {
         std::vector<int64_t> elements(size_t(ranks), 0);
         std::vector<int64_t> owners(tensors.size(), 0);
-        int64_t room = -1, largest = 0, all = 0;
+        int64_t capacity = -1, largest = 0, all = 0;
         for (int64_t rank = 0; rank < ranks; rank++) {
-            const Shares shares(tensors, place_of({}, ranks, rank), true, config.optimizer);
-            if (room < 0) room = shares.state_room();
-            EXPECT_EQ(shares.state_room(), room) << "ranks differ in what they allocate";
+            const OptimizerShards shards(tensors, mesh_coord({}, ranks, rank), true, config.optimizer);
+            if (capacity < 0) capacity = shards.state_capacity();
+            EXPECT_EQ(shards.state_capacity(), capacity) << "ranks differ in what they allocate";
             for (size_t i = 0; i < tensors.size(); i++) {
                 if (kind_of(tensors[i], config.optimizer) != OptimizerKind::muon) continue;
-                EXPECT_TRUE(shares[i].count == 0 || shares[i].count == tensors[i].count);
-                owners[i] += shares[i].count > 0;
-                elements[size_t(rank)] += shares[i].count;
-                EXPECT_LE(shares[i].state + shares[i].count, shares.state_room());
+                EXPECT_TRUE(shards[i].count == 0 || shards[i].count == tensors[i].count);
+                owners[i] += shards[i].count > 0;
+                elements[size_t(rank)] += shards[i].count;
+                EXPECT_LE(shards[i].state + shards[i].count, shards.state_capacity());
                 largest = std::max(largest, tensors[i].count);
                 all += rank == 0 ? tensors[i].count : 0;
             }
@@ -107,7 +107,7 @@ Bits bits_after(const Config& config, int steps, const std::filesystem::path& fr
         if (!from.empty()) {
             const Checkpoint checkpoint = open_checkpoint(from);
             load_checkpoint(checkpoint, trainer.state(), false);
-            trainer.go_on_from({checkpoint.info.step, checkpoint.info.updates, 0, 0}, checkpoint.info.samples);
+            trainer.restore({checkpoint.info.step, checkpoint.info.updates, 0, 0}, checkpoint.info.samples);
         }
         for (int s = 0; s < steps; s++)
             trainer.step([](int64_t n, int32_t* tokens, int32_t*) {
@@ -122,7 +122,7 @@ Bits bits_after(const Config& config, int steps, const std::filesystem::path& fr
         CheckpointWriter writer(to, false, 0);
         CheckpointInfo info;
         info.step = info.updates = steps;
-        info.samples = trainer.consumed();
+        info.samples = trainer.consumed_samples();
         writer.begin(comm, info, trainer.state());
         writer.finish(comm);
     });

@@ -64,7 +64,7 @@ TEST(Optimizer, BiasCorrectionCountsUpdatesAfterAResumeToo) {
     for (int i = 0; i < 3; i++) trainer.step(samples);
     other.step(samples);
     other.step(samples);
-    other.go_on_from({7, 2, 5, 0}, 14);
+    other.restore({7, 2, 5, 0}, 14);
     other.step(samples);
     EXPECT_EQ(state_of(other), state_of(trainer));
 }

@@ -10,10 +10,10 @@
 namespace sluice {
 namespace {
 
-// What `collectively` returns on each of three ranks, of which each does its own.
+// What `on_all_ranks` returns on each of three ranks, of which each does its own.
 std::vector<int> codes(const std::function<void(int rank)>& body) {
     std::vector<int> codes(3, -1);
-    run_threads(3, [&](Comm& comm) { codes[size_t(comm.rank())] = collectively(comm, [&] { body(comm.rank()); }); });
+    run_threads(3, [&](Comm& comm) { codes[size_t(comm.rank())] = on_all_ranks(comm, [&] { body(comm.rank()); }); });
     return codes;
 }
 

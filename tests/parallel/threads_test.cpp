@@ -34,14 +34,14 @@ TEST(Threads, OneThatFailsReleasesThoseInOtherGroups) {
 }
 
 // Parts cover the whole in order; the last may be smaller or empty.
-TEST(Part, CoversTheWhole) {
+TEST(Slice, CoversTheWhole) {
     for (int64_t total : {0, 1, 5, 6, 7, 100})
         for (int64_t parts : {1, 2, 3, 8}) {
             int64_t at = 0;
             for (int64_t p = 0; p < parts; p++) {
-                EXPECT_EQ(part_of(total, parts, p).begin, at);
-                at = part_of(total, parts, p).end;
-                EXPECT_LE(part_of(total, parts, p).size(), largest_part(total, parts));
+                EXPECT_EQ(slice_of(total, parts, p).begin, at);
+                at = slice_of(total, parts, p).end;
+                EXPECT_LE(slice_of(total, parts, p).size(), ceil_div(total, parts));
             }
             EXPECT_EQ(at, total);
         }

@@ -78,11 +78,11 @@ std::vector<Estimate> all_settings(const std::function<Config(std::vector<std::s
                     c = load({"parallel.tensor=" + std::to_string(tensor), "parallel.expert=" + std::to_string(expert),
                               std::string("parallel.sequence=") + sequence});
                 } catch (const std::exception&) { continue; }
-                const int64_t share = c.train.batch / (12 / tensor);
+                const int64_t shard = c.train.batch / (12 / tensor);
                 for (c.parallel.zero = 0; c.parallel.zero <= 1; c.parallel.zero++)
                     for (const auto& [word, recompute] : Words<Recompute>::all)
-                        for (int64_t micro = 1; micro <= share; micro++) {
-                            if (share % micro != 0) continue;
+                        for (int64_t micro = 1; micro <= shard; micro++) {
+                            if (shard % micro != 0) continue;
                             c.train.recompute = recompute;
                             c.train.micro_batch = micro;
                             all.push_back(estimate(c, 12, gpu));
@@ -104,9 +104,9 @@ TEST(Search, NothingFasterFits) {
     GpuFigures gpu = *find_gpu("h100");
     const std::vector<Estimate> all = all_settings(config, gpu);
     const double group = 688 * 1024.0 * 1024;  // NCCL's, of which a mesh has one or two, or with experts more
-    for (const double room : {group + 0.5e6, group + 2e6, group + 4e6, 2 * group + 0.6e6, 2 * group + 2e6, 7e9}) {
-        SCOPED_TRACE(room);
-        gpu.memory = device_reserve({}, 1).total() + room;
+    for (const double capacity : {group + 0.5e6, group + 2e6, group + 4e6, 2 * group + 0.6e6, 2 * group + 2e6, 7e9}) {
+        SCOPED_TRACE(capacity);
+        gpu.memory = device_reserve({}, 1).total() + capacity;
         double best = 1e9;
         for (const Estimate& e : all)
             if (e.fits(gpu)) best = std::min(best, e.time.seconds());

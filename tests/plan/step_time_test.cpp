@@ -17,7 +17,7 @@ Config model(const std::string& name, std::vector<std::string> keys, int ranks) 
     return load_config(SLUICE_SOURCE_DIR "/configs/models/" + name, keys, Purpose::plan, ranks).config;
 }
 StepTime step(const Config& c, int64_t ranks, const GpuFigures& gpu) {
-    return estimate_step(c, place_of(mesh_shape(c.model, c.parallel), ranks, 0), gpu);
+    return estimate_step(c, mesh_coord(mesh_shape(c.model, c.parallel), ranks, 0), gpu);
 }
 void expect_near(double x, double by_hand, const char* what) { EXPECT_NEAR(x / by_hand, 1, 1e-3) << what; }
 
@@ -74,7 +74,7 @@ TEST(Gpu, MemoryIsTheCards) {
 }
 
 TEST(Gpu, SetsAsideForContextCommunicatorsAndWorkspaces) {
-    Place p;
+    MeshCoord p;
     const auto groups = [&](int64_t replicas = 1) {
         const DeviceReserve r = device_reserve(p, replicas);
         EXPECT_EQ(r.context, 1 << 30);
@@ -140,7 +140,7 @@ TEST(StepTime, ZeroGathersWeightsInTheOpen) {
 TEST(StepTime, GradientsThatDoNotHide) {
     const StepTime s = step(model("dense_1p7b_28.yaml", {"parallel.tensor=8"}, 1024), 1024, h100());
     const TrafficPlan t = plan_traffic(model("dense_1p7b_28.yaml", {"parallel.tensor=8"}, 1024),
-                                       place_of({8, 1, false, 1}, 1024, 0), 2, 4);
+                                       mesh_coord({8, 1, false, 1}, 1024, 0), 2, 4);
     const double sums = t.wire.gradients / 46.25e9;  // about 37 ms
     expect_near(sums, 2 * 127 / 128.0 * 4 * 1720574976 / 8 / 46.25e9, "sums");
     EXPECT_DOUBLE_EQ(s.gradients, std::max(t.wire.last_gradients / 46.25e9, sums - (s.gemm + s.attention) * 2 / 3 / 1));
@@ -157,15 +157,17 @@ TEST(StepTime, TensorCutsPointwiseWork) {
         return step(model("dense_1p7b_28.yaml", keys, 8), 8, h100()).memory;
     };
     const double a_token = 1024 * 4096 * 2 / 3e12;  // of a data group of one
-    const double rows = 28 * 16 * 2048, cut = 28 * (5 * 3072 + 9 * 6144.0) + 2 * 151936;
-    expect_near(pointwise({"parallel.tensor=8"}), a_token * (rows + cut / 8), "tensor");
-    expect_near(pointwise({"parallel.tensor=8", "parallel.sequence=true"}), a_token * (rows + cut) / 8, "sequence");
-    expect_near(pointwise({}), a_token * (rows + cut) / 8, "data");
+    const double rows = 28 * 16 * 2048, sharding = 28 * (5 * 3072 + 9 * 6144.0) + 2 * 151936;
+    expect_near(pointwise({"parallel.tensor=8"}), a_token * (rows + sharding / 8), "tensor");
+    expect_near(pointwise({"parallel.tensor=8", "parallel.sequence=true"}), a_token * (rows + sharding) / 8,
+                "sequence");
+    expect_near(pointwise({}), a_token * (rows + sharding) / 8, "data");
     // Four tensor ranks and the gate of 16 heads: 8 more passes over them.
     const std::string gate = "model.gates=[{position: sdpa}]", output = "model.gates=[{position: output}]";
     const double gated = 28 * 8 * 2048.0;
-    expect_near(pointwise({"parallel.tensor=8", gate}), a_token * (rows + (cut + gated) / 8), "gate");
-    expect_near(pointwise({"parallel.tensor=8", output}), a_token * (rows + gated + cut / 8), "gate of the output");
+    expect_near(pointwise({"parallel.tensor=8", gate}), a_token * (rows + (sharding + gated) / 8), "gate");
+    expect_near(pointwise({"parallel.tensor=8", output}), a_token * (rows + gated + sharding / 8),
+                "gate of the output");
 }
 
 // A window makes less to do, but the other convention counts the square all the same.
@@ -249,10 +251,10 @@ TEST(StepTime, PointwiseWorkOfExperts) {
 TEST(StepTime, FewKeyValueHeads) {
     const Config c = model("moe_15a2b.yaml", {"parallel.tensor=8", "train.micro_batch=1"}, 8);
     const StepTime s = step(c, 8, *find_gpu("h200"));
-    const double cut = 5 * 4096 / 8.0 + 5 * 512 / 4.0 + 9 * 8 * 768 / 8.0;
-    expect_near(s.memory, 4194304 * 2 / 4.3e12 * (24 * (16 * 2048 + cut + 6 * 8 * 2048.0) + 2 * 151936 / 8.0),
+    const double sharding = 5 * 4096 / 8.0 + 5 * 512 / 4.0 + 9 * 8 * 768 / 8.0;
+    expect_near(s.memory, 4194304 * 2 / 4.3e12 * (24 * (16 * 2048 + sharding + 6 * 8 * 2048.0) + 2 * 151936 / 8.0),
                 "memory");
-    const TrafficPlan t = plan_traffic(c, place_of(mesh_shape(c.model, c.parallel), 8, 0), 2, 4);
+    const TrafficPlan t = plan_traffic(c, mesh_coord(mesh_shape(c.model, c.parallel), 8, 0), 2, 4);
     EXPECT_GT(t.wire.replicas, 0);
     EXPECT_DOUBLE_EQ(s.tensor, t.wire.tensor / 370e9 + t.wire.replicas / 370e9);
 }

@@ -83,8 +83,8 @@ inline void exercise_mesh(Comm& comm) {
     EXPECT_EQ(x[0], r % 2 ? 4 : 2);
 
     Mesh mesh(comm, {2, 2, true, 2});  // data 2 x tensor 2, experts over both data ranks
-    EXPECT_EQ(mesh.place.data_rank, r / 2);
-    EXPECT_EQ(mesh.place.tensor_rank, r % 2);
+    EXPECT_EQ(mesh.coord.data_rank, r / 2);
+    EXPECT_EQ(mesh.coord.tensor_rank, r % 2);
     for (const auto& [group, members] : {std::pair{mesh.data.get(), r % 2 ? 4 : 2},
                                          {mesh.tensor.get(), r / 2 ? 5 : 1},
                                          {mesh.replicas.get(), r / 2 ? 5 : 1},

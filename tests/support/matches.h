@@ -16,8 +16,8 @@ inline std::vector<std::string> find_match(const std::string& text, const std::s
     std::vector<regmatch_t> places(compiled.re_nsub + 1);
     std::vector<std::string> found;
     if (regexec(&compiled, text.c_str(), places.size(), places.data(), 0) == 0)
-        for (const regmatch_t& place : places)
-            found.push_back(place.rm_so < 0 ? "" : text.substr(size_t(place.rm_so), size_t(place.rm_eo - place.rm_so)));
+        for (const regmatch_t& coord : places)
+            found.push_back(coord.rm_so < 0 ? "" : text.substr(size_t(coord.rm_so), size_t(coord.rm_eo - coord.rm_so)));
     regfree(&compiled);
     return found;
 }

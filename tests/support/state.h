@@ -28,7 +28,7 @@ struct State {
         std::vector<StateTensor> list{whole("a", {2, 3}, a.data()), whole("b", {4, 5, 2}, b.data()),
                                       whole("adam.m/a", {1}, c.data())};
         for (StateTensor& t : list) {
-            const Part rows = part_of(t.shape[0], ranks, rank);
+            const Slice rows = slice_of(t.shape[0], ranks, rank);
             t.own.start[0] = rows.begin;
             t.own.shape[0] = rows.size();
         }

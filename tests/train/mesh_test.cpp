@@ -300,11 +300,11 @@ TEST(Mesh, MemoryAndTrafficAreAsPlanned) {
                     run_threads(mesh_case.ranks, [&](Comm& comm) {
                         Mesh mesh(comm, mesh_shape(config.model, config.parallel));
                         Trainer<Cpu<float>> trainer(config, mesh);
-                        const MemoryPlan memory = plan_memory(config, mesh.place, Precision::fp32);
+                        const MemoryPlan memory = plan_memory(config, mesh.coord, Precision::fp32);
                         const ModelBytes real = trainer.model().bytes();
                         const TrafficPlan before = counted(mesh);
                         trainer.step(samples);
-                        const TrafficPlan after = counted(mesh), t = plan_traffic(config, mesh.place, 4, 4);
+                        const TrafficPlan after = counted(mesh), t = plan_traffic(config, mesh.coord, 4, 4);
                         std::lock_guard lock(mutex);
                         EXPECT_EQ(memory.total(), trainer.bytes());
                         EXPECT_EQ(memory.weights, real.weights);
@@ -342,7 +342,7 @@ void save_after_four_steps(const ModelCase& model, const MeshCase& mesh_case, co
         CheckpointInfo info;
         info.step = 4;
         info.updates = 4;
-        info.samples = trainer.consumed();
+        info.samples = trainer.consumed_samples();
         writer.begin(comm, info, trainer.state());
         writer.finish(comm);
     });
@@ -356,7 +356,7 @@ void resume(Resumed& out, const ModelCase& model, const MeshCase& mesh_case, con
         Trainer<Cpu<double>> trainer(config, mesh);
         const Checkpoint from = open_checkpoint(folder / step_name(4));
         load_checkpoint(from, trainer.state(), false);
-        trainer.go_on_from({4, 4, 0, 0}, from.info.samples);
+        trainer.restore({4, 4, 0, 0}, from.info.samples);
         CheckpointWriter writer(again, false, 0);
         CheckpointInfo info = from.info;
         writer.begin(comm, info, trainer.state());

@@ -45,14 +45,14 @@ TEST(Progress, EveryStepTakesTheNextSamples) {
         seen.push_back(n);
         samples(n, tokens, first);
     };
-    trainer.go_on_from({3, 3, 0, 0}, 17);
+    trainer.restore({3, 3, 0, 0}, 17);
     trainer.step(watched);
     step_with_nan(trainer, watched);  // skipped: its samples are gone all the same
     trainer.step(watched);
     std::vector<int64_t> expected;
     for (int64_t n = 17; n < 29; n++) expected.push_back(n);
     EXPECT_EQ(seen, expected);
-    EXPECT_EQ(trainer.consumed(), 29);
+    EXPECT_EQ(trainer.consumed_samples(), 29);
     EXPECT_EQ(trainer.tokens(), 29 * kLength);
 }
 

@@ -123,12 +123,12 @@ TEST(Step, NotFiniteOnOneRankIsAppliedByNone) {
     });
 }
 
-TEST(Step, VotesAreSummed) {
+TEST(Step, FlagsAreSummed) {
     run_threads(3, [&](Comm& comm) {
         Mesh mesh(comm, {});
         Trainer<Cpu<float>> trainer(config({"train.batch=6"}), mesh);
-        EXPECT_EQ(trainer.step(samples, {comm.rank() == 1, true}).stop_votes, 1);
-        EXPECT_EQ(trainer.step(samples, {false, true}).saved_votes, 3);
+        EXPECT_EQ(trainer.step(samples, {comm.rank() == 1, true}).stop_requests, 1);
+        EXPECT_EQ(trainer.step(samples, {false, true}).saved_ranks, 3);
     });
 }
 

@@ -7,7 +7,7 @@ namespace sluice {
 namespace {
 
 // 66 sequences of one token at once are two chunks; 33 and 33 are one each.
-TEST(Head, ChunksAddUp) {
+TEST(LmHead, ChunksAddUp) {
     const ModelSpec spec = small_model("layers=1;vocab=262144;hidden=2;heads=1;head_dim=2;ffn.hidden=2");
     const TokenBatch b({66, 1}, spec.vocab);
     const double scale = 0.01;
@@ -27,14 +27,14 @@ TEST(Head, ChunksAddUp) {
 }
 
 // The row that is asked for, of the last batch.
-TEST(Head, LogitsOfARow) {
+TEST(LmHead, LogitsOfARow) {
     const ModelSpec spec = small_model("");
     const TokenBatch b({1, 5}, spec.vocab);
     Model<Cpu<double>> model(spec, b.shape, Recompute::none, Mode::inference);
     set_weights(model);
     for (int64_t row = 0; row < 5; row++) {
         std::vector<double> logits(size_t(spec.vocab));
-        model.encode(b.shape, b.tokens.data(), nullptr);
+        model.hidden_states(b.shape, b.tokens.data(), nullptr);
         model.logits(logits.data(), row);
         double sum = 0;
         for (const double z : logits) sum += std::exp(z);

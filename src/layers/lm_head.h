@@ -1,29 +1,29 @@
 // The language-model head and its loss, in chunks of tokens so that all logits never exist at once: logits = x W^T,
-// cross-entropy, and, when training, the gradients of x and W while the chunk's logits are at hand. A tensor group cuts
-// the vocabulary: ranks exchange three numbers a token, never logits.
+// cross-entropy, and, when training, the gradients of x and W while the chunk's logits are at hand. A tensor group
+// splits the vocabulary: ranks exchange three numbers a token, never logits.
 #pragma once
 #include <algorithm>
 
 #include "config/specs.h"
 #include "kernels/ops.h"
 #include "layers/cost.h"
-#include "layers/shapes.h"
+#include "layers/pass.h"
 
 namespace sluice {
 
 template <class B>
-class Head {
+class LmHead {
  public:
     using T = typename B::T;
     using A = typename B::A;
 
-    Head(const ModelSpec& model, const Place& place)
+    LmHead(const ModelSpec& model, const MeshCoord& coord)
         : vocab_(model.vocab),
           hidden_(model.hidden),
-          place_(place),
-          room_(largest_part(model.vocab, place.tensor)),
-          parts_(place.tensor),
-          ids_(part_of(model.vocab, place.tensor, place.tensor_rank)) {}
+          coord_(coord),
+          room_(ceil_div(model.vocab, coord.tensor)),
+          parts_(coord.tensor),
+          ids_(slice_of(model.vocab, coord.tensor, coord.tensor_rank)) {}
 
     struct Scratch {
         T* logits = nullptr;                                       // (chunk, ids here)
@@ -37,14 +37,14 @@ class Head {
         v("all_stats", s.all_stats, {parts_, rows, 3});
         v("lse", s.lse, {rows});
     }
-    const Part& ids() const { return ids_; }  // of the vocabulary, here
+    const Slice& ids() const { return ids_; }  // of the vocabulary, here
 
     // losses (tokens); x (rows, hidden).
     void forward(const Pass<B>&, const T* w, const Scratch&, A* losses, const T* x, const int32_t* targets) const;
     // The same, and dx = gradient of pass.scale * sum(losses), dw +=.
     void forward_backward(const Pass<B>&, const T* w, T* dw, const Scratch&, A* losses, T* dx, const T* x,
                           const int32_t* targets) const;
-    // Of the product and the loss; its matrix, which may be the embedding's, is the model's.
+    // Of the GEMM and the loss. The parameters are counted by the model: they may be the embedding's.
     Cost cost(const Workload& load) const;
 
  private:
@@ -55,9 +55,9 @@ class Head {
                        const int32_t* targets, int64_t rows) const;
 
     int64_t vocab_, hidden_;
-    Place place_;
+    MeshCoord coord_;
     int64_t room_, parts_;
-    Part ids_;
+    Slice ids_;
 };
 
 }  // namespace sluice

@@ -1,4 +1,4 @@
-#include "parallel/roll_call.h"
+#include "parallel/liveness.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -54,7 +54,7 @@ int begin_connect(const std::string& address, int port) {
 
 }  // namespace
 
-RollCall::RollCall() {
+LivenessProbe::LivenessProbe() {
     listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     sockaddr_in any{};
     any.sin_family = AF_INET;
@@ -66,13 +66,13 @@ RollCall::RollCall() {
     thread_ = std::thread([this] { answer(); });
 }
 
-RollCall::~RollCall() {
+LivenessProbe::~LivenessProbe() {
     ending_ = true;
     thread_.join();
     if (listener_ >= 0) close(listener_);
 }
 
-void RollCall::answer() {
+void LivenessProbe::answer() {
     while (!ending_) {
         pollfd waiting{listener_, POLLIN, 0};
         if (poll(&waiting, 1, 50) <= 0) continue;
@@ -83,33 +83,33 @@ void RollCall::answer() {
     }
 }
 
-std::string RollCall::card() const {
+std::string LivenessProbe::endpoint() const {
     std::string text = host_name() + " " + std::to_string(port_);
     for (const auto& address : addresses())
-        if (text.size() + address.size() + 1 < kCard) text += " " + address;
+        if (text.size() + address.size() + 1 < kEndpoint) text += " " + address;
     return text;
 }
 
-std::string RollCall::host(int rank) const {
+std::string LivenessProbe::host(int rank) const {
     std::string host = "unknown";
-    std::istringstream(cards_.at(size_t(rank))) >> host;
+    std::istringstream(endpoints_.at(size_t(rank))) >> host;
     return host;
 }
 
-std::vector<int> RollCall::missing(int self, double seconds) const {
+std::vector<int> LivenessProbe::missing(int self, double seconds) const {
     struct Call {
         int rank, fd;
     };
     std::vector<Call> calls;
-    std::vector<bool> here(cards_.size(), false);
+    std::vector<bool> here(endpoints_.size(), false);
     here[size_t(self)] = true;
-    for (int r = 0; r < int(cards_.size()); r++) {
+    for (int r = 0; r < int(endpoints_.size()); r++) {
         if (r == self) continue;
-        std::istringstream card(cards_[size_t(r)]);
+        std::istringstream endpoint(endpoints_[size_t(r)]);
         std::string host, address;
         int port = 0;
-        card >> host >> port;
-        std::vector<std::string> all{std::istream_iterator<std::string>(card), {}};
+        endpoint >> host >> port;
+        std::vector<std::string> all{std::istream_iterator<std::string>(endpoint), {}};
         if (host == host_name()) all.push_back("127.0.0.1");
         for (const auto& a : all)
             if (const int fd = begin_connect(a, port); fd >= 0) calls.push_back({r, fd});

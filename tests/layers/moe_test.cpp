@@ -12,7 +12,7 @@ namespace {
 // The loss and what routers add to it, of one micro-batch; gradients are left in the model.
 double objective(Model<Cpu<double>>& model, const TokenBatch& b) {
     const MoeSpec& n = model.spec().moe;
-    model.begin_routing();
+    model.reset_routing();
     double sum = loss_and_gradients(model, b);
     for (const Routing& r : model.routing()) {
         if (n.balance == Balance::global_batch || n.balance == Balance::micro_batch)
@@ -74,7 +74,7 @@ TEST(Mixture, OneExpertOfWeightOneIsTheDenseFeedForward) {
         for (const TensorInfo& t : m.tensors())
             if (const TensorInfo* u = counterpart(t))
                 std::copy_n(a.weights() + u->offset, t.count, m.weights() + t.offset);
-        m.begin_routing();
+        m.reset_routing();
         EXPECT_NEAR(loss_and_gradients(m, b), loss_and_gradients(a, b), 1e-14);
         for (const TensorInfo& t : m.tensors())
             for (int64_t i = 0; i < t.count; i++) {
@@ -91,10 +91,11 @@ TEST(Mixture, CountsAddUpOverMicroBatchesAndEvaluationLeavesThemAlone) {
     set_weights(model);
     const auto picks = [&] {
         const Routing& r = model.routing()[0];  // recomputed in backward: counted once all the same
-        EXPECT_EQ(std::vector<int64_t>(r.picks, r.picks + 4), std::vector<int64_t>(r.seen, r.seen + 4));
-        return std::vector<int64_t>(r.picks, r.picks + 4);
+        EXPECT_EQ(std::vector<int64_t>(r.tokens_per_expert, r.tokens_per_expert + 4),
+                  std::vector<int64_t>(r.global_tokens_per_expert, r.global_tokens_per_expert + 4));
+        return std::vector<int64_t>(r.tokens_per_expert, r.tokens_per_expert + 4);
     };
-    model.begin_routing();
+    model.reset_routing();
     loss_and_gradients(model, b);
     const auto once = picks();
     EXPECT_EQ(std::accumulate(once.begin(), once.end(), int64_t{0}), 10 * 2);
@@ -102,7 +103,7 @@ TEST(Mixture, CountsAddUpOverMicroBatchesAndEvaluationLeavesThemAlone) {
     for (size_t e = 0; e < 4; e++) EXPECT_EQ(picks()[e], 2 * once[e]);
     model.forward(b.shape, b.tokens.data(), b.targets.data(), nullptr);
     for (size_t e = 0; e < 4; e++) EXPECT_EQ(picks()[e], 2 * once[e]);
-    model.begin_routing();
+    model.reset_routing();
     EXPECT_EQ(picks(), std::vector<int64_t>(4, 0));
 }
 
@@ -110,8 +111,8 @@ TEST(Mixture, BiasesMoveTowardsBalance) {
     const ModelSpec spec = small_model("moe={experts: 4, top_k: 2, hidden: 6, balance: bias}");
     Model<Cpu<double>> model(spec, {1, 2}, Recompute::none, Mode::training);
     const std::vector<int64_t> picks{7, 5, 5, 3, 5, 5, 5, 5};  // of two layers
-    model.move_biases(picks.data(), 0.5);
-    model.move_biases(picks.data(), 0.25);
+    model.update_router_biases(picks.data(), 0.5);
+    model.update_router_biases(picks.data(), 0.25);
     std::vector<std::vector<double>> biases;
     for (const TensorInfo& t : model.tensors())
         if (t.name.ends_with("router.bias")) {

@@ -1,0 +1,152 @@
+// Mixture of experts, dropless. A softmax router over all experts picks the top_k of each token; the picks are permuted
+// by expert, so that each projection is one grouped GEMM over ragged groups; the results are permuted back and summed.
+//
+//     p = softmax(W_r x);  y = sum of w_e down_e(silu(gate_e x) up_e x) over the top_k of p
+//
+// (top_k of p + bias with a selection bias), where w = p, or p over the sum of the picked p. The weight multiplies an
+// expert's hidden activation, so that the router's gradient comes from there and no expert's output is kept.
+//
+// An expert group splits the experts: rows are dispatched and combined by all-to-all, counts first. A tensor group
+// splits the width of each expert: the result is a partial sum, as SwiGlu's. Balance over the global batch: arXiv
+// 2501.11873; z-loss: 2202.08906; selection bias: 2408.15664.
+#pragma once
+#include <string>
+
+#include "config/specs.h"
+#include "kernels/ops.h"
+#include "layers/cost.h"
+#include "layers/pass.h"
+#include "layers/swiglu.h"
+#include "tensor/params.h"
+
+namespace sluice {
+
+// Statistics of a layer's router over the micro-batches of a step.
+struct Routing {
+    int64_t* tokens_per_expert = nullptr;         // (experts): of this rank's tokens
+    int64_t* global_tokens_per_expert = nullptr;  // (experts): of all data-parallel ranks; balance global_batch only
+    RouterSums sums;                              // this rank's part of the means over tokens
+};
+
+template <class B>
+class Moe {
+ public:
+    using T = typename B::T;
+    using A = typename B::A;
+
+    Moe(const ModelSpec& model, int64_t layer, const MeshCoord& coord);
+
+    struct Params {
+        T *router = nullptr, *bias = nullptr;               // (experts, hidden), (experts)
+        T *gate = nullptr, *up = nullptr, *down = nullptr;  // (experts, width, hidden) twice, (experts, hidden, width)
+    };
+    template <class V>
+    void params(V&& v, Params& p, const std::string& prefix) const {
+        const Init init{Init::normal, init_std_};
+        v(prefix + "router.weight", p.router, {n_.experts, hidden_}, init, Decay::yes, ShardSpec::partial());
+        if (n_.balance == Balance::bias)
+            v(prefix + "router.bias", p.bias, {n_.experts}, Init{Init::zero}, Decay::untrained);
+        const ShardSpec rows = ShardSpec::split_experts(1, coord_.tensor);
+        const ShardSpec columns = ShardSpec::split_experts(2, coord_.tensor);
+        v(prefix + "experts.gate.weight", p.gate, {n_.experts, n_.hidden, hidden_}, init, Decay::yes, rows);
+        v(prefix + "experts.up.weight", p.up, {n_.experts, n_.hidden, hidden_}, init, Decay::yes, rows);
+        v(prefix + "experts.down.weight", p.down, {n_.experts, hidden_, n_.hidden}, down_init_, Decay::yes, columns);
+    }
+
+    // The rows of this rank's experts are ragged: buffers hold the worst case, in which every token of the expert group
+    // picks as many of these experts as it can.
+    struct Acts {
+        T* logits = nullptr;                                     // (tokens, experts)
+        A *probs = nullptr, *lse = nullptr, *weights = nullptr;  // (tokens, experts), (tokens), (tokens, top_k)
+        int32_t* topk_ids = nullptr;                             // (tokens, top_k): picked experts
+        int32_t* permuted = nullptr;           // (tokens, top_k): the row of each pick when they are sorted by expert
+        int32_t* permutation = nullptr;        // (tokens, top_k): the pick that stands in each row
+        int64_t* tokens_per_expert = nullptr;  // (experts): picks of this rank's tokens
+        int64_t* recv_counts = nullptr;        // (expert ranks, experts here): rows from each rank
+        int64_t *send_rows = nullptr, *recv_rows = nullptr;   // (expert ranks)
+        int64_t* offsets = nullptr;                           // (experts here + 1): first row of each expert
+        int32_t* recv_index = nullptr;                        // (rows): where each row stood as it was received
+        T* x = nullptr;                                       // (rows, hidden), sorted by expert
+        A* weight = nullptr;                                  // (rows)
+        T *gate = nullptr, *up = nullptr, *hidden = nullptr;  // (rows, width); hidden: times the router's weight
+    };
+    template <class V>
+    void acts(V&& v, Acts& a, int64_t tokens) const {
+        const int64_t E = n_.experts, k = n_.top_k, P = coord_.expert, rows = max_rows(tokens);
+        v("logits", a.logits, {tokens, E});
+        v("probs", a.probs, {tokens, E});
+        v("lse", a.lse, {tokens});
+        v("weights", a.weights, {tokens, k});
+        v("topk_ids", a.topk_ids, {tokens, k});
+        v("permuted", a.permuted, {tokens, k});
+        v("permutation", a.permutation, {tokens, k});
+        v("tokens_per_expert", a.tokens_per_expert, {E});
+        v("recv_counts", a.recv_counts, {P, experts_});
+        v("send_rows", a.send_rows, {P});
+        v("recv_rows", a.recv_rows, {P});
+        v("offsets", a.offsets, {experts_ + 1});
+        v("recv_index", a.recv_index, {P > 1 ? rows : 0});
+        v("expert.x", a.x, {rows, hidden_});
+        v("expert.weight", a.weight, {rows});
+        v("expert.gate", a.gate, {rows, width_});
+        v("expert.up", a.up, {rows, width_});
+        v("expert.hidden", a.hidden, {rows, width_});
+    }
+
+    struct Scratch {
+        T *send = nullptr, *recv = nullptr;  // (tokens, top_k, hidden), (rows, hidden): buffers of the all-to-alls
+        T* y = nullptr;                      // (rows, hidden): results, or gradients of results and of x
+        T* dhidden = nullptr;                // (rows, width)
+        A *dweight = nullptr, *dweights = nullptr, *balance = nullptr;  // (rows), (tokens, top_k), (experts)
+        T* dlogits = nullptr;                                           // (tokens, experts)
+        int64_t* global_counts = nullptr;                               // (experts)
+    };
+    template <class V>
+    void scratch(V&& v, Scratch& s, int64_t tokens, bool backward) const {
+        const int64_t rows = max_rows(tokens);
+        const bool exchanged = coord_.expert > 1;
+        v("expert.send", s.send, {exchanged ? tokens * n_.top_k : 0, hidden_});
+        v("expert.recv", s.recv, {exchanged ? rows : 0, hidden_});
+        v("expert.y", s.y, {rows, hidden_});
+        if (!backward) return;
+        v("expert.dhidden", s.dhidden, {rows, width_});
+        v("expert.dweight", s.dweight, {rows});
+        v("dweights", s.dweights, {tokens, n_.top_k});
+        v("balance", s.balance, {n_.experts});
+        v("dlogits", s.dlogits, {tokens, n_.experts});
+        v("global_counts", s.global_counts, {n_.experts});
+    }
+
+    // out = or += the experts' partial sums; x, out (tokens, hidden).
+    void forward(const Pass<B>&, const Params&, Acts&, const Scratch&, T* out, const T* x, Into) const;
+    // dx = or += partial sums; overwrites the acts. Adds to the pass's routing of this layer.
+    void backward(const Pass<B>&, const Params& w, Params& dw, Acts&, const Scratch&, T* dx, const T* dout, const T* x,
+                  Into) const;
+    Cost cost(const Workload& load) const;
+
+ private:
+    int64_t max_rows(int64_t tokens) const {
+        return tokens * (coord_.even_load ? n_.top_k : coord_.expert * std::min(n_.top_k, experts_));
+    }
+    GroupedShape inner(const Acts& a) const { return {a.offsets, experts_, hidden_, width_}; }
+    GroupedShape outer(const Acts& a) const { return {a.offsets, experts_, width_, hidden_}; }
+    int64_t rows(const Acts& a) const { return a.offsets[experts_]; }
+    void route(const Pass<B>&, const Params&, Acts&, const T* x) const;
+    void exchange_counts(const Pass<B>&, Acts&) const;
+    // dispatch: out (rows, width), sorted by expert, from x (tokens * top_k / per, width) of this rank's tokens;
+    // combine: the way back, to picks in order of a.permuted. Each is the other's partner.
+    template <class X>
+    void dispatch(const Pass<B>&, const Acts&, const Scratch&, X* out, const X* x, int64_t width, int64_t per) const;
+    template <class X>
+    const X* combine(const Pass<B>&, const Acts&, const Scratch&, const X* y, int64_t width) const;
+    void load_balance_loss(const Pass<B>&, const Acts&, const Scratch&) const;
+
+    MoeSpec n_;
+    int64_t layer_, hidden_;
+    MeshCoord coord_;
+    int64_t experts_, width_;  // of this rank
+    double init_std_;
+    Init down_init_;
+};
+
+}  // namespace sluice
