@@ -5,25 +5,25 @@
 
 #include "base/check.h"
 #include "base/format.h"
-#include "config/layers.h"
+#include "config/overlay.h"
 #include "config/read.h"
-#include "config/refuse.h"
 #include "config/resolve.h"
+#include "config/validate.h"
 #include "config/visit.h"
 #include "config/warn.h"
 
 namespace sluice {
 namespace {
 
-// But for what refuse_config (not_empty) and resolve_length find.
+// But for what validate_config (not_empty) and resolve_length find.
 void require_keys(const Config& config, Marks& marks, Purpose purpose) {
     const bool dense = config.model.moe.experts == 0;
     std::vector<Required> due{Required::always, dense ? Required::without_experts : Required::with_experts};
     if (purpose == Purpose::train) due.push_back(Required::in_training);
     for (const Required when : due)
         walk_keys(Config{}, "", [&](const std::string& path, auto&, const char*, const Attributes& key) {
-            if (key.required == when && !marks.given(path) && marks.sound(path))
-                marks.refuse(path, "required, but not given");
+            if (key.required == when && !marks.given(path) && marks.ok(path))
+                marks.error(path, "required, but not given");
         });
 }
 
@@ -41,12 +41,12 @@ bool is_file(const std::string& argument) {
 }
 
 // The file over its base, the other files over it in order, then key=value.
-Node layered(Node root, const std::string& file, const std::vector<std::string>& arguments, Complaints& complaints) {
-    root = over_base(std::move(root), file, complaints);
+Node layered(Node root, const std::string& file, const std::vector<std::string>& arguments, Diagnostics& diagnostics) {
+    root = over_base(std::move(root), file, diagnostics);
     for (auto& argument : arguments)
-        if (is_file(argument)) lay_over(root, over_base(read_yaml(argument, complaints), argument, complaints));
+        if (is_file(argument)) lay_over(root, over_base(read_yaml(argument, diagnostics), argument, diagnostics));
     for (auto& argument : arguments)
-        if (!is_file(argument)) apply_override(root, argument, complaints);
+        if (!is_file(argument)) apply_override(root, argument, diagnostics);
     take_back_nulls(root);
     return root;
 }
@@ -66,10 +66,10 @@ Loaded load(const Node& root, const std::string& file, const Wanted& wanted, Mar
     require_vocab(config, marks, wanted.facts);
     fill_defaults(config, marks);
     resolve_length(config, marks, wanted.purpose);
-    refuse_config(config, marks, wanted.purpose, wanted.ranks);
-    marks.complaints.raise();
+    validate_config(config, marks, wanted.purpose, wanted.ranks);
+    marks.diagnostics.raise();
     resolve_by_data(config, marks, wanted.purpose, wanted.facts);
-    marks.complaints.raise();
+    marks.diagnostics.raise();
     loaded.micro_batch_given = config.train.micro_batch > 0;
     if (wanted.ranks > 0) resolve_ranks(config, wanted.ranks);
     if (wanted.purpose != Purpose::stored) warn_config(config, marks);
@@ -84,8 +84,8 @@ Loaded load(const Node& root, const std::string& file, const Wanted& wanted, Mar
 Loaded load_config(const std::string& file, const std::vector<std::string>& overrides, Purpose purpose, int ranks,
                    const DataFacts& facts) {
     Marks marks;
-    Node root = read_yaml(file, marks.complaints);
-    return load(layered(std::move(root), file, overrides, marks.complaints), file, {purpose, ranks, facts}, marks);
+    Node root = read_yaml(file, marks.diagnostics);
+    return load(layered(std::move(root), file, overrides, marks.diagnostics), file, {purpose, ranks, facts}, marks);
 }
 
 Loaded load_config_text(const std::string& text, const std::string& name, const std::vector<std::string>& overrides,
@@ -93,10 +93,10 @@ Loaded load_config_text(const std::string& text, const std::string& name, const 
     Marks marks;
     // What stands in a manifest stands in none of its lines.
     const bool stored = purpose == Purpose::stored;
-    Node root = stored ? parse_yaml_value(text, printable(name, 4096), marks.complaints)
-                       : parse_yaml(text, name, marks.complaints);
+    Node root = stored ? parse_yaml_value(text, printable(name, 4096), marks.diagnostics)
+                       : parse_yaml(text, name, marks.diagnostics);
     marks.first_line = stored ? 0 : 1;
-    return load(layered(std::move(root), name, overrides, marks.complaints), name, {purpose, ranks, facts}, marks);
+    return load(layered(std::move(root), name, overrides, marks.diagnostics), name, {purpose, ranks, facts}, marks);
 }
 
 }  // namespace sluice

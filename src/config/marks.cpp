@@ -4,11 +4,11 @@
 
 namespace sluice {
 
-bool Marks::sound(const std::string& path) const {
+bool Marks::ok(const std::string& path) const {
     const auto within = [](const std::string& inner, const std::string& outer) {
         return inner == outer || inner.starts_with(outer + ".");
     };
-    return std::none_of(refused.begin(), refused.end(),
+    return std::none_of(failed.begin(), failed.end(),
                         [&](const std::string& wrong) { return within(wrong, path) || within(path, wrong); });
 }
 
@@ -19,8 +19,8 @@ std::string Marks::origin(const std::string& path) const {
     return it->second.line == 0 && place.starts_with(kCommandLine) ? kCommandLine : place;
 }
 
-// "command line: KEY=VALUE" has named the key already.
-std::string Marks::told(const Mark& mark, const std::string& path, const std::string& what) {
+// Without the path where the origin, "command line: KEY=VALUE", names it.
+std::string Marks::message(const Mark& mark, const std::string& path, const std::string& what) {
     const bool named = mark.line == 0 && where(mark).starts_with(std::string(kCommandLine) + ": " + path + "=");
     return (named || path.empty() ? "" : path + ": ") + what;
 }
@@ -34,16 +34,16 @@ Mark Marks::mark_of(const std::string& path) const {
     }
 }
 
-void Marks::refuse(const Mark& mark, const std::string& path, const std::string& what) {
-    complaints.add(mark, told(mark, path, what));
-    refused.insert(path);
+void Marks::error(const Mark& mark, const std::string& path, const std::string& what) {
+    diagnostics.add(mark, message(mark, path, what));
+    failed.insert(path);
 }
 
-void Marks::refuse(const std::string& path, const std::string& what) { refuse(mark_of(path), path, what); }
+void Marks::error(const std::string& path, const std::string& what) { error(mark_of(path), path, what); }
 
 void Marks::warn(const std::string& path, const std::string& what) {
     const Mark mark = mark_of(path);
-    warnings.push_back(where(mark) + ": " + told(mark, path, what));
+    warnings.push_back(where(mark) + ": " + message(mark, path, what));
 }
 
 }  // namespace sluice

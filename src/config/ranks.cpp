@@ -1,7 +1,7 @@
 // What the ranks share: the model's parts, and the batch = data-parallel ranks x micro_batch x micro-batches a step.
 #include "base/check.h"
 #include "base/format.h"
-#include "config/refuse.h"
+#include "config/validate.h"
 
 namespace sluice {
 namespace {
@@ -26,7 +26,7 @@ std::vector<Conflict> mesh_conflicts(const Config& config, int64_t ranks) {
     return {};
 }
 
-void refuse_first(const std::vector<Conflict>& conflicts) {
+void fail_on_first(const std::vector<Conflict>& conflicts) {
     if (!conflicts.empty()) fail(Exit::config, conflicts[0].path + ": " + conflicts[0].what);
 }
 
@@ -77,12 +77,12 @@ std::vector<Conflict> rank_conflicts(const Config& config, int ranks) {
 
 int64_t data_ranks_of(const Config& config, int ranks) {
     check(ranks > 0, "a run without ranks");
-    refuse_first(mesh_conflicts(config, ranks));
+    fail_on_first(mesh_conflicts(config, ranks));
     return ranks / config.parallel.tensor;
 }
 
 void resolve_ranks(Config& config, int ranks) {
-    refuse_first(rank_conflicts(config, ranks));
+    fail_on_first(rank_conflicts(config, ranks));
     if (config.train.micro_batch == 0) config.train.micro_batch = config.train.batch / data_ranks_of(config, ranks);
 }
 

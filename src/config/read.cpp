@@ -33,8 +33,8 @@ class Reader {
     void read(const Node& node, const std::string& path, S& spec, Range = {}) {
         note(node, path);
         if (node.wrong || node.kind == Node::Kind::null) return;  // a section with nothing in it
-        if (node.kind != Node::Kind::map) return marks_.refuse(node.mark, path, mismatch(node, "a map of keys"));
-        refuse_unknown(node, path, keys_of(spec));
+        if (node.kind != Node::Kind::map) return marks_.error(node.mark, path, mismatch(node, "a map of keys"));
+        report_unknown(node, path, keys_of(spec));
         spec.fields([&](const char* key, auto& field, const char*, const Attributes& attributes) {
             if (const Node* child = node.find(key)) read(*child, join(path, key), field, attributes.range);
         });
@@ -48,7 +48,7 @@ class Reader {
         if constexpr (std::is_same_v<T, int64_t> || std::is_same_v<T, double>)
             if (why.empty() && !range.holds(double(value)))
                 why = node.text + " is out of range: use " + describe(range);
-        if (!why.empty()) marks_.refuse(node.mark, path, why);
+        if (!why.empty()) marks_.error(node.mark, path, why);
     }
 
     template <class T>
@@ -62,12 +62,12 @@ class Reader {
     void read(const Node& node, const std::string& path, std::vector<T>& list, Range = {}) {
         note(node, path);
         if (node.wrong) return;
-        if (node.kind != Node::Kind::list) return marks_.refuse(node.mark, path, mismatch(node, "a list"));
+        if (node.kind != Node::Kind::list) return marks_.error(node.mark, path, mismatch(node, "a list"));
         list.assign(node.children.size(), T{});
         for (size_t i = 0; i < list.size(); i++) {
             const Node& child = node.children[i];
             if (child.kind == Node::Kind::null && !child.wrong)
-                marks_.refuse(child.mark, join(path, i), "has no value: remove it, or fill it in");
+                marks_.error(child.mark, join(path, i), "has no value: remove it, or fill it in");
             else
                 read(child, join(path, i), list[i]);
         }
@@ -81,35 +81,35 @@ class Reader {
         if (Spec<T> || node.kind == Node::Kind::list) return read(node, path, layers.all);
         note(node, path);
         if (node.wrong) return;
-        marks_.refuse(node.mark, path, mismatch(node, "a list of gates, or a map of layer ranges to lists"));
+        marks_.error(node.mark, path, mismatch(node, "a list of gates, or a map of layer ranges to lists"));
     }
 
  private:
     void note(const Node& node, const std::string& path) {
         marks_.at[path] = node.mark;
-        if (node.wrong) marks_.refused.insert(path);
+        if (node.wrong) marks_.failed.insert(path);
     }
     // A key that is missing because it was misspelled is not called missing as well.
-    void refuse_unknown(const Node& node, const std::string& path, const std::vector<std::string>& known) {
+    void report_unknown(const Node& node, const std::string& path, const std::vector<std::string>& known) {
         for (auto& child : node.children) {
             if (std::find(known.begin(), known.end(), child.key) != known.end()) continue;
             const std::string meant = key_meant(child.key, known);
-            marks_.refuse(child.key_mark, join(path, printable(child.key)),
-                          "unknown key" + (meant.empty() ? ": known here are " + all_of(known) : did_you_mean(meant)));
+            marks_.error(child.key_mark, join(path, printable(child.key)),
+                         "unknown key" + (meant.empty() ? ": known here are " + all_of(known) : did_you_mean(meant)));
             if (!meant.empty() && !node.find(meant))
-                marks_.refused.insert(meant.find('.') == std::string::npos ? join(path, meant) : meant);
+                marks_.failed.insert(meant.find('.') == std::string::npos ? join(path, meant) : meant);
         }
     }
     template <class T>
     void read_ranges(const Node& node, const std::string& path, PerLayer<T>& layers) {
         note(node, path);
-        if (Spec<T> && refuse_mixed(node, path)) return;
+        if (Spec<T> && report_mixed(node, path)) return;
         layers.per_layer = !node.children.empty();
         for (auto& child : node.children) {
             typename PerLayer<T>::Range range;
             if (!read_range(child.key, range)) {
-                marks_.refuse(child.key_mark, join(path, printable(child.key)),
-                              "not a range of layers: write 0-11 or 12");
+                marks_.error(child.key_mark, join(path, printable(child.key)),
+                             "not a range of layers: write 0-11 or 12");
                 continue;
             }
             read(child, join(path, range_key(range)), range.value);
@@ -119,15 +119,15 @@ class Reader {
                          [](auto& a, auto& b) { return a.first < b.first; });
     }
     // Ranges of layers beside keys of one spec: where the first of the other kind stands.
-    bool refuse_mixed(const Node& node, const std::string& path) {
+    bool report_mixed(const Node& node, const std::string& path) {
         const auto begin = node.children.begin(), end = node.children.end();
         const auto other = std::find_if(
             begin, end, [&](const Node& child) { return meant_as_range(child.key) != meant_as_range(begin->key); });
         if (other == end) return false;
         const auto& [range, key] = meant_as_range(begin->key) ? std::pair(begin, other) : std::pair(other, begin);
-        marks_.refuse(other->key_mark, path,
-                      "ranges of layers (" + printable(range->key) + ") and keys of one spec (" + printable(key->key) +
-                          ") do not go together: give one spec for every layer, or a map of ranges alone");
+        marks_.error(other->key_mark, path,
+                     "ranges of layers (" + printable(range->key) + ") and keys of one spec (" + printable(key->key) +
+                         ") do not go together: give one spec for every layer, or a map of ranges alone");
         return true;
     }
 

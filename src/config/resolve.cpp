@@ -7,8 +7,8 @@
 
 #include "base/check.h"
 #include "base/format.h"
-#include "config/refuse.h"
 #include "config/scalar.h"
+#include "config/validate.h"
 
 namespace sluice {
 namespace {
@@ -27,7 +27,7 @@ void take_back(Node& root, const std::string& section, const std::string& key) {
 }
 
 void set_steps(Config& config, Marks& marks, const char* from, int64_t steps) {
-    if (steps > kMaxCount) return marks.refuse(from, "comes to more than " + std::to_string(kMaxCount) + " steps");
+    if (steps > kMaxCount) return marks.error(from, "comes to more than " + std::to_string(kMaxCount) + " steps");
     config.train.steps = steps;
     config.train.tokens.reset();
     config.train.epochs.reset();
@@ -53,9 +53,9 @@ void ask_vocab(Config& config, Marks& marks, const DataFacts& facts) {
     } catch (const Failure& f) {
         fail(f.code(), std::string(f.what()) + " (model.vocab is not given, and so asked of the data)");
     }
-    if (!vocab) return marks.refuse(kVocab, why);
+    if (!vocab) return marks.error(kVocab, why);
     config.model.vocab = *vocab;
-    refuse_delimiter(config, marks);
+    validate_delimiter(config, marks);
 }
 
 // The model goes on as it is. What else is not as it was the run itself will find.
@@ -69,7 +69,7 @@ void keep_vocab(Config& config, Marks& marks, const DataFacts& facts, int64_t be
     if (vocab != before)
         marks.warn(kVocab, std::to_string(before) + ", of the checkpoint that the run goes on from: the data " +
                                (vocab ? "tell " + std::to_string(*vocab) : "do not tell it"));
-    refuse_delimiter(config, marks);
+    validate_delimiter(config, marks);
 }
 
 void ask_samples(Config& config, Marks& marks, Purpose purpose, const DataFacts& facts,
@@ -105,28 +105,28 @@ void resolve_length(Config& config, Marks& marks, Purpose purpose) {
     for (const char* key : {kSteps, kTokens, kEpochs})
         if (marks.given(key)) given.push_back(key);
     if (given.empty()) {
-        if (purpose == Purpose::train && marks.sound(kSteps))
-            marks.refuse(kSteps, "required, but not given (or train.tokens, or train.epochs)");
+        if (purpose == Purpose::train && marks.ok(kSteps))
+            marks.error(kSteps, "required, but not given (or train.tokens, or train.epochs)");
         return;
     }
     for (size_t i = 1; i < given.size(); i++)
-        marks.refuse(given[i], "given beside " + given[0] + " (" + marks.origin(given[0]) + "): give one of them; " +
-                                   given[0] + "=null takes the other back");
+        marks.error(given[i], "given beside " + given[0] + " (" + marks.origin(given[0]) + "): give one of them; " +
+                                  given[0] + "=null takes the other back");
     const TrainSpec& t = config.train;
     for (const auto& [key, empty] : {std::pair{kTokens, !t.tokens}, {kEpochs, !t.epochs}})
-        if (marks.given(key) && empty && marks.sound(key)) marks.refuse(key, "has no value: give a number");
-    if (given.size() > 1 || !t.tokens || !marks.sound(kTokens)) return;
-    if (!marks.sound("train.batch") || !marks.sound("data.sequence_length")) return;
+        if (marks.given(key) && empty && marks.ok(key)) marks.error(key, "has no value: give a number");
+    if (given.size() > 1 || !t.tokens || !marks.ok(kTokens)) return;
+    if (!marks.ok("train.batch") || !marks.ok("data.sequence_length")) return;
     if (t.batch < 1 || config.data.sequence_length < 1) return;  // not given, and so complained of
     set_steps(config, marks, kTokens, rounded_up(*t.tokens, t.batch * config.data.sequence_length));
 }
 
 void require_vocab(const Config& config, Marks& marks, const DataFacts& facts) {
-    if (marks.given(kVocab) || !marks.sound(kVocab)) return;
+    if (marks.given(kVocab) || !marks.ok(kVocab)) return;
     if (!facts.vocab)
-        marks.refuse(kVocab, "required, but not given");
+        marks.error(kVocab, "required, but not given");
     else if (config.data.train.empty() && config.data.validation.empty())
-        marks.refuse(kVocab, "required, but not given, and there are no data to take it from");
+        marks.error(kVocab, "required, but not given, and there are no data to take it from");
 }
 
 void resolve_by_data(Config& config, Marks& marks, Purpose purpose, const DataFacts& facts) {

@@ -25,18 +25,18 @@ namespace sluice {
 namespace {
 
 using Source = std::shared_ptr<const std::string>;
-constexpr size_t kMostComplaints = 100;  // told; a file with more is no config
+constexpr size_t kMaxDiagnostics = 100;  // told; a file with more is no config
 
 // Builds the tree; text is what the parser reads, whose positions are byte offsets.
 class Builder : public YAML::EventHandler {
  public:
-    Builder(const std::string& text, Source source, bool lines, Complaints& complaints)
-        : text_(text), source_(std::move(source)), lines_(lines), complaints_(complaints) {}
+    Builder(const std::string& text, Source source, bool lines, Diagnostics& diagnostics)
+        : text_(text), source_(std::move(source)), lines_(lines), diagnostics_(diagnostics) {}
 
     Mark mark(const YAML::Mark& m) const {
         return lines_ && !m.is_null() ? Mark{source_, m.line + 1, m.column + 1} : Mark{source_, 0, 0};
     }
-    void complain(const YAML::Mark& m, const std::string& what) { complaints_.add(mark(m), what); }
+    void error(const YAML::Mark& m, const std::string& what) { diagnostics_.add(mark(m), what); }
     Node take() { return std::move(root_); }
     bool began() const { return began_; }
     Mark start() const { return start_; }  // of the document: its --- where it has one
@@ -47,13 +47,13 @@ class Builder : public YAML::EventHandler {
     }
     void OnDocumentEnd() override {}
     void OnAlias(const YAML::Mark& m, YAML::anchor_t) override {
-        complain(m, "aliases (*name) are not read here: write the value out");
+        error(m, "aliases (*name) are not read here: write the value out");
         Node n = node(m, Node::Kind::null);
         n.wrong = true;
         add(std::move(n));
     }
     void OnAnchor(const YAML::Mark& m, const std::string& name) override {
-        complain(m, "anchors are not read here: remove '&" + printable(name) + "'");
+        error(m, "anchors are not read here: remove '&" + printable(name) + "'");
     }
     void OnNull(const YAML::Mark& m, YAML::anchor_t) override {
         Node n = node(m, Node::Kind::null);
@@ -64,8 +64,8 @@ class Builder : public YAML::EventHandler {
         add(std::move(n));
     }
     void OnScalar(const YAML::Mark& m, const std::string& tag, YAML::anchor_t, const std::string& value) override {
-        refuse_tag(m, tag == "?" || tag == "!" ? "" : tag);
-        if (value.find('\0') != std::string::npos) complain(m, "text holds a NUL character");
+        check_tag(m, tag == "?" || tag == "!" ? "" : tag);
+        if (value.find('\0') != std::string::npos) error(m, "text holds a NUL character");
         Node n = node(m, Node::Kind::scalar);
         n.quoted = tag == "!";
         n.text = value;
@@ -106,14 +106,14 @@ class Builder : public YAML::EventHandler {
         return {source_, m.line + 1 - lines, int(at - start) + 1};
     }
     // yaml-cpp tells `! text` from "text" by nothing but the character that stands there.
-    void refuse_tag(const YAML::Mark& m, const std::string& tag) {
+    void check_tag(const YAML::Mark& m, const std::string& tag) {
         const bool marked = m.pos >= 0 && size_t(m.pos) < text_.size() && text_[m.pos] == '!';
-        if (marked || !(tag.empty() || tag == "?")) complain(m, "tags (!name) are not read here: remove it");
+        if (marked || !(tag.empty() || tag == "?")) error(m, "tags (!name) are not read here: remove it");
     }
     void open(const YAML::Mark& m, const std::string& tag, Node::Kind kind) {
-        refuse_tag(m, tag);
+        check_tag(m, tag);
         if (int(stack_.size()) >= kMaxYamlDepth)
-            complaints_.stop(mark(m), "nested deeper than " + std::to_string(kMaxYamlDepth) + " levels");
+            diagnostics_.stop(mark(m), "nested deeper than " + std::to_string(kMaxYamlDepth) + " levels");
         stack_.push_back(Open{node(m, kind), {}, false, false, {}, {}});
     }
     void close() {
@@ -145,7 +145,7 @@ class Builder : public YAML::EventHandler {
             why = "merge keys (<<) are not read here: use 'base: other.yaml'";
         else if (!top.keys.insert(n.text).second)
             why = "key " + in_quotes(n.text) + " stands twice in the same map: keep one";
-        if (!why.empty() && !n.wrong) complaints_.add(n.mark, why);
+        if (!why.empty() && !n.wrong) diagnostics_.add(n.mark, why);
         top.drop = !why.empty();
         top.has_key = true;
         top.key = n.text;
@@ -155,7 +155,7 @@ class Builder : public YAML::EventHandler {
     const std::string& text_;
     Source source_;
     bool lines_;
-    Complaints& complaints_;
+    Diagnostics& diagnostics_;
     Node root_;
     std::vector<Open> stack_;
     Mark start_;
@@ -163,13 +163,13 @@ class Builder : public YAML::EventHandler {
 };
 
 // What is wrong with the bytes themselves, before any parser sees them.
-void refuse_bytes(const std::string& text, const Source& source, bool lines, Complaints& complaints) {
+void check_bytes(const std::string& text, const Source& source, bool lines, Diagnostics& diagnostics) {
     bool readable = true;
-    auto complain = [&](int line, size_t column, const std::string& what) {
+    auto error = [&](int line, size_t column, const std::string& what) {
         readable = false;
-        complaints.add(lines ? Mark{source, line, int(column)} : Mark{source, 0, 0}, what);
+        diagnostics.add(lines ? Mark{source, line, int(column)} : Mark{source, 0, 0}, what);
     };
-    if (text.size() > kMaxYamlBytes) complain(1, 1, "larger than 1 MiB, which no config is");
+    if (text.size() > kMaxYamlBytes) error(1, 1, "larger than 1 MiB, which no config is");
     int line = 1;
     size_t start = 0;
     bool indentation = true;
@@ -178,29 +178,29 @@ void refuse_bytes(const std::string& text, const Source& source, bool lines, Com
         const auto c = static_cast<unsigned char>(text[i]);
         const size_t column = i - start + 1;
         if (i == bad) {
-            complain(line, column, "not valid UTF-8: save the file as UTF-8");
+            error(line, column, "not valid UTF-8: save the file as UTF-8");
             break;
         }
-        if (c == '\t' && indentation) complain(line, column, "a tab in the indentation: use spaces");
-        if (c == '\0') complain(line, column, "a NUL character");
+        if (c == '\t' && indentation) error(line, column, "a tab in the indentation: use spaces");
+        if (c == '\0') error(line, column, "a NUL character");
         if ((c > 0 && c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7f)
-            complain(line, column, "a control character");
-        if (c == '%' && column == 1) complain(line, column, "directives (%NAME) are not read here");
+            error(line, column, "a control character");
+        if (c == '%' && column == 1) error(line, column, "directives (%NAME) are not read here");
         if (c == '\n') line++, start = i + 1;
         indentation = c == '\n' || (indentation && (c == ' ' || c == '\t'));
     }
-    if (!readable) complaints.raise();
+    if (!readable) diagnostics.raise();
 }
 
-Node parse(std::string text, const std::string& name, bool lines, Complaints& complaints) {
+Node parse(std::string text, const std::string& name, bool lines, Diagnostics& diagnostics) {
     const auto source = std::make_shared<const std::string>(name);
     if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);
-    refuse_bytes(text, source, lines, complaints);
-    Builder builder(text, source, lines, complaints);
+    check_bytes(text, source, lines, diagnostics);
+    Builder builder(text, source, lines, diagnostics);
     std::istringstream in(text);
     Node root;
     root.mark = Mark{source, lines ? 1 : 0, lines ? 1 : 0};
-    Complaints unread;  // a second document is refused whatever it holds
+    Diagnostics unread;  // a second document is refused whatever it holds
     Builder second(text, source, lines, unread);
     try {
         YAML::Parser parser(in);
@@ -209,11 +209,11 @@ Node parse(std::string text, const std::string& name, bool lines, Complaints& co
         parser.HandleNextDocument(second);
     } catch (const YAML::Exception& e) {
         if (!second.began())
-            complaints.stop(builder.mark(e.mark), e.msg + ": check brackets, quotes and indentation up to here");
+            diagnostics.stop(builder.mark(e.mark), e.msg + ": check brackets, quotes and indentation up to here");
     } catch (const Failure&) {
         if (!second.began()) throw;
     }
-    if (second.began()) complaints.add(second.start(), "a second document: a file holds one");
+    if (second.began()) diagnostics.add(second.start(), "a second document: a file holds one");
     return root;
 }
 
@@ -250,39 +250,39 @@ const Node* Node::find(const std::string& name) const {
 }
 Node* Node::find(const std::string& name) { return const_cast<Node*>(std::as_const(*this).find(name)); }
 
-void Complaints::add(const Mark& mark, const std::string& what) { all_.push_back({mark, where(mark) + ": " + what}); }
+void Diagnostics::add(const Mark& mark, const std::string& what) { all_.push_back({mark, where(mark) + ": " + what}); }
 
-void Complaints::raise() const {
+void Diagnostics::raise() const {
     if (all_.empty()) return;
     // A source keeps the place at which it was first complained of.
     std::map<std::string, size_t> sources;
-    for (auto& complaint : all_) sources.emplace(source_of(complaint.mark), sources.size());
-    std::vector<Complaint> sorted = all_;
-    const auto place = [&](const Complaint& c) {
+    for (auto& diagnostic : all_) sources.emplace(source_of(diagnostic.mark), sources.size());
+    std::vector<Diagnostic> sorted = all_;
+    const auto place = [&](const Diagnostic& c) {
         return std::tuple(sources.at(source_of(c.mark)), c.mark.line, c.mark.column);
     };
     std::stable_sort(sorted.begin(), sorted.end(), [&](auto& a, auto& b) { return place(a) < place(b); });
     std::string lines = sorted[0].text;
-    for (size_t i = 1; i < sorted.size() && i < kMostComplaints; i++) lines += "\n" + sorted[i].text;
-    if (sorted.size() > kMostComplaints) lines += "\nand " + std::to_string(sorted.size() - kMostComplaints) + " more";
+    for (size_t i = 1; i < sorted.size() && i < kMaxDiagnostics; i++) lines += "\n" + sorted[i].text;
+    if (sorted.size() > kMaxDiagnostics) lines += "\nand " + std::to_string(sorted.size() - kMaxDiagnostics) + " more";
     fail(Exit::config, lines);
 }
 
-void Complaints::stop(const Mark& mark, const std::string& what) {
+void Diagnostics::stop(const Mark& mark, const std::string& what) {
     add(mark, what);
     raise();
     std::abort();
 }
 
-Node parse_yaml(const std::string& text, const std::string& name, Complaints& complaints) {
-    return parse(text, printable(name, 4096), true, complaints);
+Node parse_yaml(const std::string& text, const std::string& name, Diagnostics& diagnostics) {
+    return parse(text, printable(name, 4096), true, diagnostics);
 }
 
-Node parse_yaml_value(const std::string& text, const std::string& source, Complaints& complaints) {
-    return parse(text, source, false, complaints);
+Node parse_yaml_value(const std::string& text, const std::string& source, Diagnostics& diagnostics) {
+    return parse(text, source, false, diagnostics);
 }
 
-Node read_yaml(const std::filesystem::path& file, Complaints& complaints) {
+Node read_yaml(const std::filesystem::path& file, Diagnostics& diagnostics) {
     const std::string name = printable(file.string(), 4096);
     std::error_code error;
     if (!std::filesystem::exists(file, error)) fail(Exit::config, name + ": no such file");
@@ -292,7 +292,7 @@ Node read_yaml(const std::filesystem::path& file, Complaints& complaints) {
     if (in) in.read(text.data(), std::streamsize(text.size()));
     if (!in.is_open() || in.bad()) fail(Exit::config, name + ": cannot be read: check its permissions");
     text.resize(size_t(in.gcount()));
-    return parse_yaml(text, file.string(), complaints);
+    return parse_yaml(text, file.string(), diagnostics);
 }
 
 std::string yaml_string(const std::string& text) {

@@ -23,18 +23,18 @@ struct Mark {
 std::string where(const Mark& mark);  // "FILE:LINE:COLUMN", or the source alone for line 0
 
 // What is wrong, collected so that all of it can be told in one go.
-class Complaints {
+class Diagnostics {
  public:
     void add(const Mark& mark, const std::string& what);  // what: from after "WHERE: " on
     void raise() const;  // where there are any: Failure(Exit::config), a line each, in the order of the files' lines
     [[noreturn]] void stop(const Mark& mark, const std::string& what);  // add and raise: nothing can be read further
 
  private:
-    struct Complaint {
+    struct Diagnostic {
         Mark mark;
         std::string text;
     };
-    std::vector<Complaint> all_;
+    std::vector<Diagnostic> all_;
 };
 
 struct Node {
@@ -52,11 +52,11 @@ struct Node {
 };
 
 // An empty text is a null node. What does not keep the rest from being read is only complained of; for what does (no
-// file, broken syntax) all complaints are raised.
-Node parse_yaml(const std::string& text, const std::string& name, Complaints& complaints);
-Node read_yaml(const std::filesystem::path& file, Complaints& complaints);
+// file, broken syntax) all diagnostics are raised.
+Node parse_yaml(const std::string& text, const std::string& name, Diagnostics& diagnostics);
+Node read_yaml(const std::filesystem::path& file, Diagnostics& diagnostics);
 // One value, whose marks and errors name `source` without line and column.
-Node parse_yaml_value(const std::string& text, const std::string& source, Complaints& complaints);
+Node parse_yaml_value(const std::string& text, const std::string& source, Diagnostics& diagnostics);
 
 // Text as a YAML scalar that reads back as the same string: plain where that is safe, else in double quotes.
 std::string yaml_string(const std::string& text);

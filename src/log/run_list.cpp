@@ -103,13 +103,13 @@ class Summary {
     }
     void read_config() {
         if (!there("config.yaml")) return;
-        Complaints complaints;
-        read_steps(read_yaml(folder_ / "config.yaml", complaints));
-        complaints.raise();
+        Diagnostics diagnostics;
+        read_steps(read_yaml(folder_ / "config.yaml", diagnostics));
+        diagnostics.raise();
     }
     void read_steps(const std::string& yaml, const std::string& name) {
-        Complaints complaints;
-        read_steps(parse_yaml(yaml, name, complaints));
+        Diagnostics diagnostics;
+        read_steps(parse_yaml(yaml, name, diagnostics));
     }
     // Whatever else stands there: it may be of another version.
     void read_steps(const Node& config) {

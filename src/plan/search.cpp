@@ -5,7 +5,7 @@
 #include <tuple>
 
 #include "config/load.h"
-#include "config/refuse.h"
+#include "config/validate.h"
 
 namespace sluice {
 namespace {

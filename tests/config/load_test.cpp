@@ -281,7 +281,7 @@ TEST(Load, RanksShareTheBatch) {
     c = small({"train.micro_batch=2"});
     resolve_ranks(c, 2);
     EXPECT_EQ(c.train.micro_batch, 2);
-    auto refusal = [](const Overrides& overrides, int ranks) -> std::string {
+    const auto error = [](const Overrides& overrides, int ranks) -> std::string {
         try {
             Config c = small(overrides);
             resolve_ranks(c, ranks);
@@ -291,11 +291,11 @@ TEST(Load, RanksShareTheBatch) {
         }
         return "";
     };
-    EXPECT_TRUE(contains(refusal({}, 3), "use 6 or 9")) << refusal({}, 3);
-    EXPECT_TRUE(contains(refusal({}, 16), "use 16")) << refusal({}, 16);
-    EXPECT_TRUE(contains(refusal({"train.micro_batch=4"}, 4), "train.batch 16, or train.micro_batch 2"))
-        << refusal({"train.micro_batch=4"}, 4);
-    EXPECT_TRUE(contains(refusal({"train.batch=24", "train.micro_batch=8"}, 2), "use train.batch 16 or 32"));
+    EXPECT_TRUE(contains(error({}, 3), "use 6 or 9")) << error({}, 3);
+    EXPECT_TRUE(contains(error({}, 16), "use 16")) << error({}, 16);
+    EXPECT_TRUE(contains(error({"train.micro_batch=4"}, 4), "train.batch 16, or train.micro_batch 2"))
+        << error({"train.micro_batch=4"}, 4);
+    EXPECT_TRUE(contains(error({"train.batch=24", "train.micro_batch=8"}, 2), "use train.batch 16 or 32"));
 }
 
 TEST(Load, AStoredConfigHasNoLines) {

@@ -23,7 +23,7 @@ inline Config small(const Overrides& overrides = {}, Purpose purpose = Purpose::
     return load_config_text(kSmall, "c.yaml", overrides, purpose).config;
 }
 
-// The lines of a refusal, or "" where the text loads.
+// The lines of the error, or "" where the text loads.
 inline std::string error_of(const std::string& text, const Overrides& overrides = {},
                             Purpose purpose = Purpose::train) {
     try {

@@ -12,16 +12,16 @@ namespace sluice {
 namespace {
 
 Node read(const std::string& text) {
-    Complaints none;
+    Diagnostics none;
     return parse_yaml(text, "f.yaml", none);
 }
 
 // The error of a text, or "" when it is read.
 std::string error_of(const std::string& text) {
     try {
-        Complaints complaints;
-        parse_yaml(text, "f.yaml", complaints);
-        complaints.raise();
+        Diagnostics diagnostics;
+        parse_yaml(text, "f.yaml", diagnostics);
+        diagnostics.raise();
     } catch (const Failure& e) {
         EXPECT_EQ(e.code(), Exit::config);
         std::istringstream lines(e.what());
@@ -176,15 +176,15 @@ TEST(Yaml, RefusesWhatSurprises) {
 }
 
 TEST(Yaml, TellsAllInOneGo) {
-    Complaints complaints;
-    const Node root = parse_yaml("a: &x 1\nb: *x\na: 2\nc: !t 3\n<<: {}\nd: 4\n---\ne: 5\n", "f.yaml", complaints);
+    Diagnostics diagnostics;
+    const Node root = parse_yaml("a: &x 1\nb: *x\na: 2\nc: !t 3\n<<: {}\nd: 4\n---\ne: 5\n", "f.yaml", diagnostics);
     ASSERT_EQ(root.children.size(), 4u);
     EXPECT_TRUE(root.find("b")->wrong);
     EXPECT_EQ(root.find("d")->text, "4");
-    complaints.add(Mark{std::make_shared<const std::string>("g.yaml"), 1, 1}, "after f.yaml");
-    complaints.add(root.find("d")->mark, "in its place");
+    diagnostics.add(Mark{std::make_shared<const std::string>("g.yaml"), 1, 1}, "after f.yaml");
+    diagnostics.add(root.find("d")->mark, "in its place");
     try {
-        complaints.raise();
+        diagnostics.raise();
         FAIL();
     } catch (const Failure& e) {
         const std::vector<std::string> starts{"f.yaml:1:4: anchor", "f.yaml:2:4: alias", "f.yaml:3:1: key 'a'",
@@ -221,7 +221,7 @@ TEST(Yaml, BoundsSizeAndDepth) {
 }
 
 TEST(Yaml, ValuesOfACommandLineNameNoPlace) {
-    Complaints none;
+    Diagnostics none;
     EXPECT_EQ(where(parse_yaml_value("[a]", "command line: k=[a]", none).children[0].mark), "command line: k=[a]");
     try {
         parse_yaml_value("[a", "command line: k=[a", none);
@@ -231,7 +231,7 @@ TEST(Yaml, ValuesOfACommandLineNameNoPlace) {
 
 TEST(Yaml, FilesThatCannotBeRead) {
     for (auto [file, why] : {std::pair{"/nonexistent/none.yaml", "no such file"}, {"/", "folder"}}) try {
-            Complaints none;
+            Diagnostics none;
             read_yaml(file, none);
             FAIL() << file;
         } catch (const Failure& e) {
@@ -303,7 +303,7 @@ TEST(Yaml, PrintableIsOneShortLine) {
     EXPECT_EQ(printable("ab\xC3\xA9", 3), "ab...");  // no half character
 }
 
-// Whatever the bytes: a tree or one line of refusal.
+// Whatever the bytes: a tree or one line of error.
 TEST(Yaml, SurvivesMangledText) {
     const std::string seed =
         "a: {b: [1, 'x', \"y\\n\"], c: ~}\nd:\n  - e: |\n      t\n    f: >-\n      u\n  - ? k\n    : v\n#z\n";

@@ -1,5 +1,5 @@
 // Maps are merged key by key; lists, scalars and maps of layer ranges, which must not mix, are replaced whole.
-#include "config/layers.h"
+#include "config/overlay.h"
 
 #include <algorithm>
 #include <charconv>
@@ -37,27 +37,27 @@ void merge(Node& under, Node over, const std::string& path) {
     }
 }
 
-void require_map(Node& root, const std::string& file, Complaints& complaints) {
+void require_map(Node& root, const std::string& file, Diagnostics& diagnostics) {
     if (root.kind == Node::Kind::null) root.kind = Node::Kind::map;
-    if (root.kind != Node::Kind::map) complaints.stop(root.mark, printable(file) + " is not a map of keys");
+    if (root.kind != Node::Kind::map) diagnostics.stop(root.mark, printable(file) + " is not a map of keys");
 }
 
-Node over_base(Node root, const std::string& file, std::vector<fs::path>& chain, Complaints& complaints) {
-    require_map(root, file, complaints);
+Node over_base(Node root, const std::string& file, std::vector<fs::path>& chain, Diagnostics& diagnostics) {
+    require_map(root, file, diagnostics);
     const Node* found = root.find("base");
     if (!found) return root;
     const Node base = *found;
-    const auto refuse = [&](const std::string& what) { complaints.stop(base.mark, "base: " + what); };
-    if (base.kind != Node::Kind::scalar || base.text.empty()) refuse("give the path of a config");
+    const auto stop = [&](const std::string& what) { diagnostics.stop(base.mark, "base: " + what); };
+    if (base.kind != Node::Kind::scalar || base.text.empty()) stop("give the path of a config");
     const fs::path path = (fs::path(file).parent_path() / base.text).lexically_normal();
     std::error_code error;
     const fs::path canonical = fs::weakly_canonical(path, error);
     if (std::find(chain.begin(), chain.end(), canonical) != chain.end())
-        refuse(printable(base.text) + " is based on this file: a circle");
-    if (chain.size() > kDeepestBase) refuse("more than 8 files deep");
-    if (!fs::is_regular_file(path, error)) refuse("no such file: " + printable(path.string()));
+        stop(printable(base.text) + " is based on this file: a circle");
+    if (chain.size() > kDeepestBase) stop("more than 8 files deep");
+    if (!fs::is_regular_file(path, error)) stop("no such file: " + printable(path.string()));
     chain.push_back(canonical);
-    Node under = over_base(read_yaml(path, complaints), path.string(), chain, complaints);
+    Node under = over_base(read_yaml(path, diagnostics), path.string(), chain, diagnostics);
     std::erase_if(root.children, [](const Node& child) { return child.key == "base"; });
     merge(under, std::move(root), "");
     return under;
@@ -106,32 +106,32 @@ Node* entry(Node& map, const std::string& key, const Mark& mark, const std::stri
 
 void lay_over(Node& under, Node over) { merge(under, std::move(over), ""); }
 
-Node over_base(Node root, const std::string& file, Complaints& complaints) {
+Node over_base(Node root, const std::string& file, Diagnostics& diagnostics) {
     std::error_code error;
     std::vector<fs::path> chain{fs::weakly_canonical(file, error)};
-    return over_base(std::move(root), file, chain, complaints);
+    return over_base(std::move(root), file, chain, diagnostics);
 }
 
-void apply_override(Node& root, const std::string& text, Complaints& complaints) {
+void apply_override(Node& root, const std::string& text, Diagnostics& diagnostics) {
     const std::string source = std::string(kCommandLine) + ": " + printable(text);
     const Mark mark{std::make_shared<const std::string>(source), 0, 0};
     const size_t equals = text.find('=');
     const std::string path = text.substr(0, equals);
     const std::vector<std::string> keys = split(path);
     if (equals == std::string::npos || std::find(keys.begin(), keys.end(), "") != keys.end())
-        return complaints.add(mark, "not an override: write key=value, as in optimizer.lr=4e-3");
-    if (keys[0] == "base") return complaints.add(mark, "base belongs into the file");
-    if (keys.size() > size_t(kMaxYamlDepth)) return complaints.add(mark, "no key is that deep");
+        return diagnostics.add(mark, "not an override: write key=value, as in optimizer.lr=4e-3");
+    if (keys[0] == "base") return diagnostics.add(mark, "base belongs into the file");
+    if (keys.size() > size_t(kMaxYamlDepth)) return diagnostics.add(mark, "no key is that deep");
     Node value;
     try {
-        value = parse_yaml_value(text.substr(equals + 1), source, complaints);
+        value = parse_yaml_value(text.substr(equals + 1), source, diagnostics);
     } catch (const Failure&) { return; }                                                  // complained of
     if (equals + 1 == text.size()) value.kind = Node::Kind::scalar, value.quoted = true;  // KEY= is an empty text
     Node* node = &root;
     std::string at, why;
     for (auto& key : keys) {
         node = node->kind == Node::Kind::list ? element(*node, key, at, why) : entry(*node, key, mark, at, why);
-        if (!node) return complaints.add(mark, why);
+        if (!node) return diagnostics.add(mark, why);
         at = join(at, key);
     }
     value.key_mark = value.mark;

@@ -1,4 +1,4 @@
-#include "config/refuse.h"
+#include "config/validate.h"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -14,7 +14,7 @@ void expect_gate_refused(const std::string& gate, const std::string& why, const 
     expect_refused(overrides, "model.gates.0", why);
 }
 
-TEST(Refuse, ValuesOutOfRange) {
+TEST(Validate, ValuesOutOfRange) {
     const std::vector<std::pair<std::string, std::vector<std::string>>> bad{
         {"model.layers", {"0", "-1", "1000000"}},
         {"model.hidden", {"0", "-32", "99999999"}},
@@ -62,7 +62,7 @@ TEST(Refuse, ValuesOutOfRange) {
         for (auto& value : values) expect_refused({path + "=" + value}, path, ": ");
 }
 
-TEST(Refuse, ValuesAtTheEdgeLoad) {
+TEST(Validate, ValuesAtTheEdgeLoad) {
     for (auto text : {"model.layers=1",
                       "train.steps=0",
                       "optimizer.lr=0",
@@ -88,7 +88,7 @@ TEST(Refuse, ValuesAtTheEdgeLoad) {
         expect_loads({text});
 }
 
-TEST(Refuse, HeadsThatDoNotFit) {
+TEST(Validate, HeadsThatDoNotFit) {
     EXPECT_EQ(error_of(kSmall, {"model.kv_heads=3"}),
               "command line: model.kv_heads=3: heads (4) is not divisible by kv_heads (3)");
     expect_refused({"model.head_dim=7"}, "model.head_dim", "odd");
@@ -97,7 +97,7 @@ TEST(Refuse, HeadsThatDoNotFit) {
     expect_loads({"model.hidden=33", "model.head_dim=8"});
 }
 
-TEST(Refuse, Rope) {
+TEST(Validate, Rope) {
     expect_refused({"model.rope={scaling: linear}"}, "model.rope.factor", "above 1");
     expect_refused({"model.rope={scaling: yarn, original_length: 64}"}, "model.rope.factor", "above 1");
     expect_refused({"model.rope={scaling: yarn, factor: 4}"}, "model.rope.original_length", "yarn");
@@ -105,7 +105,7 @@ TEST(Refuse, Rope) {
     expect_loads({"model.rope={scaling: yarn, factor: 4, original_length: 64}"});
 }
 
-TEST(Refuse, GatesAtTheOutput) {
+TEST(Validate, GatesAtTheOutput) {
     expect_gate_refused("{position: output, granularity: headwise}", "output");
     expect_gate_refused("{position: output, heads: shared}", "output");
     expect_gate_refused("{position: output, heads: averaged}", "output");
@@ -113,7 +113,7 @@ TEST(Refuse, GatesAtTheOutput) {
     expect_loads({"model.gates=[{position: output, input: none, combine: add, activation: silu}]"});
 }
 
-TEST(Refuse, ConstantGates) {
+TEST(Validate, ConstantGates) {
     expect_gate_refused("{input: none, bias: true}", "bias");
     expect_gate_refused("{input: none, init_std: 0.1}", "init_std");
     expect_gate_refused("{input: none, heads: averaged}", "average");
@@ -123,7 +123,7 @@ TEST(Refuse, ConstantGates) {
     expect_loads({"model.gates=[{bias: true, init_std: 0}]"});
 }
 
-TEST(Refuse, GatesThatTheNormCancels) {
+TEST(Validate, GatesThatTheNormCancels) {
     for (const std::string position : {"query", "key"})
         for (const std::string activation : {"sigmoid", "ns_sigmoid"}) {
             const std::string gate = "position: " + position + ", granularity: headwise, activation: " + activation;
@@ -140,7 +140,7 @@ TEST(Refuse, GatesThatTheNormCancels) {
 }
 
 // Every other combination of a gate's parts loads.
-TEST(Refuse, NothingElseOfAGate) {
+TEST(Validate, NothingElseOfAGate) {
     int loaded = 0;
     for (const std::string position : {"query", "key", "value", "sdpa", "output"})
         for (const std::string granularity : {"elementwise", "headwise"})
@@ -156,7 +156,7 @@ TEST(Refuse, NothingElseOfAGate) {
     EXPECT_EQ(loaded, 4 * 80 - 20 + 16);
 }
 
-TEST(Refuse, SwitchHeadsAndExperts) {
+TEST(Validate, SwitchHeadsAndExperts) {
     expect_refused({"model.switch_heads={target: v}"}, "model.switch_heads.experts", "need experts");
     expect_refused({"model.switch_heads={target: kv, experts: 4}"}, "model.switch_heads.top_k", "need top_k");
     expect_refused({"model.switch_heads={target: v, experts: 4, top_k: 5}"}, "model.switch_heads.top_k", "more than");
@@ -169,7 +169,7 @@ TEST(Refuse, SwitchHeadsAndExperts) {
     expect_loads({moe + "4}"}, Purpose::plan);
 }
 
-TEST(Refuse, Data) {
+TEST(Validate, Data) {
     expect_refused({"data.train=[]"}, "data.train", "empty");
     expect_refused({"data.train=[{weight: 1}]"}, "data.train.0.path", "required");
     expect_refused({"data.train=[{path: x, weight: 0}]"}, "data.train.0.weight", "use above 0");
@@ -180,14 +180,14 @@ TEST(Refuse, Data) {
 }
 
 // What a machine lacks makes no config wrong: it is said where the backend is chosen (model/with_backend.h).
-TEST(Refuse, NothingForTheMachineItIsReadOn) {
+TEST(Validate, NothingForTheMachineItIsReadOn) {
     for (const char* key : {"device=cuda", "train.precision=bf16"})
         for (const Purpose purpose : {Purpose::plan, Purpose::train}) expect_loads({key}, purpose);
 }
 
-TEST(Refuse, WhatIsNotBuiltYet) { expect_refused({"probes.every=1"}, "probes.every", "not built"); }
+TEST(Validate, WhatIsNotBuiltYet) { expect_refused({"probes.every=1"}, "probes.every", "not built"); }
 
-TEST(Refuse, Meshes) {
+TEST(Validate, Meshes) {
     const std::string moe = "model.moe={experts: 4, top_k: 2, hidden: 6, shared_hidden: 4}";
     expect_loads({"model.heads=4", "model.kv_heads=2", "model.ffn.hidden=8", "parallel.tensor=4"});
     expect_loads({moe, "parallel.expert=2", "parallel.tensor=2", "parallel.sequence=true", "parallel.zero=1"});
@@ -201,7 +201,7 @@ TEST(Refuse, Meshes) {
     expect_refused({"parallel.expert=2"}, "parallel.expert", "no experts");
 }
 
-TEST(Refuse, EverythingInOneGo) {
+TEST(Validate, EverythingInOneGo) {
     const std::string error = error_of(R"(model:
   layers: 0
   hidden: 32
@@ -237,14 +237,14 @@ train: {steps: 10, batch: 8, micro_batch: 3}
     EXPECT_EQ(size_t(std::count(error.begin(), error.end(), '\n')) + 1, lines.size()) << error;
 }
 
-TEST(Refuse, SaysWhereTheValueStands) {
+TEST(Validate, SaysWhereTheValueStands) {
     EXPECT_EQ(error_of(kSmall + "schedule:\n  final_lr: -1\n"),
               "c.yaml:7:13: schedule.final_lr: -1 is out of range: use 0 or more");
     EXPECT_TRUE(error_of(kSmall, {"model.heads=5"}).starts_with("c.yaml:2:8: model.head_dim: "));
 }
 
 // Of every key: lists and maps apart, the reference tells which are numbers.
-TEST(Refuse, WhatIsNoNumberInEveryKeyThatTakesOne) {
+TEST(Validate, WhatIsNoNumberInEveryKeyThatTakesOne) {
     const auto keys = nlohmann::json::parse(reference_json());
     int numbers = 0;
     for (const auto& [pattern, key] : keys.items()) {

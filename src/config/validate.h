@@ -7,9 +7,9 @@ namespace sluice {
 
 // Complains of all that is wrong: where, which key, why and what to do. What hangs on a value that was complained of
 // already is left alone. ranks 0: not known.
-void refuse_config(const Config& config, Marks& marks, Purpose purpose, int ranks);
+void validate_config(const Config& config, Marks& marks, Purpose purpose, int ranks);
 // A delimiter outside the vocabulary, where that is known.
-void refuse_delimiter(const Config& config, Marks& marks);
+void validate_delimiter(const Config& config, Marks& marks);
 
 // A key and what is wrong with it.
 struct Conflict {

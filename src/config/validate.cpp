@@ -1,4 +1,4 @@
-#include "config/refuse.h"
+#include "config/validate.h"
 
 #include <algorithm>
 #include <cmath>
@@ -13,9 +13,9 @@ namespace sluice {
 namespace {
 
 // Each check stands under the keys that it hangs on: where one of them was complained of, there is nothing to judge.
-class Refusal {
+class Validation {
  public:
-    Refusal(const Config& config, Marks& marks) : c_(config), marks_(marks) {}
+    Validation(const Config& config, Marks& marks) : c_(config), marks_(marks) {}
 
     void run();
     void heads();
@@ -32,11 +32,11 @@ class Refusal {
 
  private:
     template <class... Path>
-    bool sound(const Path&... paths) const {
-        return (marks_.sound(paths) && ...);
+    bool ok(const Path&... paths) const {
+        return (marks_.ok(paths) && ...);
     }
     void need(bool ok, const std::string& path, const std::string& what) {
-        if (!ok) marks_.refuse(path, what);
+        if (!ok) marks_.error(path, what);
     }
     template <class T>
     static std::string text(T value) {
@@ -50,63 +50,63 @@ class Refusal {
     Marks& marks_;
 };
 
-void Refusal::run() {
+void Validation::run() {
     const std::string& name = c_.run.name;
     const bool plain =
         !name.empty() && name[0] != '.' && name.size() <= 200 && valid_utf8(name) &&
         std::none_of(name.begin(), name.end(), [](char c) { return c == '/' || (c >= 0 && c < 0x20) || c == 0x7f; });
-    if (sound("run.name"))
+    if (ok("run.name"))
         need(plain, "run.name", in_quotes(name) + " cannot name a folder: no '/', no leading '.', 1 to 200 bytes");
-    if (sound("run.dir")) need(!c_.run.dir.empty(), "run.dir", "empty: give a folder, '.' for this one");
-    if (sound("checkpoint.resume"))
+    if (ok("run.dir")) need(!c_.run.dir.empty(), "run.dir", "empty: give a folder, '.' for this one");
+    if (ok("checkpoint.resume"))
         need(!c_.checkpoint.resume.empty(), "checkpoint.resume", "empty: give auto, never or a checkpoint's path");
 }
 
-void Refusal::heads() {
+void Validation::heads() {
     const ModelSpec& m = c_.model;
-    if (sound("model.heads", "model.kv_heads"))
+    if (ok("model.heads", "model.kv_heads"))
         need(m.heads % m.kv_heads == 0, "model.kv_heads",
              "heads (" + text(m.heads) + ") is not divisible by kv_heads (" + text(m.kv_heads) + ")");
-    if (!sound("model.hidden", "model.heads", "model.head_dim")) return;
+    if (!ok("model.hidden", "model.heads", "model.head_dim")) return;
     if (m.head_dim == 0)
-        return marks_.refuse("model.head_dim", "hidden (" + text(m.hidden) + ") is not divisible by heads (" +
-                                                   text(m.heads) + "): give head_dim");
+        return marks_.error("model.head_dim", "hidden (" + text(m.hidden) + ") is not divisible by heads (" +
+                                                  text(m.heads) + "): give head_dim");
     need(m.heads * m.head_dim <= kMaxWidth, "model.head_dim", "heads x head_dim is more than " + text(kMaxWidth));
     need(m.head_dim % 2 == 0, "model.head_dim",
          text(m.head_dim) + " is odd: RoPE rotates pairs of channels, so it must be even");
 }
 
-void Refusal::rope() {
+void Validation::rope() {
     const RopeSpec& r = c_.model.rope;
-    if (!sound("model.rope") || r.scaling == Scaling::none) return;
+    if (!ok("model.rope") || r.scaling == Scaling::none) return;
     const std::string word = to_word(r.scaling);
     need(r.factor > 1, "model.rope.factor", word + " scaling needs a factor above 1, not " + text(r.factor));
     if (r.scaling == Scaling::yarn)
         need(r.original_length >= 1, "model.rope.original_length", "yarn scaling needs the length trained before");
 }
 
-void Refusal::feed_forward() {
+void Validation::feed_forward() {
     const MoeSpec& m = c_.model.moe;
-    if (!sound("model.moe.experts")) return;
+    if (!ok("model.moe.experts")) return;
     if (m.experts == 0) {
-        if (sound("model.ffn.hidden"))
+        if (ok("model.ffn.hidden"))
             need(c_.model.ffn.hidden > 0, "model.ffn.hidden",
                  "0 is out of range: a model without experts needs 1 or more");
         return;
     }
-    if (sound("model.moe.hidden")) need(m.hidden > 0, "model.moe.hidden", "0 is out of range: experts need 1 or more");
-    if (!sound("model.moe.top_k")) return;
+    if (ok("model.moe.hidden")) need(m.hidden > 0, "model.moe.hidden", "0 is out of range: experts need 1 or more");
+    if (!ok("model.moe.top_k")) return;
     need(m.top_k > 0, "model.moe.top_k", "0 is out of range: experts need 1 or more");
     need(m.top_k <= m.experts, "model.moe.top_k", text(m.top_k) + " is more than experts (" + text(m.experts) + ")");
 }
 
 // Ranges within the model's layers, none of which has two.
 template <class T>
-void Refusal::ranges(const PerLayer<T>& layers, const std::string& path, const std::string& has_one) {
+void Validation::ranges(const PerLayer<T>& layers, const std::string& path, const std::string& has_one) {
     for (size_t i = 0; i < layers.ranges.size(); i++) {
         const LayerRange& range = layers.ranges[i];
         const std::string at = join(path, range_key(range));
-        if (sound("model.layers"))
+        if (ok("model.layers"))
             need(range.last < c_.model.layers, at,
                  "the model's layers are 0 to " + text(c_.model.layers - 1) + ", counted from 0");
         if (i > 0)
@@ -115,15 +115,15 @@ void Refusal::ranges(const PerLayer<T>& layers, const std::string& path, const s
     }
 }
 
-void Refusal::gates() {
+void Validation::gates() {
     ranges(c_.model.gates, "model.gates", "list of gates");
     each_value(c_.model.gates, "model.gates", [&](const std::vector<GateSpec>& gates, const std::string& path) {
         for (size_t j = 0; j < gates.size(); j++)
-            if (const std::string at = join(path, j); sound(at, "model.qk_norm")) gate(gates[j], at);
+            if (const std::string at = join(path, j); ok(at, "model.qk_norm")) gate(gates[j], at);
     });
 }
 
-void Refusal::gate(const GateSpec& g, const std::string& path) {
+void Validation::gate(const GateSpec& g, const std::string& path) {
     if (g.position == Position::output) {
         need(g.granularity == Granularity::elementwise, path + ".granularity",
              "there are no heads at the output position: headwise cannot be, use elementwise");
@@ -144,92 +144,92 @@ void Refusal::gate(const GateSpec& g, const std::string& path) {
              " head by a positive number, which the QK norm after it cancels: use elementwise, or qk_norm false");
 }
 
-void Refusal::switch_heads() {
+void Validation::switch_heads() {
     const SwitchHeadsSpec& s = c_.model.switch_heads;
-    if (!sound("model.switch_heads") || s.target == SwitchTarget::none) return;
+    if (!ok("model.switch_heads") || s.target == SwitchTarget::none) return;
     need(s.experts >= 1, "model.switch_heads.experts", "switch heads need experts, 1 or more");
     need(s.top_k >= 1, "model.switch_heads.top_k", "switch heads need top_k, 1 or more");
     need(s.top_k <= s.experts, "model.switch_heads.top_k",
          text(s.top_k) + " is more than experts (" + text(s.experts) + ")");
 }
 
-void Refusal::data() {
+void Validation::data() {
     const DataSpec& d = c_.data;
     for (size_t i = 0; i < d.train.size(); i++)
-        if (const std::string path = join("data.train", i) + ".path"; sound(path))
+        if (const std::string path = join("data.train", i) + ".path"; ok(path))
             need(!d.train[i].path.empty(), path, "required: a file, a folder or a glob");
     std::set<std::string> names;
     for (size_t i = 0; i < d.validation.size(); i++) {
         const std::string path = join("data.validation", i), &name = d.validation[i].name;
-        if (sound(path + ".name")) {
+        if (ok(path + ".name")) {
             const bool safe = !name.empty() && std::all_of(name.begin(), name.end(), [](unsigned char c) {
                 return (c < 0x80 && std::isalnum(c)) || c == '_' || c == '-' || c == '.';
             });
             need(safe, path + ".name", in_quotes(name) + " cannot name a metric: use letters, digits, '_', '-', '.'");
             need(names.insert(name).second, path + ".name", in_quotes(name) + " names two sets: give each its own");
         }
-        if (sound(path + ".path"))
+        if (ok(path + ".path"))
             need(!d.validation[i].path.empty(), path + ".path", "required: a file, a folder or a glob");
     }
-    if (sound("data.delimiter", "model.vocab")) refuse_delimiter(c_, marks_);
+    if (ok("data.delimiter", "model.vocab")) validate_delimiter(c_, marks_);
 }
 
 // Rates fall, but in the warm-up.
-void Refusal::schedule() {
+void Validation::schedule() {
     const ScheduleSpec& s = c_.schedule;
     const double lr = c_.optimizer.lr;
     const bool used = s.kind != ScheduleKind::constant && (s.kind != ScheduleKind::wsd || s.decay_steps > 0);
-    if (!used || !marks_.given("optimizer.lr") || !sound("schedule", "optimizer.lr")) return;
+    if (!used || !marks_.given("optimizer.lr") || !ok("schedule", "optimizer.lr")) return;
     need(s.final_lr <= lr, "schedule.final_lr",
          text(s.final_lr) + " is above optimizer.lr (" + text(lr) + "), to which the warm-up leads: give at most that");
 }
 
-void Refusal::training() {
+void Validation::training() {
     const TrainSpec& t = c_.train;
-    if (sound("train.batch", "train.micro_batch") && t.micro_batch > 0)
+    if (ok("train.batch", "train.micro_batch") && t.micro_batch > 0)
         need(t.batch % t.micro_batch == 0, "train.micro_batch",
              "batch (" + text(t.batch) + ") is not a multiple of micro_batch (" + text(t.micro_batch) + ")");
 }
 
-void Refusal::sharding(int ranks) {
+void Validation::sharding(int ranks) {
     const ParallelSpec& p = c_.parallel;
-    if (!sound("parallel.tensor", "parallel.expert")) return;
-    if (sound("model.heads", "model.kv_heads", "model.ffn.hidden", "model.moe"))
-        for (auto& [path, what] : sharding_conflicts(c_.model, p.tensor, p.expert)) marks_.refuse(path, what);
-    if (ranks > 0 && sound("parallel.tensor", "parallel.expert", "train.batch", "train.micro_batch"))
-        for (auto& [path, what] : rank_conflicts(c_, ranks)) marks_.refuse(path, what);
+    if (!ok("parallel.tensor", "parallel.expert")) return;
+    if (ok("model.heads", "model.kv_heads", "model.ffn.hidden", "model.moe"))
+        for (auto& [path, what] : sharding_conflicts(c_.model, p.tensor, p.expert)) marks_.error(path, what);
+    if (ranks > 0 && ok("parallel.tensor", "parallel.expert", "train.batch", "train.micro_batch"))
+        for (auto& [path, what] : rank_conflicts(c_, ranks)) marks_.error(path, what);
 }
 
-void Refusal::not_built() {
-    if (sound("data.train")) need(!c_.data.train.empty(), "data.train", "empty: name at least one source of tokens");
+void Validation::not_built() {
+    if (ok("data.train")) need(!c_.data.train.empty(), "data.train", "empty: name at least one source of tokens");
     need(c_.probes.every == 0, "probes.every", "probes during training are not built yet: use 0");
 }
 
 }  // namespace
 
-void refuse_delimiter(const Config& config, Marks& marks) {
+void validate_delimiter(const Config& config, Marks& marks) {
     const int64_t vocab = config.model.vocab;
     const auto& delimiter = config.data.delimiter;
     if (!delimiter || vocab == 0 || *delimiter < vocab) return;
-    marks.refuse("data.delimiter", std::to_string(*delimiter) + " is no id of a vocabulary of " +
-                                       std::to_string(vocab) + ": raise model.vocab to " +
-                                       std::to_string(*delimiter + 1) + ", or give another id");
+    marks.error("data.delimiter", std::to_string(*delimiter) + " is no id of a vocabulary of " + std::to_string(vocab) +
+                                      ": raise model.vocab to " + std::to_string(*delimiter + 1) +
+                                      ", or give another id");
 }
 
-void refuse_config(const Config& config, Marks& marks, Purpose purpose, int ranks) {
-    Refusal refusal(config, marks);
-    refusal.run();
-    refusal.heads();
-    refusal.rope();
-    refusal.feed_forward();
-    refusal.attention();
-    refusal.gates();
-    refusal.switch_heads();
-    refusal.data();
-    if (purpose != Purpose::stored) refusal.schedule();
-    refusal.training();
-    refusal.sharding(ranks);
-    if (purpose == Purpose::train) refusal.not_built();
+void validate_config(const Config& config, Marks& marks, Purpose purpose, int ranks) {
+    Validation validation(config, marks);
+    validation.run();
+    validation.heads();
+    validation.rope();
+    validation.feed_forward();
+    validation.attention();
+    validation.gates();
+    validation.switch_heads();
+    validation.data();
+    if (purpose != Purpose::stored) validation.schedule();
+    validation.training();
+    validation.sharding(ranks);
+    if (purpose == Purpose::train) validation.not_built();
 }
 
 }  // namespace sluice
