@@ -1,13 +1,13 @@
-// What is declared beside a key of a config.
+// What is declared beside each config key: its range, when it is required, its default, its effect on a resumed run.
 #pragma once
 #include "base/words.h"
 #include "config/range.h"
 
 namespace sluice {
 
-// What it does to a resumed run that a key differs from its checkpoint's. Another model cannot go on, another course
-// only with checkpoint.allow_change, other rounding with a warning.
-enum class Change { nothing, rounding, course, model, by_key };  // by_key: a section, whose keys say it
+// What changes if a key differs from the checkpoint's on resume. A changed model cannot resume; a changed course (of
+// the training) only with checkpoint.allow_change; changed rounding with a warning.
+enum class Change { nothing, rounding, course, model, by_key };  // by_key: of a section, its keys say it
 
 // When a key must be given, and how the reference says it. not_empty: in each element of a list.
 enum class Required { no, always, without_experts, with_experts, in_training, not_empty, this_tokens_or_epochs };
@@ -27,7 +27,7 @@ struct Attributes {
     Change changes;
     Range range;
     Required required;
-    const char* default_from = "";  // words for a default that follows from other values
+    const char* default_from = "";  // in words: what the default is derived from
 
     constexpr Attributes(Change c, Range r = {}, Required q = Required::no) : changes(c), range(r), required(q) {}
     constexpr Attributes(Change c, Required q) : Attributes(c, {}, q) {}

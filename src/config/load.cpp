@@ -1,4 +1,4 @@
-// From files and overrides to a Config: layers, then types, then what is required, then defaults, then what cannot be.
+// From files and overrides to a Config: merge, read types and ranges, check required keys, fill in defaults, validate.
 #include "config/load.h"
 
 #include <filesystem>
@@ -15,7 +15,7 @@
 namespace sluice {
 namespace {
 
-// But for what validate_config (not_empty) and resolve_length find.
+// Except those that validate_config (not_empty) and resolve_length check.
 void require_keys(const Config& config, Marks& marks, Purpose purpose) {
     const bool dense = config.model.moe.experts == 0;
     std::vector<Required> due{Required::always, dense ? Required::without_experts : Required::with_experts};
@@ -40,14 +40,15 @@ bool is_file(const std::string& argument) {
     return argument.find('=') == std::string::npos && (argument.ends_with(".yaml") || argument.ends_with(".yml"));
 }
 
-// The file over its base, the other files over it in order, then key=value.
-Node layered(Node root, const std::string& file, const std::vector<std::string>& arguments, Diagnostics& diagnostics) {
+// The file over its base, the other files over it in order, then the overrides.
+Node merge_files(Node root, const std::string& file, const std::vector<std::string>& arguments,
+                 Diagnostics& diagnostics) {
     root = over_base(std::move(root), file, diagnostics);
     for (auto& argument : arguments)
-        if (is_file(argument)) lay_over(root, over_base(read_yaml(argument, diagnostics), argument, diagnostics));
+        if (is_file(argument)) overlay(root, over_base(read_yaml(argument, diagnostics), argument, diagnostics));
     for (auto& argument : arguments)
         if (!is_file(argument)) apply_override(root, argument, diagnostics);
-    take_back_nulls(root);
+    remove_nulls(root);
     return root;
 }
 
@@ -85,18 +86,18 @@ Loaded load_config(const std::string& file, const std::vector<std::string>& over
                    const DataFacts& facts) {
     Marks marks;
     Node root = read_yaml(file, marks.diagnostics);
-    return load(layered(std::move(root), file, overrides, marks.diagnostics), file, {purpose, ranks, facts}, marks);
+    return load(merge_files(std::move(root), file, overrides, marks.diagnostics), file, {purpose, ranks, facts}, marks);
 }
 
 Loaded load_config_text(const std::string& text, const std::string& name, const std::vector<std::string>& overrides,
                         Purpose purpose, int ranks, const DataFacts& facts) {
     Marks marks;
-    // What stands in a manifest stands in none of its lines.
+    // A manifest holds the text as one JSON string: the lines are not those of the file.
     const bool stored = purpose == Purpose::stored;
     Node root = stored ? parse_yaml_value(text, printable(name, 4096), marks.diagnostics)
                        : parse_yaml(text, name, marks.diagnostics);
     marks.first_line = stored ? 0 : 1;
-    return load(layered(std::move(root), name, overrides, marks.diagnostics), name, {purpose, ranks, facts}, marks);
+    return load(merge_files(std::move(root), name, overrides, marks.diagnostics), name, {purpose, ranks, facts}, marks);
 }
 
 }  // namespace sluice

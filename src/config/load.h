@@ -1,5 +1,5 @@
-// A Config from YAML files and key=value overrides, every value with its origin.
-// Errors: Failure(Exit::config) with all that is wrong, each on a line "file:line:column: path: what and what to do".
+// Loads a Config from YAML files and key=value overrides, with the origin of every value.
+// Errors: Failure(Exit::config) with all errors, a line each: "file:line:column: path: what and what to do".
 #pragma once
 #include <functional>
 #include <map>
@@ -11,43 +11,43 @@
 
 namespace sluice {
 
-// What a command needs: `plan`, `config` and `bench` do without data.train, train.steps and optimizer.lr. A config that
-// was stored with a checkpoint is not judged anew for what only a run would do with it (the schedule).
+// What the config is loaded for. `plan`, `config` and `bench` do without data.train, train.steps and optimizer.lr; the
+// config stored with a checkpoint is not validated for what only a run would use (the schedule).
 enum class Purpose { train, plan, stored };
 
-// What the data tell where a config leaves it to them. Errors: Failure(Exit::data).
+// Reads from the data what a config leaves open. Errors: Failure(Exit::data).
 struct DataFacts {
     struct Vocab {
-        int64_t size = 0;     // of the tokenizers recorded beside the shards, the largest
-        std::string foreign;  // a shard that has none beside it; empty: all have
+        int64_t size = 0;               // ids of the largest tokenizer recorded beside the shards
+        std::string without_tokenizer;  // a shard without a recorded tokenizer; empty: there is none
     };
     std::function<Vocab(const DataSpec&)> vocab;
     std::function<int64_t(const DataSpec&)> samples;  // in all training sources together
-    // The config of the checkpoint that a run goes on from, if there is one: its model.vocab stays, whatever data tell.
+    // The config of the checkpoint that a run resumes from, if any: its model.vocab is kept, whatever the data record.
     std::function<std::optional<Config>(const Config&)> before = {};
 };
 
 struct Loaded {
     Config config;
-    bool micro_batch_given = false;     // else train.micro_batch is the default for so many ranks
-    std::vector<std::string> warnings;  // what is odd, but can be: "file:line:column: path: what"
+    bool micro_batch_given = false;     // else train.micro_batch is the default for that many ranks
+    std::vector<std::string> warnings;  // "file:line:column: path: what"
     // Dotted path of a leaf ("model.gates.0.position") -> "default", "FILE:LINE:COLUMN", "MANIFEST", "command line",
-    // "the data", or the key that it was made from and that key's origin.
+    // "the data", or the key that it was derived from and that key's origin.
     std::map<std::string, std::string> origins;
 };
 
-// Reads `file` over its `base:` files, lays the other files over it and applies the overrides ("model.layers=4",
-// "model.gates=[]"; what has no '=' and ends in .yaml or .yml is a file), fills in defaults that depend on other keys,
-// asks the data for what is left to them (without facts: nothing may be) and refuses what cannot go together.
+// Merges `file` over its `base:` files, merges the other files over it and applies the overrides ("model.layers=4",
+// "model.gates=[]"; an argument without '=' that ends in .yaml or .yml is a file). Fills in defaults that depend on
+// other keys, reads from the data what is left open (without facts: nothing may be), and validates the result.
 // train.tokens and train.epochs become train.steps. ranks 0: not known yet, train.micro_batch may stay 0.
 Loaded load_config(const std::string& file, const std::vector<std::string>& overrides, Purpose purpose, int ranks = 0,
                    const DataFacts& facts = {});
-// The same from text; `name` stands for the file in messages and names the run. For Purpose::stored it is that of a
-// manifest, whose lines are not the text's: it stands alone in messages and origins.
+// The same from text; `name` is the file name in messages and the default of run.name. For Purpose::stored it names a
+// manifest, and messages and origins have no lines.
 Loaded load_config_text(const std::string& text, const std::string& name, const std::vector<std::string>& overrides,
                         Purpose purpose, int ranks = 0, const DataFacts& facts = {});
 
-// How many data-parallel ranks there are. Errors: Failure(Exit::config) where the mesh does not fit the ranks.
+// The number of data-parallel ranks. Errors: Failure(Exit::config) if the mesh does not fit the ranks.
 int64_t data_ranks_of(const Config& config, int ranks);
 // Checks that need the number of ranks, and micro_batch's default. Errors: Failure(Exit::config).
 void resolve_ranks(Config& config, int ranks);
@@ -57,9 +57,9 @@ std::string dump_yaml(const Config& config);
 std::string dump_yaml_with_origins(const Loaded& loaded);
 std::string dump_json(const Config& config);
 std::string dump_json_with_origins(const Loaded& loaded);  // and "origins": {PATH: origin}, "warnings"
-// Leaves as (dotted path, value text), in order of declaration: what resume compares.
+// Leaves as (dotted path, value text), in order of declaration: resume compares these.
 std::vector<std::pair<std::string, std::string>> flatten(const Config& config);
-// What it does to a resumed run that such a leaf differs.
+// What changes if such a leaf differs on resume.
 Change change_of(const std::string& path);
 // Every key with type, default, range and meaning: `sluice config --reference`, as a page of Markdown.
 std::string reference();

@@ -1,4 +1,4 @@
-// The keys of a config under `model`, declared as specs.h tells.
+// The config keys under `model`, declared as specs.h describes.
 #pragma once
 #include <cstdint>
 #include <optional>

@@ -1,4 +1,5 @@
-// Maps are merged key by key; lists, scalars and maps of layer ranges, which must not mix, are replaced whole.
+// Maps are merged key by key. Lists, scalars and maps of layer ranges are replaced whole: ranges of two maps may
+// overlap.
 #include "config/overlay.h"
 
 #include <algorithm>
@@ -15,10 +16,10 @@ namespace sluice {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr size_t kDeepestBase = 8;
+constexpr size_t kMaxBaseDepth = 8;
 constexpr char kGates[] = "model.gates";
 
-// An empty section over a filled one changes nothing: `model:` with every key commented out.
+// An empty section over a section changes nothing: `model:` with every key commented out.
 void merge(Node& under, Node over, const std::string& path) {
     const bool section = under.kind == Node::Kind::map && path != kGates;
     if (section && over.kind == Node::Kind::null && over.mark.line > 0) return;
@@ -54,7 +55,7 @@ Node over_base(Node root, const std::string& file, std::vector<fs::path>& chain,
     const fs::path canonical = fs::weakly_canonical(path, error);
     if (std::find(chain.begin(), chain.end(), canonical) != chain.end())
         stop(printable(base.text) + " is based on this file: a circle");
-    if (chain.size() > kDeepestBase) stop("more than 8 files deep");
+    if (chain.size() > kMaxBaseDepth) stop("more than 8 files deep");
     if (!fs::is_regular_file(path, error)) stop("no such file: " + printable(path.string()));
     chain.push_back(canonical);
     Node under = over_base(read_yaml(path, diagnostics), path.string(), chain, diagnostics);
@@ -77,7 +78,7 @@ bool is_index(const std::string& key) {
     return !key.empty() && std::all_of(key.begin(), key.end(), [](unsigned char c) { return c >= '0' && c <= '9'; });
 }
 
-// The element of a list that a key of an override names, or why there is none.
+// The list element that a key of an override names; null: `why` says why there is none.
 Node* element(Node& list, const std::string& key, const std::string& path, std::string& why) {
     size_t index = 0;
     const auto [stop, error] = std::from_chars(key.data(), key.data() + key.size(), index);
@@ -87,7 +88,7 @@ Node* element(Node& list, const std::string& key, const std::string& path, std::
     return nullptr;
 }
 
-// The key's node in a map, made where it is not there yet: an unknown key is refused when the tree is read.
+// The node of a map's key, added if missing: an unknown key is reported when the tree is read.
 Node* entry(Node& map, const std::string& key, const Mark& mark, const std::string& path, std::string& why) {
     if (Node* there = map.find(key)) return there;
     if (map.kind == Node::Kind::scalar) why = printable(path) + " is a single value, not a map";
@@ -104,7 +105,7 @@ Node* entry(Node& map, const std::string& key, const Mark& mark, const std::stri
 
 }  // namespace
 
-void lay_over(Node& under, Node over) { merge(under, std::move(over), ""); }
+void overlay(Node& under, Node over) { merge(under, std::move(over), ""); }
 
 Node over_base(Node root, const std::string& file, Diagnostics& diagnostics) {
     std::error_code error;
@@ -125,7 +126,7 @@ void apply_override(Node& root, const std::string& text, Diagnostics& diagnostic
     Node value;
     try {
         value = parse_yaml_value(text.substr(equals + 1), source, diagnostics);
-    } catch (const Failure&) { return; }                                                  // complained of
+    } catch (const Failure&) { return; }                                                  // reported
     if (equals + 1 == text.size()) value.kind = Node::Kind::scalar, value.quoted = true;  // KEY= is an empty text
     Node* node = &root;
     std::string at, why;

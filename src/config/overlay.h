@@ -1,4 +1,4 @@
-// The tree of a config file over its `base:` files, with key=value overrides on top.
+// Merges the trees of config files: a file over its `base:` files, other files over it, key=value overrides over all.
 #pragma once
 #include <string>
 #include <vector>
@@ -7,11 +7,12 @@
 
 namespace sluice {
 
-// `root` has been read from `file`: its base, read relative to it, goes underneath (8 deep at most, no circles).
+// Merges `root`, read from `file`, over its base files, whose paths are relative to it (8 deep at most, no cycles).
 Node over_base(Node root, const std::string& file, Diagnostics& diagnostics);
-// Lays one config over another: maps key by key, all else whole.
-void lay_over(Node& under, Node over);
-// "model.layers=4": the dotted path of a key, the index of a list's element where there is a list, a value in YAML.
+// Merges one tree over another: maps key by key, all else whole.
+void overlay(Node& under, Node over);
+// Applies "model.layers=4": the dotted path of a key, with the index of an element where there is a list, and a value
+// in YAML.
 void apply_override(Node& root, const std::string& text, Diagnostics& diagnostics);
 
 }  // namespace sluice

@@ -1,4 +1,4 @@
-// A value of each layer, as `model.gates` and `model.attention` are given: one for every layer, or a map
+// A value for each layer, as `model.gates` and `model.attention` are given: one for all layers, or a map
 // {0-3: VALUE, 4: VALUE} of layer ranges, counted from 0, both ends included.
 #pragma once
 #include <cstdint>
@@ -12,11 +12,11 @@ struct LayerRange {
 };
 // "0-11", or "12" for a single layer.
 std::string range_key(const LayerRange& range);
-// Reads such a key: false where it is none.
+// Reads such a key. False: it is not a range.
 bool read_range(const std::string& key, LayerRange& range);
-// It begins as a range does, and as no key of a spec does.
+// True if the key begins with a digit or a dash, which no key of a spec does.
 bool meant_as_range(const std::string& key);
-// A key of the map is meant as a range.
+// True if any key of the map is meant as a range.
 struct Node;
 bool holds_ranges(const Node& map);
 
@@ -25,11 +25,11 @@ struct PerLayer {
     struct Range : LayerRange {
         T value;
     };
-    bool per_layer = false;     // whether ranges were given, and not `all`
-    T all = {};                 // of every layer
+    bool per_layer = false;     // true: given as ranges; false: as `all`
+    T all = {};                 // the value of all layers
     std::vector<Range> ranges;  // sorted, disjoint
 
-    // Layers of no range have a default T.
+    // A layer that is in no range has a default T.
     const T& at(int64_t layer) const {
         static const T kDefault = {};
         if (!per_layer) return all;

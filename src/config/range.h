@@ -1,4 +1,4 @@
-// The values that a number of a config may take: shown in the reference, held when a config is read.
+// The values that a number of a config may take: printed by the reference, checked when a config is read.
 #pragma once
 #include <cstdint>
 #include <limits>
@@ -7,7 +7,7 @@ namespace sluice {
 
 struct Range {
     double low = -std::numeric_limits<double>::infinity(), high = std::numeric_limits<double>::infinity();
-    bool above_low = false, below_high = false;  // the end itself is outside
+    bool above_low = false, below_high = false;  // the bound itself is excluded
 
     bool holds(double value) const {
         return (above_low ? value > low : value >= low) && (below_high ? value < high : value <= high);

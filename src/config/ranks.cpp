@@ -1,4 +1,4 @@
-// What the ranks share: the model's parts, and the batch = data-parallel ranks x micro_batch x micro-batches a step.
+// Checks that depend on the mesh: shards of the model, and batch = data-parallel ranks x micro_batch x micro-batches.
 #include "base/check.h"
 #include "base/format.h"
 #include "config/validate.h"
@@ -8,7 +8,7 @@ namespace {
 
 std::string text(int64_t n) { return std::to_string(n); }
 
-// The multiples of `unit` around `batch`.
+// The multiples of `unit` next to `batch`.
 std::string nearest_multiples(int64_t batch, int64_t unit) {
     const int64_t below = batch / unit * unit;
     return below > 0 ? text(below) + " or " + text(below + unit) : text(unit);

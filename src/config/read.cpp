@@ -12,7 +12,7 @@
 namespace sluice {
 namespace {
 
-// The key that was meant: of those beside it, else of all; empty: none is near.
+// The closest known key: of those in the same section, else of all. Empty: none is close.
 std::string key_meant(const std::string& key, const std::vector<std::string>& beside) {
     const std::string near = nearest(key, beside);
     return near.empty() ? nearest_path(key, config_paths()) : near;
@@ -24,7 +24,7 @@ std::string all_of(const std::vector<std::string>& keys) {
     return list;
 }
 
-// Reads what can be read and complains of the rest.
+// Reads what can be read and reports the rest.
 class Reader {
  public:
     explicit Reader(Marks& marks) : marks_(marks) {}
@@ -89,7 +89,7 @@ class Reader {
         marks_.at[path] = node.mark;
         if (node.wrong) marks_.failed.insert(path);
     }
-    // A key that is missing because it was misspelled is not called missing as well.
+    // A key that was misspelled is not reported as missing too.
     void report_unknown(const Node& node, const std::string& path, const std::vector<std::string>& known) {
         for (auto& child : node.children) {
             if (std::find(known.begin(), known.end(), child.key) != known.end()) continue;
@@ -118,7 +118,7 @@ class Reader {
         std::stable_sort(layers.ranges.begin(), layers.ranges.end(),
                          [](auto& a, auto& b) { return a.first < b.first; });
     }
-    // Ranges of layers beside keys of one spec: where the first of the other kind stands.
+    // Reports ranges of layers beside keys of a spec, at the first key that is of the other kind than the first.
     bool report_mixed(const Node& node, const std::string& path) {
         const auto begin = node.children.begin(), end = node.children.end();
         const auto other = std::find_if(

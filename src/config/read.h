@@ -1,5 +1,5 @@
-// A Config from a tree of YAML nodes, by the visitors of its fields; the values' marks by path. What cannot be read is
-// complained of, and keeps its default.
+// Reads a Config from a tree of YAML nodes, and notes the place of each value. A value that cannot be read is reported
+// and keeps its default.
 #pragma once
 #include <string>
 #include <vector>

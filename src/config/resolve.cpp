@@ -18,7 +18,7 @@ constexpr char kSteps[] = "train.steps", kTokens[] = "train.tokens", kEpochs[] =
 
 int64_t rounded_up(int64_t n, int64_t unit) { return n / unit + (n % unit != 0); }
 
-void take_back(Node& root, const std::string& section, const std::string& key) {
+void remove_null(Node& root, const std::string& section, const std::string& key) {
     Node* node = root.find(section);
     if (!node) return;
     std::erase_if(node->children, [&](const Node& child) {
@@ -33,13 +33,13 @@ void set_steps(Config& config, Marks& marks, const char* from, int64_t steps) {
     config.train.epochs.reset();
 }
 
-// Of the data; without: they cannot tell, and `why` says so. Errors: what the data throw.
+// The vocabulary of the data. Nothing: they do not record it, and `why` says so. Errors: those of the data.
 std::optional<int64_t> vocab_of(const DataSpec& data, const DataFacts& facts, std::string& why) {
     const DataFacts::Vocab vocab = facts.vocab(data);
     const bool in_range = vocab.size >= 2 && vocab.size <= kMaxVocab;
-    if (!vocab.foreign.empty())
-        why =
-            "required: nothing recorded beside " + printable(vocab.foreign) + " tells the vocabulary of its tokenizer";
+    if (!vocab.without_tokenizer.empty())
+        why = "required: nothing recorded beside " + printable(vocab.without_tokenizer) +
+              " tells the vocabulary of its tokenizer";
     else if (!in_range)
         why = "the data's tokenizer has " + std::to_string(vocab.size) + " ids: give it";
     return why.empty() ? std::optional(vocab.size) : std::nullopt;
@@ -58,7 +58,7 @@ void ask_vocab(Config& config, Marks& marks, const DataFacts& facts) {
     validate_delimiter(config, marks);
 }
 
-// The model goes on as it is. What else is not as it was the run itself will find.
+// The model keeps its vocabulary. What else has changed is checked by the run.
 void keep_vocab(Config& config, Marks& marks, const DataFacts& facts, int64_t before) {
     std::string why;
     std::optional<int64_t> vocab;
@@ -79,7 +79,7 @@ void ask_samples(Config& config, Marks& marks, Purpose purpose, const DataFacts&
         set_steps(config, marks, kEpochs,
                   steps_of_epochs(*config.train.epochs, facts.samples(config.data), config.train.batch));
     } catch (const Failure& f) {
-        if (before) return set_steps(config, marks, kEpochs, before->train.steps);  // and the run refuses the data
+        if (before) return set_steps(config, marks, kEpochs, before->train.steps);  // the run reports the data
         if (purpose == Purpose::train) throw;
         marks.warn(kEpochs, std::string("not known in steps: ") + f.what());
     }
@@ -95,9 +95,9 @@ int64_t steps_of_epochs(double epochs, int64_t samples, int64_t batch) {
     return rounded_up(int64_t(std::ceil(wanted)), batch);
 }
 
-void take_back_nulls(Node& root) {
-    for (const char* key : {"steps", "tokens", "epochs"}) take_back(root, "train", key);
-    take_back(root, "model", "vocab");
+void remove_nulls(Node& root) {
+    for (const char* key : {"steps", "tokens", "epochs"}) remove_null(root, "train", key);
+    remove_null(root, "model", "vocab");
 }
 
 void resolve_length(Config& config, Marks& marks, Purpose purpose) {
@@ -117,7 +117,7 @@ void resolve_length(Config& config, Marks& marks, Purpose purpose) {
         if (marks.given(key) && empty && marks.ok(key)) marks.error(key, "has no value: give a number");
     if (given.size() > 1 || !t.tokens || !marks.ok(kTokens)) return;
     if (!marks.ok("train.batch") || !marks.ok("data.sequence_length")) return;
-    if (t.batch < 1 || config.data.sequence_length < 1) return;  // not given, and so complained of
+    if (t.batch < 1 || config.data.sequence_length < 1) return;  // not given, and so reported
     set_steps(config, marks, kTokens, rounded_up(*t.tokens, t.batch * config.data.sequence_length));
 }
 
@@ -142,7 +142,7 @@ void resolve_by_data(Config& config, Marks& marks, Purpose purpose, const DataFa
 std::map<std::string, std::string> resolved_origins(const Config& config, const Marks& marks) {
     std::map<std::string, std::string> origins;
     if (!marks.given(kVocab)) origins[kVocab] = "the data";
-    if (config.train.tokens || config.train.epochs) return origins;  // still open
+    if (config.train.tokens || config.train.epochs) return origins;  // still unknown
     for (const char* key : {kTokens, kEpochs})
         if (marks.given(key)) {
             origins[kSteps] = std::string(key) + ", " + marks.origin(key);

@@ -1,4 +1,4 @@
-// Values that a config leaves to others: train.steps to train.tokens or train.epochs, model.vocab to the data.
+// Derives train.steps from train.tokens or train.epochs, and model.vocab from the data.
 #pragma once
 #include <map>
 #include <string>
@@ -8,19 +8,20 @@
 
 namespace sluice {
 
-// `null` takes train.steps, tokens, epochs or model.vocab back that a config below gives.
-void take_back_nulls(Node& root);
-// One of train.steps, tokens and epochs, which a run needs; steps from tokens.
+// Removes train.steps, tokens, epochs and model.vocab where they are null: so a file or an override withdraws what a
+// base gives.
+void remove_nulls(Node& root);
+// Checks that one of train.steps, tokens and epochs is given, which a run needs, and derives steps from tokens.
 void resolve_length(Config& config, Marks& marks, Purpose purpose);
-// Refuses a config without model.vocab where no data can tell it.
+// Reports a missing model.vocab if there are no data to read it from.
 void require_vocab(const Config& config, Marks& marks, const DataFacts& facts);
-// Asks the data what is still open, once all else is sound. Errors: Failure(Exit::data). A plan does without the steps
-// of epochs that cannot be counted, and is warned.
+// Reads from the data what is still open, once all else is valid. Errors: Failure(Exit::data). A plan of epochs that
+// cannot be counted has no steps, and a warning.
 void resolve_by_data(Config& config, Marks& marks, Purpose purpose, const DataFacts& facts);
-// Where the resolved values come from, by path.
+// The origins of the derived values, by path.
 std::map<std::string, std::string> resolved_origins(const Config& config, const Marks& marks);
 
-// Whole steps that hold so many samples, or more.
+// The fewest whole steps that hold that many samples.
 int64_t steps_of_epochs(double epochs, int64_t samples, int64_t batch);
 
 }  // namespace sluice

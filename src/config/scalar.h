@@ -1,4 +1,4 @@
-// Scalars of a config: how each type is called, read from YAML and written as text. Reading returns why not, or "".
+// Scalars of a config: the name of each type, read from YAML, written as text. Reading returns an error, or "".
 //     integers  -?(0|[1-9][0-9]*), also grouped as 524_288 or as 1e9      numbers  decimal, finite
 //     booleans  true, false      words  as in words.h
 #pragma once
@@ -24,7 +24,7 @@ std::string read_scalar(const Node& node, bool& value);
 std::string read_scalar(const Node& node, int64_t& value);
 std::string read_scalar(const Node& node, double& value);
 std::string read_scalar(const Node& node, std::string& value);
-// "'x' is not KIND", by what stands there.
+// "'x' is not KIND", for any kind of node.
 std::string mismatch(const Node& node, const std::string& kind);
 template <Worded E>
 std::string read_scalar(const Node& node, E& value) {

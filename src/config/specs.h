@@ -1,6 +1,6 @@
 // Every config key, declared once: those under `model` in model_spec.h, the others here. A spec lists its keys in
-// fields(v): v(key, field, "help", attributes), where attributes.h has what a key can say of itself; visitors load,
-// refuse unknown keys, missing ones and values out of range, dump, print the reference, and compare on resume.
+// fields(v): v(key, field, "help", attributes), with attributes as in attributes.h. Visitors load, report unknown and
+// missing keys and values out of range, dump, print the reference, and compare on resume.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -62,14 +62,14 @@ struct DataSpec {
 };
 
 struct TrainSpec {
-    int64_t steps = 0;  // once resolved it stands for tokens and epochs too, which are then unset
+    int64_t steps = 0;  // once resolved also those of tokens or epochs, which are then unset
     std::optional<int64_t> tokens;
     std::optional<double> epochs;
     int64_t batch = 0, micro_batch = 0;
     Precision precision = Precision::fp32;
     Recompute recompute = Recompute::none;
     void fields(auto&& v) {
-        using enum Change;  // of tokens and epochs: the steps that they come to are compared
+        using enum Change;  // tokens and epochs change nothing: the steps derived from them are compared
         v("steps", steps, "optimizer steps", {course, kCount, Required::this_tokens_or_epochs});
         v("tokens", tokens, "instead of steps: tokens to train on, rounded up to whole steps",
           {nothing, from(1, 0x1p53)});

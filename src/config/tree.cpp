@@ -49,7 +49,7 @@ Node tree(T& value) {
     }
 }
 
-// Not known yet.
+// Of a value that is not known yet.
 void set_null(Node& node) {
     node.kind = Node::Kind::null;
     node.text.clear();

@@ -1,4 +1,4 @@
-// A Config as a tree of YAML nodes, in order of declaration: what dumps and comparisons walk.
+// A Config as a tree of YAML nodes, in order of declaration, for dumps and comparisons.
 #pragma once
 #include "config/specs.h"
 #include "config/yaml.h"

@@ -12,7 +12,7 @@
 namespace sluice {
 namespace {
 
-// Each check stands under the keys that it hangs on: where one of them was complained of, there is nothing to judge.
+// Each check is skipped if a key that it depends on has an error.
 class Validation {
  public:
     Validation(const Config& config, Marks& marks) : c_(config), marks_(marks) {}
@@ -100,7 +100,7 @@ void Validation::feed_forward() {
     need(m.top_k <= m.experts, "model.moe.top_k", text(m.top_k) + " is more than experts (" + text(m.experts) + ")");
 }
 
-// Ranges within the model's layers, none of which has two.
+// Ranges lie within the model's layers and do not overlap.
 template <class T>
 void Validation::ranges(const PerLayer<T>& layers, const std::string& path, const std::string& has_one) {
     for (size_t i = 0; i < layers.ranges.size(); i++) {
@@ -174,7 +174,7 @@ void Validation::data() {
     if (ok("data.delimiter", "model.vocab")) validate_delimiter(c_, marks_);
 }
 
-// Rates fall, but in the warm-up.
+// The learning rate must not rise after the warm-up.
 void Validation::schedule() {
     const ScheduleSpec& s = c_.schedule;
     const double lr = c_.optimizer.lr;

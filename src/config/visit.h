@@ -1,4 +1,4 @@
-// What the visitors of specs share: which fields are specs themselves, how paths are spelled, and a walk.
+// Shared by the visitors of specs: which fields are specs, how paths are spelled, and a walk over all keys.
 #pragma once
 #include <string>
 
@@ -16,7 +16,7 @@ inline std::string join(const std::string& path, const std::string& key) {
 }
 inline std::string join(const std::string& path, size_t index) { return join(path, std::to_string(index)); }
 
-// visit(value, path) of every layer's value, or of each range's.
+// Calls visit(value, path) for the one value of all layers, or for that of each range.
 template <class T, class Visit>
 void each_value(const PerLayer<T>& layers, const std::string& path, const Visit& visit) {
     if (!layers.per_layer) return visit(layers.all, path);
@@ -33,8 +33,7 @@ std::vector<std::string> keys_of(S& spec) {
 template <Spec S, class Visit>
 void walk_keys(S&& spec, const std::string& path, const Visit& visit);
 
-// The keys below a field: of a section, or of an element of a list, whose index is N; where layers have their own,
-// those of one layer.
+// The keys below a field: of a section, of an element of a list, whose index is N, or of the one value of all layers.
 template <class Field, class Visit>
 void walk_below(const Field& field, const std::string& path, const Visit& visit) {
     if constexpr (Spec<Field>)

@@ -69,7 +69,7 @@ void warn_idle_run(const Config& c, Marks& marks) {
     if (c.eval.every > 0 && c.data.validation.empty() && !c.data.train.empty())
         marks.warn("eval.every", text(c.eval.every) + ", but data.validation names no set: nothing is evaluated");
     const int64_t steps = c.train.steps, every = c.checkpoint.every;
-    // A trial run is soon made again.
+    // A short trial run is cheap to repeat.
     if (marks.given("checkpoint.every") && every > steps && steps > CheckpointSpec{}.every)
         marks.warn("checkpoint.every", text(every) + " is more than the run's " + text(steps) +
                                            " steps: the only checkpoint is that of the end");
@@ -85,7 +85,7 @@ const Node* find(const Node& tree, const std::string& path) {
     return node;
 }
 
-// Keys that say how, where the key that says whether was forgotten.
+// Keys of a feature whose own key was forgotten.
 void warn_forgotten(const Config& config, Marks& marks) {
     const Node now = to_tree(config), before = to_tree(Config{});
     const std::pair<const char*, std::vector<const char*>> switches[] = {

@@ -1,4 +1,4 @@
-// The words of config keys: enums, and how each value is spelled.
+// Config values that are words: enums and the spelling of each value.
 #pragma once
 #include "base/activation.h"
 #include "base/words.h"

@@ -1,4 +1,4 @@
-// yaml-cpp's event stream into Nodes. Its own node graph is not used: it forgets duplicate keys, and resolves aliases.
+// yaml-cpp's events into Nodes. Its own nodes are not used: they drop duplicate keys and resolve aliases.
 #include "config/yaml.h"
 
 #include <yaml-cpp/eventhandler.h>
@@ -25,7 +25,7 @@ namespace sluice {
 namespace {
 
 using Source = std::shared_ptr<const std::string>;
-constexpr size_t kMaxDiagnostics = 100;  // told; a file with more is no config
+constexpr size_t kMaxDiagnostics = 100;  // printed at most
 
 // Builds the tree; text is what the parser reads, whose positions are byte offsets.
 class Builder : public YAML::EventHandler {
@@ -85,7 +85,7 @@ class Builder : public YAML::EventHandler {
     struct Open {
         Node node;
         std::unordered_set<std::string> keys;
-        bool has_key = false, drop = false;  // drop: the value of a key that was complained of
+        bool has_key = false, drop = false;  // drop: the value of a key with an error
         std::string key;
         Mark key_mark;
     };
@@ -100,12 +100,12 @@ class Builder : public YAML::EventHandler {
     Mark mark_before(const YAML::Mark& m, size_t at) const {
         const auto from = text_.begin() + std::ptrdiff_t(at), to = text_.begin() + m.pos;
         const auto lines = int(std::count(from, to, '\n'));
-        // At the end of the text yaml-cpp has forgotten the column.
+        // At the end of the text yaml-cpp has no column.
         if (lines == 0 && size_t(m.pos) < text_.size()) return {source_, m.line + 1, m.column + 1 - int(to - from)};
         const size_t start = at == 0 ? 0 : text_.rfind('\n', at - 1) + 1;
         return {source_, m.line + 1 - lines, int(at - start) + 1};
     }
-    // yaml-cpp tells `! text` from "text" by nothing but the character that stands there.
+    // yaml-cpp reports `! text` and "text" alike: only the character at the mark differs.
     void check_tag(const YAML::Mark& m, const std::string& tag) {
         const bool marked = m.pos >= 0 && size_t(m.pos) < text_.size() && text_[m.pos] == '!';
         if (marked || !(tag.empty() || tag == "?")) error(m, "tags (!name) are not read here: remove it");
@@ -162,7 +162,7 @@ class Builder : public YAML::EventHandler {
     bool began_ = false;
 };
 
-// What is wrong with the bytes themselves, before any parser sees them.
+// Errors of the bytes themselves, before they are parsed.
 void check_bytes(const std::string& text, const Source& source, bool lines, Diagnostics& diagnostics) {
     bool readable = true;
     auto error = [&](int line, size_t column, const std::string& what) {
@@ -200,7 +200,7 @@ Node parse(std::string text, const std::string& name, bool lines, Diagnostics& d
     std::istringstream in(text);
     Node root;
     root.mark = Mark{source, lines ? 1 : 0, lines ? 1 : 0};
-    Diagnostics unread;  // a second document is refused whatever it holds
+    Diagnostics unread;  // a second document is an error whatever it holds
     Builder second(text, source, lines, unread);
     try {
         YAML::Parser parser(in);
@@ -254,7 +254,7 @@ void Diagnostics::add(const Mark& mark, const std::string& what) { all_.push_bac
 
 void Diagnostics::raise() const {
     if (all_.empty()) return;
-    // A source keeps the place at which it was first complained of.
+    // Sources in the order of their first error.
     std::map<std::string, size_t> sources;
     for (auto& diagnostic : all_) sources.emplace(source_of(diagnostic.mark), sources.size());
     std::vector<Diagnostic> sorted = all_;
