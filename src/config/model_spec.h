@@ -18,8 +18,8 @@ struct RopeSpec {
     void fields(auto&& v) {
         using enum Change;
         v("theta", theta, "base of the rotation frequencies", {model, above(1)});
-        v("scaling", scaling, "how positions beyond the trained length are reached", model);
-        v("factor", factor, "length extension of linear and yarn scaling", {model, above(0)});
+        v("scaling", scaling, "how RoPE is extended beyond the trained length", model);
+        v("factor", factor, "how many times longer than trained, for linear and yarn", {model, above(0)});
         v("original_length", original_length, "trained length, for yarn", {model, kCount});
     }
 };
@@ -32,9 +32,10 @@ struct AttentionSpec {
     SdpaActivation sdpa_activation = SdpaActivation::none;
     void fields(auto&& v) {
         using enum Change;
-        v("kind", kind, "the mixing of tokens", model);
-        v("rela_gate", rela_gate, "multiply ReLA's norm by a sigmoid of its input", model);
-        v("window", window, "tokens seen, itself included; 0: all before", {model, kCount});
+        v("kind", kind, "how tokens are mixed: softmax attention, or ReLA (ReLU scores, RMSNorm over all heads)",
+          model);
+        v("rela_gate", rela_gate, "multiply ReLA's output by a sigmoid of its sums before the norm", model);
+        v("window", window, "tokens that a token attends to, itself included; 0: all before it", {model, kCount});
         v("sdpa_norm", sdpa_norm, "RMSNorm over each head's attention output", model);
         v("sdpa_activation", sdpa_activation, "a nonlinearity on the attention output", model);
     }
@@ -51,11 +52,11 @@ struct GateSpec {
     std::optional<double> init_std;
     void fields(auto&& v) {
         using enum Change;
-        v("position", position, "which tensor of attention is gated", model);
-        v("granularity", granularity, "a score per channel or per head", model);
-        v("heads", heads, "each head its own score, one for all, or the mean of all", model);
+        v("position", position, "the tensor of attention that is gated", model);
+        v("granularity", granularity, "a score per channel, or per head", model);
+        v("heads", heads, "a score of each head, one shared by all heads, or the mean over heads", model);
         v("combine", combine, "multiply by the activated score or add it", model);
-        v("activation", activation, "what turns a score into a gate", model);
+        v("activation", activation, "nonlinearity that turns a score into a gate", model);
         v("input", input, "scores from the hidden state, or learned constants", model);
         v("bias", bias, "add a bias to the scores", model);
         v("init_std", init_std, "std of the gate's initial weights", derived("model.init_std", model, at_least(0)));
@@ -67,9 +68,9 @@ struct SwitchHeadsSpec {
     int64_t experts = 0, top_k = 0;
     void fields(auto&& v) {
         using enum Change;
-        v("target", target, "which projections are mixtures", model);
-        v("experts", experts, "expert maps a key-value head", {model, from(0, 4096)});
-        v("top_k", top_k, "experts added up a token and head", {model, from(0, 4096)});
+        v("target", target, "projections that are mixtures of experts", model);
+        v("experts", experts, "experts per key-value head", {model, from(0, 4096)});
+        v("top_k", top_k, "experts summed per token and head", {model, from(0, 4096)});
     }
 };
 
@@ -88,15 +89,15 @@ struct MoeSpec {
     double balance_coef = 0.01, z_coef = 0.001, bias_rate = 0.001;
     void fields(auto&& v) {
         using enum Change;
-        v("experts", experts, "experts a layer; 0: a dense model", {model, from(0, kMaxExperts)});
-        v("top_k", top_k, "experts a token", {model, from(0, kMaxExperts), Required::with_experts});
+        v("experts", experts, "experts per layer; 0: a dense model", {model, from(0, kMaxExperts)});
+        v("top_k", top_k, "experts per token", {model, from(0, kMaxExperts), Required::with_experts});
         v("hidden", hidden, "width of an expert", {model, from(0, kMaxWidth), Required::with_experts});
         v("shared_hidden", shared_hidden, "width of the shared expert; 0: none", {model, from(0, kMaxWidth)});
-        v("norm_top_k", norm_top_k, "divide the picked weights by their sum", model);
-        v("balance", balance, "how load is balanced", model);
+        v("norm_top_k", norm_top_k, "divide the top-k weights by their sum", model);
+        v("balance", balance, "how the experts' load is balanced", model);
         v("balance_coef", balance_coef, "weight of the balance loss", {model, at_least(0)});
         v("z_coef", z_coef, "weight of the router's z-loss", {model, at_least(0)});
-        v("bias_rate", bias_rate, "step of the selection bias", {model, at_least(0)});
+        v("bias_rate", bias_rate, "step size of the router's bias", {model, at_least(0)});
     }
 };
 
@@ -125,9 +126,9 @@ struct ModelSpec {
         v("norm_eps", norm_eps, "epsilon of every RMSNorm", {model, above(0)});
         v("init_std", init_std, "std of the initial weights", {model, above(0)});
         v("rope", rope, "rotary position embedding", kSection);
-        v("attention", attention, "attention of every layer: the keys below, or a map of layer ranges to them", model);
-        v("gates", gates, "gates of every layer: a list, or a map of layer ranges to lists", model);
-        v("switch_heads", switch_heads, "mixtures of value and key maps", kSection);
+        v("attention", attention, "attention of all layers: the keys below, or a map of layer ranges to them", model);
+        v("gates", gates, "gates of all layers: a list, or a map of layer ranges to lists", model);
+        v("switch_heads", switch_heads, "mixtures of value and key projections", kSection);
         v("ffn", ffn, "dense feed-forward", kSection);
         v("moe", moe, "mixture of experts", kSection);
         v("sandwich_norm", sandwich_norm, "RMSNorm on the outputs of attention and FFN", model);

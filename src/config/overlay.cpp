@@ -54,7 +54,7 @@ Node over_base(Node root, const std::string& file, std::vector<fs::path>& chain,
     std::error_code error;
     const fs::path canonical = fs::weakly_canonical(path, error);
     if (std::find(chain.begin(), chain.end(), canonical) != chain.end())
-        stop(printable(base.text) + " is based on this file: a circle");
+        stop(printable(base.text) + " is based on this file: a cycle");
     if (chain.size() > kMaxBaseDepth) stop("more than 8 files deep");
     if (!fs::is_regular_file(path, error)) stop("no such file: " + printable(path.string()));
     chain.push_back(canonical);
@@ -121,8 +121,8 @@ void apply_override(Node& root, const std::string& text, Diagnostics& diagnostic
     const std::vector<std::string> keys = split(path);
     if (equals == std::string::npos || std::find(keys.begin(), keys.end(), "") != keys.end())
         return diagnostics.add(mark, "not an override: write key=value, as in optimizer.lr=4e-3");
-    if (keys[0] == "base") return diagnostics.add(mark, "base belongs into the file");
-    if (keys.size() > size_t(kMaxYamlDepth)) return diagnostics.add(mark, "no key is that deep");
+    if (keys[0] == "base") return diagnostics.add(mark, "base can be given in a file only");
+    if (keys.size() > size_t(kMaxYamlDepth)) return diagnostics.add(mark, "no key is nested that deep");
     Node value;
     try {
         value = parse_yaml_value(text.substr(equals + 1), source, diagnostics);

@@ -36,23 +36,22 @@ std::vector<Conflict> sharding_conflicts(const ModelSpec& m, int64_t tensor, int
     std::vector<Conflict> found;
     const auto divides = [&](const char* what, int64_t value) {
         if (value % tensor == 0) return;
-        found.push_back({"parallel.tensor", text(tensor) + " ranks cannot share " + what + " (" + text(value) +
+        found.push_back({"parallel.tensor", text(tensor) + " ranks cannot shard " + what + " (" + text(value) +
                                                 ") evenly: use a divisor of it"});
     };
     divides("model.heads", m.heads);
     if (m.kv_heads % tensor != 0 && tensor % m.kv_heads != 0)
-        found.push_back({"parallel.tensor", text(tensor) + " ranks cannot share model.kv_heads (" + text(m.kv_heads) +
-                                                ") evenly, nor each of these a number of ranks: use a divisor or a "
-                                                "multiple of it"});
+        found.push_back({"parallel.tensor", text(tensor) + " ranks cannot shard model.kv_heads (" + text(m.kv_heads) +
+                                                "): use a divisor or a multiple of it"});
     if (m.moe.experts == 0) {
         divides("model.ffn.hidden", m.ffn.hidden);
-        if (expert != 1) found.push_back({"parallel.expert", "the model has no experts to share: use 1"});
+        if (expert != 1) found.push_back({"parallel.expert", "the model has no experts to shard: use 1"});
         return found;
     }
     divides("model.moe.hidden", m.moe.hidden);
     divides("model.moe.shared_hidden", m.moe.shared_hidden);
     if (m.moe.experts % expert != 0)
-        found.push_back({"parallel.expert", text(expert) + " ranks cannot share model.moe.experts (" +
+        found.push_back({"parallel.expert", text(expert) + " ranks cannot shard model.moe.experts (" +
                                                 text(m.moe.experts) + ") evenly: use a divisor of it"});
     return found;
 }
@@ -62,7 +61,7 @@ std::vector<Conflict> rank_conflicts(const Config& config, int ranks) {
     if (auto mesh = mesh_conflicts(config, ranks); !mesh.empty()) return mesh;
     const int64_t data_ranks = ranks / config.parallel.tensor, batch = config.train.batch;
     if (batch % data_ranks != 0)
-        return {{"train.batch", counted(batch, "sequence") + " cannot be shared by " +
+        return {{"train.batch", counted(batch, "sequence") + " cannot be divided over " +
                                     counted(data_ranks, "data-parallel rank") + ": use " +
                                     nearest_multiples(batch, data_ranks)}};
     const int64_t share = batch / data_ranks, micro = config.train.micro_batch;

@@ -95,7 +95,7 @@ class Reader {
             if (std::find(known.begin(), known.end(), child.key) != known.end()) continue;
             const std::string meant = key_meant(child.key, known);
             marks_.error(child.key_mark, join(path, printable(child.key)),
-                         "unknown key" + (meant.empty() ? ": known here are " + all_of(known) : did_you_mean(meant)));
+                         "unknown key" + (meant.empty() ? ": known keys are " + all_of(known) : did_you_mean(meant)));
             if (!meant.empty() && !node.find(meant))
                 marks_.failed.insert(meant.find('.') == std::string::npos ? join(path, meant) : meant);
         }
@@ -127,7 +127,7 @@ class Reader {
         const auto& [range, key] = meant_as_range(begin->key) ? std::pair(begin, other) : std::pair(other, begin);
         marks_.error(other->key_mark, path,
                      "ranges of layers (" + printable(range->key) + ") and keys of one spec (" + printable(key->key) +
-                         ") do not go together: give one spec for every layer, or a map of ranges alone");
+                         ") cannot be mixed: give one spec for all layers, or only ranges");
         return true;
     }
 

@@ -35,7 +35,7 @@ void show(const PerLayer<T>&, Key& key) {
 
 std::vector<Key> all_keys() {
     std::vector<Key> keys{
-        {"base", "text", "-", "-", "another config that this one is laid over, relative to this one"}};
+        {"base", "text", "-", "-", "another config that this one is merged over; its path is relative to this one"}};
     walk_keys(Config{}, "", [&](auto& path, auto& field, auto* help, const Attributes& attributes) {
         if constexpr (!Spec<std::decay_t<decltype(field)>>) {
             Key key{path, "", "", describe(attributes.range), help};
@@ -52,33 +52,33 @@ std::vector<Key> all_keys() {
 
 constexpr char kHead[] = R"(# Config keys
 
-What `sluice config --reference` prints. A config is YAML; a key that it does not give has its default. `N` counts the
-elements of a list from 0. On a command line a key is written with dots: `optimizer.lr=4e-3`, `model.gates=[]`,
-`data.train.0.weight=2`. `sluice config FILE` shows what a file comes to, each value with its origin.
+Printed by `sluice config --reference`. A config is YAML; a key that is not given has its default. `N` is the index of a
+list's element, from 0. On a command line a key is written with dots: `optimizer.lr=4e-3`, `model.gates=[]`,
+`data.train.0.weight=2`. `sluice config FILE` prints the resolved config, each value with its origin.
 
-More files may follow the first, as in `sluice train a.yaml mine.yaml optimizer.lr=4e-3`: each lies over those before it as
-a file lies over its `base`, and `key=value` over all. Where a config is asked for, a run's folder stands for its
+More files may follow the first, as in `sluice train a.yaml mine.yaml optimizer.lr=4e-3`: each is merged over those before
+it, as a file is over its `base`, and `key=value` over all. In place of a config, a run's folder stands for its
 `config.yaml`, and with `config`, `plan` and `bench` a checkpoint for the config that it was made with; the origin of its
 values is then the checkpoint's `manifest.json`.
 
-Numbers are written in decimal and are finite, in configs and as values of options: integers as `524288`, `524_288` or
-`2e9`, without leading zeros. An unknown key is refused with the one that was meant, or with those known in its place.
+Numbers are decimal and finite, in configs and as values of options: integers as `524288`, `524_288` or `2e9`, without
+leading zeros. An unknown key is an error that names the closest known key, or the keys that are known in its place.
 
-`model.attention` is one spec, `{kind: rela, window: 64}`, for every layer, or a map of layer ranges to specs,
-`{0-3: {window: 64}, 4: {kind: rela}}`: layers count from 0, both ends of a range belong to it, and a layer of no range has
-the default. `model.gates` is given likewise, as a list or a map of layer ranges to lists. On a command line a range stands
-in the key, `model.attention.0-3.window=64`, or the map is given whole. A file that gives such a map, or one of these keys
-over such a map, replaces it whole.
+`model.attention` is one spec for all layers, `{kind: rela, window: 64}`, or a map of layer ranges to specs,
+`{0-3: {window: 64}, 4: {kind: rela}}`. Layers count from 0, and both ends of a range are included. A layer that is in no
+range has the defaults. `model.gates` is a list for all layers, or a map of layer ranges to lists. On a command line a range
+is part of the key, as in `model.attention.0-3.window=64`, or the whole map is given. Maps are not merged: a later file that
+gives ranges, or one spec after ranges, replaces what was given before.
 
-A run's length is one of `train.steps`, `train.tokens` and `train.epochs`; an epoch is as many samples as all sources have
-together, whatever their weights. `train.steps=null` takes back what a file below gives. `model.vocab` may be left to the
-data: it is then the vocabulary of the tokenizer recorded beside the shards. A run's `config.yaml` and its checkpoints hold
-the steps and the vocabulary that came of it.
+The length of a run is one of `train.steps`, `train.tokens` and `train.epochs`; an epoch is as many samples as all sources
+have together, whatever their weights. `train.steps=null` withdraws what a base file gives. Without `model.vocab` the
+vocabulary is that of the tokenizer recorded beside the shards. A run's `config.yaml` and its checkpoints hold the derived
+steps and vocabulary.
 
-The rate rises in a straight line over `schedule.warmup_steps`, then falls to `schedule.final_lr` at the last step as a
-`cosine`, a straight line (`linear`), or over the last `schedule.decay_steps` alone (`wsd`); `constant` stays. A run may be
-shorter than its warm-up and decay: it is warned, and where the two overlap the lower of both lines holds, so that the
-rate never jumps. What does nothing is warned of too, on stderr and by `sluice config`.
+The learning rate rises linearly over `schedule.warmup_steps`, then falls to `schedule.final_lr` at the last step: along a
+`cosine`, along a line (`linear`), or only over the last `schedule.decay_steps` (`wsd`); `constant` does not fall. A run may
+be shorter than its warm-up and decay. Where the two overlap, the lower of the two rates applies, so that the rate never
+jumps. Such a run, and keys that do nothing, give warnings on stderr and in `sluice config`.
 )";
 
 std::string row(const std::vector<std::string>& cells, const std::vector<size_t>& widths) {

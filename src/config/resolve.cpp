@@ -38,10 +38,9 @@ std::optional<int64_t> vocab_of(const DataSpec& data, const DataFacts& facts, st
     const DataFacts::Vocab vocab = facts.vocab(data);
     const bool in_range = vocab.size >= 2 && vocab.size <= kMaxVocab;
     if (!vocab.without_tokenizer.empty())
-        why = "required: nothing recorded beside " + printable(vocab.without_tokenizer) +
-              " tells the vocabulary of its tokenizer";
+        why = "required: no tokenizer is recorded beside " + printable(vocab.without_tokenizer);
     else if (!in_range)
-        why = "the data's tokenizer has " + std::to_string(vocab.size) + " ids: give it";
+        why = "the data's tokenizer has " + std::to_string(vocab.size) + " ids: give model.vocab";
     return why.empty() ? std::optional(vocab.size) : std::nullopt;
 }
 
@@ -51,7 +50,7 @@ void ask_vocab(Config& config, Marks& marks, const DataFacts& facts) {
     try {
         vocab = vocab_of(config.data, facts, why);
     } catch (const Failure& f) {
-        fail(f.code(), std::string(f.what()) + " (model.vocab is not given, and so asked of the data)");
+        fail(f.code(), std::string(f.what()) + " (model.vocab is not given, and so read from the data)");
     }
     if (!vocab) return marks.error(kVocab, why);
     config.model.vocab = *vocab;
@@ -67,8 +66,8 @@ void keep_vocab(Config& config, Marks& marks, const DataFacts& facts, int64_t be
     } catch (const Failure&) {}
     config.model.vocab = before;
     if (vocab != before)
-        marks.warn(kVocab, std::to_string(before) + ", of the checkpoint that the run goes on from: the data " +
-                               (vocab ? "tell " + std::to_string(*vocab) : "do not tell it"));
+        marks.warn(kVocab, std::to_string(before) + ", of the checkpoint that the run resumes from: the data " +
+                               (vocab ? "record " + std::to_string(*vocab) : "do not record it"));
     validate_delimiter(config, marks);
 }
 
@@ -81,7 +80,7 @@ void ask_samples(Config& config, Marks& marks, Purpose purpose, const DataFacts&
     } catch (const Failure& f) {
         if (before) return set_steps(config, marks, kEpochs, before->train.steps);  // the run reports the data
         if (purpose == Purpose::train) throw;
-        marks.warn(kEpochs, std::string("not known in steps: ") + f.what());
+        marks.warn(kEpochs, std::string("the number of steps is not known: ") + f.what());
     }
 }
 
@@ -111,7 +110,7 @@ void resolve_length(Config& config, Marks& marks, Purpose purpose) {
     }
     for (size_t i = 1; i < given.size(); i++)
         marks.error(given[i], "given beside " + given[0] + " (" + marks.origin(given[0]) + "): give one of them; " +
-                                  given[0] + "=null takes the other back");
+                                  given[0] + "=null withdraws the other");
     const TrainSpec& t = config.train;
     for (const auto& [key, empty] : {std::pair{kTokens, !t.tokens}, {kEpochs, !t.epochs}})
         if (marks.given(key) && empty && marks.ok(key)) marks.error(key, "has no value: give a number");
@@ -146,7 +145,7 @@ std::map<std::string, std::string> resolved_origins(const Config& config, const 
     for (const char* key : {kTokens, kEpochs})
         if (marks.given(key)) {
             origins[kSteps] = std::string(key) + ", " + marks.origin(key);
-            origins[key] = "told by train.steps";
+            origins[key] = "replaced by train.steps";
         }
     return origins;
 }

@@ -18,7 +18,7 @@ struct RunSpec {
     void fields(auto&& v) {
         using enum Change;
         v("name", name, "name of the run and its folder", derived("the config file's name", nothing));
-        v("dir", dir, "where runs go", nothing);
+        v("dir", dir, "parent folder of runs", nothing);
         v("seed", seed, "seed of weights, data order and samples", {course, kCount});
     }
 };
@@ -29,7 +29,7 @@ struct DataSource {
     void fields(auto&& v) {
         using enum Change;
         v("path", path, "token shards: a set's NAME.json, a file, a folder or a glob", {course, Required::not_empty});
-        v("weight", weight, "share of the samples, relative to the others", {course, above(0)});
+        v("weight", weight, "share of the samples, relative to the other sources", {course, above(0)});
     }
 };
 
@@ -53,11 +53,13 @@ struct DataSpec {
         using enum Change;
         v("train", train, "sources of training tokens", {course, Required::in_training});
         v("validation", validation, "held-out sets", nothing);
-        v("sequence_length", sequence_length, "tokens a sequence", {course, from(1, kMaxSequences), Required::always});
-        v("document_mask", document_mask, "a token sees only its own document", course);
+        v("sequence_length", sequence_length, "tokens per sequence",
+          {course, from(1, kMaxSequences), Required::always});
+        v("document_mask", document_mask, "a token attends only to its own document", course);
         v("tokenizer", tokenizer, "'bytes' or a tokenizer's file, as in docs/tokenizers.md",
           derived("the one beside the shards", nothing));
-        v("delimiter", delimiter, "token id that begins a document, for foreign shards", {course, from(0, kMaxVocab)});
+        v("delimiter", delimiter, "token id that begins a document, for shards without an index of documents",
+          {course, from(0, kMaxVocab)});
     }
 };
 
@@ -73,13 +75,13 @@ struct TrainSpec {
         v("steps", steps, "optimizer steps", {course, kCount, Required::this_tokens_or_epochs});
         v("tokens", tokens, "instead of steps: tokens to train on, rounded up to whole steps",
           {nothing, from(1, 0x1p53)});
-        v("epochs", epochs, "instead of steps: as many samples as all sources have, so often", {nothing, above(0)});
-        v("batch", batch, "sequences a step over all ranks", {course, from(1, kMaxSequences), Required::always});
-        v("micro_batch", micro_batch, "sequences a rank and pass",
+        v("epochs", epochs, "instead of steps: passes over as many samples as all sources have", {nothing, above(0)});
+        v("batch", batch, "sequences per step, over all ranks", {course, from(1, kMaxSequences), Required::always});
+        v("micro_batch", micro_batch, "sequences per rank and forward pass",
           derived("batch / data-parallel ranks", nothing, from(0, kMaxSequences)));
-        v("precision", precision, "what products multiply: on a CPU bf16 needs AVX512-BF16, and all else stays fp32",
-          rounding);
-        v("recompute", recompute, "what backward computes again instead of keeping", nothing);
+        v("precision", precision,
+          "precision of matrix products: on a CPU bf16 needs AVX512-BF16, and all else stays fp32", rounding);
+        v("recompute", recompute, "activations that backward recomputes instead of keeping", nothing);
     }
 };
 
@@ -89,7 +91,7 @@ struct OptimizerSpec {
     double momentum = 0.95;
     void fields(auto&& v) {
         using enum Change;
-        v("kind", kind, "adamw, or muon for the layers' matrices but routers and adamw for all else", course);
+        v("kind", kind, "adamw, or muon for the layers' matrices except routers and adamw for all else", course);
         v("lr", lr, "peak learning rate", {course, at_least(0), Required::in_training});
         v("beta1", beta1, "decay of the first moment", {course, from_below(0, 1)});
         v("beta2", beta2, "decay of the second moment", {course, from_below(0, 1)});
@@ -107,10 +109,10 @@ struct ScheduleSpec {
     int64_t decay_steps = 0;
     void fields(auto&& v) {
         using enum Change;
-        v("kind", kind, "course of the learning rate after warm-up", course);
+        v("kind", kind, "shape of the learning rate after warm-up", course);
         v("warmup_steps", warmup_steps, "steps of linear warm-up", {course, kCount});
         v("final_lr", final_lr, "learning rate at the last step", {course, at_least(0)});
-        v("decay_steps", decay_steps, "steps of wsd's final line; other kinds have none", {course, kCount});
+        v("decay_steps", decay_steps, "steps of wsd's final decay; other kinds have none", {course, kCount});
     }
 };
 
@@ -121,8 +123,8 @@ struct ParallelSpec {
     double timeout = 600;
     void fields(auto&& v) {
         using enum Change;
-        v("tensor", tensor, "ranks that share each layer", {nothing, from(1, kMaxRanks)});
-        v("expert", expert, "ranks that share the experts", {nothing, from(1, kMaxRanks)});
+        v("tensor", tensor, "ranks that shard each layer", {nothing, from(1, kMaxRanks)});
+        v("expert", expert, "ranks that shard the experts", {nothing, from(1, kMaxRanks)});
         v("sequence", sequence, "shard norms and residual along the sequence", nothing);
         v("zero", zero, "shard the optimizer's state (1) or not (0)", {nothing, from(0, 1)});
         v("timeout", timeout, "seconds after which a silent peer counts as lost", {nothing, above(0)});
@@ -141,7 +143,7 @@ struct CheckpointSpec {
         v("async", async, "write in the background", nothing);
         v("resume", resume, "auto, never, or a checkpoint's path", nothing);
         v("init_from", init_from, "start from another checkpoint's weights", nothing);
-        v("allow_change", allow_change, "resume although the course changes", nothing);
+        v("allow_change", allow_change, "resume although the course of training changes", nothing);
     }
 };
 
@@ -150,7 +152,7 @@ struct EvalSpec {
     void fields(auto&& v) {
         using enum Change;
         v("every", every, "steps between evaluations; 0: none", {nothing, kCount});
-        v("batches", batches, "batches a set; 0: the whole set", {nothing, kCount});
+        v("batches", batches, "batches per set; 0: the whole set", {nothing, kCount});
     }
 };
 
@@ -166,8 +168,8 @@ struct SampleSpec {
     void fields(auto&& v) {
         using enum Change;
         v("every", every, "steps between samples; 0: none", {nothing, kCount});
-        v("prompt", prompt, "text a sample goes on from", nothing);
-        v("tokens", tokens, "tokens a sample", {nothing, kCountFromOne});
+        v("prompt", prompt, "text that a sample continues", nothing);
+        v("tokens", tokens, "tokens per sample", {nothing, kCountFromOne});
     }
 };
 

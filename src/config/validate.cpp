@@ -73,7 +73,7 @@ void Validation::heads() {
                                                   text(m.heads) + "): give head_dim");
     need(m.heads * m.head_dim <= kMaxWidth, "model.head_dim", "heads x head_dim is more than " + text(kMaxWidth));
     need(m.head_dim % 2 == 0, "model.head_dim",
-         text(m.head_dim) + " is odd: RoPE rotates pairs of channels, so it must be even");
+         text(m.head_dim) + " is odd: use an even number, since RoPE rotates pairs of channels");
 }
 
 void Validation::rope() {
@@ -82,7 +82,7 @@ void Validation::rope() {
     const std::string word = to_word(r.scaling);
     need(r.factor > 1, "model.rope.factor", word + " scaling needs a factor above 1, not " + text(r.factor));
     if (r.scaling == Scaling::yarn)
-        need(r.original_length >= 1, "model.rope.original_length", "yarn scaling needs the length trained before");
+        need(r.original_length >= 1, "model.rope.original_length", "yarn scaling needs the trained length");
 }
 
 void Validation::feed_forward() {
@@ -91,12 +91,12 @@ void Validation::feed_forward() {
     if (m.experts == 0) {
         if (ok("model.ffn.hidden"))
             need(c_.model.ffn.hidden > 0, "model.ffn.hidden",
-                 "0 is out of range: a model without experts needs 1 or more");
+                 "0 is out of range: use 1 or more in a model without experts");
         return;
     }
-    if (ok("model.moe.hidden")) need(m.hidden > 0, "model.moe.hidden", "0 is out of range: experts need 1 or more");
+    if (ok("model.moe.hidden")) need(m.hidden > 0, "model.moe.hidden", "0 is out of range: use 1 or more with experts");
     if (!ok("model.moe.top_k")) return;
-    need(m.top_k > 0, "model.moe.top_k", "0 is out of range: experts need 1 or more");
+    need(m.top_k > 0, "model.moe.top_k", "0 is out of range: use 1 or more with experts");
     need(m.top_k <= m.experts, "model.moe.top_k", text(m.top_k) + " is more than experts (" + text(m.experts) + ")");
 }
 
@@ -126,10 +126,10 @@ void Validation::gates() {
 void Validation::gate(const GateSpec& g, const std::string& path) {
     if (g.position == Position::output) {
         need(g.granularity == Granularity::elementwise, path + ".granularity",
-             "there are no heads at the output position: headwise cannot be, use elementwise");
-        need(
-            g.heads == HeadSharing::specific, path + ".heads",
-            std::string("there are no heads at the output position: ") + to_word(g.heads) + " cannot be, use specific");
+             "there are no heads at the output position: headwise is not possible, use elementwise");
+        need(g.heads == HeadSharing::specific, path + ".heads",
+             std::string("there are no heads at the output position: ") + to_word(g.heads) +
+                 " is not possible, use specific");
     }
     if (g.input == GateInput::none) {
         need(!g.bias, path + ".bias", "a gate with input none is a learned constant: a bias would be a second one");
@@ -166,7 +166,8 @@ void Validation::data() {
                 return (c < 0x80 && std::isalnum(c)) || c == '_' || c == '-' || c == '.';
             });
             need(safe, path + ".name", in_quotes(name) + " cannot name a metric: use letters, digits, '_', '-', '.'");
-            need(names.insert(name).second, path + ".name", in_quotes(name) + " names two sets: give each its own");
+            need(names.insert(name).second, path + ".name",
+                 in_quotes(name) + " names two sets: give each its own name");
         }
         if (ok(path + ".path"))
             need(!d.validation[i].path.empty(), path + ".path", "required: a file, a folder or a glob");
@@ -181,7 +182,7 @@ void Validation::schedule() {
     const bool used = s.kind != ScheduleKind::constant && (s.kind != ScheduleKind::wsd || s.decay_steps > 0);
     if (!used || !marks_.given("optimizer.lr") || !ok("schedule", "optimizer.lr")) return;
     need(s.final_lr <= lr, "schedule.final_lr",
-         text(s.final_lr) + " is above optimizer.lr (" + text(lr) + "), to which the warm-up leads: give at most that");
+         text(s.final_lr) + " is above optimizer.lr (" + text(lr) + "), the peak rate: give at most that");
 }
 
 void Validation::training() {
@@ -211,9 +212,9 @@ void validate_delimiter(const Config& config, Marks& marks) {
     const int64_t vocab = config.model.vocab;
     const auto& delimiter = config.data.delimiter;
     if (!delimiter || vocab == 0 || *delimiter < vocab) return;
-    marks.error("data.delimiter", std::to_string(*delimiter) + " is no id of a vocabulary of " + std::to_string(vocab) +
-                                      ": raise model.vocab to " + std::to_string(*delimiter + 1) +
-                                      ", or give another id");
+    marks.error("data.delimiter", std::to_string(*delimiter) + " is not an id of a vocabulary of " +
+                                      std::to_string(vocab) + ": raise model.vocab to " +
+                                      std::to_string(*delimiter + 1) + ", or give another id");
 }
 
 void validate_config(const Config& config, Marks& marks, Purpose purpose, int ranks) {

@@ -30,7 +30,7 @@ void warn_idle_schedule(const ScheduleSpec& s, Marks& marks) {
 void warn_idle_optimizer(const OptimizerSpec& n, Marks& marks) {
     if (n.momentum != OptimizerSpec{}.momentum && n.kind != OptimizerKind::muon)
         marks.warn("optimizer.momentum",
-                   text(n.momentum) + " does nothing with optimizer.kind " + to_word(n.kind) + ": it is muon's");
+                   text(n.momentum) + " does nothing with optimizer.kind " + to_word(n.kind) + ": only muon has it");
 }
 
 void warn_cut_schedule(const Config& c, Marks& marks) {
@@ -44,21 +44,21 @@ void warn_cut_schedule(const Config& c, Marks& marks) {
                               " and never reaches optimizer.lr (" + text(c.optimizer.lr) + ")");
     if (s.warmup_steps == steps && s.kind != ScheduleKind::constant)
         return marks.warn("schedule.warmup_steps", text(s.warmup_steps) + " steps of warm-up are all of " + run +
-                                                       ": none are left for " + to_word(s.kind));
+                                                       ": no step is left for " + to_word(s.kind));
     if (s.kind != ScheduleKind::wsd || s.warmup_steps + s.decay_steps <= steps) return;
     if (s.warmup_steps == 0)
         return marks.warn("schedule.decay_steps", text(s.decay_steps) + " steps of decay in " + run +
-                                                      ": it begins on the way down, below optimizer.lr");
+                                                      ": the rate starts below optimizer.lr, already in decay");
     marks.warn("schedule.decay_steps", text(s.warmup_steps) + " steps of warm-up and " + text(s.decay_steps) +
                                            " of decay overlap in " + run +
-                                           ": the lower of both lines holds, and optimizer.lr is never reached");
+                                           ": the lower of the two rates applies, and optimizer.lr is never reached");
 }
 
 void warn_idle_attention(const ModelSpec& m, int64_t length, Marks& marks) {
     each_value(m.attention, "model.attention", [&](const AttentionSpec& spec, const std::string& path) {
         if (spec.rela_gate && spec.kind != AttentionKind::rela)
             marks.warn(path + ".rela_gate",
-                       std::string("does nothing with kind ") + to_word(spec.kind) + ": it is rela's");
+                       std::string("does nothing with kind ") + to_word(spec.kind) + ": only rela has it");
         if (spec.window >= length)
             marks.warn(path + ".window", text(spec.window) + " does nothing: sequences have " +
                                              counted(length, "token") + " (0: no window)");
@@ -67,12 +67,12 @@ void warn_idle_attention(const ModelSpec& m, int64_t length, Marks& marks) {
 
 void warn_idle_run(const Config& c, Marks& marks) {
     if (c.eval.every > 0 && c.data.validation.empty() && !c.data.train.empty())
-        marks.warn("eval.every", text(c.eval.every) + ", but data.validation names no set: nothing is evaluated");
+        marks.warn("eval.every", text(c.eval.every) + ", but data.validation is empty: nothing is evaluated");
     const int64_t steps = c.train.steps, every = c.checkpoint.every;
     // A short trial run is cheap to repeat.
     if (marks.given("checkpoint.every") && every > steps && steps > CheckpointSpec{}.every)
         marks.warn("checkpoint.every", text(every) + " is more than the run's " + text(steps) +
-                                           " steps: the only checkpoint is that of the end");
+                                           " steps: the only checkpoint is the one at the end");
 }
 
 const Node* find(const Node& tree, const std::string& path) {

@@ -47,13 +47,13 @@ class Builder : public YAML::EventHandler {
     }
     void OnDocumentEnd() override {}
     void OnAlias(const YAML::Mark& m, YAML::anchor_t) override {
-        error(m, "aliases (*name) are not read here: write the value out");
+        error(m, "aliases (*name) are not supported: write the value out");
         Node n = node(m, Node::Kind::null);
         n.wrong = true;
         add(std::move(n));
     }
     void OnAnchor(const YAML::Mark& m, const std::string& name) override {
-        error(m, "anchors are not read here: remove '&" + printable(name) + "'");
+        error(m, "anchors are not supported: remove '&" + printable(name) + "'");
     }
     void OnNull(const YAML::Mark& m, YAML::anchor_t) override {
         Node n = node(m, Node::Kind::null);
@@ -108,7 +108,7 @@ class Builder : public YAML::EventHandler {
     // yaml-cpp reports `! text` and "text" alike: only the character at the mark differs.
     void check_tag(const YAML::Mark& m, const std::string& tag) {
         const bool marked = m.pos >= 0 && size_t(m.pos) < text_.size() && text_[m.pos] == '!';
-        if (marked || !(tag.empty() || tag == "?")) error(m, "tags (!name) are not read here: remove it");
+        if (marked || !(tag.empty() || tag == "?")) error(m, "tags (!name) are not supported: remove it");
     }
     void open(const YAML::Mark& m, const std::string& tag, Node::Kind kind) {
         check_tag(m, tag);
@@ -142,9 +142,9 @@ class Builder : public YAML::EventHandler {
         if (n.kind != Node::Kind::scalar)
             why = "a key must be a word";
         else if (n.text == "<<")
-            why = "merge keys (<<) are not read here: use 'base: other.yaml'";
+            why = "merge keys (<<) are not supported: use 'base: other.yaml'";
         else if (!top.keys.insert(n.text).second)
-            why = "key " + in_quotes(n.text) + " stands twice in the same map: keep one";
+            why = "key " + in_quotes(n.text) + " is given twice in the same map: keep one";
         if (!why.empty() && !n.wrong) diagnostics_.add(n.mark, why);
         top.drop = !why.empty();
         top.has_key = true;
@@ -169,7 +169,7 @@ void check_bytes(const std::string& text, const Source& source, bool lines, Diag
         readable = false;
         diagnostics.add(lines ? Mark{source, line, int(column)} : Mark{source, 0, 0}, what);
     };
-    if (text.size() > kMaxYamlBytes) error(1, 1, "larger than 1 MiB, which no config is");
+    if (text.size() > kMaxYamlBytes) error(1, 1, "larger than 1 MiB: not a config");
     int line = 1;
     size_t start = 0;
     bool indentation = true;
@@ -185,7 +185,7 @@ void check_bytes(const std::string& text, const Source& source, bool lines, Diag
         if (c == '\0') error(line, column, "a NUL character");
         if ((c > 0 && c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7f)
             error(line, column, "a control character");
-        if (c == '%' && column == 1) error(line, column, "directives (%NAME) are not read here");
+        if (c == '%' && column == 1) error(line, column, "directives (%NAME) are not supported");
         if (c == '\n') line++, start = i + 1;
         indentation = c == '\n' || (indentation && (c == ' ' || c == '\t'));
     }

@@ -68,7 +68,7 @@ TEST_F(Changes, AForeignShardIsAnAddedOne) {
     refuses({"was added: more.bin"}, "", 4, 2);
     const Ended on = run("train c.yaml checkpoint.allow_change=true");
     ASSERT_EQ(on.code, 0) << on.err;
-    EXPECT_TRUE(has(on.err, "model.vocab: 97, of the checkpoint that the run goes on from")) << on.err;
+    EXPECT_TRUE(has(on.err, "model.vocab: 97, of the checkpoint that the run resumes from")) << on.err;
     EXPECT_TRUE(has(on.err, "changed on resume: data.train.0 (shards): was added: more.bin")) << on.err;
     EXPECT_EQ(course("a").size(), 12u);
 }
@@ -124,7 +124,7 @@ TEST_F(Changes, AnotherTokenizer) {
     refuses({"holds other tokens: web_000000.bin (129 tokens)"});
     const Ended on = run("train c.yaml checkpoint.allow_change=true");
     EXPECT_EQ(on.code, 0) << on.err;
-    EXPECT_TRUE(has(on.err, "of the checkpoint that the run goes on from: the data tell 90")) << on.err;
+    EXPECT_TRUE(has(on.err, "of the checkpoint that the run resumes from: the data record 90")) << on.err;
     cut_back();
     set("web", 97, 3);
     set("zoo", 90, 1, 3);

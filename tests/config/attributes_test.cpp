@@ -119,11 +119,11 @@ TEST(Attributes, ReferenceTellsWhatIsRequiredAndWhatIsDerived) {
         EXPECT_EQ(json[path]["default"] == "-", required || !from.empty()) << path;
         EXPECT_FALSE(required && !from.empty()) << path << ": what is required has no default";
     }
-    EXPECT_EQ(json["model.moe.top_k"]["help"], "experts a token (required with experts)");
+    EXPECT_EQ(json["model.moe.top_k"]["help"], "experts per token (required with experts)");
     EXPECT_EQ(json["model.ffn.hidden"]["help"], "width of the SwiGLU layer (required without experts)");
     EXPECT_EQ(json["train.steps"]["help"], "optimizer steps (required: this, tokens or epochs)");
     EXPECT_EQ(json["model.head_dim"]["help"], "width of a head (default: hidden / heads)");
-    EXPECT_EQ(json["train.batch"]["help"], "sequences a step over all ranks (required)");
+    EXPECT_EQ(json["train.batch"]["help"], "sequences per step, over all ranks (required)");
 }
 
 }  // namespace

@@ -94,7 +94,7 @@ TEST(Load, UnknownKeysGetTheNearestKnownOne) {
     EXPECT_EQ(error_of(kSmall, {"sead=1"}), "command line: sead=1: unknown key (did you mean 'run.seed'?)");
     for (const char* word : {"foo", "xyz", "restart", "quit"})
         EXPECT_EQ(error_of(kSmall, {"log." + std::string(word) + "=1"}),
-                  "command line: log." + std::string(word) + "=1: unknown key: known here are every, tensorboard");
+                  "command line: log." + std::string(word) + "=1: unknown key: known keys are every, tensorboard");
     EXPECT_TRUE(error_of("").starts_with("c.yaml:1:1: model.layers: required")) << error_of("");
     expect_refused({"optimiser.lr=1"}, "optimiser", "'optimizer'");
     expect_refused({"schedule.warmup=1"}, "schedule.warmup", "'warmup_steps'");
@@ -187,7 +187,7 @@ TEST(Load, Overrides) {
     expect_refused({"data.train.99999999999999999999.path=x"}, "data.train", "no element");
     for (auto text : {"model.layers", "=4", "model..layers=4", ".layers=4", "model.=4", ""})
         expect_refused({text}, text, "key=value");
-    expect_refused({"base=x.yaml"}, "base", "into the file");
+    expect_refused({"base=x.yaml"}, "base", "in a file only");
     expect_refused({"model.layers=[4"}, "command line: model.layers=[4: ", "");
     expect_refused({"model.layers=&a 4"}, "command line: ", "anchor");
     expect_refused({"run.dir=\xFF"}, "command line: ", "UTF-8");
@@ -248,7 +248,7 @@ TEST_F(Files, BasesLieUnderneath) {
 TEST_F(Files, BasesThatCannotBe) {
     const std::string a = write("a.yaml", "base: b.yaml\n");
     write("b.yaml", "base: sub/../a.yaml\n");
-    EXPECT_TRUE(contains(error(a), "circle")) << error(a);
+    EXPECT_TRUE(contains(error(a), "cycle")) << error(a);
     const std::string self = write("self.yaml", "base: self.yaml\n");
     EXPECT_TRUE(contains(error(self), "self.yaml:1:7: base: ")) << error(self);
     const std::string lost = write("lost.yaml", "model: {}\nbase: none.yaml\n");

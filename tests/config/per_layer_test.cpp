@@ -71,13 +71,13 @@ TEST(PerLayer, RangesAndKeysDoNotMix) {
     EXPECT_EQ(
         error_of(kSmall, {"model.attention={0-1: {window: 4}, kind: rela}"}),
         "command line: model.attention={0-1: {window: 4}, kind: rela}: ranges of layers (0-1) and keys of one spec "
-        "(kind) do not go together: give one spec for every layer, or a map of ranges alone");
+        "(kind) cannot be mixed: give one spec for all layers, or only ranges");
     EXPECT_TRUE(
         contains(error_of(kSmall, {"model.attention={windw: 4, 0: {}, 1: {}}"}), "(0) and keys of one spec (windw)"));
     EXPECT_EQ(
         error_of(kSmall, {"model.attention.window=4", "model.attention.0-1.window=4"}),
         "command line: model.attention.0-1.window=4: model.attention: ranges of layers (0-1) and keys of one spec "
-        "(window) do not go together: give one spec for every layer, or a map of ranges alone");
+        "(window) cannot be mixed: give one spec for all layers, or only ranges");
 }
 
 TEST(PerLayer, ErrorsSayWhereTheRangeStands) {
@@ -92,8 +92,8 @@ TEST(PerLayer, ErrorsSayWhereTheRangeStands) {
               "c.yaml:9:10: model.attention.2-5: the model's layers are 0 to 3, counted from 0\n"
               "c.yaml:10:8: model.attention.1: overlaps 0-1: a layer has one spec of attention");
     EXPECT_EQ(error("  attention:\n    0-1: {window: 4}\n    window: 8\n"),
-              "c.yaml:9:5: model.attention: ranges of layers (0-1) and keys of one spec (window) do not go together: "
-              "give one spec for every layer, or a map of ranges alone");
+              "c.yaml:9:5: model.attention: ranges of layers (0-1) and keys of one spec (window) cannot be mixed: give "
+              "one spec for all layers, or only ranges");
     EXPECT_EQ(error("  attention:\n    1-: {window: 4}\n"),
               "c.yaml:8:5: model.attention.1-: not a range of layers: write 0-11 or 12");
 }

@@ -60,9 +60,9 @@ TEST(Resolve, ACheckpointKeepsItsVocabularyAndLength) {
             EXPECT_EQ(config.run.name, "small");
             return load(kSmall, {}).config;
         };
-    for (const auto& [facts, told] : {std::pair{gone, "the data do not tell it"},
-                                      {other, "the data tell 120"},
-                                      {foreign, "the data do not tell it"},
+    for (const auto& [facts, told] : {std::pair{gone, "the data do not record it"},
+                                      {other, "the data record 120"},
+                                      {foreign, "the data do not record it"},
                                       {same, ""}}) {
         const Loaded loaded = load(kNoVocab, {}, facts);
         EXPECT_EQ(loaded.config.model.vocab, 256);
@@ -94,7 +94,7 @@ TEST(Resolve, OneOfStepsTokensAndEpochs) {
     EXPECT_EQ(error_of(kNoSteps, {}, Purpose::plan), "");
     EXPECT_EQ(error_of(kSmall, {"train.tokens=128"}),
               "command line: train.tokens=128: given beside train.steps (c.yaml:4:16): give one of them; "
-              "train.steps=null takes the other back");
+              "train.steps=null withdraws the other");
     expect_refused({"train.epochs=2"}, "train.epochs", "given beside train.steps");
     EXPECT_TRUE(contains(error_of(kNoSteps, {"train.tokens=128", "train.epochs=1"}), "given beside train.tokens"));
     EXPECT_EQ(load(kSmall, {"train.steps=null", "train.tokens=256"}).config.train.steps, 2);
@@ -123,7 +123,7 @@ TEST(Resolve, AResolvedConfigHoldsStepsAlone) {
 TEST(Resolve, APlanDoesWithoutTheStepsOfEpochs) {
     const Loaded open = load(kNoSteps, {"train.epochs=2"}, no_data(), Purpose::plan);
     ASSERT_EQ(open.warnings.size(), 1u);
-    EXPECT_TRUE(contains(open.warnings[0], "train.epochs=2: not known in steps: a.bin: no such file"));
+    EXPECT_TRUE(contains(open.warnings[0], "train.epochs=2: the number of steps is not known: a.bin: no such file"));
     EXPECT_TRUE(contains(dump_yaml(open.config), "steps: null\n"));
     EXPECT_TRUE(contains(dump_yaml(open.config), "epochs: 2\n"));
     EXPECT_EQ(load(dump_yaml(open.config), {}, facts(256, 80)).config.train.steps, 20);

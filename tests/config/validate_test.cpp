@@ -222,7 +222,7 @@ train: {steps: 10, batch: 8, micro_batch: 3}
         "c.yaml:7:17: model.ffn.hidden: 'lots' is not an integer in decimal digits",
         "c.yaml:8:43: model.gates.0.granularity: there are no heads at the output position",
         "c.yaml:8:65: model.gates.1.position: 'nowhere' is not one of query, key, value, sdpa, output",
-        "c.yaml:9:3: key 'layers' stands twice in the same map: keep one",
+        "c.yaml:9:3: key 'layers' is given twice in the same map: keep one",
         "c.yaml:10:16: data.train.0.path: required",
         "c.yaml:10:25: data.train.0.weight: 0 is out of range: use above 0",
         "c.yaml:11:43: train.micro_batch: batch (8) is not a multiple of micro_batch (3)",
