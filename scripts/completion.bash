@@ -10,11 +10,21 @@ _sluice_options() {
     "$@" --help 2>/dev/null | grep -oE '^  (-h,)?--[a-z-]+' | grep -oE -- '--[a-z-]+'
 }
 
-# Every key, with its values where there are few: KEY VALUE...
+# Every key, with its values where there are few: KEY VALUE... A key of a list's element, or of a range of layers, has the
+# index and the range that were typed: model.gates.0.bias, model.attention.0-3.window.
 _sluice_keys() {
-    "$1" config --reference 2>/dev/null | awk -F'|' '/^\| [a-z]/ && $2 !~ /^ (key|base) / {
+    "$1" config --reference 2>/dev/null | awk -F'|' -v typed="$2" '
+    function as_typed(key,    n) {
+        n = index(key, ".N.")
+        if (n && substr(key, 1, n) == substr(typed, 1, n) && match(typed, /\.([0-9][0-9-]*\.)?[0-9]+\./))
+            return substr(typed, 1, RSTART + RLENGTH - 1) substr(key, n + 3)
+        if (match(typed, /^model\.attention\.[0-9][0-9-]*\./))
+            sub(/^model\.attention\./, substr(typed, 1, RLENGTH), key)
+        return key
+    }
+    /^\| [a-z]/ && $2 !~ /^ (key|base) / {
         gsub(/ /, "", $2); gsub(/,/, "", $5)
-        print $2, $3 ~ /true or false/ ? "true false" : $3 ~ /word/ ? $5 : ""}'
+        print as_typed($2), $3 ~ /true or false/ ? "true false" : $3 ~ /word/ ? $5 : ""}'
 }
 
 _sluice() {
@@ -27,7 +37,7 @@ _sluice() {
         key=${COMP_WORDS[COMP_CWORD - 2]}
     fi
     if [ -n "$key" ]; then
-        words=$(_sluice_keys "$program" | awk -v key="$key" '$1 == key {$1 = ""; print}')
+        words=$(_sluice_keys "$program" "$key" | awk -v key="$key" '$1 == key {$1 = ""; print}')
         [ -n "${words// /}" ] || COMPREPLY=($(compgen -f -- "$word"))
     elif [ "$COMP_CWORD" -eq 1 ]; then
         words="$(_sluice_commands "$program") help --help --version"
@@ -42,7 +52,7 @@ _sluice() {
         COMPREPLY=($(compgen -f -- "$word"))
         if [ "${program##*/}" = sluice ] && [ "$command" != runs ] && [ "$COMP_CWORD" -gt 2 ]; then
             compopt -o nospace 2>/dev/null
-            words=$(_sluice_keys "$program" | awk '{print $1 "="}')
+            words=$(_sluice_keys "$program" "$word" | awk '{print $1 "="}')
         fi
     fi
     COMPREPLY+=($(compgen -W "$words" -- "$word"))

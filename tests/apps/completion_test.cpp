@@ -41,6 +41,10 @@ TEST(Completion, CommandsOptionsKeysAndValues) {
     EXPECT_EQ(offered(sluice, "train c.yaml schedule.kind ="), " cosine linear wsd constant \n");
     EXPECT_EQ(offered(sluice, "train c.yaml schedule.kind = w"), " wsd \n");
     EXPECT_EQ(offered(sluice, "train c.yaml model.qk_norm = t"), " true \n");
+    EXPECT_EQ(offered(sluice, "train c.yaml model.attention.0-3.w"), " model.attention.0-3.window= \n");
+    EXPECT_EQ(offered(sluice, "train c.yaml model.attention.4.kind = r"), " rela \n");
+    EXPECT_EQ(offered(sluice, "train c.yaml model.gates.0.b"), " model.gates.0.bias= \n");
+    EXPECT_EQ(offered(sluice, "train c.yaml model.gates.4-7.1.position = k"), " key \n");
     EXPECT_EQ(offered(sluice, "train et"), " etc \n");  // a file
     EXPECT_EQ(offered(sluice, "runs et"), " etc \n");
     expect(offered(sluice, "runs --"), "--json");
