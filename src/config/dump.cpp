@@ -33,7 +33,7 @@ struct Line {
     std::string text, path;  // path: of a leaf
 };
 
-// `lead` stands before a map's first key: the dash of the list that it is an element of.
+// `lead` is written before a map's first key: the dash of the list that it is an element of.
 void yaml_lines(const Node& node, const std::string& path, const std::string& indent, std::string lead,
                 std::vector<Line>& lines) {
     const bool map = node.kind == Node::Kind::map;
@@ -117,11 +117,12 @@ std::vector<std::pair<std::string, std::string>> flatten(const Config& config) {
 Change change_of(const std::string& path) {
     Change change = Change::by_key;
     walk_keys(Config{}, "", [&](const std::string& at, auto&, const char*, const Attributes& attributes) {
-        const size_t n = at.find(".N.");  // stands for 0, and where layers have ranges for 0-11.0
+        const size_t n = at.find(".N.");  // N is 0, or with ranges of layers 0-11.0
         const bool named = n == std::string::npos
                                ? path == at || path.starts_with(at + ".")
                                : path.starts_with(at.substr(0, n + 1)) && path.ends_with(at.substr(n + 2));
-        if (named) change = attributes.changes;  // at last the key itself, after sections and lists around it
+        if (named)
+            change = attributes.changes;  // the last match is the key itself, after the sections and lists around it
     });
     check(change != Change::by_key, "not a leaf of a config");
     return change;

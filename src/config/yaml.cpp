@@ -219,7 +219,7 @@ Node parse(std::string text, const std::string& name, bool lines, Diagnostics& d
 
 std::string source_of(const Mark& mark) { return mark.source ? *mark.source : "?"; }
 
-// Characters that can stand in a plain scalar anywhere but first.
+// Characters of a plain scalar after the first.
 bool plain_character(char c) {
     return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-' || c == '.' || c == '/';
 }

@@ -8,7 +8,7 @@ size_t trimmed_end(const std::string& text, size_t start, size_t end) {
     return end;
 }
 
-// Where the content of a line ends that has a ':' or '-' and nothing behind it but a comment.
+// The end of a line's content: before its comment, if the content is empty or ends in ':' or '-'.
 size_t content_end(const std::string& text, size_t start, size_t end) {
     for (size_t i = start; i < end; i++) {
         if (text[i] != '#' || (i > start && text[i - 1] != ' ' && text[i - 1] != '\t')) continue;
@@ -22,7 +22,7 @@ size_t content_end(const std::string& text, size_t start, size_t end) {
 
 size_t missing_at(const std::string& text, size_t next) {
     size_t end = trimmed_end(text, 0, next);
-    // What stands before the token on its line is no comment; the lines above end in one, and so may the last of all.
+    // Text before the token on its line is no comment. The lines above may end in one, and so may the last line.
     if (next < text.size() && end > 0 && text[end - 1] != '\n') return end;
     for (size_t line_end = end; line_end > 0; line_end--) {
         const size_t start = text.rfind('\n', line_end - 1) + 1;

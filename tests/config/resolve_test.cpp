@@ -60,15 +60,15 @@ TEST(Resolve, ACheckpointKeepsItsVocabularyAndLength) {
             EXPECT_EQ(config.run.name, "small");
             return load(kSmall, {}).config;
         };
-    for (const auto& [facts, told] : {std::pair{gone, "the data do not record it"},
-                                      {other, "the data record 120"},
-                                      {foreign, "the data do not record it"},
-                                      {same, ""}}) {
+    for (const auto& [facts, expected] : {std::pair{gone, "the data do not record it"},
+                                          {other, "the data record 120"},
+                                          {foreign, "the data do not record it"},
+                                          {same, ""}}) {
         const Loaded loaded = load(kNoVocab, {}, facts);
         EXPECT_EQ(loaded.config.model.vocab, 256);
         const std::string all = loaded.warnings.empty() ? "" : loaded.warnings.back();
-        EXPECT_NE(all.find(told), std::string::npos) << all;
-        EXPECT_EQ(all.find("256, of the checkpoint") != std::string::npos, *told != 0) << all;
+        EXPECT_NE(all.find(expected), std::string::npos) << all;
+        EXPECT_EQ(all.find("256, of the checkpoint") != std::string::npos, *expected != 0) << all;
     }
     EXPECT_EQ(steps({"train.epochs=1"}, gone), 10) << "the checkpoint's";
     EXPECT_EQ(steps({"train.epochs=1"}, other), 13);
@@ -150,7 +150,7 @@ TEST(Resolve, TheVocabularyMayBeTheDatas) {
     EXPECT_TRUE(contains(error, "data.delimiter=4096") && contains(error, "4097")) << error;
     for (const int64_t size : {int64_t{0}, int64_t{1}, int64_t{1} << 31})
         EXPECT_TRUE(contains(failure(kNoVocab, {}, facts(size, 1), Exit::config), "model.vocab")) << size;
-    // What is wrong with the config is told first.
+    // Errors of the config are reported first.
     error = failure(kNoVocab, {"model.hiden=3"}, no_data(), Exit::config);
     EXPECT_TRUE(contains(error, "hidden") && !contains(error, "a.bin")) << error;
 }

@@ -243,7 +243,7 @@ TEST(Validate, SaysWhereTheValueStands) {
     EXPECT_TRUE(error_of(kSmall, {"model.heads=5"}).starts_with("c.yaml:2:8: model.head_dim: "));
 }
 
-// Of every key: lists and maps apart, the reference tells which are numbers.
+// The reference says which keys are numbers, lists and maps aside.
 TEST(Validate, WhatIsNoNumberInEveryKeyThatTakesOne) {
     const auto keys = nlohmann::json::parse(reference_json());
     int numbers = 0;

@@ -78,7 +78,7 @@ TEST(Yaml, EmptyTextIsNull) {
               "f.yaml:1:4");
 }
 
-// Where the first value is told to stand that the text leaves out.
+// The place reported for the first missing value.
 std::string missing(const Node& node) {
     if (node.kind == Node::Kind::null) return where(node.mark);
     for (auto& child : node.children)
@@ -140,7 +140,7 @@ TEST(Yaml, ASecondDocumentIsToldWhereItBegins) {
                                    {"a: 1\n---\nb: *x\n", "2:1"}})
         expect_refused(text, at, "a second document");
     EXPECT_EQ(error_of("---\na: 1\n...\n"), "");
-    // What is wrong with the first is still told, and the second's depth is nobody's business.
+    // Errors of the first document are still reported; the second's depth does not matter.
     const std::string deep(size_t(kMaxYamlDepth) + 1, '[');
     expect_refused("a: 1\n---\n" + deep + std::string(deep.size(), ']'), "2:1", "a second document");
     expect_refused(deep + std::string(deep.size(), ']') + "\n---\na: 1", "1:33", "deeper");

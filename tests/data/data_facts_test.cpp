@@ -57,9 +57,9 @@ TEST(DataFacts, TheLargestVocabularyRecordedBesideAllShards) {
     EXPECT_EQ(facts.vocab(spec({large, small})).size, 300);
     EXPECT_EQ(facts.vocab(spec({small}, {large})).size, 300);
     EXPECT_EQ(facts.vocab(spec({(folder / "small_000000.bin").string()})).size, 100);
-    EXPECT_EQ(facts.vocab(spec({small})).foreign, "");
-    EXPECT_EQ(facts.vocab(spec({small, foreign})).foreign, foreign);
-    EXPECT_EQ(facts.vocab(spec({small}, {foreign})).foreign, foreign);
+    EXPECT_EQ(facts.vocab(spec({small})).without_tokenizer, "");
+    EXPECT_EQ(facts.vocab(spec({small, foreign})).without_tokenizer, foreign);
+    EXPECT_EQ(facts.vocab(spec({small}, {foreign})).without_tokenizer, foreign);
     EXPECT_TRUE(contains(failure([&] { facts.vocab(spec({"nowhere"})); }), "nowhere"));
 }
 
