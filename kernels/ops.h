@@ -1,9 +1,10 @@
-// Every op, once: the whole interface between arithmetic and layers. Cpu<T> defines them in kernels/cpu/; an op that a
-// backend lacks is a link error.
+// Every op, declared once: the whole interface between layers and arithmetic. Cpu<T> defines the ops in kernels/cpu/;
+// an op that a backend lacks is a link error.
 //
-// Order of arguments: stream, outputs, inputs, shape, options. Tensors are dense and row-major.
-// Backward overwrites gradients of activations (unless told to add: Into) and adds to gradients of parameters.
-// Outputs may alias inputs only where said. Sums are kept in B::A, in an order that does not depend on threads.
+// Arguments come in the order stream, outputs, inputs, shape, options. Tensors are dense and row-major; a comment gives
+// their shapes in parentheses. Backward overwrites gradients of activations (or adds, where an Into says so) and adds
+// to gradients of parameters, here written "+=". An output may alias an input only where the comment says so. Sums are
+// kept in B::A, in an order that does not depend on the number of threads.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -20,7 +21,7 @@ enum class Into { overwrite, add };
 template <class B>
 void linear_forward(Stream, typename B::T* y, const typename B::T* x, const typename B::T* w, int64_t rows, int64_t in,
                     int64_t out);
-// dx (rows, in) = or += dy w.
+// dx (rows, in) = or += dy w; dy (rows, out).
 template <class B>
 void linear_backward_input(Stream, typename B::T* dx, const typename B::T* dy, const typename B::T* w, int64_t rows,
                            int64_t in, int64_t out, Into);
@@ -28,33 +29,35 @@ void linear_backward_input(Stream, typename B::T* dx, const typename B::T* dy, c
 template <class B>
 void linear_backward_weight(Stream, typename B::T* dw, const typename B::T* dy, const typename B::T* x, int64_t rows,
                             int64_t in, int64_t out);
-// y (rows, width) += bias (width), in place; and db += column sums of dy.
+// y (rows, width) += bias (width), in place. db (width) += the sum of dy (rows, width) over rows.
 template <class B>
 void bias_forward(Stream, typename B::T* y, const typename B::T* bias, int64_t rows, int64_t width);
 template <class B>
 void bias_backward(Stream, typename B::T* db, const typename B::T* dy, int64_t rows, int64_t width);
 
 // ---------------------------------------------------------------- embedding
-// out (rows, width) = table[tokens - first] where that is within table (vocab, width), else 0: a vocabulary may be cut.
+// The vocabulary may be sharded: table (vocab, width) holds the ids first_id .. first_id + vocab - 1. out (rows, width)
+// = the table's row of each token id in tokens (rows), or 0 if the id is not in this shard.
 template <class B>
 void embedding_forward(Stream, typename B::T* out, const int32_t* tokens, const typename B::T* table, int64_t rows,
-                       int64_t width, int64_t first, int64_t vocab);
-// dtable (vocab, width) += dout, in order of rows.
+                       int64_t width, int64_t first_id, int64_t vocab);
+// dtable (vocab, width) += dout (rows, width), in order of rows.
 template <class B>
 void embedding_backward(Stream, typename B::T* dtable, const typename B::T* dout, const int32_t* tokens, int64_t rows,
-                        int64_t width, int64_t first, int64_t vocab);
+                        int64_t width, int64_t first_id, int64_t vocab);
 
 // ---------------------------------------------------------------- RMSNorm: y = x / sqrt(mean(x^2) + eps) * w
 // x, y (rows, width), w (width), rstd (rows). y may be x when no backward follows.
 template <class B>
 void rmsnorm_forward(Stream, typename B::T* y, typename B::A* rstd, const typename B::T* x, const typename B::T* w,
                      int64_t rows, int64_t width, double eps);
-// dx may be dy (with Into::overwrite). dw +=.
+// dx, dy (rows, width); dx may be dy with Into::overwrite. dw (width) +=.
 template <class B>
 void rmsnorm_backward(Stream, typename B::T* dx, typename B::T* dw, const typename B::T* dy, const typename B::T* x,
                       const typename B::T* w, const typename B::A* rstd, int64_t rows, int64_t width, Into);
 
-// out = x + clamp(y), as residual_forward, and its norm; out may be x. The bits of the two ops one after the other.
+// residual_forward and rmsnorm_forward fused, with the bits of the two: out = x + clamp(y), normed = its norm. out,
+// normed, x, y (rows, width); out may be x.
 template <class B>
 void residual_rmsnorm_forward(Stream, typename B::T* out, typename B::T* normed, typename B::A* rstd,
                               const typename B::T* x, const typename B::T* y, const typename B::T* w, int64_t rows,
@@ -65,11 +68,12 @@ struct RopeShape {
     int64_t sequences, length, heads, dim;
 };
 // x (sequences, length, heads, dim) in place: (x1, x2) -> (x1 cos - x2 sin, x2 cos + x1 sin), x1 = x[0:dim/2]. cos, sin
-// (length, dim / 2). Backward is the inverse rotation times the same scale: pass direction -1.
+// (length, dim / 2). direction 1 is forward; -1 is backward: the inverse rotation (a scale within cos and sin stays).
 template <class B>
 void rope(Stream, typename B::T* x, const typename B::A* cos, const typename B::A* sin, const RopeShape&,
           int direction);
-// RMSNorm of each head, then rope; and back. dx may be dy. dw (dim) +=.
+// RMSNorm of each head, then rope, fused. x, y, dx, dy (sequences, length, heads, dim), w (dim), rstd (sequences,
+// length, heads). In backward dx may be dy; dw (dim) +=.
 template <class B>
 void rmsnorm_rope_forward(Stream, typename B::T* y, typename B::A* rstd, const typename B::T* x, const typename B::T* w,
                           const typename B::A* cos, const typename B::A* sin, const RopeShape&, double eps);
@@ -81,32 +85,33 @@ void rmsnorm_rope_backward(Stream, typename B::T* dx, typename B::T* dw, const t
 // ---------------------------------------------------------------- causal attention, grouped queries
 struct AttentionShape {
     int64_t sequences, length, heads, kv_heads, dim;
-    int64_t window;  // tokens seen, itself included; 0: all before
-    double scale;
+    int64_t window;  // keys that a query sees, its own token's included; 0: all before
+    double scale;    // of q k
 };
-// q, out (sequences, length, heads, dim); k, v (sequences, length, kv_heads, dim); lse (sequences, heads, length), the
-// log-sum-exp of each row's scaled scores. Token t sees tokens max(first[t], t - window + 1) .. t of its own sequence;
-// first (sequences, length) is where t's document begins, or null. Blockwise: nothing of size length^2 is kept.
+// q, out (sequences, length, heads, dim); k, v (sequences, length, kv_heads, dim); lse (sequences, heads, length) =
+// log-sum-exp of each query's scaled scores. Query head h uses kv head h / (heads / kv_heads). The query of token t
+// sees the keys of tokens max(doc_start[t], t - window + 1) .. t of its own sequence; doc_start (sequences, length) =
+// where the document of each token begins, null: all are one document. Tiled: nothing of size length^2 is kept.
 template <class B>
 void attention_forward(Stream, typename B::T* out, typename B::A* lse, const typename B::T* q, const typename B::T* k,
-                       const typename B::T* v, const int32_t* first, const AttentionShape&);
-// dq, dk, dv are overwritten. delta (sequences, heads, length) is scratch: rowsum(dout out).
+                       const typename B::T* v, const int32_t* doc_start, const AttentionShape&);
+// dq, dk, dv are overwritten. delta (sequences, heads, length) is scratch, for the sum over dim of dout out.
 template <class B>
 void attention_backward(Stream, typename B::T* dq, typename B::T* dk, typename B::T* dv, typename B::A* delta,
                         const typename B::T* dout, const typename B::T* out, const typename B::A* lse,
-                        const typename B::T* q, const typename B::T* k, const typename B::T* v, const int32_t* first,
-                        const AttentionShape&);
+                        const typename B::T* q, const typename B::T* k, const typename B::T* v,
+                        const int32_t* doc_start, const AttentionShape&);
 
 // ---------------------------------------------------------------- ReLU attention
 // As attention_forward, with relu(scale q k) in place of softmax, and no row sum. A query with no score above 0 gets 0.
 template <class B>
 void relu_attention_forward(Stream, typename B::T* out, const typename B::T* q, const typename B::T* k,
-                            const typename B::T* v, const int32_t* first, const AttentionShape&);
+                            const typename B::T* v, const int32_t* doc_start, const AttentionShape&);
 // dq, dk, dv are overwritten.
 template <class B>
 void relu_attention_backward(Stream, typename B::T* dq, typename B::T* dk, typename B::T* dv, const typename B::T* dout,
                              const typename B::T* q, const typename B::T* k, const typename B::T* v,
-                             const int32_t* first, const AttentionShape&);
+                             const int32_t* doc_start, const AttentionShape&);
 
 // ---------------------------------------------------------------- ReLA's norm: y = w z rstd (times sigmoid(u z))
 // y, z (rows, width), w, u (width), rstd (rows) = 1 / sqrt(mean(z^2) + eps), the mean over all heads' channels of a
@@ -131,8 +136,8 @@ void rela_norm_backward(Stream, typename B::T* dz, typename B::T* dw, typename B
                         int64_t whole_width);
 
 // ---------------------------------------------------------------- gates: y' = y * act(s) or y + act(s)
-// y is (rows, heads, channels). A score is read at row * stride.row + head * stride.head + channel * stride.channel: a
-// stride of 0 broadcasts, and that is all that granularity, head sharing and constant scores are.
+// y (rows, heads, channels). The score of an element is s[row * stride.row + head * stride.head + channel *
+// stride.channel]: a stride of 0 broadcasts. Granularity, sharing by heads and constant scores are strides, no more.
 struct GateShape {
     int64_t rows, heads, channels;
     struct {
@@ -143,17 +148,17 @@ struct GateShape {
     int64_t score_channels() const { return stride.channel ? channels : 1; }
     int64_t scores() const { return score_rows() * score_heads() * score_channels(); }
 };
-// out may be y when no backward follows.
+// out, y (rows, heads, channels), s (scores()). out may be y when no backward follows.
 template <class B>
 void gate_forward(Stream, typename B::T* out, const typename B::T* y, const typename B::T* s, const GateShape&,
                   Activation, Combine);
-// dy may be dout. ds gets (or adds) the sum over whatever s was broadcast to; it may be s where rows and heads have
-// scores of their own.
+// dy, dout (rows, heads, channels); dy may be dout. ds (scores()) = or += the sum over all elements that share a score;
+// ds may be s if neither stride.row nor stride.head is 0.
 template <class B>
 void gate_backward(Stream, typename B::T* dy, typename B::T* ds, const typename B::T* dout, const typename B::T* y,
                    const typename B::T* s, const GateShape&, Activation, Combine, Into ds_into);
-// mean (rows, channels) = the sum of s (rows, heads, channels) over heads / of, and back: ds = dmean / of for every
-// head. `of` counts the heads of all ranks that share the mean.
+// mean (rows, channels) = the sum of s (rows, heads, channels) over heads, divided by `of`; in backward ds = or +=
+// dmean / of for every head. `of` counts the heads of all ranks that share the mean.
 template <class B>
 void head_mean_forward(Stream, typename B::T* mean, const typename B::T* s, int64_t rows, int64_t heads,
                        int64_t channels, int64_t of);
@@ -162,56 +167,67 @@ void head_mean_backward(Stream, typename B::T* ds, const typename B::T* dmean, i
                         int64_t channels, int64_t of, Into);
 
 // ---------------------------------------------------------------- Switch Heads
-// out (rows, heads, dim) = sum over the top_k experts e of each (row, head) of sigmoid(s_e) y_e; y (rows, heads,
-// experts, dim), s (rows, heads, experts) before the sigmoid. The lower index wins a tie; picks are found again in
-// backward.
+// out (rows, heads, dim) = for each row and head, the sum over its top_k experts e of sigmoid(s_e) y_e; y (rows, heads,
+// experts, dim), s (rows, heads, experts) = router scores before the sigmoid. The top_k have the largest s; of equal
+// ones the lower index wins. Backward finds them again from s.
 template <class B>
 void switch_forward(Stream, typename B::T* out, const typename B::T* y, const typename B::T* s, int64_t rows,
                     int64_t heads, int64_t experts, int64_t dim, int64_t top_k);
-// dy, ds are overwritten, zero for experts not picked.
+// dy, ds are overwritten, with 0 for experts that are not among the top_k.
 template <class B>
 void switch_backward(Stream, typename B::T* dy, typename B::T* ds, const typename B::T* dout, const typename B::T* y,
                      const typename B::T* s, int64_t rows, int64_t heads, int64_t experts, int64_t dim, int64_t top_k);
 
 // ---------------------------------------------------------------- mixture of experts
+// Router: softmax over the experts, and the top_k experts of each token. An "assignment" is a pair (token, one of its
+// top_k experts), numbered row * top_k + j.
 struct RouterShape {
     int64_t rows, experts, top_k;
-    bool normalise;  // divide the picked weights by their sum
+    bool normalise;  // divide a token's top_k weights by their sum
 };
-// probs (rows, experts) = softmax(logits), lse (rows) the log-sum-exp of logits; picks (rows, top_k), the experts with
-// the largest probs + bias, largest first, the lower index where equal; weights (rows, top_k), the picks' probs; counts
-// (experts), picks of each. bias (experts) may be null.
+// logits (rows, experts). probs (rows, experts) = softmax(logits), lse (rows) = log-sum-exp of logits. topk_ids (rows,
+// top_k) = the experts with the largest probs + bias, largest first; of equal ones the lower index wins. bias (experts)
+// chooses only; null: none. weights (rows, top_k) = probs of topk_ids. tokens_per_expert (experts) = how often each
+// expert stands in topk_ids.
 template <class B>
-void router_forward(Stream, typename B::A* probs, typename B::A* lse, int32_t* picks, typename B::A* weights,
-                    int64_t* counts, const typename B::T* logits, const typename B::T* bias, const RouterShape&);
-// dlogits of sum(dweights weights) + sum_t sum_e balance_e probs_te + z sum_t lse_t^2. balance (experts).
+void router_forward(Stream, typename B::A* probs, typename B::A* lse, int32_t* topk_ids, typename B::A* weights,
+                    int64_t* tokens_per_expert, const typename B::T* logits, const typename B::T* bias,
+                    const RouterShape&);
+// dlogits (rows, experts) = gradient of sum(dweights weights) + sum over tokens of (sum over experts of balance probs)
+// + z sum over tokens of lse^2. dweights (rows, top_k), balance (experts): the slope of the balance loss.
 template <class B>
 void router_backward(Stream, typename B::T* dlogits, const typename B::A* dweights, const typename B::A* probs,
-                     const typename B::A* lse, const int32_t* picks, const typename B::A* weights,
+                     const typename B::A* lse, const int32_t* topk_ids, const typename B::A* weights,
                      const typename B::A* balance, double z, const RouterShape&);
 struct RouterSums {
     double balance = 0, z = 0, entropy = 0;
 };
-// Sums over rows, times scale, added: of sum_e share_e probs_e, of lse^2, of the entropy of probs. share (experts).
+// Adds to *sums, times scale, the sums over tokens of: the sum over experts of share probs; lse^2; the entropy of
+// probs, in nats. share (experts).
 template <class B>
 void router_sums(Stream, RouterSums* sums, const typename B::T* logits, const typename B::A* probs,
                  const typename B::A* lse, const typename B::A* share, double scale, const RouterShape&);
-// The picks (count) sorted by expert, in order of picks within an expert: slots (count) where each went, origins
-// (count) which pick stands in each slot. counts (experts) as from router_forward.
-void sort_by_expert(Stream, int32_t* slots, int32_t* origins, const int32_t* picks, const int64_t* counts,
-                    int64_t count, int64_t experts);
-// out (count, width): out[i] = x[index[i] / per]; and out[index[i]] = x[i].
+// A stable sort of the assignments by expert. permutation (count) = the sorted position of each assignment, inverse
+// (count) = the assignment at each sorted position. topk_ids (count) and tokens_per_expert (experts) are
+// router_forward's.
+void sort_by_expert(Stream, int32_t* permutation, int32_t* inverse, const int32_t* topk_ids,
+                    const int64_t* tokens_per_expert, int64_t count, int64_t experts);
+// Permute: out[i] = x[index[i] / per]. out (count, width), index (count). With the inverse of sort_by_expert as index
+// and per = top_k, x (rows, width) are tokens, and out their copies sorted by expert.
 template <class T>
 void gather_rows(Stream, T* out, const T* x, const int32_t* index, int64_t count, int64_t width, int64_t per);
+// out[index[i]] = x[i]. x (count, width), index (count).
 template <class T>
 void scatter_rows(Stream, T* out, const T* x, const int32_t* index, int64_t count, int64_t width);
-// out (rows, width) = or += the sum over j < per of x[index[row * per + j]].
+// Unpermute: out (rows, width) = or += the sum over j < per of x[index[row * per + j]], index (rows, per). With the
+// permutation of sort_by_expert as index and per = top_k, a token gets the sum of its experts' rows.
 template <class B>
 void sum_rows_at(Stream, typename B::T* out, const typename B::T* x, const int32_t* index, int64_t rows, int64_t per,
                  int64_t width, Into);
-// Linear maps of ragged groups: rows offsets[e] to offsets[e + 1] of x and y belong to w[e] of w (experts, out, in).
+// Linear maps of groups of unequal length: rows offsets[e] .. offsets[e + 1] - 1 of x (rows, in) and y (rows, out) are
+// expert e's, whose matrix is w[e] of w (experts, out, in). Gradients as for linear.
 struct GroupedShape {
-    const int64_t* offsets;  // (experts + 1), from 0
+    const int64_t* offsets;  // (experts + 1), begins with 0
     int64_t experts, in, out;
 };
 template <class B>
@@ -223,7 +239,8 @@ void grouped_linear_backward_input(Stream, typename B::T* dx, const typename B::
 template <class B>
 void grouped_linear_backward_weight(Stream, typename B::T* dw, const typename B::T* dy, const typename B::T* x,
                                     const GroupedShape&);
-// h (rows, width) = weight (rows) silu(gate) up. dgate may be gate and dup may be up.
+// h (rows, width) = weight silu(gate) up; gate, up (rows, width), weight (rows). In backward dh, dgate, dup (rows,
+// width), dweight (rows) are overwritten; dgate may be gate and dup may be up.
 template <class B>
 void weighted_swiglu_forward(Stream, typename B::T* h, const typename B::T* gate, const typename B::T* up,
                              const typename B::A* weight, int64_t rows, int64_t width);
@@ -233,7 +250,7 @@ void weighted_swiglu_backward(Stream, typename B::T* dgate, typename B::T* dup, 
                               const typename B::A* weight, int64_t rows, int64_t width);
 
 // ---------------------------------------------------------------- pointwise
-// y = act(x); y may be x when no backward follows. dx = dy act'(x); dx may be dy.
+// All tensors are (count). y = act(x); y may be x when no backward follows. dx = dy act'(x); dx may be dy.
 template <class B>
 void activation_forward(Stream, typename B::T* y, const typename B::T* x, int64_t count, Activation);
 template <class B>
@@ -245,8 +262,8 @@ void swiglu_forward(Stream, typename B::T* h, const typename B::T* gate, const t
 template <class B>
 void swiglu_backward(Stream, typename B::T* dgate, typename B::T* dup, const typename B::T* dh,
                      const typename B::T* gate, const typename B::T* up, int64_t count);
-// out = x + clamp(y, -clip, clip), clip 0: no clamp; out may be x. dy = dout where |y| < clip, else 0 (NaN passes); dy
-// may be dout.
+// out = x + clamp(y, -clip, clip); clip 0: no clamp; out may be x. dy = dout if |y| < clip or y is NaN, else 0; dy may
+// be dout.
 template <class B>
 void residual_forward(Stream, typename B::T* out, const typename B::T* x, const typename B::T* y, int64_t count,
                       double clip);
@@ -261,35 +278,38 @@ template <class B>
 void copy(Stream, typename B::T* out, const typename B::T* x, int64_t count);
 
 // ---------------------------------------------------------------- loss
-// A vocabulary may be cut: here are logits (rows, vocab) of the ids from `first` on. Of each row, stats (rows, 3): the
-// largest logit, the sum of exp(logit - largest), and the target's logit (0 where it is not among these ids).
-// Those exponentials (rows, vocab) are kept for backward, where the logits are if wished, or null.
+// Cross-entropy in three steps, since logits may be sharded over the vocabulary: here are logits (rows, vocab) of the
+// ids first_id .. first_id + vocab - 1. targets (rows) are ids of the whole vocabulary; below 0: no target.
+//
+// First, of each row, stats (rows, 3): the largest logit; the sum of exp(logit - largest); the target's logit, or 0 if
+// its id is not in this shard. exponentials (rows, vocab) = exp(logit - largest), saved for backward. May alias logits;
+// null to skip.
 template <class B>
 void cross_entropy_stats(Stream, typename B::A* stats, typename B::T* exponentials, const typename B::T* logits,
-                         const int32_t* targets, int64_t rows, int64_t first, int64_t vocab);
-// From the stats of all parts (parts, rows, 3): losses (rows) = logsumexp(logits) - logits[target], and lse (rows). A
-// target below 0 gives loss 0.
+                         const int32_t* targets, int64_t rows, int64_t first_id, int64_t vocab);
+// Then, from the stats of all shards (parts, rows, 3): lse (rows) = log-sum-exp of the whole row's logits, losses
+// (rows) = lse - the target's logit, or 0 without a target.
 template <class B>
 void cross_entropy_join(Stream, typename B::A* losses, typename B::A* lse, const typename B::A* stats,
                         const int32_t* targets, int64_t rows, int64_t parts);
-// dlogits = scale * (softmax - onehot), in place of the exponentials; 0 where the target is below 0. stats are these
-// ids'.
+// Backward, in place: dlogits (rows, vocab) holds the exponentials, and becomes scale (softmax - onehot(target)), or 0
+// without a target. stats are this shard's, lse is of the whole row.
 template <class B>
 void cross_entropy_backward(Stream, typename B::T* dlogits, const typename B::A* stats, const typename B::A* lse,
-                            const int32_t* targets, int64_t rows, int64_t first, int64_t vocab, double scale);
+                            const int32_t* targets, int64_t rows, int64_t first_id, int64_t vocab, double scale);
 
 // ---------------------------------------------------------------- optimizer
-// Sum of squares, kept in double in a fixed order.
+// The sum of x^2 over x (count), kept in double in a fixed order.
 template <class B>
 double sum_of_squares(Stream, const typename B::T* x, int64_t count);
 
 struct AdamW {
     double lr, beta1, beta2, eps, weight_decay;
-    double gradient_scale;            // the clip's factor
+    double gradient_scale;            // what g is multiplied by first: the factor of the gradient clip
     double correction1, correction2;  // 1 - beta^t
 };
 // m = beta1 m + (1 - beta1) g; v likewise of g^2; w -= lr (m / correction1 / (sqrt(v / correction2) + eps) +
-// weight_decay w).
+// weight_decay w). All (count).
 template <class B>
 void adamw(Stream, typename B::T* w, typename B::T* m, typename B::T* v, const typename B::T* g, int64_t count,
            const AdamW&);
