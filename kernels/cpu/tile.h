@@ -1,5 +1,10 @@
-// Small products that stay in a core's cache: the inside of attention. Rows go in strips as high as the registers
-// allow, columns in pairs of vectors.
+// Products of small matrices that stay in a core's cache, for attention: c = or += a b. A strip is as many rows of c as
+// the registers allow; within it, two vectors of columns at a time are summed up in registers:
+//
+//                  2 vectors of columns
+//               +------+------+
+//     kStripRows|  sum[r][j]  |   += a[r, l] b[l, columns], for l over the depth
+//               +------+------+
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -10,20 +15,21 @@
 namespace sluice {
 
 #ifdef __AVX512F__
-constexpr int kVectorBytes = 64, kStripRows = 8;  // of 32 registers
+constexpr int kVectorBytes = 64, kStripRows = 8;  // 8 x 2 sums of 32 registers
 #else
-constexpr int kVectorBytes = 32, kStripRows = 6;  // of 16
+constexpr int kVectorBytes = 32, kStripRows = 6;  // 6 x 2 sums of 16 registers
 #endif
 template <class A>
 constexpr int64_t kVector = kVectorBytes / int64_t(sizeof(A));  // elements
 
-// What a strip of rows needs: the columns [columns, columns_end) of its result, which may be any others too, as sums
-// over [depth, depth_end).
+// What is wanted of a strip: the columns from `columns` to before `columns_end` of its result, as sums over the depth
+// from `depth` to before `depth_end`. Columns before the first one may be written too, down to a whole vector.
 struct StripRange {
     int64_t columns, columns_end, depth, depth_end;
 };
 
-// Two factors: a (m, depth) read at [i * a_row + l * a_column], so that it may be transposed, and b (depth, n).
+// The two factors: a (m, depth) is read at a[i * a_row + l * a_column], so it may be stored transposed; b (depth, n) at
+// b[l * b_row + j].
 template <class A>
 struct Factors {
     const A* a;
@@ -32,6 +38,7 @@ struct Factors {
     int64_t b_row;
 };
 
+// c (Rows, Vectors * kVector), whose rows are c_row apart, = or += a (Rows, depth) b (depth, Vectors * kVector).
 template <int Rows, int Vectors, Into into, class A>
 [[gnu::always_inline]] inline void tile_strip(A* c, int64_t c_row, const Factors<A>& f, int64_t depth,
                                               int64_t depth_end) {
@@ -56,6 +63,7 @@ template <int Rows, int Vectors, Into into, class A>
         for (int j = 0; j < Vectors; j++) std::memcpy(c + r * c_row + j * V, &sum[r][j], sizeof(Vector));
 }
 
+// One strip of Rows rows: its columns in pairs of vectors, then one vector, then the rest one by one.
 template <int Rows, Into into, class A>
 [[gnu::always_inline]] inline void tile_rows(A* c, int64_t c_row, Factors<A> f, const StripRange& range) {
     constexpr int64_t V = kVector<A>;
@@ -76,7 +84,7 @@ template <int Rows, Into into, class A>
         }
 }
 
-// The last rows, fewer than Rows + 1.
+// The last strip, of `rows` <= Rows rows: looks for the instance of just that height.
 template <int Rows, Into into, class A>
 inline void tile_rest(A* c, int64_t c_row, const Factors<A>& f, const StripRange& range, int64_t rows) {
     if constexpr (Rows > 0) {
@@ -85,7 +93,7 @@ inline void tile_rest(A* c, int64_t c_row, const Factors<A>& f, const StripRange
     }
 }
 
-// c (m, n) = or += a b, where range(i, rows) tells what is wanted of the strip of rows from i.
+// c (m, n) = or += a b, where range(i, rows) says what is wanted of the strip of rows i .. i + rows - 1.
 template <Into into, class A, class Range>
 void tile_product(A* c, int64_t c_row, Factors<A> f, int64_t m, Range range) {
     int64_t i = 0;
@@ -94,7 +102,8 @@ void tile_product(A* c, int64_t c_row, Factors<A> f, int64_t m, Range range) {
     if (i < m) tile_rest<kStripRows - 1, into>(c + i * c_row, c_row, f, range(i, m - i), m - i);
 }
 
-// out (columns, out_row) = x (rows, columns) times scale, transposed; 4 x 4 at a time in registers.
+// out (columns, rows) = scale x^T, x (rows, columns); rows of out are out_row apart, those of x are x_row. Blocks of
+// 4 x 4 are transposed in registers: pairs of rows are interleaved, then pairs of pairs.
 template <class A>
 void tile_transpose(A* out, int64_t out_row, const A* x, int64_t x_row, int64_t rows, int64_t columns, A scale) {
     typedef A Four __attribute__((vector_size(4 * sizeof(A))));

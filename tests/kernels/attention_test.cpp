@@ -21,10 +21,10 @@ std::string text(const Case& c) {
            " document " + std::to_string(c.document);
 }
 std::vector<int32_t> starts(const Case& c) {
-    std::vector<int32_t> first;
+    std::vector<int32_t> doc_start;
     for (int64_t i = 0; c.document && i < c.sequences * c.length; i++)
-        first.push_back(int32_t(i % c.length / c.document * c.document));
-    return first;
+        doc_start.push_back(int32_t(i % c.length / c.document * c.document));
+    return doc_start;
 }
 AttentionShape shape(const Case& c) { return {c.sequences, c.length, c.heads, c.kv_heads, c.dim, c.window, 0.6}; }
 
@@ -33,14 +33,14 @@ TEST(Attention, EqualsThePlainFormula) {
         SCOPED_TRACE(text(c));
         const auto q = noise(size_t(c.sequences * c.length * c.heads * c.dim), 1),
                    k = noise(size_t(c.sequences * c.length * c.kv_heads * c.dim), 2), v = noise(k.size(), 3);
-        const auto first = starts(c);
+        const auto doc_start = starts(c);
         std::vector<double> out(q.size()), lse(size_t(c.sequences * c.heads * c.length)), expected(q.size());
         attention_forward<Cpu<double>>({}, out.data(), lse.data(), q.data(), k.data(), v.data(),
-                                       first.empty() ? nullptr : first.data(), shape(c));
+                                       doc_start.empty() ? nullptr : doc_start.data(), shape(c));
         for (int64_t s = 0; s < c.sequences; s++)
             for (int64_t h = 0; h < c.heads; h++)
                 for (int64_t t = 0; t < c.length; t++) {
-                    int64_t from = first.empty() ? 0 : first[size_t(s * c.length + t)];
+                    int64_t from = doc_start.empty() ? 0 : doc_start[size_t(s * c.length + t)];
                     if (c.window) from = std::max(from, t - c.window + 1);
                     const int64_t kv = h / (c.heads / c.kv_heads), at = ((s * c.length + t) * c.heads + h) * c.dim;
                     double total = 0;
@@ -63,12 +63,12 @@ TEST(Attention, Gradients) {
     for (const Case& c : kCases) {
         const size_t nq = size_t(c.sequences * c.length * c.heads * c.dim),
                      nk = size_t(c.sequences * c.length * c.kv_heads * c.dim);
-        const auto first = starts(c);
+        const auto doc_start = starts(c);
         hold(text(c), {noise(nq, 1), noise(nk, 2), noise(nk, 3)}, nq,
              [&]<class T>(const Tensors<T>& x, const std::vector<T>& dout, std::vector<T>& y) {
                  std::vector<T> lse(size_t(c.sequences * c.heads * c.length)), delta(lse.size());
                  Tensors<T> g{std::vector<T>(nq, T(9)), std::vector<T>(nk, T(9)), std::vector<T>(nk, T(9))};
-                 const int32_t* mask = first.empty() ? nullptr : first.data();
+                 const int32_t* mask = doc_start.empty() ? nullptr : doc_start.data();
                  attention_forward<Cpu<T>>({}, y.data(), lse.data(), x[0].data(), x[1].data(), x[2].data(), mask,
                                            shape(c));
                  attention_backward<Cpu<T>>({}, g[0].data(), g[1].data(), g[2].data(), delta.data(), dout.data(),
@@ -82,13 +82,13 @@ TEST(Attention, Gradients) {
 // dq, dk and dv as the formula says, token by token.
 Tensors<double> plain_gradients(const Case& c, const std::vector<double>& q, const std::vector<double>& k,
                                 const std::vector<double>& v, const std::vector<double>& dout,
-                                const std::vector<int32_t>& first) {
+                                const std::vector<int32_t>& doc_start) {
     Tensors<double> g{std::vector<double>(q.size()), std::vector<double>(k.size()), std::vector<double>(v.size())};
     std::vector<double> p, dp;
     for (int64_t s = 0; s < c.sequences; s++)
         for (int64_t h = 0; h < c.heads; h++)
             for (int64_t t = 0; t < c.length; t++) {
-                int64_t from = first.empty() ? 0 : first[size_t(s * c.length + t)];
+                int64_t from = doc_start.empty() ? 0 : doc_start[size_t(s * c.length + t)];
                 if (c.window) from = std::max(from, t - c.window + 1);
                 const size_t at = size_t(((s * c.length + t) * c.heads + h) * c.dim), D = size_t(c.dim);
                 const auto key = [&](int64_t u) {
@@ -124,12 +124,12 @@ TEST(Attention, GradientsOfManyHeadsAndOfLongSequences) {
         const size_t nq = size_t(c.sequences * c.length * c.heads * c.dim),
                      nk = size_t(c.sequences * c.length * c.kv_heads * c.dim);
         const auto q = noise(nq, 1), k = noise(nk, 2), v = noise(nk, 3), dout = noise(nq, 4);
-        const auto first = starts(c);
+        const auto doc_start = starts(c);
         const auto run = [&]<class T>(T, int threads) {
             const auto tq = cast<T>(q), tk = cast<T>(k), tv = cast<T>(v), tdout = cast<T>(dout);
             std::vector<T> out(nq), lse(size_t(c.sequences * c.heads * c.length)), delta(lse.size());
             Tensors<T> g{std::vector<T>(nq, T(9)), std::vector<T>(nk, T(9)), std::vector<T>(nk, T(9))};
-            const int32_t* mask = first.empty() ? nullptr : first.data();
+            const int32_t* mask = doc_start.empty() ? nullptr : doc_start.data();
             omp_set_num_threads(threads);
             attention_forward<Cpu<T>>({}, out.data(), lse.data(), tq.data(), tk.data(), tv.data(), mask, shape(c));
             attention_backward<Cpu<T>>({}, g[0].data(), g[1].data(), g[2].data(), delta.data(), tdout.data(),
@@ -137,7 +137,7 @@ TEST(Attention, GradientsOfManyHeadsAndOfLongSequences) {
             omp_set_num_threads(1);
             return g;
         };
-        const auto expected = plain_gradients(c, q, k, v, dout, first);
+        const auto expected = plain_gradients(c, q, k, v, dout, doc_start);
         const auto doubles = run(double(), 1);
         const auto one = run(float(), 1), three = run(float(), 3);
         for (size_t i = 0; i < 3; i++) {

@@ -24,12 +24,14 @@ std::string text(const Case& c) {
 }
 AttentionShape shape(const Case& c) { return {c.sequences, c.length, c.heads, c.kv_heads, c.dim, c.window, kScale}; }
 std::vector<int32_t> starts(const Case& c) {
-    std::vector<int32_t> first;
+    std::vector<int32_t> doc_start;
     for (int64_t i = 0; c.document && i < c.sequences * c.length; i++)
-        first.push_back(int32_t(i % c.length / c.document * c.document));
-    return first;
+        doc_start.push_back(int32_t(i % c.length / c.document * c.document));
+    return doc_start;
 }
-const int32_t* data_or_null(const std::vector<int32_t>& first) { return first.empty() ? nullptr : first.data(); }
+const int32_t* data_or_null(const std::vector<int32_t>& doc_start) {
+    return doc_start.empty() ? nullptr : doc_start.data();
+}
 size_t queries(const Case& c) { return size_t(c.sequences * c.length * c.heads * c.dim); }
 size_t keys(const Case& c) { return size_t(c.sequences * c.length * c.kv_heads * c.dim); }
 
@@ -48,7 +50,7 @@ struct Results {
 
 // Token by token, as the formula says.
 Results plain(const Case& c, const Tensors<double>& x, const std::vector<double>& dout,
-              const std::vector<int32_t>& first) {
+              const std::vector<int32_t>& doc_start) {
     const auto &q = x[0], &k = x[1], &v = x[2];
     const auto zeros = [](size_t count) { return std::vector<double>(count); };
     Results r{zeros(q.size()), zeros(q.size()), zeros(k.size()), zeros(k.size())};
@@ -56,7 +58,7 @@ Results plain(const Case& c, const Tensors<double>& x, const std::vector<double>
     for (int64_t s = 0; s < c.sequences; s++)
         for (int64_t h = 0; h < c.heads; h++)
             for (int64_t t = 0; t < c.length; t++) {
-                int64_t from = first.empty() ? 0 : first[size_t(s * c.length + t)];
+                int64_t from = doc_start.empty() ? 0 : doc_start[size_t(s * c.length + t)];
                 if (c.window) from = std::max(from, t - c.window + 1);
                 const size_t at = size_t(((s * c.length + t) * c.heads + h) * c.dim);
                 for (int64_t u = from; u <= t; u++) {
@@ -78,14 +80,14 @@ Results plain(const Case& c, const Tensors<double>& x, const std::vector<double>
 
 // The ops' gradients of x = q, k, v; into `out`, their output. What gradients overwrite is not 0.
 template <class T>
-Tensors<T> run(const Case& c, const Tensors<T>& x, const std::vector<T>& dout, const std::vector<int32_t>& first,
+Tensors<T> run(const Case& c, const Tensors<T>& x, const std::vector<T>& dout, const std::vector<int32_t>& doc_start,
                std::vector<T>& out) {
     Tensors<T> g{std::vector<T>(x[0].size(), T(9)), std::vector<T>(x[1].size(), T(9)),
                  std::vector<T>(x[2].size(), T(9))};
-    relu_attention_forward<Cpu<T>>({}, out.data(), x[0].data(), x[1].data(), x[2].data(), data_or_null(first),
+    relu_attention_forward<Cpu<T>>({}, out.data(), x[0].data(), x[1].data(), x[2].data(), data_or_null(doc_start),
                                    shape(c));
     relu_attention_backward<Cpu<T>>({}, g[0].data(), g[1].data(), g[2].data(), dout.data(), x[0].data(), x[1].data(),
-                                    x[2].data(), data_or_null(first), shape(c));
+                                    x[2].data(), data_or_null(doc_start), shape(c));
     return g;
 }
 
@@ -94,10 +96,10 @@ TEST(ReluAttention, EqualsThePlainFormula) {
         SCOPED_TRACE(text(c));
         const Tensors<double> x{noise(queries(c), 1), noise(keys(c), 2), noise(keys(c), 3)};
         const auto dout = noise(queries(c), 4);
-        const auto first = starts(c);
-        const auto expected = plain(c, x, dout, first);
+        const auto doc_start = starts(c);
+        const auto expected = plain(c, x, dout, doc_start);
         std::vector<double> out(queries(c), 9.0);
-        const auto g = run<double>(c, x, dout, first, out);
+        const auto g = run<double>(c, x, dout, doc_start, out);
         EXPECT_LT(relative_error(out, expected.out), 1e-13);
         EXPECT_LT(relative_error(g[0], expected.dq), 1e-13);
         EXPECT_LT(relative_error(g[1], expected.dk), 1e-13);
@@ -107,10 +109,10 @@ TEST(ReluAttention, EqualsThePlainFormula) {
 
 TEST(ReluAttention, Gradients) {
     for (const Case& c : kCases) {
-        const auto first = starts(c);
+        const auto doc_start = starts(c);
         hold(text(c), {off_the_kink(queries(c), c.dim, 1), off_the_kink(keys(c), c.dim, 2), noise(keys(c), 3)},
              queries(c), [&]<class T>(const Tensors<T>& x, const std::vector<T>& dout, std::vector<T>& out) {
-                 return run<T>(c, x, dout, first, out);
+                 return run<T>(c, x, dout, doc_start, out);
              });
     }
 }
@@ -122,12 +124,12 @@ TEST(ReluAttention, ManyHeadsAndLongSequences) {
         SCOPED_TRACE(text(c));
         const Tensors<double> x{off_the_kink(queries(c), c.dim, 1), off_the_kink(keys(c), c.dim, 2), noise(keys(c), 3)};
         const auto dout = noise(queries(c), 4);
-        const auto first = starts(c);
-        const auto expected = plain(c, x, dout, first);
+        const auto doc_start = starts(c);
+        const auto expected = plain(c, x, dout, doc_start);
         const auto check = [&]<class T>(T, int threads) {
             std::vector<T> out(queries(c));
             omp_set_num_threads(threads);
-            auto all = run<T>(c, cast_all<T>(x), cast<T>(dout), first, out);
+            auto all = run<T>(c, cast_all<T>(x), cast<T>(dout), doc_start, out);
             omp_set_num_threads(1);
             EXPECT_LT(relative_error(out, expected.out), tolerance<T>());
             EXPECT_LT(relative_error(all[0], expected.dq), tolerance<T>());

@@ -2,22 +2,24 @@
 // tiles makes its scores again, and adds its part to dq, dk and dv. What turns scores into weights and their gradients
 // is the caller's, an object `Rule` of the kv head:
 //
-//     rule.begin(head, t0, count)       once for each tile of tokens, before any pair of its queries
-//     rule.row(p, dp, first, end, h, t) query t of the group's head h: keys first .. end of p, scores -> weights; of
-//     dp,
-//                                       gradients of weights -> of products q k
+//     rule.begin(head, t0, count)        once for each tile of tokens, before any pair of its queries
+//     rule.row(p, dp, first, end, h, t)  for query t of the group's head h, and keys first .. end - 1 of a tile:
+//                                        p, scores -> weights; dp, gradients of weights -> gradients of q k
 //
 // Pairs go in rounds, the queries `round` tiles after the keys. Those of one round touch different rows of dq, dk and
-// dv, so they may go on any cores, and every sum is in order of rounds. Four tiles:
+// dv, so they may go on any cores, and every sum is in order of rounds. Of four tiles, by their rounds:
 //
-//                   key tile 0    1    2    3
-//     query tile 0      round 0
-//                1            1    0
-//                2            2    1    0
-//                3            3    2    1    0
+//                   key tile  0  1  2  3
+//     query tile 0            0
+//                1            1  0
+//                2            2  1  0
+//                3            3  2  1  0
 //
-// Long sequences go in runs of several tiles: a job is a run of keys against a run of queries, and the rounds are
-// counted in runs, so that what a job touches is used again while it is in the second cache.
+// Long sequences go in runs of several tiles, and the table is one of runs: a job is a run of keys against a run of
+// queries, so that what it touches is used again while it is in the second cache. Within a job pairs go by distance.
+// With runs of two tiles, job (round 1, run 0) is keys 0 1 against queries 2 3, as pairs (key, query):
+//
+//     (1, 2)   (0, 2) (1, 3)   (0, 3)
 #pragma once
 #include "kernels/cpu/attention/tiles.h"
 #include "kernels/cpu/tile.h"
@@ -28,7 +30,7 @@ constexpr int64_t kManyHeads = 16;  // that keep all cores busy
 
 template <class A, class Rule>
 struct BackwardHead {
-    HeadView<const A> q, dout;  // of the first query head; the next is `dim` channels further
+    HeadView<const A> q, dout;  // of the group's first query head; the next is `dim` channels further
     HeadView<A> dq;
     int64_t group;  // query heads of this kv head
     HeadView<const A> k, v;
@@ -41,8 +43,8 @@ struct BackwardHead {
     int64_t run_length() const { return std::clamp<int64_t>(tiles(n) / 64, 1, 4); }  // tiles
     int64_t runs() const { return (tiles(n) + run_length() - 1) / run_length(); }
 
-    // A run of key tiles against the run of query tiles that is `round` runs after it. Nearest pairs first: a query
-    // tile begins with the keys of its own tokens.
+    // Key tiles of `run` against query tiles of run + round. A query tile begins with the keys of its own tokens, and
+    // `ahead`, its distance to the key tile, grows from there.
     void job(int64_t round, int64_t run) const {
         const int64_t length = run_length(), first = run * length, last = std::min(tiles(n), first + length);
         for (int64_t ahead = std::max<int64_t>(0, (round - 1) * length + 1); ahead < (round + 1) * length; ahead++)
@@ -68,6 +70,7 @@ struct BackwardHead {
         }
     }
 
+    // A tile of tokens, before its first pair.
     void begin(int64_t k0, int64_t keys) const {
         const int64_t D = n.dim;
         tile_transpose(k_transposed + k0 * D, kTile, k.row(k0), k.stride, keys, D, A(n.scale));

@@ -1,10 +1,10 @@
 // The forward walk of attention: a query tile goes over the key tiles that it sees, and adds weights times values. What
 // turns scores into weights is the caller's, an object `Rows` of one query tile:
 //
-//     Rows::kRescales                   whether add() may change the scale of what was summed before
-//     rows.add(p, keys)                 p (keys, kTile): scores, -inf where masked -> weights
-//     rows.rescale[i]                   (kTile) with kRescales: what the sum of query i is multiplied by first
-//     rows.finish(i, t)                 the last factor of the sum of query i, which is token t
+//     rows.add(p, keys)   p (keys, kTile): scores of the next key tile, -inf where masked -> weights
+//     Rows::kRescales     whether weights of a later tile may have another scale; then, after add(),
+//     rows.rescale[i]     is what the sum of query i is multiplied by, to have it too
+//     rows.finish(i, t)   the last factor of the sum of query i of the tile, which is token t
 //
 // Scores stand as (keys, queries): the queries are transposed once, and what is kept for each query runs along vectors.
 #pragma once
@@ -15,6 +15,7 @@
 
 namespace sluice {
 
+// One query head of one sequence, and its kv head.
 template <class A>
 struct ForwardHead {
     HeadView<A> out;

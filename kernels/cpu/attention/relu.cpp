@@ -41,19 +41,19 @@ struct ReluGradient {
 
 template <class B>
 void relu_attention_forward(Stream, typename B::T* out, const typename B::T* q, const typename B::T* k,
-                            const typename B::T* v, const int32_t* first, const AttentionShape& n) {
+                            const typename B::T* v, const int32_t* doc_start, const AttentionShape& n) {
     const Timed timed(__func__, attention_work(n, 2));
     using A = typename B::A;
-    attention_forward_walk<A>(out, q, k, v, first, n, [](int64_t, int64_t) { return ReluRows<A>(); });
+    attention_forward_walk<A>(out, q, k, v, doc_start, n, [](int64_t, int64_t) { return ReluRows<A>(); });
 }
 
 template <class B>
 void relu_attention_backward(Stream, typename B::T* dq, typename B::T* dk, typename B::T* dv, const typename B::T* dout,
                              const typename B::T* q, const typename B::T* k, const typename B::T* v,
-                             const int32_t* first, const AttentionShape& n) {
+                             const int32_t* doc_start, const AttentionShape& n) {
     const Timed timed(__func__, attention_work(n, 4));
     using A = typename B::A;
-    AttentionGradients<A>{dq, dk, dv, dout, q, k, v, first, n}.walk(
+    AttentionGradients<A>{dq, dk, dv, dout, q, k, v, doc_start, n}.walk(
         [&](int64_t, int64_t) { return ReluGradient<A>{A(n.scale)}; });
 }
 

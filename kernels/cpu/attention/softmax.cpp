@@ -56,8 +56,8 @@ struct SoftmaxRows {
     }
 };
 
-// With weights p = exp(score - lse): the gradient of a score is p (dp - delta), delta = sum over keys of p dp = dout .
-// out.
+// Weights are p = exp(score - lse). The gradient of a score is p (dp - delta), with delta = the sum over keys of p dp,
+// which is the dot product of dout and out.
 template <class A>
 struct SoftmaxGradient {
     HeadView<const A> out;  // of the group's first query head
@@ -93,21 +93,21 @@ struct SoftmaxGradient {
 
 template <class B>
 void attention_forward(Stream, typename B::T* out, typename B::A* lse, const typename B::T* q, const typename B::T* k,
-                       const typename B::T* v, const int32_t* first, const AttentionShape& n) {
+                       const typename B::T* v, const int32_t* doc_start, const AttentionShape& n) {
     const Timed timed(__func__, attention_work(n, 2));
     using A = typename B::A;
-    attention_forward_walk<A>(out, q, k, v, first, n,
+    attention_forward_walk<A>(out, q, k, v, doc_start, n,
                               [&](int64_t s, int64_t h) { return SoftmaxRows<A>(lse + (s * n.heads + h) * n.length); });
 }
 
 template <class B>
 void attention_backward(Stream, typename B::T* dq, typename B::T* dk, typename B::T* dv, typename B::A* delta,
                         const typename B::T* dout, const typename B::T* out, const typename B::A* lse,
-                        const typename B::T* q, const typename B::T* k, const typename B::T* v, const int32_t* first,
-                        const AttentionShape& n) {
+                        const typename B::T* q, const typename B::T* k, const typename B::T* v,
+                        const int32_t* doc_start, const AttentionShape& n) {
     const Timed timed(__func__, attention_work(n, 4));
     using A = typename B::A;
-    AttentionGradients<A>{dq, dk, dv, dout, q, k, v, first, n}.walk([&](int64_t s, int64_t h) {
+    AttentionGradients<A>{dq, dk, dv, dout, q, k, v, doc_start, n}.walk([&](int64_t s, int64_t h) {
         const int64_t row = (s * n.heads + h) * n.length;
         return SoftmaxGradient<A>{query_head(out, n, s, h), lse + row, delta + row, n.length, A(n.scale)};
     });

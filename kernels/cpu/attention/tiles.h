@@ -19,8 +19,8 @@ struct HeadView {
 
 inline int64_t tiles(const AttentionShape& n) { return (n.length + kTile - 1) / kTile; }
 
-// The views of sequence s: query head h of q (sequences, length, heads, dim), and kv head h of k (sequences, length,
-// kv_heads, dim).
+// Of sequence s: query head h of q (sequences, length, heads, dim), kv head h of k (sequences, length, kv_heads, dim),
+// and the mask by doc_start (sequences, length).
 template <class A>
 HeadView<A> query_head(A* q, const AttentionShape& n, int64_t s, int64_t h) {
     const int64_t stride = n.heads * n.dim;
