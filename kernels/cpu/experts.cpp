@@ -1,5 +1,5 @@
-// Mixture of experts: routing, sorting tokens by expert, and the activation between an expert's two maps. The grouped
-// maps themselves are in linear.cpp.
+// Mixture of experts: the router, permuting tokens to their experts and back, and the activation between an expert's
+// two maps. The grouped maps themselves are in linear.cpp. Rows are tokens, e counts experts, j a token's top_k.
 #include <cmath>
 #include <limits>
 
@@ -9,67 +9,86 @@
 #include "kernels/profile.h"
 
 namespace sluice {
+namespace {
+
+// p (experts) = softmax(z (experts)) of one token; returns the log-sum-exp.
+template <class T, class A>
+A softmax_row(A* p, const T* z, int64_t experts) {
+    A largest = z[0], sum = 0;
+    for (int64_t e = 1; e < experts; e++) largest = std::max(largest, A(z[e]));
+    for (int64_t e = 0; e < experts; e++) sum += p[e] = std::exp(A(z[e]) - largest);
+    for (int64_t e = 0; e < experts; e++) p[e] /= sum;
+    return largest + std::log(sum);
+}
+
+// The expert with the largest p + bias that is not in ids (taken); of equal ones the lower index wins.
+template <class T, class A>
+int32_t best_expert(const A* p, const T* bias, int64_t experts, const int32_t* ids, int64_t taken) {
+    const auto score = [&](int64_t e) { return p[e] + (bias ? A(bias[e]) : A(0)); };
+    int64_t best = -1;
+    for (int64_t e = 0; e < experts; e++) {
+        bool free = true;
+        for (int64_t i = 0; i < taken; i++) free &= ids[i] != e;
+        if (free && (best < 0 || score(e) > score(best))) best = e;
+    }
+    return int32_t(best);
+}
+
+}  // namespace
 
 template <class B>
-void router_forward(Stream, typename B::A* probs, typename B::A* lse, int32_t* picks, typename B::A* weights,
-                    int64_t* counts, const typename B::T* logits, const typename B::T* bias, const RouterShape& n) {
+void router_forward(Stream, typename B::A* probs, typename B::A* lse, int32_t* topk_ids, typename B::A* weights,
+                    int64_t* tokens_per_expert, const typename B::T* logits, const typename B::T* bias,
+                    const RouterShape& n) {
     const Timed timed(__func__, moved<B>(n.rows, n.experts, 2));
     using A = typename B::A;
     parallel_chunks(n.rows, n.experts * (n.top_k + 2), [&](int64_t begin, int64_t end) {
         for (int64_t r = begin; r < end; r++) {
-            const auto* z = logits + r * n.experts;
             A *p = probs + r * n.experts, *weight = weights + r * n.top_k;
-            int32_t* pick = picks + r * n.top_k;
-            A largest = z[0], sum = 0, picked = 0;
-            for (int64_t e = 1; e < n.experts; e++) largest = std::max(largest, A(z[e]));
-            for (int64_t e = 0; e < n.experts; e++) sum += p[e] = std::exp(A(z[e]) - largest);
-            for (int64_t e = 0; e < n.experts; e++) p[e] /= sum;
-            lse[r] = largest + std::log(sum);
+            int32_t* ids = topk_ids + r * n.top_k;
+            lse[r] = softmax_row(p, logits + r * n.experts, n.experts);
+            A sum = 0;
             for (int64_t j = 0; j < n.top_k; j++) {
-                // The largest of those that come after the last pick in order of (score, lower index).
-                const auto score = [&](int64_t e) { return p[e] + (bias ? A(bias[e]) : A(0)); };
-                int64_t best = -1;
-                for (int64_t e = 0; e < n.experts; e++) {
-                    bool free = true;
-                    for (int64_t i = 0; i < j; i++) free &= pick[i] != e;
-                    if (free && (best < 0 || score(e) > score(best))) best = e;
-                }
-                pick[j] = int32_t(best);
-                picked += weight[j] = p[best];
+                ids[j] = best_expert(p, bias, n.experts, ids, j);
+                sum += weight[j] = p[ids[j]];
             }
-            for (int64_t j = 0; j < n.top_k && n.normalise; j++) weight[j] /= picked;
+            for (int64_t j = 0; j < n.top_k && n.normalise; j++) weight[j] /= sum;
         }
     });
-    std::fill(counts, counts + n.experts, 0);
-    for (int64_t i = 0; i < n.rows * n.top_k; i++) counts[picks[i]]++;
+    std::fill(tokens_per_expert, tokens_per_expert + n.experts, 0);
+    for (int64_t i = 0; i < n.rows * n.top_k; i++) tokens_per_expert[topk_ids[i]]++;
 }
 
+// With dp (experts) the gradient of one token's p = probs: dlogits = p (dp - sum of dp p) + 2 z lse p. dp is the sum of
+//
+//     balance[e], of the balance loss
+//     dweight[j] for e = topk_ids[j], of its weight p; if weights are normalised, p / sum over j of p, it is
+//         (dweight[j] - sum over j of dweight weight) / sum over j of p
 template <class B>
 void router_backward(Stream, typename B::T* dlogits, const typename B::A* dweights, const typename B::A* probs,
-                     const typename B::A* lse, const int32_t* picks, const typename B::A* weights,
+                     const typename B::A* lse, const int32_t* topk_ids, const typename B::A* weights,
                      const typename B::A* balance, double z, const RouterShape& n) {
     const Timed timed(__func__, moved<B>(n.rows, n.experts, 2));
     using A = typename B::A;
     parallel_chunks(n.rows, 3 * n.experts, [&](int64_t begin, int64_t end) {
         for (int64_t r = begin; r < end; r++) {
             const A *p = probs + r * n.experts, *weight = weights + r * n.top_k, *dweight = dweights + r * n.top_k;
-            const int32_t* pick = picks + r * n.top_k;
+            const int32_t* ids = topk_ids + r * n.top_k;
             auto* d = dlogits + r * n.experts;
-            // Through weight = p / sum of the picked p's, then through the softmax.
-            A picked = 1, shared = 0;
+            A sum = 1, shared = 0;  // the sum of the top_k p; the sum of dweight weight
             if (n.normalise) {
-                picked = 0;
+                sum = 0;
                 for (int64_t j = 0; j < n.top_k; j++) {
-                    picked += p[pick[j]];
+                    sum += p[ids[j]];
                     shared += dweight[j] * weight[j];
                 }
             }
-            A mean = 0;
+            A mean = 0;  // the sum of dp p
             for (int64_t e = 0; e < n.experts; e++) mean += balance[e] * p[e];
-            for (int64_t j = 0; j < n.top_k; j++) mean += (dweight[j] - shared) / picked * p[pick[j]];
-            const A pull = A(2 * z) * lse[r];
-            for (int64_t e = 0; e < n.experts; e++) d[e] = p[e] * (balance[e] - mean + pull);
-            for (int64_t j = 0; j < n.top_k; j++) d[pick[j]] += p[pick[j]] * (dweight[j] - shared) / picked;
+            for (int64_t j = 0; j < n.top_k; j++) mean += (dweight[j] - shared) / sum * p[ids[j]];
+            const A z_slope = A(2 * z) * lse[r];
+            for (int64_t e = 0; e < n.experts; e++) d[e] = p[e] * (balance[e] - mean + z_slope);
+            for (int64_t j = 0; j < n.top_k; j++) d[ids[j]] += p[ids[j]] * (dweight[j] - shared) / sum;
         }
     });
 }
@@ -78,32 +97,33 @@ template <class B>
 void router_sums(Stream, RouterSums* sums, const typename B::T* logits, const typename B::A* probs,
                  const typename B::A* lse, const typename B::A* share, double scale, const RouterShape& n) {
     const Timed timed(__func__, moved<B>(n.rows, n.experts, 2));
-    double total[3] = {0, 0, 0};
+    double total[3] = {0, 0, 0};  // balance, z, entropy
     sum_rows<double, double>(total, n.rows, 3, [&](int64_t r, double* partial) {
-        double weighted = 0, expected = 0;
+        double balance = 0, mean_logit = 0;
         for (int64_t e = 0; e < n.experts; e++) {
             const double p = double(probs[r * n.experts + e]);
-            weighted += double(share[e]) * p;
-            expected += p * double(logits[r * n.experts + e]);
+            balance += double(share[e]) * p;
+            mean_logit += p * double(logits[r * n.experts + e]);
         }
-        partial[0] += weighted;
+        partial[0] += balance;
         partial[1] += double(lse[r]) * double(lse[r]);
-        partial[2] += double(lse[r]) - expected;
+        partial[2] += double(lse[r]) - mean_logit;  // -sum p log p, as log p = logit - lse
     });
     sums->balance += scale * total[0];
     sums->z += scale * total[1];
     sums->entropy += scale * total[2];
 }
 
-void sort_by_expert(Stream, int32_t* slots, int32_t* origins, const int32_t* picks, const int64_t* counts,
-                    int64_t count, int64_t experts) {
+// A counting sort: each expert's rows begin where those of the experts before it end.
+void sort_by_expert(Stream, int32_t* permutation, int32_t* inverse, const int32_t* topk_ids,
+                    const int64_t* tokens_per_expert, int64_t count, int64_t experts) {
     const Timed timed(__func__, moved<int32_t>(1, count, 3));
-    thread_local std::vector<int64_t> next;
+    thread_local std::vector<int64_t> next;  // (experts) the sorted position of the expert's next assignment
     next.assign(size_t(experts), 0);
-    for (int64_t e = 1; e < experts; e++) next[size_t(e)] = next[size_t(e - 1)] + counts[e - 1];
+    for (int64_t e = 1; e < experts; e++) next[size_t(e)] = next[size_t(e - 1)] + tokens_per_expert[e - 1];
     for (int64_t i = 0; i < count; i++) {
-        slots[i] = int32_t(next[size_t(picks[i])]++);
-        origins[slots[i]] = int32_t(i);
+        permutation[i] = int32_t(next[size_t(topk_ids[i])]++);
+        inverse[permutation[i]] = int32_t(i);
     }
 }
 
@@ -157,6 +177,7 @@ void weighted_swiglu_forward(Stream, typename B::T* h, const typename B::T* gate
     });
 }
 
+// With g = sigmoid(gate): silu = gate g, and its slope g (1 + gate (1 - g)). dweight is the row's sum of dh silu up.
 template <class B>
 void weighted_swiglu_backward(Stream, typename B::T* dgate, typename B::T* dup, typename B::A* dweight,
                               const typename B::T* dh, const typename B::T* gate, const typename B::T* up,

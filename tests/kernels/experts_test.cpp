@@ -22,11 +22,12 @@ TEST(Router, Gradients) {
                      [&]<class T>(const Tensors<T>& x, const std::vector<T>& dout, std::vector<T>& y) {
                          std::vector<T> probs(x[0].size()), lse(size_t(n.rows)), weights(size_t(n.rows * n.top_k)),
                              slope = cast<T>(slopes), b = cast<T>(bias);
-                         std::vector<int32_t> picks(weights.size());
-                         std::vector<int64_t> counts(size_t(n.experts));
-                         router_forward<Cpu<T>>({}, probs.data(), lse.data(), picks.data(), weights.data(),
-                                                counts.data(), x[0].data(), biased ? b.data() : nullptr, n);
-                         EXPECT_EQ(std::accumulate(counts.begin(), counts.end(), int64_t{0}), n.rows * n.top_k);
+                         std::vector<int32_t> topk_ids(weights.size());
+                         std::vector<int64_t> tokens_per_expert(size_t(n.experts));
+                         router_forward<Cpu<T>>({}, probs.data(), lse.data(), topk_ids.data(), weights.data(),
+                                                tokens_per_expert.data(), x[0].data(), biased ? b.data() : nullptr, n);
+                         EXPECT_EQ(std::accumulate(tokens_per_expert.begin(), tokens_per_expert.end(), int64_t{0}),
+                                   n.rows * n.top_k);
                          RouterSums sums;
                          router_sums<Cpu<T>>({}, &sums, x[0].data(), probs.data(), lse.data(), slope.data(), 1, n);
                          std::copy(weights.begin(), weights.end(), y.begin());
@@ -34,8 +35,9 @@ TEST(Router, Gradients) {
                          y[weights.size() + 1] = T(sums.z);
                          for (T& s : slope) s *= dout[weights.size()];
                          Tensors<T> g{std::vector<T>(x[0].size())};
-                         router_backward<Cpu<T>>({}, g[0].data(), dout.data(), probs.data(), lse.data(), picks.data(),
-                                                 weights.data(), slope.data(), double(dout[weights.size() + 1]), n);
+                         router_backward<Cpu<T>>({}, g[0].data(), dout.data(), probs.data(), lse.data(),
+                                                 topk_ids.data(), weights.data(), slope.data(),
+                                                 double(dout[weights.size() + 1]), n);
                          return g;
                      });
         }
@@ -44,19 +46,19 @@ TEST(Router, Gradients) {
 TEST(Router, TheLowerIndexWinsATieAndBiasesChooseOnly) {
     const std::vector<double> logits{1, 2, 2, 2, 0, 0, 0, 0};
     std::vector<double> probs(8), lse(2), weights(4);
-    std::vector<int32_t> picks(4);
-    std::vector<int64_t> counts(4);
+    std::vector<int32_t> topk_ids(4);
+    std::vector<int64_t> tokens_per_expert(4);
     const auto route = [&](const double* bias) {
-        router_forward<Cpu<double>>({}, probs.data(), lse.data(), picks.data(), weights.data(), counts.data(),
-                                    logits.data(), bias, {2, 4, 2, false});
+        router_forward<Cpu<double>>({}, probs.data(), lse.data(), topk_ids.data(), weights.data(),
+                                    tokens_per_expert.data(), logits.data(), bias, {2, 4, 2, false});
     };
     route(nullptr);
-    EXPECT_EQ(picks, (std::vector<int32_t>{1, 2, 0, 1}));
-    EXPECT_EQ(counts, (std::vector<int64_t>{1, 2, 1, 0}));
+    EXPECT_EQ(topk_ids, (std::vector<int32_t>{1, 2, 0, 1}));
+    EXPECT_EQ(tokens_per_expert, (std::vector<int64_t>{1, 2, 1, 0}));
     EXPECT_EQ(weights[2], 0.25);
     const std::vector<double> bias{0, 0, 0, 5};
     route(bias.data());
-    EXPECT_EQ(picks, (std::vector<int32_t>{3, 1, 3, 0}));
+    EXPECT_EQ(topk_ids, (std::vector<int32_t>{3, 1, 3, 0}));
     EXPECT_EQ(weights[0], weights[1]) << "the bias got into the weight";
 }
 
@@ -70,19 +72,19 @@ TEST(Router, EntropyOfEvenProbabilitiesIsTheLogarithm) {
 }
 
 TEST(Experts, PicksAreSortedStablyAndReturn) {
-    const std::vector<int32_t> picks{2, 0, 2, 1, 0, 2};
-    const std::vector<int64_t> counts{2, 1, 3, 0};
-    std::vector<int32_t> slots(6), origins(6);
-    sort_by_expert({}, slots.data(), origins.data(), picks.data(), counts.data(), 6, 4);
-    EXPECT_EQ(origins, (std::vector<int32_t>{1, 4, 3, 0, 2, 5}));
-    for (size_t i = 0; i < 6; i++) EXPECT_EQ(origins[size_t(slots[i])], int32_t(i));
-    const std::vector<double> x{10, 20, 30};  // three rows, two picks each
+    const std::vector<int32_t> topk_ids{2, 0, 2, 1, 0, 2};
+    const std::vector<int64_t> tokens_per_expert{2, 1, 3, 0};
+    std::vector<int32_t> permutation(6), inverse(6);
+    sort_by_expert({}, permutation.data(), inverse.data(), topk_ids.data(), tokens_per_expert.data(), 6, 4);
+    EXPECT_EQ(inverse, (std::vector<int32_t>{1, 4, 3, 0, 2, 5}));
+    for (size_t i = 0; i < 6; i++) EXPECT_EQ(inverse[size_t(permutation[i])], int32_t(i));
+    const std::vector<double> x{10, 20, 30};  // three rows, two experts each
     std::vector<double> sorted(6), back(6), sum(3, 1);
-    gather_rows({}, sorted.data(), x.data(), origins.data(), 6, 1, 2);
+    gather_rows({}, sorted.data(), x.data(), inverse.data(), 6, 1, 2);
     EXPECT_EQ(sorted, (std::vector<double>{10, 30, 20, 10, 20, 30}));
-    scatter_rows({}, back.data(), sorted.data(), origins.data(), 6, 1);
+    scatter_rows({}, back.data(), sorted.data(), inverse.data(), 6, 1);
     EXPECT_EQ(back, (std::vector<double>{10, 10, 20, 20, 30, 30}));
-    sum_rows_at<Cpu<double>>({}, sum.data(), sorted.data(), slots.data(), 3, 2, 1, Into::add);
+    sum_rows_at<Cpu<double>>({}, sum.data(), sorted.data(), permutation.data(), 3, 2, 1, Into::add);
     EXPECT_EQ(sum, (std::vector<double>{21, 41, 61}));
 }
 
