@@ -1,5 +1,6 @@
-// Cross-entropy of logits against one target a row: logsumexp(z) - z[target]; slope softmax(z) - onehot(target). Parts
-// of a vocabulary meet in three numbers a row.
+// Cross-entropy of one target a row: log-sum-exp(logits) - logits[target], with the gradient softmax(logits) -
+// onehot(target). Logits may be sharded over the vocabulary: each shard reduces its part of a row to three numbers, and
+// these are joined.
 #include <cmath>
 #include <limits>
 
@@ -9,34 +10,49 @@
 #include "kernels/profile.h"
 
 namespace sluice {
+namespace {
 
+// A row of stats: what a shard says of its part of a row of logits.
+enum { kMax, kSumExp, kTargetLogit, kStats };
+
+// The target's index within the shard's (vocab) logits, or -1: it is another shard's, or there is no target.
+int64_t local_target(int32_t target, int64_t first_id, int64_t vocab) {
+    const int64_t local = target - first_id;
+    return target >= 0 && local >= 0 && local < vocab ? local : -1;
+}
+
+}  // namespace
+
+// Two passes over a row: its maximum, then the sum of exp(logit - maximum).
 template <class B>
 void cross_entropy_stats(Stream, typename B::A* stats, typename B::T* exponentials, const typename B::T* logits,
-                         const int32_t* targets, int64_t rows, int64_t first, int64_t vocab) {
+                         const int32_t* targets, int64_t rows, int64_t first_id, int64_t vocab) {
     const Timed timed(__func__, moved<B>(rows, vocab, exponentials ? 2 : 1));
     using A = typename B::A;
     parallel_chunks(rows, vocab, [&](int64_t begin, int64_t end) {
         for (int64_t r = begin; r < end; r++) {
             const auto* z = logits + r * vocab;
+            A* row = stats + kStats * r;
             A largest = -std::numeric_limits<A>::infinity(), sum = 0;
 #pragma omp simd reduction(max : largest)
             for (int64_t i = 0; i < vocab; i++) largest = A(z[i]) > largest ? A(z[i]) : largest;
-            const int64_t target = targets[r] - first;
-            stats[3 * r + 2] = targets[r] >= 0 && target >= 0 && target < vocab ? A(z[target]) : A(0);
+            // Read before the exponentials, which may stand where the logits are.
+            const int64_t target = local_target(targets[r], first_id, vocab);
+            row[kTargetLogit] = target >= 0 ? A(z[target]) : A(0);
             if (exponentials) {
-                auto* kept = exponentials + r * vocab;
+                auto* saved = exponentials + r * vocab;
 #pragma omp simd reduction(+ : sum)
                 for (int64_t i = 0; i < vocab; i++) {
                     const A e = softmax_exp(A(z[i]) - largest);
-                    kept[i] = e;
+                    saved[i] = e;
                     sum += e;
                 }
             } else {
 #pragma omp simd reduction(+ : sum)
                 for (int64_t i = 0; i < vocab; i++) sum += softmax_exp(A(z[i]) - largest);
             }
-            stats[3 * r] = largest;
-            stats[3 * r + 1] = sum;
+            row[kMax] = largest;
+            row[kSumExp] = sum;
         }
     });
 }
@@ -47,32 +63,35 @@ void cross_entropy_join(Stream, typename B::A* losses, typename B::A* lse, const
     const Timed timed(__func__, moved<B>(rows, 3 * parts, 1));
     using A = typename B::A;
     for (int64_t r = 0; r < rows; r++) {
-        A largest = -std::numeric_limits<A>::infinity(), sum = 0, at_target = 0;
-        for (int64_t p = 0; p < parts; p++) largest = std::max(largest, stats[3 * (p * rows + r)]);
+        const auto part = [&](int64_t p) { return stats + kStats * (p * rows + r); };
+        A largest = -std::numeric_limits<A>::infinity(), sum = 0, target_logit = 0;
+        for (int64_t p = 0; p < parts; p++) largest = std::max(largest, part(p)[kMax]);
         for (int64_t p = 0; p < parts; p++) {
-            const A* part = stats + 3 * (p * rows + r);
-            if (part[1] != 0) sum += part[1] * (parts > 1 ? std::exp(part[0] - largest) : A(1));
-            at_target += part[2];
+            // Brought from the shard's maximum to the row's. An empty shard has sum 0 and maximum -inf.
+            const A rescale = parts > 1 ? std::exp(part(p)[kMax] - largest) : A(1);
+            if (part(p)[kSumExp] != 0) sum += part(p)[kSumExp] * rescale;
+            target_logit += part(p)[kTargetLogit];
         }
         lse[r] = largest + std::log(sum);
-        losses[r] = targets[r] < 0 ? A(0) : lse[r] - at_target;
+        losses[r] = targets[r] < 0 ? A(0) : lse[r] - target_logit;
     }
 }
 
+// softmax = exp(logit - lse) = exponential exp(maximum - lse).
 template <class B>
 void cross_entropy_backward(Stream, typename B::T* dlogits, const typename B::A* stats, const typename B::A* lse,
-                            const int32_t* targets, int64_t rows, int64_t first, int64_t vocab, double scale) {
+                            const int32_t* targets, int64_t rows, int64_t first_id, int64_t vocab, double scale) {
     const Timed timed(__func__, moved<B>(rows, vocab, 2));
     using A = typename B::A;
     using T = typename B::T;
     parallel_chunks(rows, vocab, [&](int64_t begin, int64_t end) {
         for (int64_t r = begin; r < end; r++) {
             T* d = dlogits + r * vocab;
-            const A factor = targets[r] < 0 ? A(0) : A(scale) * std::exp(stats[3 * r] - lse[r]);
+            const A factor = targets[r] < 0 ? A(0) : A(scale) * std::exp(stats[kStats * r + kMax] - lse[r]);
 #pragma omp simd
             for (int64_t i = 0; i < vocab; i++) d[i] *= factor;
-            const int64_t target = targets[r] - first;
-            if (targets[r] >= 0 && target >= 0 && target < vocab) d[target] -= T(scale);
+            const int64_t target = local_target(targets[r], first_id, vocab);
+            if (target >= 0) d[target] -= T(scale);
         }
     });
 }
