@@ -7,12 +7,13 @@
 
 namespace sluice {
 
+// Chunks of a fixed length, added up in order: the same sum for any number of threads.
 template <class B>
 double sum_of_squares(Stream, const typename B::T* x, int64_t count) {
     const Timed timed(__func__, moved<B>(1, count, 1));
     constexpr int64_t kChunk = 65536;
     const int64_t chunks = (count + kChunk - 1) / kChunk;
-    thread_local std::vector<double> storage;
+    thread_local std::vector<double> storage;  // (chunks)
     if (int64_t(storage.size()) < chunks) storage.resize(size_t(chunks));
     double* partials = storage.data();
 #pragma omp parallel for schedule(static) if (chunks > 1)
@@ -27,20 +28,22 @@ double sum_of_squares(Stream, const typename B::T* x, int64_t count) {
     return sum;
 }
 
+// All constants are formed once, so that an element costs one division and one root:
+// lr (m / c1) / (sqrt(v / c2) + eps) = rate m / (sqrt(v) root + eps), and w - lr weight_decay w = decay w.
 template <class B>
 void adamw(Stream, typename B::T* w, typename B::T* m, typename B::T* v, const typename B::T* g, int64_t count,
            const AdamW& n) {
     const Timed timed(__func__, moved<B>(1, count, 7));
     using A = typename B::A;
-    const A b1 = A(n.beta1), b2 = A(n.beta2), keep1 = A(1 - n.beta1), keep2 = A(1 - n.beta2),
-            clip = A(n.gradient_scale);
+    const A b1 = A(n.beta1), b2 = A(n.beta2), new1 = A(1 - n.beta1), new2 = A(1 - n.beta2);
+    const A clip = A(n.gradient_scale);
     const A rate = A(n.lr / n.correction1), root = A(1 / std::sqrt(n.correction2)), eps = A(n.eps);
     const A decay = A(1 - n.lr * n.weight_decay);
     parallel_chunks(count, 1, [&](int64_t begin, int64_t end) {
 #pragma omp simd
         for (int64_t i = begin; i < end; i++) {
             const A gi = A(g[i]) * clip;
-            const A mi = b1 * A(m[i]) + keep1 * gi, vi = b2 * A(v[i]) + keep2 * gi * gi;
+            const A mi = b1 * A(m[i]) + new1 * gi, vi = b2 * A(v[i]) + new2 * gi * gi;
             m[i] = mi;
             v[i] = vi;
             w[i] = decay * A(w[i]) - rate * mi / (std::sqrt(vi) * root + eps);

@@ -1,5 +1,5 @@
-// Gates, plainly. A gate's score may be broadcast over rows, heads or channels (stride 0); backward sums over exactly
-// those.
+// Gates: out = y act(s) or y + act(s). A score may be broadcast over rows, heads or channels (stride 0); its gradient
+// is the sum over what it was broadcast to. In names: a is the activation, c how it is combined with y, g = act(s).
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/simd_math.h"
 #include "kernels/gate_math.h"
@@ -22,9 +22,10 @@ void gate_forward(Stream, typename B::T* out, const typename B::T* y, const type
     with_gate(act, how, [&](auto a, auto c) {
         parallel_chunks(n.rows, n.heads * n.channels, [&](int64_t begin, int64_t end) {
             for (int64_t row = begin * n.heads; row < end * n.heads; row++) {
+                // `row` counts heads of all rows; `at` is its first channel in y.
                 const auto* score = s + row / n.heads * n.stride.row + row % n.heads * n.stride.head;
                 const int64_t at = row * n.channels;
-                if (n.stride.channel == 0) {
+                if (n.stride.channel == 0) {  // one score for the head's channels
                     const A g = a.value(A(*score), logistic);
 #pragma omp simd
                     for (int64_t k = 0; k < n.channels; k++) out[at + k] = c.value(A(y[at + k]), g);
@@ -38,7 +39,8 @@ void gate_forward(Stream, typename B::T* out, const typename B::T* y, const type
     });
 }
 
-// One row's part: dy of every element, and ds (scores of one row) = or += the sum over the channels that share a score.
+// One row: dy (heads, channels), and ds (score_heads, score_channels) = or += the gradient of each score, summed over
+// the heads and channels that share it. y, dout (heads, channels), s (score_heads, score_channels).
 template <Into into, class B, class Act, class How>
 static void gate_backward_row(typename B::T* dy, typename B::A* ds, const typename B::T* dout, const typename B::T* y,
                               const typename B::T* s, const GateShape& n, Act a, How c) {
@@ -73,19 +75,22 @@ void gate_backward(Stream, typename B::T* dy, typename B::T* ds, const typename 
     const Timed timed(__func__, moved<B>(n.rows, n.heads * n.channels, 3, 2 * n.scores()));
     using A = typename B::A;
     using T = typename B::T;
-    const int64_t width = n.heads * n.channels, scores = n.score_heads() * n.score_channels();
-    const bool by_head = n.stride.row > 0 && n.stride.head > 0;  // no other head of any row adds to a head's scores
+    const int64_t width = n.heads * n.channels;
+    const int64_t scores = n.score_heads() * n.score_channels();  // of one row
+    const bool own = n.stride.row > 0 && n.stride.head > 0;       // each row and head has scores of its own
     if (into == Into::overwrite && n.stride.row == 0) std::fill(ds, ds + scores, T(0));
     with_gate(act, how, [&](auto a, auto c) {
         const auto add_row = [&](int64_t r, A* sums) {
             gate_backward_row<Into::add, B>(dy + r * width, sums, dout + r * width, y + r * width, s + r * n.stride.row,
                                             n, a, c);
         };
+        // All rows share their scores: a sum over rows, in fixed chunks.
         if (n.stride.row == 0) return sum_rows<T, A>(ds, n.rows, scores, add_row);
         parallel_chunks(n.rows, width, [&](int64_t begin, int64_t end) {
             for (int64_t r = begin; r < end; r++) {
                 T* row = ds + r * n.stride.row;
-                if (into == Into::overwrite && by_head) {
+                // Written once, ds may be s: each score is read before its gradient takes its place.
+                if (into == Into::overwrite && own) {
                     gate_backward_row<Into::overwrite, B>(dy + r * width, row, dout + r * width, y + r * width,
                                                           s + r * n.stride.row, n, a, c);
                     continue;
@@ -117,11 +122,10 @@ void head_mean_backward(Stream, typename B::T* ds, const typename B::T* dmean, i
                         int64_t channels, int64_t of, Into into) {
     const Timed timed(__func__, moved<B>(rows, heads * channels, into == Into::add ? 2 : 1, rows * channels));
     using A = typename B::A;
-    const A keep = into == Into::add ? A(1) : A(0);
     parallel_chunks(rows, heads * channels, [&](int64_t begin, int64_t end) {
         for (int64_t row = begin * heads; row < end * heads; row++)
             for (int64_t k = 0; k < channels; k++) {
-                const A old = keep != 0 ? A(ds[row * channels + k]) : A(0);
+                const A old = into == Into::add ? A(ds[row * channels + k]) : A(0);
                 ds[row * channels + k] = old + A(dmean[row / heads * channels + k]) / A(of);
             }
     });

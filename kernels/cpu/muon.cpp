@@ -1,4 +1,5 @@
-// Muon: momentum, Newton-Schulz steps by the library's products, and the update of weights.
+// Muon: momentum, orthogonalization by Newton-Schulz steps (GEMMs of the library), and the update of weights. Here rows
+// and columns are of one weight matrix.
 #include <cmath>
 
 #include "kernels/cpu/parallel.h"
@@ -21,17 +22,19 @@ void scaled(T* y, const T* x, int64_t count, T scale) {
     });
 }
 
-// next = a x + (b A + c A A) x with A = x x^T, or from the right with A = x^T x where rows > columns: the smaller
-// square. gram, polynomial (n, n), n = min(rows, columns).
+// next = a x + (b A + c A A) x with A = x x^T; if rows > columns, next = a x + x (b A + c A A) with A = x^T x: the
+// smaller of the two squares. next, x (rows, columns). Scratch: gram (n, n) for A, polynomial (n, n) for b A + c A A, n
+// = min(rows, columns). The ops of linear maps multiply: linear_forward(y, x, w) is y = x w^T, linear_backward_input(y,
+// x, w) is y = x w, linear_backward_weight(y, x, w) is y += x^T w.
 template <class B, class T = typename B::T>
 void newton_schulz_step(Stream stream, T* next, const T* x, T* gram, T* polynomial, int64_t rows, int64_t columns) {
     const bool wide = rows <= columns;
     const int64_t n = std::min(rows, columns);
     if (wide) {
-        linear_forward<B>(stream, gram, x, x, n, columns, n);
+        linear_forward<B>(stream, gram, x, x, n, columns, n);  // x x^T
     } else {
         std::fill_n(gram, n * n, T(0));
-        linear_backward_weight<B>(stream, gram, x, x, rows, n, n);
+        linear_backward_weight<B>(stream, gram, x, x, rows, n, n);  // x^T x
     }
     linear_forward<B>(stream, polynomial, gram, gram, n, n, n);  // A is symmetric: A A^T = A A
     parallel_chunks(n * n, 1, [&](int64_t begin, int64_t end) {
@@ -73,9 +76,12 @@ void orthogonalize(Stream stream, typename B::T* x, int64_t rows, int64_t column
     using T = typename B::T;
     const int64_t count = rows * columns, n = std::min(rows, columns);
     if (count == 0) return;
-    T *other = scratch, *gram = other + count, *polynomial = gram + n * n;
+    T* other = scratch;            // (rows, columns)
+    T* gram = other + count;       // (n, n)
+    T* polynomial = gram + n * n;  // (n, n)
     const double norm = std::sqrt(sum_of_squares<B>(stream, x, count));
     scaled(other, x, count, T(1 / (norm + 1e-7)));
+    // Steps go to and fro between `other` and x.
     static_assert(kSteps % 2 == 1, "the last step writes to x");
     for (int step = 0; step < kSteps; step++)
         newton_schulz_step<B>(stream, step % 2 ? other : x, step % 2 ? x : other, gram, polynomial, rows, columns);

@@ -1,5 +1,6 @@
-// RMSNorm: y = x rstd w, rstd = 1 / sqrt(mean(x^2) + eps). With d = dy w: dx = rstd (d - x rstd^2 mean(d x)), dw = sum
-// dy x rstd. And what is done to a row while it is at hand: the residual before it, the rotation after it.
+// RMSNorm, RoPE, and both fused: y = x rstd w, rstd = 1 / sqrt(mean(x^2) + eps). In backward, with d = dy w: dx = rstd
+// (d - x rstd^2 mean(d x)), dw = sum over rows of dy x rstd. Fused ops also do what comes before (the residual sum) or
+// after (the rotation) to a row while it is in cache.
 #include <cmath>
 
 #include "kernels/cpu/parallel.h"
@@ -10,49 +11,53 @@
 namespace sluice {
 namespace {
 
-// One row; returns its rstd. Not inlined, so that it gives the same bits wherever it stands.
+// y (width) = the norm of x (width); returns rstd. Two passes: the sum of squares, then the product. Not inlined, so
+// that a fused op gets the bits of rmsnorm_forward.
 template <class T, class A>
 [[gnu::noinline]] A norm_row(T* y, const T* x, const T* w, int64_t width, double eps) {
     A squares = 0;
 #pragma omp simd reduction(+ : squares)
     for (int64_t i = 0; i < width; i++) squares += A(x[i]) * A(x[i]);
-    const A scale = A(1) / std::sqrt(squares / A(width) + A(eps));
+    const A rstd = A(1) / std::sqrt(squares / A(width) + A(eps));
 #pragma omp simd
-    for (int64_t i = 0; i < width; i++) y[i] = A(x[i]) * scale * A(w[i]);
-    return scale;
+    for (int64_t i = 0; i < width; i++) y[i] = A(x[i]) * rstd * A(w[i]);
+    return rstd;
 }
 
-// partial (width) += dw of one row.
+// Of one row: dx (width) = or += its gradient, dw (width) += its part. Two passes: the row's dot product d x (and dw),
+// then dx. dx may be dy.
 template <class T, class A>
-void norm_row_backward(T* dx, A* partial, const T* dy, const T* x, const T* w, A scale, int64_t width, Into into) {
+void norm_row_backward(T* dx, A* dw, const T* dy, const T* x, const T* w, A rstd, int64_t width, Into into) {
     A dot = 0;
 #pragma omp simd reduction(+ : dot)
     for (int64_t i = 0; i < width; i++) {
         dot += A(dy[i]) * A(w[i]) * A(x[i]);
-        partial[i] += A(dy[i]) * A(x[i]) * scale;
+        dw[i] += A(dy[i]) * A(x[i]) * rstd;
     }
-    const A pull = scale * scale * dot / A(width);
+    const A pull = rstd * rstd * dot / A(width);  // rstd^2 mean(d x)
     if (into == Into::add) {
 #pragma omp simd
-        for (int64_t i = 0; i < width; i++) dx[i] += scale * (A(dy[i]) * A(w[i]) - A(x[i]) * pull);
+        for (int64_t i = 0; i < width; i++) dx[i] += rstd * (A(dy[i]) * A(w[i]) - A(x[i]) * pull);
     } else {
 #pragma omp simd
-        for (int64_t i = 0; i < width; i++) dx[i] = scale * (A(dy[i]) * A(w[i]) - A(x[i]) * pull);
+        for (int64_t i = 0; i < width; i++) dx[i] = rstd * (A(dy[i]) * A(w[i]) - A(x[i]) * pull);
     }
 }
 
-// x (2 half) turned by direction times the angle, into y, which may be x.
+// y (2 half) = x (2 half), each pair (x[i], x[half + i]) rotated by its angle, or back with direction -1. cos, sin
+// (half). y may be x.
 template <class T, class A>
-void turn_row(T* y, const T* x, const A* cos, const A* sin, int64_t half, A direction) {
+void rotate_row(T* y, const T* x, const A* cos, const A* sin, int64_t half, A direction) {
 #pragma omp simd
     for (int64_t i = 0; i < half; i++) {
-        const A a = x[i], b = x[half + i], turn = direction * sin[i];
-        y[i] = a * cos[i] - b * turn;
-        y[half + i] = b * cos[i] + a * turn;
+        const A a = x[i], b = x[half + i], signed_sin = direction * sin[i];
+        y[i] = a * cos[i] - b * signed_sin;
+        y[half + i] = b * cos[i] + a * signed_sin;
     }
 }
 
-// f(row of x (sequences, length, heads), its position in the sequence), on all cores.
+// f(row, t) for each head of x (sequences, length, heads, dim), on all cores: row counts (sequence, token, head), t is
+// the token's position in its sequence.
 template <class F>
 void each_head(const RopeShape& n, F f) {
     parallel_chunks(n.sequences * n.length, n.heads * n.dim, [&](int64_t begin, int64_t end) {
@@ -77,8 +82,8 @@ void rmsnorm_backward(Stream, typename B::T* dx, typename B::T* dw, const typena
                       const typename B::T* w, const typename B::A* rstd, int64_t rows, int64_t width, Into into) {
     const Timed timed(__func__, moved<B>(rows, width, into == Into::add ? 4 : 3));
     using A = typename B::A;
-    sum_rows<typename B::T, A>(dw, rows, width, [&](int64_t r, A* partial) {
-        norm_row_backward(dx + r * width, partial, dy + r * width, x + r * width, w, rstd[r], width, into);
+    sum_rows<typename B::T, A>(dw, rows, width, [&](int64_t r, A* partial_dw) {
+        norm_row_backward(dx + r * width, partial_dw, dy + r * width, x + r * width, w, rstd[r], width, into);
     });
 }
 
@@ -88,7 +93,7 @@ void residual_rmsnorm_forward(Stream, typename B::T* out, typename B::T* normed,
                               int64_t width, double eps, double clip) {
     const Timed timed(__func__, moved<B>(rows, width, 4));
     using T = typename B::T;
-    const T c = T(clip);
+    const T limit = T(clip);
     parallel_chunks(rows, width, [&](int64_t begin, int64_t end) {
         for (int64_t r = begin; r < end; r++) {
             T* sum = out + r * width;
@@ -98,7 +103,7 @@ void residual_rmsnorm_forward(Stream, typename B::T* out, typename B::T* normed,
                 for (int64_t i = 0; i < width; i++) sum[i] = skip[i] + branch[i];
             } else {
 #pragma omp simd
-                for (int64_t i = 0; i < width; i++) sum[i] = skip[i] + clamped(branch[i], c);
+                for (int64_t i = 0; i < width; i++) sum[i] = skip[i] + clamped(branch[i], limit);
             }
             rstd[r] = norm_row<T, typename B::A>(normed + r * width, sum, w, width, eps);
         }
@@ -114,7 +119,7 @@ void rmsnorm_rope_forward(Stream, typename B::T* y, typename B::A* rstd, const t
     each_head(n, [&](int64_t row, int64_t t) {
         auto* head = y + row * n.dim;
         rstd[row] = norm_row<typename B::T, A>(head, x + row * n.dim, w, n.dim, eps);
-        turn_row(head, head, cos + t * half, sin + t * half, half, A(1));
+        rotate_row(head, head, cos + t * half, sin + t * half, half, A(1));
     });
 }
 
@@ -125,11 +130,12 @@ void rmsnorm_rope_backward(Stream, typename B::T* dx, typename B::T* dw, const t
     const Timed timed(__func__, moved<B>(n.sequences * n.length, n.heads * n.dim, 3));
     using A = typename B::A;
     const int64_t half = n.dim / 2;
-    sum_rows<typename B::T, A>(dw, n.sequences * n.length * n.heads, n.dim, [&](int64_t row, A* partial) {
+    // The rotation back, into dx, then the norm's backward in place.
+    sum_rows<typename B::T, A>(dw, n.sequences * n.length * n.heads, n.dim, [&](int64_t row, A* partial_dw) {
         const int64_t t = row / n.heads % n.length;
         auto* head = dx + row * n.dim;
-        turn_row(head, dy + row * n.dim, cos + t * half, sin + t * half, half, A(-1));
-        norm_row_backward(head, partial, head, x + row * n.dim, w, rstd[row], n.dim, Into::overwrite);
+        rotate_row(head, dy + row * n.dim, cos + t * half, sin + t * half, half, A(-1));
+        norm_row_backward(head, partial_dw, head, x + row * n.dim, w, rstd[row], n.dim, Into::overwrite);
     });
 }
 
@@ -141,7 +147,7 @@ void rope(Stream, typename B::T* x, const typename B::A* cos, const typename B::
     const int64_t half = n.dim / 2;
     each_head(n, [&](int64_t row, int64_t t) {
         auto* head = x + row * n.dim;
-        turn_row(head, head, cos + t * half, sin + t * half, half, A(direction));
+        rotate_row(head, head, cos + t * half, sin + t * half, half, A(direction));
     });
 }
 

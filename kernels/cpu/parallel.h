@@ -1,5 +1,5 @@
-// Loops over the cores of a rank. What a loop computes never depends on how many there are: outputs are disjoint, and
-// sums over rows go chunk by chunk, each chunk in order.
+// Loops over the threads of a rank. Results do not depend on how many there are: threads write disjoint outputs, and a
+// sum over rows is formed in chunks of fixed length, which are then added in order.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -8,9 +8,9 @@
 
 namespace sluice {
 
-constexpr int64_t kGrain = 16384;  // elements worth a thread
+constexpr int64_t kGrain = 16384;  // elements that are worth a thread's start
 
-// body(begin, end) over [0, count) in chunks; `work` is the cost of one item in elements.
+// body(begin, end) for chunks of the items 0 .. count - 1; an item costs as much as `work` elements.
 template <class F>
 void parallel_chunks(int64_t count, int64_t work, F body) {
     const int64_t chunk = std::max<int64_t>(1, kGrain / std::max<int64_t>(1, work));
@@ -19,13 +19,13 @@ void parallel_chunks(int64_t count, int64_t work, F body) {
     for (int64_t c = 0; c < chunks; c++) body(c * chunk, std::min(count, (c + 1) * chunk));
 }
 
-// totals (N arrays of width) += the sums over rows of what add(row, partial) adds to partial (N, width). Rows go in
-// fixed chunks, so that the order of summation is the same for any number of threads.
+// totals (N arrays of (width)) += the sums over rows of what add(row, partial) adds to partial (N, width). Each chunk
+// of rows has a partial of its own, which starts from 0.
 template <class T, class A, size_t N, class F>
 void sum_rows(const std::array<T*, N>& totals, int64_t rows, int64_t width, F add) {
     constexpr int64_t kChunk = 64;
     const int64_t chunks = (rows + kChunk - 1) / kChunk, size = int64_t(N) * width;
-    thread_local std::vector<A> storage;
+    thread_local std::vector<A> storage;  // (chunks, N, width), of the calling thread
     if (int64_t(storage.size()) < chunks * size) storage.resize(size_t(chunks * size));
     A* partials = storage.data();
 #pragma omp parallel for schedule(static) if (chunks > 1)
@@ -40,6 +40,7 @@ void sum_rows(const std::array<T*, N>& totals, int64_t rows, int64_t width, F ad
             for (int64_t i = 0; i < width; i++) totals[n][i] = T(A(totals[n][i]) + partial[i]);
         }
 }
+// The same for one array: total (width), partial (width).
 template <class T, class A, class F>
 void sum_rows(T* total, int64_t rows, int64_t width, F add) {
     sum_rows<T, A>(std::array<T*, 1>{total}, rows, width, add);

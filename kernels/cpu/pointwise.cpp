@@ -1,4 +1,4 @@
-// Pointwise ops: one loop each.
+// Pointwise ops: one loop over (count) elements each.
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/simd_math.h"
 #include "kernels/gate_math.h"
@@ -50,6 +50,7 @@ void swiglu_backward(Stream, typename B::T* dgate, typename B::T* dup, const typ
     const Timed timed(__func__, moved<B>(1, count, 5));
     using A = typename B::A;
     each(count, [&](int64_t i) {
+        // silu(s) = s g, and its slope g (1 + s (1 - g))
         const A d = dh[i], s = gate[i], u = up[i], g = logistic(s);
         dgate[i] = d * u * g * (A(1) + s * (A(1) - g));
         dup[i] = d * s * g;
@@ -61,11 +62,11 @@ void residual_forward(Stream, typename B::T* out, const typename B::T* x, const 
                       double clip) {
     const Timed timed(__func__, moved<B>(1, count, 3));
     using T = typename B::T;
-    const T c = T(clip);
+    const T limit = T(clip);
     if (clip == 0)
         each(count, [&](int64_t i) { out[i] = x[i] + y[i]; });
     else
-        each(count, [&](int64_t i) { out[i] = x[i] + clamped(y[i], c); });
+        each(count, [&](int64_t i) { out[i] = x[i] + clamped(y[i], limit); });
 }
 
 template <class B>
@@ -73,11 +74,11 @@ void residual_backward(Stream, typename B::T* dy, const typename B::T* dout, con
                        double clip) {
     const Timed timed(__func__, moved<B>(1, count, clip == 0 ? 2 : 3));
     using T = typename B::T;
-    const T c = T(clip);
+    const T limit = T(clip);
     if (clip == 0)
         each(count, [&](int64_t i) { dy[i] = dout[i]; });
-    else  // a NaN is not clipped away
-        each(count, [&](int64_t i) { dy[i] = y[i] >= c || y[i] <= -c ? T(0) : dout[i]; });
+    else  // where y is NaN both comparisons fail, and dout passes: a NaN is not clipped away
+        each(count, [&](int64_t i) { dy[i] = y[i] >= limit || y[i] <= -limit ? T(0) : dout[i]; });
 }
 
 template <class B>

@@ -1,6 +1,5 @@
-// Exponentials that a compiler can vectorise. In float: a polynomial within 2 ulp on the whole range, exact limits (0,
-// inf), and NaN passes through. In double: the library's. Always inlined: a call would keep its loop from being
-// vectorised.
+// Exponentials that the compiler can vectorise. In float: a polynomial, within 2 ulp on the whole range, with exact
+// limits (0, inf); NaN gives NaN. In double: the library's. Always inlined, since a loop with a call is not vectorised.
 #pragma once
 #include <bit>
 #include <cmath>
