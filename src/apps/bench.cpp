@@ -1,5 +1,5 @@
-// sluice bench: training steps on made-up tokens. `step` measures whole ones, against the rate of this rank's GEMMs
-// measured in the same run; `kernels` each op within them, at each of its sizes.
+// sluice bench: training steps on random tokens. `step` measures whole steps, compared with the rate of the same GEMMs
+// alone in the same run; `kernels` measures each op within them, at each of its sizes.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -39,7 +39,7 @@ class Bench {
         step();  // warms up
     }
 
-    // Its seconds.
+    // Takes a step; returns its seconds.
     double step() {
         const auto random_tokens = [&](int64_t sample, int32_t* tokens, int32_t* first) {
             if (first) std::fill_n(first, config_.data.sequence_length, 0);
@@ -130,7 +130,7 @@ int bench_step(Comm& comm, const Config& config, bool json) {
                                .dump());
         return 0;
     }
-    fmt::print("{} tok/s | {} a step | model {}FLOP/s, {:.1f}% of the {}FLOP/s of the library on its products\n",
+    fmt::print("{} tok/s | {} a step | model {}FLOP/s, {:.1f}% of the GEMM library's {}FLOP/s at the same shapes\n",
                format_count(tokens_per_second), format_seconds(step_seconds), format_count(model), 100 * model / gemm,
                format_count(gemm));
     fmt::print("{:<32}{:>8}{:>12}{:>9}\n", "op, in one step", "calls", "time", "share");
@@ -171,7 +171,7 @@ int bench_kernels(Comm& comm, const Config& config, bool json) {
         fmt::print("{}\n", all.dump());
         return 0;
     }
-    fmt::print("of one rank: {}FLOP/s is the library's on the model's products, {}B/s that of a copy beyond caches\n",
+    fmt::print("per rank: GEMM library {}FLOP/s at the model's shapes, memory copy {}B/s (arrays larger than caches)\n",
                format_count(gemm), format_count(copy));
     fmt::print("{:<32}{:<20}{:>7}{:>12}{:>14}{:>8}\n", "op", "size", "calls", "time a call", "rate", "share");
     for (const Json& row : table) {

@@ -7,7 +7,7 @@ namespace {
 
 const std::string kBetween = " | ";
 
-// Bytes of the UTF-8 character that begins here; 1 where none does.
+// Bytes of the UTF-8 character that begins here; 1 where none begins.
 size_t character(const std::string& text, size_t at) {
     const auto lead = static_cast<unsigned char>(text[at]);
     const size_t bytes = lead < 0xc0 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf8 ? 4 : 1;

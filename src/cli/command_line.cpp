@@ -49,7 +49,7 @@ std::string full_name(const CLI::App& app) {
     refuse(app, "unknown command '" + word + "'" + did_you_mean(nearest(word, known)));
 }
 
-// --micro-batch of a command that takes keys of a config: train.micro_batch, if that is one of the keys.
+// For `--micro-batch` of a command that takes keys of a config: train.micro_batch, if that is one of the keys.
 std::string key_meant(const CLI::App& app, std::string name, const Words& keys) {
     if (!app.get_option_no_throw("overrides")) return "";
     std::replace(name.begin(), name.end(), '-', '_');
@@ -70,12 +70,12 @@ std::string key_meant(const CLI::App& app, std::string name, const Words& keys) 
     refuse(app, unknown + did_you_mean(near.empty() ? "" : "--" + near));
 }
 
-// -5 and -.5 are values.
+// -5 and -.5 are values, not options.
 bool is_option(const std::string& word) {
     return word.size() > 1 && word[0] == '-' && !std::isdigit(static_cast<unsigned char>(word[1])) && word[1] != '.';
 }
 
-// The command whose words come last; commands and options on the way that are not known are refused.
+// The command that the arguments name. Unknown commands and options before it are refused.
 const CLI::App& refuse_unknown(const CLI::App& app, const Words& words, const Words& keys) {
     const CLI::App* at = &app;
     for (size_t i = 0; i < words.size() && words[i] != "--"; i++) {
@@ -96,7 +96,7 @@ const CLI::App& refuse_unknown(const CLI::App& app, const Words& words, const Wo
 
 bool is_help(const std::string& word) { return word == kHelp || word == "--help" || word == "-h"; }
 
-// The page of the command that the names lead to from here.
+// The help page of the command that these names lead to from here.
 void print_help(const CLI::App& app, const Words& names) {
     const CLI::App* at = &app;
     for (const std::string& name : names) {
@@ -108,11 +108,11 @@ void print_help(const CLI::App& app, const Words& names) {
         if (!command) refuse_command(*at, name);
         at = command;
     }
-    // As the page of --help, whose usage line names the commands before.
+    // As --help prints it: the usage line begins with the commands before.
     std::fputs(at->help(at->get_parent() ? full_name(*at->get_parent()) : "").c_str(), stdout);
 }
 
-// `help COMMAND`, `bench help step`: help in the place of a command.
+// `help COMMAND`, `bench help step`: "help" where a command could be.
 bool asks_for_help(const CLI::App& app, const Words& words) {
     const CLI::App* at = &app;
     for (const std::string& word : words) {

@@ -1,5 +1,5 @@
-// A program's command line, read by CLI11: help where it is asked for or nothing is asked, and one line that says what
-// is wrong.
+// The command line of a program, parsed by CLI11. It prints help when asked for it or without arguments; an error is
+// one line.
 #pragma once
 #include <string>
 #include <vector>
@@ -11,9 +11,9 @@ class Option;
 
 namespace sluice {
 
-// Parses the words into the app. False: a page was printed instead (no words, `help`, `help COMMAND`, --help,
-// --version). keys: of a config, for commands that take "overrides". Errors: Failure(Exit::config), with the command,
-// option or key that is near to one that is not known.
+// Parses the arguments into the app. False: a page was printed instead (no arguments, `help`, `help COMMAND`, --help,
+// --version). keys: those of a config, for commands that take "overrides". Errors: Failure(Exit::config); for an
+// unknown command, option or key it names the nearest known one.
 bool read_command_line(CLI::App& app, int argc, char** argv, const std::vector<std::string>& keys = {});
 
 // An option for a number (base/number.h) from low to high; T: int, int64_t or double. value: holds the default.

@@ -1,4 +1,4 @@
-// Which terminal a stream leads to.
+// The terminal behind a stream.
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -13,14 +13,14 @@
 namespace sluice {
 namespace {
 
-constexpr int kUsualColumns = 80;  // of a terminal that does not tell
+constexpr int kUsualColumns = 80;  // where a terminal reports no size
 
 std::string variable(const char* name) {
     const char* value = std::getenv(name);
     return value ? value : "";
 }
 
-// mpirun gives a rank a terminal without a size for stdout and a pipe for stderr, and passes on what comes.
+// mpirun gives a rank a terminal without a size as stdout and a pipe as stderr, and forwards what is written.
 bool started_by_mpirun() {
     std::ifstream in("/proc/" + std::to_string(getppid()) + "/comm");
     std::string name;
@@ -33,7 +33,7 @@ bool goes_to_mpirun(int stream) {
     return by_mpirun && (stream == STDERR_FILENO ? fstat(stream, &s) == 0 && S_ISFIFO(s.st_mode) : isatty(stream) == 1);
 }
 
-// What a terminal says of itself; 0: nothing. -1: it is none.
+// Columns that a terminal reports; 0: it reports none; -1: not a terminal.
 int told_columns(int fd) {
     if (isatty(fd) != 1) return -1;
     winsize size = {};
@@ -42,7 +42,7 @@ int told_columns(int fd) {
 int told_columns_of_mpirun(int stream) {
     const std::string path = "/proc/" + std::to_string(getppid()) + "/fd/" + std::to_string(stream);
     struct stat s;
-    if (stat(path.c_str(), &s) != 0 || !S_ISCHR(s.st_mode)) return -1;  // opening a pipe might wait, or keep it open
+    if (stat(path.c_str(), &s) != 0 || !S_ISCHR(s.st_mode)) return -1;  // opening a pipe might block, or keep it open
     const int fd = open(path.c_str(), O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0) return -1;
     const int columns = told_columns(fd);
@@ -59,7 +59,7 @@ Screen screen_of(std::FILE* stream) {
     if (columns == 0) columns = std::atoi(variable("COLUMNS").c_str());
     if (columns <= 0) columns = kUsualColumns;
     const std::string kind = variable("TERM");
-    // The last column is left free: some terminals wrap as soon as it is taken.
+    // The last column stays empty: some terminals wrap as soon as it is written.
     return {std::max(1, columns - 1), !kind.empty() && kind != "dumb" && variable("NO_COLOR").empty()};
 }
 

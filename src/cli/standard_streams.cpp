@@ -11,7 +11,7 @@
 namespace sluice {
 
 void secure_standard_streams() {
-    // Opened the wrong way round, so that using a closed stream stays an error.
+    // Opened in the wrong direction, so that using a closed stream is still an error.
     for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
         if (fcntl(stream, F_GETFD) < 0) (void)!open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY);
     std::signal(SIGPIPE, SIG_IGN);

@@ -14,7 +14,7 @@
 namespace sluice {
 namespace {
 
-std::atomic<std::FILE*> in_place{nullptr};  // where a line stands that is not finished
+std::atomic<std::FILE*> in_place{nullptr};  // the stream that shows an unfinished line
 
 std::mutex log_of_errors_mutex;
 struct {
@@ -22,7 +22,7 @@ struct {
     std::string who;
 } log_of_errors;
 
-// Over what is there in the line, be it ours or another rank's.
+// Overwrites what the line shows, be it ours or another rank's.
 const char* const kClear = "\r\x1b[K";
 
 void print_each(const char* word, const char* colour, const std::string& lines) {

@@ -17,7 +17,7 @@ namespace {
 
 std::string machine_text() { return fmt::format("{}, {}", processor_name(), counted(usable_cores(), "core")); }
 
-// " (data 4 x tensor 2, expert 2, zero 1)" where there is more than data parallelism.
+// " (data 4 x tensor 2, expert 2, zero 1)", or empty with data parallelism only.
 std::string mesh_text(const ParallelSpec& p, int64_t data_ranks) {
     if (p.tensor == 1 && p.expert == 1 && p.zero == 0) return "";
     std::string text = fmt::format(" (data {}", data_ranks);

@@ -1,4 +1,4 @@
-// What a run tells of itself when it starts: to a person in lines, to programs in metrics.jsonl.
+// The banner of a start: lines for people, and an object in metrics.jsonl for programs.
 #pragma once
 #include <string>
 #include <vector>
@@ -9,11 +9,12 @@
 
 namespace sluice {
 
-// gemm_rate: FLOP/s of all ranks.
+// gemm_rate: FLOP/s of all ranks together.
 std::vector<std::string> banner(const Config& config, const std::string& folder, const RunFacts& facts,
                                 double gemm_rate);
 
-// Whether threads must share cores, and what to do; empty: no. Ranks of one thread may: MPI yields where they do.
+// A warning where threads must share cores, with what to do; else empty. Ranks of one thread may share them: MPI
+// yields.
 std::string crowded(int ranks, int threads, int cores);
 
 // {version, commit, machine, ranks, threads, config_hash, time}; time: seconds since 1970.

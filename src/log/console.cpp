@@ -45,7 +45,7 @@ Log::Log(const std::filesystem::path& file, bool loud) : loud_(loud) {
 void Log::keep(const char* level, const std::string& line) {
     if (!file_ || file_->append(level, line) || disk_told_) return;
     disk_told_ = true;
-    print_warning("log.txt: the disk does not take all lines");
+    print_warning("log.txt: the disk does not accept all lines");
 }
 
 void Log::info(const std::string& line) {

@@ -1,5 +1,5 @@
-// The console of a run: lines on stdout, the step that is being taken in place on a terminal, warnings on stderr; and
-// all of it, whole and with its time, in log.txt.
+// Console output and log.txt. Lines go to stdout and warnings to stderr; a terminal shows the current step in place.
+// log.txt has every line in full, with its time.
 #pragma once
 #include <filesystem>
 #include <functional>
@@ -19,17 +19,17 @@ struct StepLine {
 };
 Columns step_columns(const StepLine& line);
 Columns evaluation_columns(const std::string& set, int64_t step, const Evaluation& evaluation);
-// As it is where no terminal is narrower.
+// Its width where no terminal is narrower.
 constexpr int kStepLineColumns = 140;
 std::string format_step_line(const StepLine& line);
 
 class Log {
  public:
-    // A rank that is not loud says nothing. file: empty for none. Errors: Failure(Exit::disk).
+    // A rank that is not `loud` prints nothing. file: empty for none. Errors: Failure(Exit::disk).
     Log(const std::filesystem::path& file, bool loud);
     void info(const std::string& line);
-    void info(const Columns& columns, int most = 0);  // columns at most; 0: no limit
-    // Not in log.txt; asks for the columns only where they are shown, a few times a second.
+    void info(const Columns& columns, int most = 0);  // most: of columns; 0: no limit
+    // Not in log.txt. Calls for the columns only when it shows them, a few times a second.
     void in_place(const std::function<Columns()>& columns);
     void warn(const std::string& line);
 

@@ -1,6 +1,5 @@
-// What MFU is counted against on a CPU: the best rate of matrix products seen so far. One timing may fall into a second
-// in which the cores are busy, so products are timed again now and then, ever more rarely; and what whole steps reach,
-// products do at least.
+// The GEMM rate that MFU is relative to on a CPU: the best one measured so far. The cores may be busy during a
+// measurement, so it is repeated, more and more rarely. The rate of whole steps is a lower bound of it.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -9,9 +8,9 @@ namespace sluice {
 
 class GemmRate {
  public:
-    // measure(times): FLOP/s, the best of so many products. It is asked at once.
+    // measure(times): FLOP/s, the best of that many GEMMs. The constructor calls it.
     explicit GemmRate(std::function<double(int times)> measure);
-    // At a logged line, of steps that reached so many FLOP/s; times a product at the 2nd, 4th, 8th ... line.
+    // At each logged line; reached: FLOP/s of its steps. Measures again at the 2nd, 4th, 8th ... line.
     void at_line(double reached);
     double best() const { return best_; }  // FLOP/s; it never falls
 

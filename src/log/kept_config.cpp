@@ -24,7 +24,7 @@ void keep_config(const std::filesystem::path& folder, const std::string& yaml) {
         const auto earlier = [&](int n) { return folder / fmt::format("config.{}.yaml", n); };
         int n = 1;
         while (std::filesystem::exists(earlier(n))) n++;
-        // A start may have ended between the two writes.
+        // An earlier start may have ended between the two writes.
         if (n == 1 || text_of(earlier(n - 1)) != before) write_file(earlier(n), before);
     }
     write_file(folder / "config.yaml", yaml);

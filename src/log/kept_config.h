@@ -1,5 +1,5 @@
-// config.yaml of a run's folder: the config of its latest start. Where an earlier start had another one, that stays
-// beside it as config.1.yaml, config.2.yaml ... in the order of starts. Errors: Failure(Exit::disk).
+// config.yaml of a run's folder: the config of its latest start. Earlier ones that differed are kept beside it as
+// config.1.yaml, config.2.yaml ... in the order of starts. Errors: Failure(Exit::disk).
 #pragma once
 #include <filesystem>
 #include <string>

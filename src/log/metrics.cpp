@@ -19,7 +19,7 @@ namespace {
     fail(Exit::disk, path.string() + ": cannot write: " + std::strerror(errno));
 }
 
-// Bytes up to and with the last newline.
+// Bytes up to and including the last newline.
 off_t whole_lines(int fd, off_t size) {
     char block[4096];
     while (size > 0) {
@@ -39,14 +39,14 @@ int open_to_append(const std::filesystem::path& path) {
     return fd;
 }
 
-// 0 of a line that has none, such as a start's.
+// The step of a row; 0 where a line has none, such as that of a start.
 int64_t step_of(const std::string& line) {
     const Json row = Json::parse(line, nullptr, false);
     if (!row.is_object() || !row.contains("step") || !row["step"].is_number_integer()) return 0;
     return row["step"].get<int64_t>();
 }
 
-// Moves rows beyond `step` into a file beside, which gets them first. False: there are none.
+// Moves rows after `step` to a file beside this one, which is written first. False: there are none.
 bool set_aside(const std::filesystem::path& path, int64_t step) {
     std::string kept, later;
     std::ifstream in(path);

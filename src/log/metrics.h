@@ -1,5 +1,6 @@
-// metrics.jsonl: a JSON object a line. A start of a run begins with {"run": {...}}, without a step; then come rows of
-// numbers, one a step. Numbers read back to the same bits; what is not finite is null. Errors: Failure(Exit::disk).
+// metrics.jsonl: one JSON object per line. A start of a run begins with {"run": {...}}, without a step; then come rows
+// of numbers, one per step. Numbers read back to the same bits; one that is not finite is null. Errors:
+// Failure(Exit::disk).
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -18,8 +19,8 @@ std::string metrics_line(const MetricsRow& row);
 
 class Metrics {
  public:
-    // Goes on after the rows up to `step`. Later ones, which a run that goes on from `step` left there before, are
-    // moved into metrics.abandoned.jsonl beside it; half a line left by a crash is cut off.
+    // Appends to the rows up to `step`. Later rows, which an abandoned part of the run left there, are moved to
+    // metrics.abandoned.jsonl beside it. Half a line left by a crash is cut off.
     Metrics(const std::filesystem::path& path, int64_t step);
     Metrics(const Metrics&) = delete;
     Metrics& operator=(const Metrics&) = delete;

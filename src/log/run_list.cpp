@@ -29,7 +29,7 @@ bool is_run(const fs::path& folder) {
            (fs::exists(folder / "config.yaml", error) && fs::exists(folder / "log.txt", error));
 }
 
-// Asking takes and drops no lock.
+// Neither takes nor releases the lock.
 bool is_held(const fs::path& folder) {
     const int fd = open((folder / kLockName).c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0) return false;
@@ -52,7 +52,7 @@ void find_below(const fs::path& folder, int depth, std::vector<fs::path>& found)
     }
 }
 
-// What a run's files tell, one after the other.
+// Reads a run's files one after the other.
 class Summary {
  public:
     explicit Summary(const fs::path& folder) : folder_(folder) { out_.folder = folder; }
@@ -68,7 +68,7 @@ class Summary {
     }
 
  private:
-    // Of what is wrong the first is told.
+    // Only the first error is reported.
     template <class Read>
     void try_to(const Read& read) {
         try {
@@ -86,7 +86,7 @@ class Summary {
         return true;
     }
 
-    // An older checkpoint serves where the newest cannot be read.
+    // An older checkpoint is used where the newest cannot be read.
     void read_checkpoints() {
         std::string why;
         for (const fs::path& step : list_checkpoints(folder_ / "checkpoints")) {
@@ -111,7 +111,7 @@ class Summary {
         Diagnostics diagnostics;
         read_steps(parse_yaml(yaml, name, diagnostics));
     }
-    // Whatever else stands there: it may be of another version.
+    // Other keys are ignored: the file may be of another version.
     void read_steps(const Node& config) {
         const Node* train = config.find("train");
         const Node* steps = train ? train->find("steps") : nullptr;
@@ -123,7 +123,7 @@ class Summary {
             out_.steps = value;
     }
 
-    // A step that was logged twice counts by its last row. The last line may be half written.
+    // If a step was logged twice, its last row counts. The last line of the file may be half written.
     void read_metrics() {
         if (!there("metrics.jsonl")) return;
         std::ifstream in(folder_ / "metrics.jsonl");

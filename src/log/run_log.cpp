@@ -49,7 +49,7 @@ void RunLog::begin(const Origin& origin) {
 }
 
 // ---------------------------------------------------------------- steps
-// What is kept hangs on the step alone, so that a run that was stopped and went on has the rows of one that was not.
+// Depends on the step alone, so that a run that was stopped and resumed has the same rows as one that was not.
 bool RunLog::logged() const {
     const int64_t step = step_.progress.step;
     return step == 1 || step % config_.log.every == 0 || step >= config_.train.steps;
@@ -67,7 +67,7 @@ void RunLog::step(const StepFacts& step) {
         keep_step(line());
         seconds_since_line_ = 0;
         steps_since_line_ = 0;
-    } else if (step.progress.step == facts_.step + 1) {  // a start is seen to go
+    } else if (step.progress.step == facts_.step + 1) {  // the first step of a start is always shown
         log_.info(step_columns(line()), kStepLineColumns);
     } else {
         log_.in_place([this] { return step_columns(line()); });

@@ -1,6 +1,5 @@
-// What a run says and keeps of itself: banner, steps, evaluations and last line, on the console and in log.txt; numbers
-// in metrics.jsonl and for TensorBoard. Rank 0 speaks for all; the others take part where all measure.
-// Errors: Failure(Exit::disk).
+// The log of a run: banner, steps, evaluations and last line on the console and in log.txt, numbers in metrics.jsonl
+// and for TensorBoard. Rank 0 writes for all; the others take part where all measure. Errors: Failure(Exit::disk).
 #pragma once
 #include <filesystem>
 #include <optional>
@@ -21,22 +20,22 @@
 
 namespace sluice {
 
-// What the banner tells beside the config.
+// What the banner contains beside the config.
 struct RunFacts {
-    int ranks = 1, local_ranks = 1, threads = 1;  // on this machine; of a rank
+    int ranks = 1, local_ranks = 1, threads = 1;  // local_ranks: on this machine; threads: per rank
     MeshCoord coord;
-    int64_t bytes = 0;                            // of a rank: weights, gradients, moments, activations
+    int64_t bytes = 0;                            // per rank: weights, gradients, moments, activations
     int64_t tokens = 0, shards = 0, samples = 0;  // of the training data
-    int64_t step = 0, seen = 0;                   // that the run goes on after; tokens that were trained on until then
+    int64_t step = 0, seen = 0;                   // last step before this start; tokens trained on until then
 };
 
-// A step that was taken.
+// One step after it was taken.
 struct StepFacts {
     StepResult result;
     Progress progress;
     int64_t tokens;    // trained on so far
     double seconds;    // of this step alone
-    bool beside_save;  // a checkpoint was being written meanwhile
+    bool beside_save;  // a checkpoint was written meanwhile
 };
 
 class RunLog {
@@ -47,18 +46,18 @@ class RunLog {
     void info(const std::string& line) { log_.info(line); }
     void warn(const std::string& line) { log_.warn(line); }
 
-    // A start: opens what keeps numbers, and keeps the config.
+    // At a start: opens the files of numbers, and keeps the config.
     void open(const RunFacts& facts);
-    // Says the banner. All ranks call it together: each times its products.
+    // Prints the banner. Collective: each rank measures its GEMM rate.
     void begin(const Origin& origin);
     // After every step, on all ranks.
     void step(const StepFacts& step);
     void evaluation(const std::string& set, const Evaluation& evaluation);
     void sample(const std::string& text);
-    // Keeps the numbers of this step, where there are any.
+    // Writes the numbers of this step to metrics.jsonl and TensorBoard, if it has any.
     void keep_row();
     void saved(int64_t step, int64_t bytes, double waited_seconds);
-    // The last line of a run: what it came to, and where it is.
+    // The last line of a run: its result and its folder.
     void finished();  // there was nothing left to do
     void done();
     void stopped();
@@ -81,11 +80,11 @@ class RunLog {
     RunFacts facts_;
     StepFacts step_{};  // the latest
     MetricsRow row_;
-    std::optional<GemmRate> gemm_rate_;  // of all ranks
-    double flops_ = 0;                   // a token
+    std::optional<GemmRate> gemm_rate_;  // of all ranks together
+    double flops_ = 0;                   // per token
     StepTimes step_times_;
-    double started_ = 0, seconds_ = 0;  // steady time; of this start's steps alone
-    double seconds_since_line_ = 0;     // of steps alone
+    double started_ = 0, seconds_ = 0;  // steady time of the start; seconds of its steps
+    double seconds_since_line_ = 0;     // of steps
     int64_t steps_since_line_ = 0;
     std::vector<std::pair<std::string, double>> validation_;  // the latest losses, in this start
 };

@@ -6,7 +6,7 @@
 namespace sluice {
 namespace {
 
-constexpr size_t kLatest = 32, kEighth = kLatest / 8;  // a few slow steps may have their reasons
+constexpr size_t kLatest = 32, kEighth = kLatest / 8;  // a few slow steps are normal
 constexpr double kWildly = 3;
 
 }  // namespace

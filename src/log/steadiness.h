@@ -1,5 +1,5 @@
-// Whether a run has its cores to itself. Its steps are alike, so where they take now 50 ms and now 400 ms, something
-// else uses the cores.
+// Detects that something else uses the cores of a run: all steps should take the same time, so some of 50 ms and some
+// of 400 ms are a sign of it.
 #pragma once
 #include <vector>
 
@@ -7,8 +7,8 @@ namespace sluice {
 
 class StepTimes {
  public:
-    // Of a step alone. True once: when, of the latest 32, the slow ones first took three times as long as the fast
-    // ones.
+    // seconds: of one step. True once: when among the latest 32 the slow ones first take three times as long as the
+    // fast ones.
     bool add(double seconds);
     // An eighth of the latest 32 steps took at most `fast` seconds, an eighth at least `slow`.
     double fast() const { return fast_; }

@@ -1,4 +1,4 @@
-// What a step came to: what the step reports, the log writes and the loop acts on.
+// The result of a step, which the log writes and the loop acts on.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -10,7 +10,7 @@ struct Progress {
     int64_t skipped = 0, skipped_in_a_row = 0;
 };
 
-// Of the routers, over all tokens of the step; means over layers.
+// Statistics of the routers over all tokens of the step, as means over layers.
 struct RoutingResult {
     double balance, z;  // losses without their coefficients; balance 1: even
     double load;        // picks of the busiest expert of any layer over the mean
@@ -18,8 +18,8 @@ struct RoutingResult {
 };
 
 struct StepResult {
-    double loss, grad_norm, lr;  // of the weights before the update
-    bool applied;                // false: something was not finite, and no rank changed its weights
+    double loss, grad_norm, lr;  // loss and gradient of the weights before the update
+    bool applied;                // false: loss or gradient was not finite, and no rank changed its weights
     int64_t stop_requests, saved_ranks;
     std::optional<RoutingResult> routing;  // with experts
 };

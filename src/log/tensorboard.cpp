@@ -46,8 +46,8 @@ std::string framed(const std::string& event) {
     return length + raw(masked(length)) + event + raw(masked(event));
 }
 
-// Readers go through the files of a folder in the order of their names: seconds of now, or later than those of the
-// files there are, should a clock be behind or a second not be over.
+// The time in the file's name, in seconds. Readers read the files of a folder in the order of their names, so it is
+// now, or later than those of the existing files where the clock is behind them or in the same second.
 int64_t time_of_new_file(const std::filesystem::path& folder) {
     auto time = int64_t(wall_time());
     std::error_code ignored;
