@@ -1,7 +1,7 @@
 // Mixture of experts: the router, permuting tokens to their experts and back, and the activation between an expert's
 // two maps. The grouped maps themselves are in linear.cpp. Rows are tokens, e counts experts, j a token's top_k.
+#include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/simd_math.h"
@@ -24,14 +24,16 @@ A softmax_row(A* p, const T* z, int64_t experts) {
 // The expert with the largest p + bias that is not in ids (taken); of equal ones the lower index wins.
 template <class T, class A>
 int32_t best_expert(const A* p, const T* bias, int64_t experts, const int32_t* ids, int64_t taken) {
-    const auto score = [&](int64_t e) { return p[e] + (bias ? A(bias[e]) : A(0)); };
-    int64_t best = -1;
-    for (int64_t e = 0; e < experts; e++) {
-        bool free = true;
-        for (int64_t i = 0; i < taken; i++) free &= ids[i] != e;
-        if (free && (best < 0 || score(e) > score(best))) best = e;
+    int32_t best = -1;
+    A best_score = 0;
+    for (int32_t e = 0; e < experts; e++) {
+        const A score = p[e] + (bias ? A(bias[e]) : A(0));
+        if (best >= 0 && !(score > best_score)) continue;
+        if (std::find(ids, ids + taken, e) != ids + taken) continue;
+        best = e;
+        best_score = score;
     }
-    return int32_t(best);
+    return best;
 }
 
 }  // namespace
