@@ -45,7 +45,7 @@ struct BackwardHead {
 
     // Key tiles of `run` against query tiles of run + round. A query tile begins with the keys of its own tokens, and
     // `ahead`, its distance to the key tile, grows from there.
-    void job(int64_t round, int64_t run) const {
+    void job(int64_t round, int64_t run) {
         const int64_t length = run_length(), first = run * length, last = std::min(tiles(n), first + length);
         for (int64_t ahead = std::max<int64_t>(0, (round - 1) * length + 1); ahead < (round + 1) * length; ahead++)
             for (int64_t tile = first; tile < last; tile++)
@@ -56,7 +56,7 @@ struct BackwardHead {
     int64_t rows_at(int64_t tile) const { return std::min(kTile, n.length - tile * kTile); }
 
     // A key tile and the query tile that is `ahead` tiles after it, for all heads of the group.
-    void pair(int64_t key_tile, int64_t ahead) const {
+    void pair(int64_t key_tile, int64_t ahead) {
         const int64_t k0 = key_tile * kTile, q0 = k0 + ahead * kTile;
         const TileMask tile{mask, q0, rows_at(key_tile + ahead), k0, rows_at(key_tile)};
         if (ahead == 0) begin(k0, tile.keys);
@@ -71,16 +71,17 @@ struct BackwardHead {
     }
 
     // A tile of tokens, before its first pair.
-    void begin(int64_t k0, int64_t keys) const {
+    void begin(int64_t k0, int64_t keys) {
         const int64_t D = n.dim;
         tile_transpose(k_transposed + k0 * D, kTile, k.row(k0), k.stride, keys, D, A(n.scale));
         tile_transpose(v_transposed + k0 * D, kTile, v.row(k0), v.stride, keys, D, A(1));
         rule.begin(*this, k0, keys);
     }
 
-    // One query head. The first round makes dq, and its first head dk and dv. p, dp (queries, kTile).
+    // Query head h of the group: makes p and dp (queries, kTile), and adds to dq, dk, dv what follows from them. The
+    // first round overwrites dq, and in it the group's first head overwrites dk and dv.
     template <bool diagonal>
-    void add_head(const TileMask& tile, int64_t h, A* p, A* dp, bool first) const {
+    void add_head(const TileMask& tile, int64_t h, A* p, A* dp, bool first_head) {
         const auto [mask, q0, rows, k0, keys] = tile;
         const int64_t D = n.dim, at = h * D;
         // On the diagonal queries i .. i + strip - 1 need the keys up to their own, in whole vectors.
@@ -107,7 +108,7 @@ struct BackwardHead {
         };
         const Factors<A> to_dv{p, 1, kTile, dout.row(q0) + at, dout.stride},
             to_dk{dp, 1, kTile, q.row(q0) + at, q.stride};
-        if (first) {
+        if (first_head) {
             tile_product<Into::overwrite, A>(dv.row(k0), dv.stride, to_dv, keys, keys_sum);
             tile_product<Into::overwrite, A>(dk.row(k0), dk.stride, to_dk, keys, keys_sum);
         } else {
@@ -131,14 +132,14 @@ struct AttentionGradients {
     const AttentionShape& n;
 
     template <class RuleOf>
-    void walk(RuleOf rule_of) const {
+    void walk(RuleOf rule_of) {
         const int64_t kv_heads = n.sequences * n.kv_heads;
         const size_t transposed = size_t(2 * tiles(n) * kTile * n.dim);
         // Many heads: one a core. Few: the jobs of a head are shared out, round after round.
         if (kv_heads >= kManyHeads) {
 #pragma omp parallel for schedule(dynamic)
             for (int64_t index = 0; index < kv_heads; index++) {
-                const auto one = head(index, head_scratch<A>(transposed), rule_of);
+                auto one = head(index, head_scratch<A>(transposed), rule_of);
                 for (int64_t round = 0; round < one.runs(); round++)
                     for (int64_t run = 0; run < one.runs() - round; run++) one.job(round, run);
             }
@@ -147,7 +148,7 @@ struct AttentionGradients {
         A* shared = head_scratch<A>(transposed);
 #pragma omp parallel
         for (int64_t index = 0; index < kv_heads; index++) {
-            const auto one = head(index, shared, rule_of);
+            auto one = head(index, shared, rule_of);
             for (int64_t round = 0; round < one.runs(); round++)
 #pragma omp for schedule(dynamic)
                 for (int64_t run = 0; run < one.runs() - round; run++) one.job(round, run);
@@ -156,7 +157,7 @@ struct AttentionGradients {
 
  private:
     template <class RuleOf>
-    auto head(int64_t index, A* transposed, RuleOf rule_of) const {
+    auto head(int64_t index, A* transposed, RuleOf rule_of) {
         const int64_t s = index / n.kv_heads, kv = index % n.kv_heads, group = n.heads / n.kv_heads, h = kv * group;
         auto rule = rule_of(s, h);
         return BackwardHead<A, decltype(rule)>{query_head(q, n, s, h),

@@ -50,7 +50,7 @@ struct SoftmaxRows {
         std::copy(sum, sum + kTile, row_sum);
     }
 
-    A finish(int64_t i, int64_t t) const {
+    A finish(int64_t i, int64_t t) {
         lse[t] = row_max[i] + std::log(row_sum[i]);
         return A(1) / row_sum[i];
     }
@@ -67,7 +67,7 @@ struct SoftmaxGradient {
     A scale;
 
     template <class Head>
-    void begin(const Head& head, int64_t t0, int64_t count) const {
+    void begin(const Head& head, int64_t t0, int64_t count) {
         const int64_t D = head.n.dim;
         for (int64_t h = 0; h < head.group; h++)
             for (int64_t t = t0; t < t0 + count; t++) {
