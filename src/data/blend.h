@@ -1,6 +1,6 @@
-// Which source each sample of a run comes from, so that after every sample each source has its share of all so far to
-// within less than one sample. Source: R. Tijdeman, "The chairman assignment problem" (1980), whose rule never strays
-// further than 1 - 1 / (2 k - 2) with k sources.
+// Chooses the source of each sample of a run. After any n samples a source of weight share s has given s n of them, to
+// within less than one sample. Source: R. Tijdeman, "The chairman assignment problem" (1980), whose rule
+// stays within 1 - 1 / (2 k - 2) for k sources.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -15,18 +15,20 @@ class Blend {
         size_t source;
         int64_t index;  // among the samples of that source
     };
-    // A pure function of n, which may be any: what lies far from the last n is found without walking there, within
-    // about 1 / s steps, s being the smallest share.
+    // Sample n of the run, n from 0: a pure function of n. An n far from the last one asked for is reached by a jump
+    // and about 1 / s single steps, s being the smallest share.
     Pick at(int64_t n);
-    int64_t steps() const { return steps_; }  // walked so far
+    int64_t steps() const { return steps_; }  // single steps made so far; jumps are not counted
 
  private:
     void step();
     void jump(int64_t n);
 
-    std::vector<int64_t> shares_;           // in 2^-60; they sum to 1
-    int64_t due_ = 0;                       // in 2^-60: how far behind a source must be to be chosen
-    std::vector<int64_t> counts_, behind_;  // after n_ samples; the latter in 2^-60
+    // Shares, due_ and deficits_ are fixed-point numbers in units of 2^-60.
+    std::vector<int64_t> shares_;    // weight / sum of weights; they sum to 1
+    int64_t due_ = 0;                // a source may be chosen once its deficit is this large: 1 / (2 k - 2)
+    std::vector<int64_t> counts_;    // samples that each source gave among the first n_
+    std::vector<int64_t> deficits_;  // share * n_ - count
     int64_t n_ = 0, steps_ = 0;
     Pick last_{0, 0};
 };

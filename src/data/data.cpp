@@ -14,10 +14,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Shards with a running total, so that position p of the whole is found by bisection.
+// Shards with running totals of samples (training) or tokens (validation): bisection finds the shard of a position.
 struct ShardList {
     std::vector<TokenShard> shards;
-    std::vector<int64_t> ends;  // of samples, or tokens
+    std::vector<int64_t> ends;  // samples or tokens up to the end of each shard
     std::optional<int64_t> text_bytes = 0;
 
     size_t find(int64_t position) const {
@@ -27,7 +27,7 @@ struct ShardList {
     int64_t total() const { return ends.empty() ? 0 : ends.back(); }
 };
 
-// A folder stands for all of its sets: a shard that was lost is missed.
+// A path that is a folder means every shard of the sets in it: a missing one is an error.
 void refuse_missing(const std::string& folder, const ShardSet& set) {
     for (const ShardFacts& shard : set.shards)
         if (!fs::exists(fs::path(folder) / shard.file))
@@ -36,7 +36,7 @@ void refuse_missing(const std::string& folder, const ShardSet& set) {
                      ": is not there, though its set lists it; to do without it, name the others by a glob");
 }
 
-// size(shard): what of it counts towards the running total.
+// size(shard): its number of samples or tokens, for the running total.
 template <class Size>
 ShardList open_shards(const std::string& path, int64_t vocab, Size size) {
     ShardList list;
@@ -65,7 +65,7 @@ ShardList open_shards(const std::string& path, int64_t vocab, Size size) {
     return list;
 }
 
-// Where documents begin: recorded beside the shards, else told by a delimiter in the tokens.
+// Where documents begin: as recorded beside the shard, else at each delimiter token.
 class Documents {
  public:
     Documents(const DataSpec& spec) : needed_(spec.document_mask), delimiter_(spec.delimiter) {}
@@ -78,6 +78,7 @@ class Documents {
                                      ": data.document_mask needs to know where documents begin, and nothing is "
                                      "recorded beside this shard: give data.delimiter");
     }
+    // doc_start (count) of tokens [start, start + count) of a shard; tokens (count): their ids.
     void starts(const TokenShard& shard, int64_t start, int64_t count, const int32_t* tokens,
                 int32_t* doc_start) const {
         if (shard.knows_documents())
@@ -85,7 +86,7 @@ class Documents {
         else
             document_starts(doc_start, tokens, count, delimiter_.value_or(-1));
     }
-    // Whether a shard begins with a document, not with the rest of one.
+    // Whether a document begins at a shard's first token. If not, the document of the shard before continues there.
     bool begins(const TokenShard& shard, int32_t first_token) const {
         return shard.knows_documents() ? shard.document(0).start == 0 : first_token == delimiter_;
     }
@@ -189,7 +190,7 @@ std::optional<int64_t> ValidationData::text_bytes() const { return impl_->list.t
 
 void ValidationData::read(int64_t start, int64_t count, int32_t* tokens, int32_t* doc_start) {
     const ShardList& list = impl_->list;
-    int32_t done = 0, began = 0;  // began: the document at the end of the part before
+    int32_t done = 0, began = 0;  // began: where the last document so far begins
     while (done < count) {
         const size_t shard = list.find(start + done);
         const int64_t at = start + done - list.start(shard);
@@ -197,7 +198,7 @@ void ValidationData::read(int64_t start, int64_t count, int32_t* tokens, int32_t
         list.shards[shard].read(at, n, tokens + done, impl_->vocab);
         if (doc_start) {
             impl_->documents.starts(list.shards[shard], at, n, tokens + done, doc_start + done);
-            // A shard's first tokens go on with the document before, unless a document begins there.
+            // Tokens before the first document start of a shard continue the document of the shard before it.
             const bool begins = at == 0 && impl_->documents.begins(list.shards[shard], tokens[done]);
             for (int32_t t = done; t < done + n; t++)
                 doc_start[t] = doc_start[t] == 0 && !begins ? began : doc_start[t] + done;

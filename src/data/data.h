@@ -1,9 +1,9 @@
-// Training samples and validation windows out of token shards.
+// Training samples and validation windows from token shards.
 //
-// A shard of N tokens holds floor((N - 1) / T) samples: T + 1 tokens from each multiple of T; none crosses a shard. An
-// epoch of a source is a permutation of all its samples, a pure function of (seed, source, epoch) computed in O(1)
-// memory. Which source sample n of the run comes from is a pure function of n and the weights (train/blend.h). So a
-// resume needs only the number of samples consumed.
+// A shard of N tokens holds floor((N - 1) / T) samples: sample i is the T + 1 tokens from token i T on, and none
+// crosses a shard's end. An epoch of a source is a permutation of all its samples, a pure function of (seed, source,
+// epoch) computed in O(1) memory. Which source sample n of the run comes from is a pure function of n and the weights
+// (data/blend.h). So resuming needs only the number of samples consumed.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -16,26 +16,26 @@
 
 namespace sluice {
 
-// What a command reads of the data: training all of it, evaluation the validation sets, sampling the tokenizer. What it
-// does not read may be gone.
+// Which data a command reads: training reads all, evaluation the validation sets, sampling only the tokenizer. Files
+// that it does not read may be missing.
 enum class Reads { all, validation, tokenizer };
-// data.tokenizer, else the tokenizer that is recorded beside the shards and still there; empty: neither. Errors:
-// Failure(Exit::data) where shards that are there were made with different tokenizers, or with another than this one is
-// now.
+// data.tokenizer, else the tokenizer that is recorded beside the shards, if its file exists; empty: neither. Errors:
+// Failure(Exit::data) where two shards were made with different tokenizers, or the tokenizer's fingerprint differs from
+// the recorded one.
 std::string tokenizer_name(const DataSpec& spec, Reads reads = Reads::all);
 
-// Samples that a shard of so many tokens holds.
+// The number of samples in a shard of `tokens` tokens.
 int64_t samples_in(int64_t tokens, int64_t sequence_length);
 
 // Reads samples by their number in the run. Errors: Failure(Exit::data): no such file, a malformed shard, a token id
-// outside the vocabulary (file, offset, id, vocabulary named), fewer tokens than one sample, and with document_mask a
-// shard without documents that has no delimiter either.
+// outside the vocabulary (file, offset, id, vocabulary named), fewer tokens than one sample; with document_mask also a
+// shard whose document starts are neither recorded nor given by a delimiter.
 class TrainingData {
  public:
     TrainingData(const DataSpec& spec, int64_t vocab, int64_t seed);
     ~TrainingData();
-    // tokens (sequence_length + 1) of sample n of the run, n from 0. doc_start (sequence_length): where the document of
-    // each token begins, counted from the sample's start; null: not asked for.
+    // tokens (sequence_length + 1): sample n of the run, n from 0. doc_start (sequence_length): for each token the
+    // index in the sample at which its document begins; null to skip.
     void sample(int64_t n, int32_t* tokens, int32_t* doc_start);
     int64_t samples_per_epoch(size_t source) const;
     int64_t samples() const;  // in all sources
@@ -48,7 +48,7 @@ class TrainingData {
     std::unique_ptr<Impl> impl_;
 };
 
-// A validation set as one stream of tokens (its files in sorted order), and its size in bytes of text where known.
+// A validation set as one stream of tokens (its files in sorted order), and its bytes of text where they are recorded.
 class ValidationData {
  public:
     ValidationData(const DataSpec& spec, const ValidationSet& set, int64_t vocab);
@@ -56,8 +56,9 @@ class ValidationData {
     ~ValidationData();
     int64_t tokens() const;
     const std::vector<TokenShard>& shards() const;
-    std::optional<int64_t> text_bytes() const;  // all tokens' bytes, when recorded beside the shards
-    // tokens (count); doc_start (count), or null: as for training.
+    std::optional<int64_t> text_bytes() const;  // of all tokens; empty unless every shard has a set
+    // Reads tokens [start, start + count) of the stream into tokens (count). doc_start (count): as for training, or
+    // null.
     void read(int64_t start, int64_t count, int32_t* tokens, int32_t* doc_start);
 
  private:
@@ -65,8 +66,8 @@ class ValidationData {
     std::unique_ptr<Impl> impl_;
 };
 
-// doc_start[t] (count): where the document of token t begins, counted from the start of this sequence. A delimiter
-// begins a document.
+// doc_start (count): for each of tokens (count) the index at which its document begins, counted from tokens[0]. A
+// delimiter begins a document.
 void document_starts(int32_t* doc_start, const int32_t* tokens, int64_t count, int64_t delimiter);
 
 }  // namespace sluice

@@ -8,7 +8,7 @@
 namespace sluice {
 namespace {
 
-constexpr double kWorthAWarning = 0.01;  // of a source's tokens
+constexpr double kWarnAbove = 0.01;  // fraction of a source's tokens that are in no sample
 constexpr const char* kRemedy =
     "make fewer, larger shards (sluice-data tokenize --shard-tokens), or lower data.sequence_length";
 
@@ -32,7 +32,7 @@ void report_source(const DataSource& source, const std::vector<TokenShard>& shar
     const std::string what = std::to_string(unread) + " of " + std::to_string(tokens) + " tokens (" +
                              percent(unread, tokens) + ") are in no sample";
     report.lines.push_back("train " + source.path + " | " + what);
-    if (double(unread) <= kWorthAWarning * double(tokens)) return;
+    if (double(unread) <= kWarnAbove * double(tokens)) return;
     const std::string one = std::to_string(length + 1) + " tokens of one";
     const std::string why = too_short > 0 ? std::to_string(too_short) + " of " + counted(shards.size(), "shard") +
                                                 " are shorter than the " + one + ", and others' ends do not fill one"
@@ -40,7 +40,7 @@ void report_source(const DataSource& source, const std::vector<TokenShard>& shar
     report.warnings.push_back("data.train " + source.path + ": " + what + ": " + why + ": " + kRemedy);
 }
 
-// Evaluation goes over the ends of shards; only eval.batches leaves tokens out.
+// Evaluation reads across the ends of shards; only eval.batches leaves tokens out.
 void report_set(const Config& config, const ValidationSet& set, const ValidationData& data, DataReport& report) {
     const int64_t tokens = data.tokens();
     const int64_t most = config.eval.batches * config.train.batch * config.data.sequence_length;
@@ -51,14 +51,15 @@ void report_set(const Config& config, const ValidationSet& set, const Validation
 }
 
 // ---------------------------------------------------------------- a validation set in the training data
-// The same file under any path, a copy, or the same ids in another format: as many, and the same in places all over.
+// Whether two shards hold the same ids: equally many, and the same in blocks spread over the shard. This finds copies,
+// other paths to a file, and the same ids in another format.
 bool same_ids(const TokenShard& a, const TokenShard& b) {
     if (a.size() != b.size() || a.size() == 0) return false;
-    constexpr int64_t kPlaces = 8, kIds = 4096;
-    const int64_t n = std::min(kIds, a.size());
+    constexpr int64_t kBlocks = 8, kBlockIds = 4096;
+    const int64_t n = std::min(kBlockIds, a.size());
     std::vector<int32_t> x(static_cast<size_t>(n)), y(x.size());
-    for (int64_t i = 0; i < kPlaces; i++) {
-        const int64_t at = (a.size() - n) * i / (kPlaces - 1);
+    for (int64_t i = 0; i < kBlocks; i++) {
+        const int64_t at = (a.size() - n) * i / (kBlocks - 1);
         a.read(at, n, x.data(), 0);
         b.read(at, n, y.data(), 0);
         if (x != y) return false;

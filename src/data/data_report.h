@@ -1,4 +1,4 @@
-// What a run tells of its data before it starts: what no sample reaches, and validation sets that are trained on.
+// The report on a run's data before it starts: tokens that are in no sample, and validation sets that are trained on.
 #pragma once
 #include <string>
 #include <vector>
@@ -14,10 +14,12 @@ struct DataReport {
 DataReport report_data(const Config& config, const TrainingData& training,
                        const std::vector<ValidationData>& validation);
 
-// The tokens of a shard that no sample of `length` reaches: what follows the last whole sample, or all.
+// The number of tokens of a shard that are in no sample of sequence length `length`: those after the last sample, or
+// all.
 int64_t tokens_in_no_sample(int64_t shard_tokens, int64_t length);
 
-// "its 40 shards hold 61500 tokens, the longest 1502, and a sample takes 2049 (data.sequence_length + 1): ..."
+// Why there is no sample: "no shard has the 2049 tokens of one sample (data.sequence_length + 1): its 40 shards hold
+// 61500 tokens, at most 1502 each: ..."
 std::string too_short_for_a_sample(const std::vector<TokenShard>& shards, int64_t length);
 
 }  // namespace sluice

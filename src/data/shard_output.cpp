@@ -13,7 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// NAME_000000.bin, ... of a folder.
+// The shards NAME_000000.bin, ... in a folder.
 std::vector<fs::path> shards_of(const fs::path& folder, const std::string& name) {
     std::vector<fs::path> found;
     for (const auto& entry : fs::directory_iterator(folder))
@@ -39,7 +39,7 @@ ShardOutput::ShardOutput(const fs::path& folder, const std::string& name, ShardS
                              ": there is a set of shards of this name: give another --name, "
                              "or --replace it");
     make_folders(partial_);
-    // Of two that write the same set, one goes on.
+    // Of two processes that write the same set, only one gets the lock.
     lock_ = open(partial_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (lock_ < 0 || flock(lock_, LOCK_EX | LOCK_NB) != 0) {
         if (lock_ >= 0) close(lock_);
@@ -51,7 +51,7 @@ ShardOutput::ShardOutput(const fs::path& folder, const std::string& name, ShardS
 ShardOutput::~ShardOutput() {
     shard_.reset();
     std::error_code ignored;
-    // Where shards were moved out already, the folder stays and says that their set is not whole.
+    // If shards were moved out already, NAME.partial stays and marks their set as incomplete.
     if (fs::exists(final_path(".json")) || shards_of(folder_, name_).empty()) fs::remove_all(partial_, ignored);
     close(lock_);
 }
@@ -86,16 +86,16 @@ void ShardOutput::add(const int32_t* ids, int64_t count, int64_t bytes, bool con
         const bool opened = !shard_;
         if (opened) open_shard();
         const int64_t n = std::min(count, shard_tokens_ - shard_->size());
-        // A document that is cut by the shard's end gives each side its share of the bytes.
-        const auto part = int64_t((__int128)(bytes)*n / count);
+        // The bytes of a document that is split at the shard's end are divided in proportion to its tokens.
+        const auto bytes_here = int64_t((__int128)(bytes)*n / count);
         if (opened || document_tokens_ == 0)
-            shard_->begin_document(part, document_tokens_);
+            shard_->begin_document(bytes_here, document_tokens_);
         else
-            shard_->more_text(part);
+            shard_->more_text(bytes_here);
         shard_->add(ids, n);
         ids += n;
         count -= n;
-        bytes -= part;
+        bytes -= bytes_here;
         document_tokens_ += n;
     }
 }
@@ -103,7 +103,7 @@ void ShardOutput::add(const int32_t* ids, int64_t count, int64_t bytes, bool con
 void ShardOutput::finish() {
     if (shard_) close_shard();
     if (tokens == 0) fail(Exit::data, "the inputs hold no text");
-    // From here on until NAME.json is written the shards in the folder are no set, and NAME.partial says so.
+    // Until NAME.json is written the shards in the folder are no complete set, and NAME.partial marks that.
     std::error_code ignored;
     fs::remove(final_path(".json"), ignored);
     for (const auto& old : shards_of(folder_, name_)) {

@@ -1,5 +1,6 @@
-// Writes a set of shards (base/shard_set.h), which becomes visible as a whole or not at all: everything goes to
-// NAME.partial first. Errors: Failure(Exit::data) where the set is there already, Failure(Exit::disk).
+// Writes a set of shards (data/shard_set.h), which becomes visible as a whole or not at all: its files are written to
+// NAME.partial and moved out once all are complete. Errors: Failure(Exit::data) where the set exists already,
+// Failure(Exit::disk).
 #pragma once
 #include <filesystem>
 #include <memory>
@@ -13,13 +14,15 @@ namespace sluice {
 
 class ShardOutput {
  public:
-    // replace: an existing set of this name goes when the new one is whole. set: the tokenizer's facts.
+    // replace: an existing set of this name is replaced once the new one is complete. set: the facts about the
+    // tokenizer.
     ShardOutput(const std::filesystem::path& folder, const std::string& name, ShardSet set, int64_t shard_tokens,
                 bool replace);
     ShardOutput(const ShardOutput&) = delete;
     ShardOutput& operator=(const ShardOutput&) = delete;
-    ~ShardOutput();  // leaves nothing of what was not finished
-    // A document's tokens (the delimiter first) or, continued, more of the last document's.
+    ~ShardOutput();  // removes a set that was not finished
+    // Adds the tokens of a document, the delimiter first, or, if it continues, more tokens of the last document.
+    // text_bytes: bytes of the text that these tokens encode.
     void add(const int32_t* tokens, int64_t count, int64_t text_bytes, bool continues);
     void finish();
 
@@ -38,7 +41,7 @@ class ShardOutput {
     bool replace_;
     int lock_ = -1;
     std::unique_ptr<ShardWriter> shard_;
-    int64_t document_tokens_ = 0;  // of the open document, in shards before this one
+    int64_t document_tokens_ = 0;  // tokens of the last document so far, in all shards
 };
 
 }  // namespace sluice

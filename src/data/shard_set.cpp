@@ -23,11 +23,11 @@ const ShardFacts* ShardSet::find(const fs::path& shard) const {
 
 fs::path set_path(const fs::path& shard) {
     const std::string stem = shard.stem().string();
-    const size_t dash = stem.rfind('_');
-    if (dash == std::string::npos || dash == 0 || dash + 1 == stem.size() ||
-        stem.find_first_not_of("0123456789", dash + 1) != std::string::npos)
+    const size_t underscore = stem.rfind('_');
+    if (underscore == std::string::npos || underscore == 0 || underscore + 1 == stem.size() ||
+        stem.find_first_not_of("0123456789", underscore + 1) != std::string::npos)
         return {};
-    return shard.parent_path() / (stem.substr(0, dash) + ".json");
+    return shard.parent_path() / (stem.substr(0, underscore) + ".json");
 }
 
 ShardSet read_shard_set(const fs::path& path) {

@@ -26,8 +26,8 @@ T read_at(const InputFile& file, int64_t offset) {
     return value;
 }
 
-// Calls visit(i, value) for `count` values that begin at `offset`, block by block: an index may be large, and is not
-// aligned.
+// Calls visit(i, value) for the `count` values that are stored from byte `offset` on. Reads them in blocks: an index
+// may be large, and its values are not aligned.
 template <class T, class Visit>
 void scan(const InputFile& file, int64_t offset, int64_t count, const Visit& visit) {
     std::vector<T> block(size_t{1} << 16);
@@ -88,8 +88,9 @@ void TokenShard::open_documents(const fs::path& path) {
     });
 }
 
-// Magic, version, type of the ids, numbers of sequences and of documents' ends; then the sequences' lengths (int32) and
-// byte offsets (int64), and at which sequence each document begins (int64).
+// Layout of the index: magic (9 bytes), version (uint64), type code of the ids (uint8), number of sequences S and of
+// document boundaries D (uint64 each); then for each sequence its length in ids (int32, S of them) and its byte offset
+// in NAME.bin (int64, S), and the first sequence of each document (int64, D). The last boundary is S.
 void TokenShard::open_megatron(const fs::path& path) {
     index_ = std::make_unique<InputFile>(path, int(Exit::data), Links::follow);
     char magic[9];
@@ -99,7 +100,7 @@ void TokenShard::open_megatron(const fs::path& path) {
         refuse(path, "not a Megatron index of version 1");
     const auto type = read_at<uint8_t>(*index_, 17);
     struct Type {
-        int width;  // bytes; 0: no whole numbers
+        int width;  // bytes; 0: not an integer type
         bool is_signed;
         const char* format;
     };
@@ -120,13 +121,13 @@ void TokenShard::open_megatron(const fs::path& path) {
     format_ = types[type].format;
     const auto sequences = read_at<uint64_t>(*index_, 18), ends = read_at<uint64_t>(*index_, 26);
     const uint64_t most = index_->size(), needed = kMegatronHeader + 12 * sequences + 8 * ends;
-    if (sequences > most || ends > most || (needed != most && needed + sequences != most))  // the latter: with modes
+    // An index with modes has one more byte per sequence.
+    if (sequences > most || ends > most || (needed != most && needed + sequences != most))
         refuse(path, "its counts need " + std::to_string(needed) + " bytes, it has " + std::to_string(most));
     sequences_ = int64_t(sequences);
     documents_ = ends > 0 ? int64_t(ends) - 1 : 0;
 
-    std::vector<int64_t> starts;
-    int64_t end = 0;
+    int64_t end = 0;  // of the sequences so far, bytes in NAME.bin
     std::vector<int32_t> lengths(size_t{1} << 16);
     scan<int64_t>(*index_, kMegatronHeader + 4 * sequences_, sequences_, [&](int64_t i, int64_t pointer) {
         const size_t k = size_t(i) % lengths.size();
@@ -155,13 +156,13 @@ Document TokenShard::document(int64_t i) const {
     check(i >= 0 && i < documents_, "a document beyond a shard");
     if (sequences_ < 0) return read_at<Document>(*index_, kDocumentsHeader + 16 * i);
     const auto sequence = read_at<int64_t>(*index_, kMegatronHeader + 12 * sequences_ + 8 * i);
-    if (sequence == sequences_) return {count_, -1};  // an empty one at the end
+    if (sequence == sequences_) return {count_, -1};  // an empty document at the end
     return {read_at<int64_t>(*index_, kMegatronHeader + 4 * sequences_ + 8 * sequence) / width_, -1};
 }
 
 void TokenShard::document_starts(int64_t start, int64_t count, int32_t* doc_start) const {
     check(knows_documents(), "documents of a shard that does not know them");
-    // The first document that begins after `start`.
+    // Bisection: `low` becomes the first document that begins after `start`.
     int64_t low = 0, high = documents_;
     while (low < high) {
         const int64_t middle = low + (high - low) / 2;
@@ -171,7 +172,7 @@ void TokenShard::document_starts(int64_t start, int64_t count, int32_t* doc_star
             high = middle;
     }
     int64_t next = low < documents_ ? document(low).start : count_;
-    int32_t began = 0;
+    int32_t began = 0;  // where the document of token start + t begins; `next`: where document `low` does
     for (int64_t t = 0; t < count; t++) {
         while (start + t == next && low < documents_) {
             began = int32_t(t);
@@ -185,11 +186,11 @@ void TokenShard::document_starts(int64_t start, int64_t count, int32_t* doc_star
 int64_t TokenShard::id_of(const char* raw) const {
     uint64_t bits = 0;
     std::memcpy(&bits, raw, size_t(width_));
-    const int unused = 64 - 8 * width_;
+    const int unused = 64 - 8 * width_;  // shifting there and back extends the sign
     return signed_ ? int64_t(bits << unused) >> unused : int64_t(bits);
 }
 
-// Tells the vocabulary that the whole shard needs.
+// Fails with the offending id, and with the vocabulary that the ids of the whole shard need.
 void TokenShard::refuse_id(int64_t token, int64_t id, int64_t vocab) const {
     constexpr int64_t kBlock = int64_t{1} << 20;
     std::vector<char> raw(size_t(kBlock * width_));
@@ -212,7 +213,8 @@ void TokenShard::refuse_id(int64_t token, int64_t id, int64_t vocab) const {
 
 void TokenShard::read(int64_t start, int64_t count, int32_t* tokens, int64_t vocab) const {
     check(start >= 0 && count >= 0 && start + count <= count_, "a read beyond a shard");
-    // Raw ids of at most 4 bytes fit in the space of the wide ones: read at its end, widened from the front.
+    // Ids of at most 4 bytes are read into the end of `tokens` and widened in place from the front: writing never
+    // overtakes reading. Wider ids need a buffer of their own.
     std::vector<char> wider(width_ > 4 ? size_t(count * width_) : 0);
     char* raw = width_ > 4 ? wider.data() : reinterpret_cast<char*>(tokens) + count * (4 - width_);
     file_->read(raw, size_t(count * width_), size_t(header_ + start * width_));

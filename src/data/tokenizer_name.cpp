@@ -12,7 +12,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The sets of a path's shards, by a file of each; foreign shards have none.
+// Sets by the path of their NAME.json. External shards have none.
 using Sets = std::map<fs::path, ShardSet>;
 
 Sets sets_of_shards(const std::string& path) {
@@ -24,7 +24,7 @@ Sets sets_of_shards(const std::string& path) {
     return found;
 }
 
-// Of a path whose shards may be gone: the sets that are still described there.
+// The same for a path whose shards may be missing: the sets whose NAME.json still exists.
 Sets sets_still_there(const std::string& path) {
     try {
         return sets_of_shards(path);
@@ -36,7 +36,7 @@ Sets sets_still_there(const std::string& path) {
         if (entry.path().extension() != ".json") continue;
         try {
             found.emplace(entry.path(), read_shard_set(entry.path()));
-        } catch (const Failure&) {}  // of another kind
+        } catch (const Failure&) {}  // JSON of another kind
     }
     return found;
 }
