@@ -1,4 +1,5 @@
-// What a gate does to its score and to its tensor: words shared by configs and kernels.
+// The activation that a gate applies to its scores, and how the result is combined with the gated tensor. Configs and
+// kernels share these names.
 #pragma once
 #include "base/words.h"
 

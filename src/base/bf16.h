@@ -1,4 +1,4 @@
-// bfloat16: the upper half of a float.
+// bfloat16: the upper 16 bits of a float.
 #pragma once
 #include <bit>
 #include <cstdint>

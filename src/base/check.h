@@ -1,5 +1,5 @@
-// Errors. A Failure carries the program's exit code and one line that says what, where and what to do.
-// check() guards what can only be a bug of ours; fail() is for what a user or a machine did.
+// Errors. A Failure carries the program's exit code and a message of one line: what is wrong, where, and what to do.
+// check() is for what can only be a bug of this program, fail() for errors of the user's input or of the machine.
 #pragma once
 #include <source_location>
 #include <stdexcept>
@@ -7,7 +7,7 @@
 
 namespace sluice {
 
-// The exit codes of the program, a contract with scripts.
+// The exit codes of the programs. Scripts depend on these numbers.
 enum class Exit {
     done = 0,
     other = 1,
@@ -18,7 +18,7 @@ enum class Exit {
     non_finite = 6,
     peer_lost = 7,
     out_of_memory = 8,
-    stopped = 75,  // stopped with a checkpoint: start me again
+    stopped = 75,  // stopped on request, with a checkpoint: start again to continue
 };
 
 class Failure : public std::runtime_error {

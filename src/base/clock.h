@@ -4,11 +4,11 @@
 
 namespace sluice {
 
-// Since some moment; never goes back.
+// Seconds since an arbitrary moment; never decreases.
 inline double steady_seconds() {
     return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
-// Since 1970, as the machine's clock tells.
+// Seconds since 1970 by the system clock, which can be set back.
 inline double wall_time() {
     return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }

@@ -1,5 +1,5 @@
-// Files that survive a crash: written under another name, fsynced, renamed. Errors: Failure(Exit::disk) when writing,
-// with path and reason.
+// Files and folders. write_file() survives a crash: it writes under another name, calls fsync, then renames. Errors
+// when writing: Failure(Exit::disk) with path and reason.
 #pragma once
 #include <cstddef>
 #include <filesystem>
@@ -8,15 +8,15 @@
 
 namespace sluice {
 
-// A file being written from its start. close() fsyncs; without it the destructor only closes.
+// A file that is written from its start. close() calls fsync; the destructor alone does not.
 class OutputFile {
  public:
-    explicit OutputFile(const std::filesystem::path& path);  // replaces what is there
+    explicit OutputFile(const std::filesystem::path& path);  // replaces an existing file
     OutputFile(const OutputFile&) = delete;
     OutputFile& operator=(const OutputFile&) = delete;
     ~OutputFile();
     void write(const void* data, size_t bytes);
-    void write_at(const void* data, size_t bytes, size_t offset);  // over what was written before
+    void write_at(const void* data, size_t bytes, size_t offset);  // overwrites bytes that were written before
     void close();
 
  private:
@@ -24,20 +24,20 @@ class OutputFile {
     int fd_ = -1;
 };
 
-// Links are followed where a user names files of his own and in checkpoints, refused where a folder from anywhere is
-// walked.
+// Symbolic links: followed for files that a user names and in checkpoints, refused while walking folders of unknown
+// origin.
 enum class Links { refuse, follow };
 
-// What stands at a path, links followed. What cannot be looked at (a loop of links, a folder that may not be searched,
-// a name too long) counts as absent: reading it tells why.
+// Whether a path exists, or is a folder; links are followed. A path that cannot be examined (a loop of links, a folder
+// that may not be searched, a name too long) counts as absent: opening it reports the reason.
 bool is_there(const std::filesystem::path& path);
 bool is_folder(const std::filesystem::path& path);
-// What a folder holds, sorted. Errors: Failure(code), no such folder among them.
+// The entries of a folder, sorted. Errors: Failure(exit_code), also where there is no such folder.
 std::vector<std::filesystem::path> list_folder(const std::filesystem::path& path, int exit_code);
-// Why a path cannot be opened, from errno's number: "is a link to X: No such file or directory".
+// Why a path cannot be opened; number: errno. "is a link to X: No such file or directory".
 std::string why_not(const std::filesystem::path& path, int number);
 
-// A regular file (no pipe or folder) read by position. Errors: Failure(code).
+// A regular file (no pipe or folder) that is read by byte offset. Errors: Failure(exit_code).
 class InputFile {
  public:
     InputFile(const std::filesystem::path& path, int exit_code, Links links = Links::refuse);
@@ -59,6 +59,6 @@ void write_file(const std::filesystem::path& path, const std::string& text);  //
 void make_folders(const std::filesystem::path& path);
 void sync_folder(const std::filesystem::path& path);
 void rename_path(const std::filesystem::path& from, const std::filesystem::path& to);
-void remove_tree(const std::filesystem::path& path);  // what is not there is no error; links are removed, not followed
+void remove_tree(const std::filesystem::path& path);  // a missing path is no error; links are removed, not followed
 
 }  // namespace sluice

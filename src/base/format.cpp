@@ -8,9 +8,11 @@
 namespace sluice {
 namespace {
 
-// With three digits, of 1 or more: 1.74, 61.3, 950. Rounding may not lengthen it: 9.996 is 10.0.
+// Three digits of a number from 1 on: 1.74, 61.3, 950. The thresholds are those of the rounded number: 9.996 is 10.0.
 std::string three_digits(double x) { return format_fixed(x, std::fabs(x) < 9.995 ? 2 : std::fabs(x) < 99.95 ? 1 : 0); }
 
+// n in the largest unit (powers of `base`) that leaves it at least 1. A number that would be printed as `base` gets the
+// next unit.
 std::string scaled(double n, double base) {
     if (!std::isfinite(n) || std::fabs(n) < base - 0.5) return format_fixed(n, 0);
     const char* unit = "KMGTPE";

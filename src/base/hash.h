@@ -1,4 +1,4 @@
-// XXH3, 128 bits, as 32 hexadecimal digits. It finds accidents, not forgeries.
+// XXH3, 128 bits, as 32 hexadecimal digits. It detects accidental changes, not forgeries.
 #pragma once
 #include <cstddef>
 #include <memory>
@@ -12,7 +12,7 @@ class Hash {
     ~Hash();
     Hash(Hash&&) noexcept;
     void add(const void* data, size_t bytes);
-    void add(const std::string& text);  // and its length, so that neighbours do not run together
+    void add(const std::string& text);  // after its length, so that "ab", "c" and "a", "bc" differ
     std::string hex() const;
 
  private:

@@ -6,9 +6,9 @@
 namespace sluice {
 namespace {
 
-constexpr size_t kDeepest = 64;
+constexpr size_t kDeepest = 64;  // levels of nesting
 
-// Watches the parser: the library itself keeps the last of two equal keys.
+// Callback of the parser that refuses deep nesting and duplicate keys, of which the library would keep the last.
 template <class J>
 class Strict {
  public:
@@ -23,10 +23,10 @@ class Strict {
     }
 
  private:
-    std::vector<std::unordered_set<std::string>> keys_;
+    std::vector<std::unordered_set<std::string>> keys_;  // of the open objects, the innermost last
 };
 
-// The library tells all that it read of a value, be it a book, and bytes that are no text.
+// The library's message quotes all that it read of a value, however long, and bytes that do not print.
 std::string shortened(std::string what) {
     constexpr std::string_view kRead = "last read: '";
     constexpr size_t kMost = 60;
@@ -34,7 +34,7 @@ std::string shortened(std::string what) {
     if (read != std::string::npos && what.size() > read + kRead.size() + kMost)
         what.replace(read + kRead.size(), what.size() - read - kRead.size() - kMost, "...");
     for (char& c : what)
-        if (c < ' ' || c == 127) c = '?';  // and what is no ASCII
+        if (c < ' ' || c == 127) c = '?';  // bytes beyond ASCII too: they are negative
     return what;
 }
 

@@ -12,7 +12,7 @@ namespace sluice {
 std::string processor() {
     std::string lines;
     std::ifstream cpus("/proc/cpuinfo");
-    for (std::string line; std::getline(cpus, line) && !line.empty();)  // of the first one
+    for (std::string line; std::getline(cpus, line) && !line.empty();)  // of the first processor
         for (const char* what : {"vendor_id", "cpu family", "model", "cache size", "flags"})
             if (line.rfind(what, 0) == 0) lines += line + "\n";
     return lines;

@@ -1,19 +1,19 @@
-// What this machine is, and where a program may keep what it found out about it.
+// Facts about this machine, and the folder where programs cache what they measured on it.
 #pragma once
 #include <filesystem>
 #include <string>
 
 namespace sluice {
 
-// What tells one kind of processor from another: vendor, family, model, cache and instruction sets, as lines.
+// What distinguishes one kind of processor from another, as lines: vendor, family, model, cache size, instruction sets.
 std::string processor();
 
-// Of this machine: "AMD EPYC 9R45 64-Core Processor"; its name in the network; cores that this process may use.
+// This machine's processor ("AMD EPYC 9R45 64-Core Processor"), its host name, and how many cores this process may use.
 std::string processor_name();
 std::string host_name();
 int usable_cores();
 
-// Whether such a processor multiplies bf16 (AVX512-BF16).
+// Whether a processor, as described by processor(), multiplies bf16 (AVX512-BF16).
 bool multiplies_bf16(const std::string& processor);
 
 // $SLUICE_CACHE, $XDG_CACHE_HOME/sluice or ~/.cache/sluice, which may not exist; empty where none of these is set.

@@ -6,7 +6,8 @@
 namespace sluice {
 namespace {
 
-// Letters to insert, remove, replace, or exchange with the next.
+// How many letters to insert, remove, replace, or swap with the next. row[j] is the distance of the first i letters of
+// a from the first j of b; `above` and `before` are the rows of i - 1 and i - 2.
 size_t edit_distance(const std::string& a, const std::string& b) {
     std::vector<size_t> before, above, row(b.size() + 1);
     for (size_t j = 0; j <= b.size(); j++) row[j] = j;
@@ -22,7 +23,7 @@ size_t edit_distance(const std::string& a, const std::string& b) {
     return row[b.size()];
 }
 
-// Three letters or more, from where a word begins within the other: its start, or behind a mark as in warmup_steps.
+// Whether `part`, of three letters or more, is in `whole` at the start of a component, as "steps" in "warmup_steps".
 bool is_part(const std::string& part, const std::string& whole) {
     if (part.size() < 3) return false;
     for (size_t at = whole.find(part); at != std::string::npos; at = whole.find(part, at + 1))

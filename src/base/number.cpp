@@ -8,13 +8,13 @@
 namespace sluice {
 namespace {
 
-// 010 is ten to some readers of YAML and eight to others.
+// Some YAML parsers read 010 as ten, others as eight.
 bool has_leading_zero(const std::string& text) {
     const size_t at = text.starts_with('-') ? 1 : 0;
     return text.size() > at + 1 && text[at] == '0' && text[at + 1] >= '0' && text[at + 1] <= '9';
 }
 
-// 524_288 -> 524288, 2e9 -> 2000000000; other texts as they are.
+// 524_288 -> 524288, 2e9 -> 2000000000; other text is returned unchanged.
 std::string plain_integer(const std::string& text) {
     const auto digits = [](const std::string& part) {
         return !part.empty() && part.find_first_not_of("0123456789") == std::string::npos;
@@ -28,7 +28,7 @@ std::string plain_integer(const std::string& text) {
     }
     std::string plain;
     for (size_t i = 0; i < text.size(); i++) {
-        const size_t right = text.size() - 1 - i;  // digits and marks after this one
+        const size_t right = text.size() - 1 - i;  // characters to the right of this one: 3, 7, 11, ... for a '_'
         if (text[i] != '_')
             plain += text[i];
         else if (right % 4 != 3 || i == 0 || !digits(text.substr(i + 1, 3)))

@@ -1,5 +1,6 @@
-// Numbers as people write them, in configs and on command lines, the whole text: integers -?(0|[1-9][0-9]*), also
-// grouped as 524_288 or as 2e9; numbers decimal and finite. Both return why it is none, or "" once value is set.
+// Numbers as people write them in configs and on command lines. The whole text must be the number: an integer
+// -?(0|[1-9][0-9]*), which may be grouped as 524_288 or written as 2e9; or a finite decimal number. Both functions
+// return why the text is no such number, or "" once `value` is set.
 #pragma once
 #include <cstdint>
 #include <string>

@@ -21,7 +21,7 @@ sigset_t set_of(std::initializer_list<int> numbers) {
     return set;
 }
 
-// All but those that a thread raises itself by a fault: these end the process where it stands.
+// All signals but those that a fault of the thread itself raises: they end the process at the fault.
 sigset_t all_but_faults() {
     sigset_t set;
     sigfillset(&set);
@@ -34,7 +34,7 @@ bool is_ignored(int number) {
     return sigaction(number, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
-// As if nobody had held the signal back.
+// Applies the default action, as if the signal had not been blocked.
 void act_as_by_default(int number) {
     std::signal(number, SIG_DFL);
     const sigset_t only = set_of({number});
@@ -43,12 +43,14 @@ void act_as_by_default(int number) {
     pthread_sigmask(SIG_BLOCK, &only, nullptr);
 }
 
+// Runs on the thread that receives signals. A signal that was blocked at the start is a request, also before
+// checkpointing.
 void receive(sigset_t stops) {
     for (int number = 0; sigwait(&stops, &number) == 0;) {
         const bool again = requested && (number == SIGINT || number == SIGTERM);
-        const bool held = sigismember(&mask_at_start, number);
-        if (again || (!checkpointing && !held && !is_ignored(number))) act_as_by_default(number);
-        if (checkpointing || held) requested = true;
+        const bool blocked_at_start = sigismember(&mask_at_start, number);
+        if (again || (!checkpointing && !blocked_at_start && !is_ignored(number))) act_as_by_default(number);
+        if (checkpointing || blocked_at_start) requested = true;
     }
 }
 
@@ -61,7 +63,7 @@ void receive_signals_on_one_thread() {
     sigset_t stops = set_of({SIGINT, SIGTERM, SIGUSR1});
     if (!is_ignored(SIGHUP)) sigaddset(&stops, SIGHUP);
     std::thread([stops] {
-        sigset_t others = mask_at_start;  // handled here, by whoever handles them
+        sigset_t others = mask_at_start;  // signals but these run their handlers, if any, on this thread
         for (const int number : {SIGHUP, SIGINT, SIGTERM, SIGUSR1})
             if (sigismember(&stops, number)) sigaddset(&others, number);
         pthread_sigmask(SIG_SETMASK, &others, nullptr);

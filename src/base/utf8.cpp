@@ -10,15 +10,15 @@
 namespace sluice {
 namespace {
 
-// By its first byte; 0: begins none.
+// Bytes of a character, by its first byte; 0: begins no character.
 size_t length_of(uint8_t first) {
     if (first < 0x80) return 1;
     if (first < 0xC2) return 0;
     return first < 0xE0 ? 2 : first < 0xF0 ? 3 : first < 0xF5 ? 4 : 0;
 }
 
-// Whether `byte`, the one behind `first`, can stand there: overlong forms, surrogates and what lies above U+10FFFF end
-// here.
+// Whether `byte` may be the second one, after `first`. This excludes overlong forms, surrogates and what is above
+// U+10FFFF. first 0: whether it may be a later one.
 bool may_follow(uint8_t first, uint8_t byte) {
     const uint8_t low = first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : 0x80;
     const uint8_t high = first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : 0xBF;
@@ -27,9 +27,10 @@ bool may_follow(uint8_t first, uint8_t byte) {
 
 }  // namespace
 
-size_t invalid_utf8(std::string_view text, bool goes_on) {
+size_t invalid_utf8(std::string_view text, bool more_follows) {
     const size_t n = text.size();
     for (size_t at = 0; at < n;) {
+        // Eight bytes of ASCII at once.
         uint64_t eight = 0;
         if (n - at >= 8) std::memcpy(&eight, text.data() + at, 8);
         if (n - at >= 8 && (eight & 0x8080808080808080u) == 0) {
@@ -37,11 +38,11 @@ size_t invalid_utf8(std::string_view text, bool goes_on) {
             continue;
         }
         const auto first = uint8_t(text[at]);
-        const size_t length = length_of(first), there = std::min(length, n - at);
-        if (length == 0 || (there < length && !goes_on)) return at;
-        for (size_t i = 1; i < there; i++)
+        const size_t length = length_of(first), available = std::min(length, n - at);
+        if (length == 0 || (available < length && !more_follows)) return at;
+        for (size_t i = 1; i < available; i++)
             if (!may_follow(i == 1 ? first : 0, uint8_t(text[at + i]))) return at;
-        at += there;
+        at += available;
     }
     return n;
 }

@@ -2,7 +2,7 @@
 
 namespace sluice {
 
-extern const char* const kCommit;  // in a file that the build writes: cmake/commit.cmake
+extern const char* const kCommit;  // in a file that the build writes (cmake/commit.cmake)
 
 const char* version() { return SLUICE_VERSION; }
 const char* commit() { return kCommit; }

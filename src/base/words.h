@@ -1,4 +1,4 @@
-// The words of configs, declared once beside their enum:
+// Names of enum values in configs, declared once beside their enum:
 //     template <> struct Words<Color> { static constexpr std::pair<const char*, Color> all[] = {{"red", Color::red}};
 //     };
 #pragma once
@@ -29,7 +29,7 @@ bool from_word(const std::string& word, E& value) {
     return false;
 }
 
-// "sigmoid, silu, ...": what an error message offers.
+// "sigmoid, silu, ...", for error messages.
 template <Worded E>
 std::string all_words() {
     std::string list;

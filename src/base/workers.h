@@ -1,4 +1,4 @@
-// Work handed to threads and taken back in the order in which it was handed out.
+// Threads that run tasks. Results are taken in the order in which the tasks were given, by the thread that gives them.
 #pragma once
 #include <condition_variable>
 #include <deque>
@@ -13,7 +13,7 @@ namespace sluice {
 template <class Result>
 class Workers {
  public:
-    explicit Workers(int threads) : most_(2 * size_t(threads)) {
+    explicit Workers(int threads) : capacity_(2 * size_t(threads)) {
         for (int i = 0; i < threads; i++) threads_.emplace_back([this] { work(); });
     }
     Workers(const Workers&) = delete;
@@ -28,7 +28,7 @@ class Workers {
         for (auto& thread : threads_) thread.join();
     }
 
-    bool full() const { return results_.size() >= most_; }
+    bool full() const { return results_.size() >= capacity_; }  // of tasks whose results were not taken
     bool empty() const { return results_.empty(); }
     void give(std::function<Result()> task) {
         std::packaged_task<Result()> packaged(std::move(task));
@@ -39,7 +39,7 @@ class Workers {
         }
         wake_.notify_one();
     }
-    // Waits for the oldest; throws what it threw.
+    // Waits for the oldest task and returns its result, or throws its exception.
     Result take() {
         auto result = std::move(results_.front());
         results_.pop_front();
@@ -59,7 +59,7 @@ class Workers {
         }
     }
 
-    size_t most_;
+    size_t capacity_;
     std::mutex mutex_;
     std::condition_variable wake_;
     bool ended_ = false;
