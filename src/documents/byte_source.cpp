@@ -20,7 +20,7 @@ namespace {
 constexpr size_t kBlock = size_t{1} << 17;  // bytes
 constexpr int kLargestWindow = 31;          // log2 of bytes: what `zstd --long=31` writes
 
-// The bytes as they are stored, a block at a time.
+// Reads an input as it is stored, a block at a time.
 class Stored {
  public:
     explicit Stored(const std::string& path) : name_(shown_name(path)), block_(kBlock) {
@@ -31,7 +31,7 @@ class Stored {
     Stored& operator=(const Stored&) = delete;
     ~Stored() { close(fd_); }
 
-    // What was read and not yet taken. It is filled once it is empty; empty at the end.
+    // Bytes that were read and not yet taken. Reads the next block if there are none; empty at the end of the input.
     std::string_view peek() {
         if (at_ == end_) fill();
         return {block_.data() + at_, end_ - at_};
@@ -42,7 +42,7 @@ class Stored {
         while (end_ - at_ < bytes && fill()) {}
         return {block_.data() + at_, end_ - at_};
     }
-    int64_t offset() const { return read_ - int64_t(end_ - at_); }  // of what peek() gives
+    int64_t offset() const { return read_ - int64_t(end_ - at_); }  // of the first byte that peek() returns
     [[noreturn]] void damaged(const std::string& why) const {
         throw DamagedInput(why + " at byte " + std::to_string(offset()));
     }
@@ -71,7 +71,7 @@ class Stored {
 class Decoder {
  public:
     virtual ~Decoder() = default;
-    virtual bool read(Stored& in, std::string& bytes) = 0;
+    virtual bool read(Stored& in, std::string& bytes) = 0;  // appends decoded bytes; false at the end
     virtual bool compressed() const { return true; }
 };
 
@@ -98,7 +98,7 @@ class Gzip : public Decoder {
 
     bool read(Stored& in, std::string& bytes) override {
         if (ended_ && !next_member(in)) return false;
-        const std::string_view block = in.peek();  // at the end none: what is held back comes
+        const std::string_view block = in.peek();  // empty at the end: the library returns what it buffers
         const size_t before = bytes.size();
         bytes.resize(before + kBlock);
         stream_.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(block.data()));
@@ -117,7 +117,7 @@ class Gzip : public Decoder {
     }
 
  private:
-    // Members follow each other; zeros that fill up the last block of a tape may follow the last.
+    // Whether another member follows. After the last one there may be zeros, as they fill the last block of a tape.
     bool next_member(Stored& in) {
         for (std::string_view rest = in.peek(2); !rest.empty(); rest = in.peek(2)) {
             if (rest[0] != '\0') {
@@ -131,7 +131,7 @@ class Gzip : public Decoder {
     }
 
     z_stream stream_ = {};
-    bool ended_ = false;  // a member
+    bool ended_ = false;  // the member has ended
 };
 
 class Zstd : public Decoder {
@@ -140,7 +140,7 @@ class Zstd : public Decoder {
         ZSTD_DCtx_setParameter(stream_.get(), ZSTD_d_windowLogMax, kLargestWindow);
     }
     bool read(Stored& in, std::string& bytes) override {
-        const std::string_view block = in.peek();  // at the end none: what is held back comes
+        const std::string_view block = in.peek();  // empty at the end: the library returns what it buffers
         if (block.empty() && ended_) return false;
         const size_t before = bytes.size();
         bytes.resize(before + kBlock);
@@ -161,9 +161,10 @@ class Zstd : public Decoder {
         void operator()(ZSTD_DStream* stream) const { ZSTD_freeDStream(stream); }
     };
     std::unique_ptr<ZSTD_DStream, Free> stream_;
-    bool ended_ = true;  // a frame
+    bool ended_ = true;  // the frame has ended
 };
 
+// By the first bytes of the input.
 std::unique_ptr<Decoder> decoder_of(std::string_view head) {
     if (head.starts_with("\x1f\x8b")) return std::make_unique<Gzip>();
     const auto* byte = reinterpret_cast<const unsigned char*>(head.data());

@@ -1,5 +1,5 @@
-// The bytes of an input, streamed: a file, a pipe or a device, decompressed where its content, not its name, is gzip or
-// zstd (members and frames may follow each other).
+// Streams the bytes of an input: a file, a pipe or a device. Content (not names) that is gzip or zstd is decompressed,
+// several members or frames in a row included.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -8,13 +8,13 @@
 
 namespace sluice {
 
-// Standard input is "-". What may be read only once: a pipe, a socket, a terminal.
+// Whether a path can perhaps be read only once: a pipe, a socket, a terminal. "-" is standard input.
 bool is_stream(const std::string& path);
-// "-" is "standard input" in messages.
+// The path as messages name it: "standard input" for "-".
 std::string shown_name(const std::string& path);
 
-// An input that holds nothing, or compressed data that are cut off or wrong: what, and at which byte of the file. What
-// was read before is good.
+// An input that is empty or no text, or compressed data that are truncated or corrupt. The message says what is wrong
+// and at which byte. Bytes that were read before are good.
 struct DamagedInput : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
@@ -25,9 +25,9 @@ class ByteSource {
     explicit ByteSource(const std::string& path);
     ByteSource(ByteSource&&) noexcept;
     ~ByteSource();
-    bool read(std::string& bytes);  // appends some; false at the end; damage is told again at every call
+    bool read(std::string& bytes);  // appends some bytes; false at the end; damage is thrown again at every call
     bool compressed() const;
-    int64_t stored_read() const;  // bytes of the input, as they are stored
+    int64_t stored_read() const;  // bytes consumed of the input as it is stored
 
  private:
     struct Impl;

@@ -9,13 +9,13 @@
 namespace sluice {
 namespace {
 
-constexpr size_t kHead = size_t{1} << 16;           // bytes looked at, and the whole first line of what may be JSON
+constexpr size_t kHead = size_t{1} << 16;           // bytes examined; of what may be JSON at least the first line
 constexpr size_t kLongestLine = size_t{1} << 28;    // bytes
-constexpr size_t kLines = 8;                        // looked at
+constexpr size_t kLines = 8;                        // lines examined
 constexpr std::string_view kMark = "\xef\xbb\xbf";  // the byte order mark of UTF-8
 constexpr std::string_view kBlanks = " \t\r\n";
 
-// A name in small letters, without what says of a compressed input that it is.
+// The name in lower case and, for a compressed input, without the suffix that says so.
 std::string bare_name(std::string name, bool compressed) {
     std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return char(std::tolower(c)); });
     for (const char* packed : {".gz", ".gzip", ".zst", ".zstd"})
@@ -25,12 +25,12 @@ std::string bare_name(std::string name, bool compressed) {
         }
     return name;
 }
-// .json often is one of JSON lines.
+// Whether a name says JSON lines. Files named .json often hold them.
 bool is_named_lines(const std::string& name) {
     const auto suffixes = {".jsonl", ".ndjson", ".jsonlines", ".ldjson", ".jl", ".json", ".json-seq"};
     return std::any_of(suffixes.begin(), suffixes.end(), [&](const char* s) { return name.ends_with(s); });
 }
-// The suffix of what is no text; null: another.
+// The suffix of a name if it belongs to a format that is not text, else null.
 const char* suffix_of_no_text(const std::string& name) {
     for (const char* suffix :
          {".gz",  ".gzip", ".zst", ".zstd",    ".bz2",   ".xz",      ".lzma", ".lz4", ".zip", ".7z",
@@ -39,16 +39,16 @@ const char* suffix_of_no_text(const std::string& name) {
     return nullptr;
 }
 
-// The beginning of an input. Damage behind it is left to who reads on.
+// The beginning of an input. Damage after it is reported when the rest is read.
 struct Head {
     ByteSource& source;
     std::string& bytes;
-    bool whole = false, damaged = false;  // nothing follows; nothing more can be read
+    bool whole = false, damaged = false;  // the input ends here; the rest cannot be read
 
     void read(size_t size) {
         while (bytes.size() < size && read_some()) {}
     }
-    // Up to and with the line break of the first line that is not blank.
+    // Reads up to the line break of the first line that is not blank.
     void read_line() {
         size_t searched = 0;
         do {
@@ -67,7 +67,7 @@ struct Head {
         }
         return !whole && !damaged;
     }
-    // The lines that are not blank and whose end is known.
+    // The records of the first lines, of those that are complete and not blank.
     std::vector<std::string_view> lines() const {
         std::vector<std::string_view> found;
         const std::string_view all = bytes;
@@ -82,10 +82,11 @@ struct Head {
     }
 };
 
-// ASCII's separators of files, groups, records and units.
+// The control characters that separate files, groups, records and units.
 bool is_separator(char c) { return c >= '\x1c' && c <= '\x1f'; }
 
-// Without the blanks, separators and byte order marks at its beginning: files that were joined have such in the middle.
+// Without the blanks, separators and byte order marks at the beginning. Joined files have byte order marks in the
+// middle.
 std::string_view bare(std::string_view text) {
     while (!text.empty()) {
         if (text.starts_with(kMark))
@@ -98,20 +99,21 @@ std::string_view bare(std::string_view text) {
     return text;
 }
 
+// Whether a line is JSON that begins with one of the characters `first`.
 bool is_json(std::string_view line, std::string_view first) {
     line = bare(line);
     return !line.empty() && first.find(line[0]) != first.npos && Json::accept(line.begin(), line.end());
 }
 bool is_object(std::string_view line) { return is_json(line, "{"); }
 
-// A line that was meant as an object: {", or as Python prints it.
+// Whether a line was meant as an object: it begins with {" or, as Python prints dictionaries, with {'.
 bool looks_like_object(std::string_view line) {
     line = bare(line);
     const size_t at = line.find_first_not_of(kBlanks, 1);
     return at < line.size() && line[0] == '{' && (line[at] == '"' || line[at] == '\'');
 }
 
-// How many of the first lines are what.
+// The first lines, counted: objects, broken objects, others.
 struct Kinds {
     size_t objects = 0, broken = 0, others = 0;
     explicit Kinds(const std::vector<std::string_view>& lines) {
@@ -122,16 +124,16 @@ struct Kinds {
                 (looks_like_object(line) ? broken : others)++;
         }
     }
-    // Most are objects, or were meant so. A lone line that is broken is more likely a text that begins so.
-    bool most() const { return objects + broken > others && (objects > 0 || broken > 1); }
+    // Whether most lines are objects, or meant as such. A single broken line is more likely text that begins like one.
+    bool mostly_objects() const { return objects + broken > others && (objects > 0 || broken > 1); }
 };
 
-// Follows a JSON value as far as the head goes.
+// Follows a JSON value to its end, or to where the head ends.
 class Follow : public nlohmann::json_sax<Json> {
  public:
-    bool ended = false;   // a whole value
+    bool ended = false;   // the value is complete
     bool nested = false;  // it holds strings, lists or objects
-    bool member = false;  // of an object with its value, or of one in a list
+    bool member = false;  // a key with its value was read, or a key inside the value
     size_t error_at = 0;
 
     bool null() override { return value(); }
@@ -178,20 +180,21 @@ class Follow : public nlohmann::json_sax<Json> {
 
 // A JSON object or list at the beginning of an input.
 struct JsonValue {
-    bool is = false;       // it is one, or the beginning of one, or the first of several
-    size_t broken_at = 0;  // where what was meant as one goes wrong; 0: it is one, or is none
+    bool found = false;    // a whole one, the beginning of one, or the first of several
+    size_t broken_at = 0;  // offset of the error in what was meant as one; 0: no error
 
     JsonValue() = default;
-    // any_list: a list of nothing but numbers too. A text may begin with [1].
+    // any_list: lists that hold only numbers count too. A text may begin with [1].
     JsonValue(const Head& head, bool any_list) {
         const std::string_view text = bare(head.bytes);
         if (text.empty() || (text[0] != '{' && text[0] != '[')) return;
         Follow follow;
-        is = Json::sax_parse(text.begin(), text.end(), &follow) ||
-             (!head.whole && follow.error_at + 4 >= text.size()) ||  // 4: of a character that the head cuts
-             (follow.ended && another_follows(text.substr(std::max<size_t>(follow.error_at, 1) - 1)));
-        if (text[0] == '[' && !any_list && !follow.nested) is = false;
-        if (!is && !follow.ended && follow.member) broken_at = head.bytes.size() - text.size() + follow.error_at - 1;
+        // 4 bytes: the head can end within a character.
+        found = Json::sax_parse(text.begin(), text.end(), &follow) ||
+                (!head.whole && follow.error_at + 4 >= text.size()) ||
+                (follow.ended && another_follows(text.substr(std::max<size_t>(follow.error_at, 1) - 1)));
+        if (text[0] == '[' && !any_list && !follow.nested) found = false;
+        if (!found && !follow.ended && follow.member) broken_at = head.bytes.size() - text.size() + follow.error_at - 1;
     }
 
  private:
@@ -203,13 +206,14 @@ struct JsonValue {
     }
 };
 
-// Lines that are lists or strings; a lone one may be text.
+// Whether all lines are lists or strings. A single one may be text.
 bool are_lists_or_strings(const std::vector<std::string_view>& lines) {
     return lines.size() > 1 &&
            std::all_of(lines.begin(), lines.end(), [](std::string_view line) { return is_json(line, "[\""); });
 }
 
-// 13{"text": "a"}13{"text": "b"}, also with a colon, a blank or a line break behind the number.
+// Whether objects follow their lengths in bytes: 13{"text": "a"}13{"text": "b"}, also with a colon, a blank or a line
+// break after the number.
 bool has_length_before_object(std::string_view text) {
     text = bare(text);
     size_t at = 0, length = 0;
@@ -223,7 +227,7 @@ bool has_length_before_object(std::string_view text) {
     fail(Exit::data, shown_name(path) + ": " + why);
 }
 
-// Text, if it is one; a line of JSON with a NUL is a bad line, no other content.
+// Content::text, unless there is a NUL byte. (In JSON lines a NUL is an error of its line only.)
 Content text_without_nul(const std::string& path, const std::string& bytes) {
     if (const size_t at = bytes.find('\0'); at != bytes.npos)
         refuse(path, "holds binary data, no text: a NUL byte at byte " + std::to_string(at));
@@ -253,15 +257,16 @@ Content content_of(ByteSource& source, const std::string& path, Format format, s
     if (named && bare(bytes).empty()) return Content::lines;
     if (named || bare(bytes).starts_with('{')) head.read_line();
     const auto lines = head.lines();
-    if (lines.empty() && (named || looks_like_object(bytes))) return Content::lines;  // the reader finds it too long
+    if (lines.empty() && (named || looks_like_object(bytes)))
+        return Content::lines;  // the reader reports that it is too long
     const bool begins_with_line = lines.size() > 0 && is_object(lines[0]);
     const JsonValue value = begins_with_line ? JsonValue() : JsonValue(head, named);
-    if (value.is || are_lists_or_strings(lines) || has_length_before_object(bytes))
+    if (value.found || are_lists_or_strings(lines) || has_length_before_object(bytes))
         refuse(path,
                "holds JSON that is not a line a document: give a document a line (`jq -c '.[]'` makes that of a "
                "list, `jq -c .` of objects, `jq -c '{text: .}'` of strings), or say --format text");
     const Kinds kinds(lines);
-    if (kinds.most() || (named && kinds.others < lines.size())) return Content::lines;
+    if (kinds.mostly_objects() || (named && kinds.others < lines.size())) return Content::lines;
     if (value.broken_at > 0)
         refuse(path, "holds JSON that is cut off or wrong at byte " + std::to_string(value.broken_at) +
                          ": mend it and give a document a line, or say --format text");

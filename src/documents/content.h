@@ -1,4 +1,4 @@
-// What an input holds, told by its content: JSON lines, text, or neither.
+// What an input holds, as its content shows: JSON lines, text, or neither.
 #pragma once
 #include <string>
 #include <string_view>
@@ -9,24 +9,25 @@
 namespace sluice {
 
 enum class Content {
-    lines,  // JSON lines: a document a line, an object; JSON text sequences (RFC 7464) too
-    text,   // a document
+    lines,  // JSON lines: a document per line, an object; also JSON text sequences (RFC 7464)
+    text,   // the whole input is one document
 };
 
 // --format: `automatic` looks at the content.
 enum class Format { automatic, lines, text };
 Format to_format(const std::string& word);  // auto, jsonl, text. Errors: Failure(Exit::config)
 
-// "a ZIP archive (...)", "UTF-16 text ...": what begins so, where that is no text; empty: nothing that is known here.
+// The known format that is not text in UTF-8 and begins like `head`: "a ZIP archive (...)", "UTF-16 text ..."; empty:
+// none.
 std::string foreign_format(std::string_view head);
 
-// What `source` holds. Reads its beginning into `head`, without a byte order mark. Only where a name says JSON lines is
-// it asked: those of its lines that are none are then bad lines. Errors: Failure(Exit::data): no text, JSON that is not
-// a line a document, a name of JSON lines on what is none; DamagedInput.
+// What `source` holds. Reads its beginning into `head`, without a byte order mark. The name matters only where it says
+// JSON lines: then lines that are no JSON are errors of those lines, not of the input. Errors: Failure(Exit::data): no
+// text, JSON that is not a document per line, a name of JSON lines on an input that holds none; DamagedInput.
 Content content_of(ByteSource& source, const std::string& path, Format format, std::string& head);
 
-// The documents of a line of JSON, those that are blank left out: one, or of a JSON text sequence what stands between
-// bytes 0x1e. JSON itself has no such byte.
+// The documents in a line of JSON, blank ones left out: the line itself or, in a JSON text sequence, the records that
+// bytes 0x1e separate. JSON itself has no such byte.
 std::vector<std::string_view> records_of(std::string_view line);
 
 }  // namespace sluice

@@ -38,7 +38,7 @@ std::vector<std::string> files_in(const std::string& folder, int64_t& empty) try
 
 std::vector<std::string> text_files(const std::vector<std::string>& inputs, int64_t* empty) {
     std::vector<std::string> files;
-    int64_t passed = 0;
+    int64_t empty_files = 0;
     for (const auto& input : inputs) {
         std::error_code error;
         const fs::file_status status = fs::status(input, error);
@@ -49,11 +49,11 @@ std::vector<std::string> text_files(const std::vector<std::string>& inputs, int6
             files.push_back(input);
             continue;
         }
-        const auto found = files_in(input, passed);
+        const auto found = files_in(input, empty_files);
         if (found.empty()) fail(Exit::data, input + ": no files there that hold anything");
         files.insert(files.end(), found.begin(), found.end());
     }
-    if (empty) *empty = passed;
+    if (empty) *empty = empty_files;
     return files;
 }
 
@@ -99,7 +99,7 @@ std::string text_of(const RawDocument& document, const std::string& key) {
         return text->get<std::string>();
     } catch (const JsonError& e) {
         std::string why = e.what();
-        constexpr std::string_view kFirstLine = "parse error at line 1, ";  // the library counts from this line
+        constexpr std::string_view kFirstLine = "parse error at line 1, ";  // the library numbers lines from this one
         if (const size_t at = why.find(kFirstLine); at != why.npos) why.erase(at, kFirstLine.size());
         fail(Exit::data, place_of(document) + ": " + why);
     }
@@ -115,25 +115,25 @@ struct DocumentReader::Impl {
     Format format;
     const Tokenizer* tokenizer;
     size_t longest_line;
-    size_t at = 0;              // the open file, or the next
-    int64_t stored_before = 0;  // of the files before it
+    size_t at = 0;              // index of the open file, or of the next
+    int64_t stored_before = 0;  // stored bytes of the files before it
     std::unique_ptr<ByteSource> source;
     Content content = Content::text;
-    std::string text;                   // read, not yet given out
-    size_t searched = 0;                // of it, in vain: for a line's end, or a place to cut
-    int64_t line = 0;                   // lines given out
-    bool ended = false, begun = false;  // of the open file: no more bytes; a part was given out
+    std::string text;                   // read and not yet returned
+    size_t searched = 0;                // bytes of it without a line's end, or without a split point
+    int64_t line = 0;                   // lines returned
+    bool ended = false, begun = false;  // of the open file: all bytes were read; a part was returned
     TextCheck check{true};              // of the text read so far
-    std::optional<uint64_t> hash;       // of a long text, which was read to its end and is read again
-    std::unique_ptr<Spool> spool;       // out of which it comes again, where its input cannot be opened twice
-    bool passing = false;               // to the end of a line that is too long
+    std::optional<uint64_t> hash;       // of a long text that was read to its end, and is read again
+    std::unique_ptr<Spool> spool;       // its bytes for the second reading, if its input is a stream
+    bool skipping = false;              // skipping the rest of a line that is too long
 
     void open() {
         source = std::make_unique<ByteSource>(files[at]);
         text.clear();
         searched = 0;
         line = 0;
-        ended = begun = passing = false;
+        ended = begun = skipping = false;
         hash.reset();
         spool.reset();
         content = Content::text;
@@ -149,7 +149,7 @@ struct DocumentReader::Impl {
         source.reset();
         at++;
     }
-    // The next bytes of the files, as documents; how many.
+    // Reads the next bytes of the open file and appends their documents; returns the bytes of these.
     size_t read(std::vector<RawDocument>& documents) {
         size_t given = 0;
         try {
@@ -174,7 +174,7 @@ struct DocumentReader::Impl {
         check.end();
         if (hash && check.hash() != *hash) fail(Exit::data, shown_name(files[at]) + ": changed while it was read");
     }
-    // A long text: to its end, and back to where it began.
+    // Reads a long text to its end, for its errors and its hash, and returns to its beginning.
     void read_ahead() {
         const bool stream = is_stream(files[at]);
         if (stream) spool = std::make_unique<Spool>();
@@ -194,7 +194,7 @@ struct DocumentReader::Impl {
         }
         begin_check();
     }
-    // Whole lines of `text`, and the rest once the file has ended.
+    // Appends the documents of whole lines of `text`, and of the rest once the file has ended.
     size_t give_lines(std::vector<RawDocument>& documents) {
         size_t from = 0, given = 0;
         while (from < text.size()) {
@@ -202,27 +202,29 @@ struct DocumentReader::Impl {
             if (end == std::string::npos && !ended) break;
             if (end == std::string::npos) end = text.size();
             line++;
-            if (!passing)
+            if (!skipping)
                 for (const std::string_view record : records_of(std::string_view(text).substr(from, end - from))) {
                     documents.push_back({std::string(record), &files[at], line, false});
                     given += record.size();
                 }
-            passing = false;
+            skipping = false;
             from = end + 1;
         }
         text.erase(0, std::min(from, text.size()));
         searched = text.size();
-        if (text.size() > longest_line && !passing) {
+        if (text.size() > longest_line && !skipping) {
             documents.push_back(
                 {"", &files[at], line + 1, false, "a line of more than " + format_bytes(double(longest_line))});
-            passing = true;
+            skipping = true;
         }
-        if (passing) text.clear(), searched = 0;
+        if (skipping) text.clear(), searched = 0;
         return given;
     }
+    // Appends the next part of a text: up to a split point, or the rest once the file has ended.
     size_t give_part(std::vector<RawDocument>& documents) {
         size_t cut = text.size();
         if (!ended) {
+            // After a search in vain the text must double, so that all searches together take linear time.
             if (text.size() < std::max(kPart, 2 * searched)) return 0;
             cut = cut_of(text, tokenizer);
             searched = cut == 0 ? text.size() : 0;

@@ -1,7 +1,7 @@
-// Documents out of inputs (data_tools/byte_source.h), streamed: memory does not grow with a file.
-//     JSON lines       a document a line, an object whose key (`text` unless told) holds it; JSON text sequences too
-//     text             a document a file
-// Which of them an input holds is told by its content (data_tools/content.h).
+// Streams documents out of inputs (documents/byte_source.h). Memory does not grow with the size of a file.
+//     JSON lines       a document per line, an object that has it under a key (default `text`); JSON text sequences too
+//     text             a document per file
+// The content of an input shows which of them it holds (documents/content.h).
 // Errors: Failure(Exit::data), naming file and line.
 #pragma once
 #include <cstdint>
@@ -15,38 +15,38 @@
 
 namespace sluice {
 
-// Files and pipes as they are, of folders their files in sorted order: hidden files and folders not, and no empty
-// files, which are counted.
+// The files and pipes among the inputs, and the files in folders, sorted, without hidden files and folders. Empty files
+// in folders are left out and counted in `empty`.
 std::vector<std::string> text_files(const std::vector<std::string>& inputs, int64_t* empty = nullptr);
-// Looks into every file before hours are spent on the first ones. Damaged and empty ones are refused too, unless they
-// are skipped. Streams are not looked into: they can be read only once.
+// Examines the beginning of every file, before hours are spent on the first ones. Damaged and empty files are errors
+// too, unless they are to be skipped. Streams are not examined: they can be read only once.
 void refuse_no_text(const std::vector<std::string>& files, Format format, bool skip_damaged);
-int64_t total_bytes(const std::vector<std::string>& files);  // as they are stored; 0: unknown, one is a stream
+int64_t total_bytes(const std::vector<std::string>& files);  // as they are stored; 0: unknown, since one is a stream
 
-// A piece of a file that can be read further by any thread.
+// A document, or a part of a long text, as read from a file. Any thread can parse it (text_of).
 struct RawDocument {
     std::string text;  // a line of JSON, or text
     const std::string* file = nullptr;
-    int64_t line = 0;                   // of JSON; 0: text
-    bool continues = false;             // goes on with the document before: a long text comes in parts
-    std::string error = {};             // instead of a text: why there is none, and of a text in parts no more
-    std::optional<uint64_t> hash = {};  // of the whole text (data_tools/text_check.h), where this is its first part
+    int64_t line = 0;                   // of JSON, from 1 on; 0: text
+    bool continues = false;             // continues the document before: long texts come in parts
+    std::string error = {};             // why it could not be read; then there is no text, and no further part
+    std::optional<uint64_t> hash = {};  // of the whole text (documents/text_check.h), in its first part
 };
-// FILE, or FILE:LINE.
+// "FILE" or "FILE:LINE".
 std::string place_of(const RawDocument& document);
-// The text of a document. key: of the JSON object.
+// The text of a document. key: of the JSON object's member. Errors: Failure(Exit::data), naming file and line.
 std::string text_of(const RawDocument& document, const std::string& key);
 
 class DocumentReader {
  public:
-    static constexpr size_t kLongestLine = size_t{1} << 28;  // bytes, and of a text without a place to cut it
-    // tokenizer: says where long texts are cut, and whether they must be UTF-8. Such a text is read to its end first,
-    // so that what is wrong with it and its hash are known before its first part is given out. Without one, texts are
-    // cut between lines, and read once.
+    static constexpr size_t kLongestLine = size_t{1} << 28;  // bytes; also of a text that cannot be split
+    // tokenizer: decides where long texts are split, and whether they must be UTF-8. Such a text is read twice: first
+    // to its end, so that errors in it and its hash are known before its first part is returned. Without a tokenizer,
+    // texts are split between lines and read once.
     explicit DocumentReader(std::vector<std::string> files, Format format = Format::automatic,
                             size_t longest_line = kLongestLine, const Tokenizer* tokenizer = nullptr);
     ~DocumentReader();
-    // About `bytes` of documents in order; false at the end.
+    // The next documents in order, about `bytes` bytes of them; false at the end.
     bool next(std::vector<RawDocument>& documents, size_t bytes);
     int64_t bytes_read() const;  // of the files, as they are stored
 

@@ -1,4 +1,4 @@
-// Formats that are no text, by the bytes that they begin with.
+// Formats that are not text, recognised by their first bytes.
 #include <algorithm>
 #include <array>
 
@@ -13,7 +13,7 @@ struct Magic {
     size_t offset;
     std::string_view bytes;
     const char* what;
-    bool letters = false;  // a text might begin so: told only where other bytes are no text
+    bool letters = false;  // text may begin like this: counts only if the head holds control characters
 };
 
 constexpr auto kMagics = std::to_array<Magic>({
@@ -82,19 +82,20 @@ constexpr auto kMagics = std::to_array<Magic>({
     {0, "\xfe\xff"sv, "UTF-16 text: pipe in what `iconv -f UTF-16 -t UTF-8` gives"},
 });
 
-// A byte that no text has: a control character other than those that move a line's place, a page or a colour.
+// A control character that text does not hold. Excepted are those that move the position, break a line or a page, or
+// begin an escape of a terminal.
 bool is_control(char c) {
     return (c >= '\0' && c < '\b') || c == '\x0e' || c == '\x0f' || (c >= '\x10' && c < ' ' && c != '\x1b');
 }
 
-// Text of two bytes a character has NULs at every second place, nearly.
+// UTF-16 without a byte order mark: in Latin text nearly every high byte is NUL, and no low byte is.
 std::string utf16_without_mark(std::string_view head) {
     std::array<size_t, 2> nulls{};
     const size_t n = std::min<size_t>(head.size(), 4096) & ~size_t{1};
     for (size_t i = 0; i < n; i++) nulls[i % 2] += head[i] == '\0';
-    const auto is = [&](size_t high) { return n >= 4 && nulls[high] * 10 > n / 2 * 7 && nulls[1 - high] == 0; };
-    if (is(1)) return "UTF-16 text: pipe in what `iconv -f UTF-16LE -t UTF-8` gives";
-    if (is(0)) return "UTF-16 text: pipe in what `iconv -f UTF-16BE -t UTF-8` gives";
+    const auto is_high = [&](size_t high) { return n >= 4 && nulls[high] * 10 > n / 2 * 7 && nulls[1 - high] == 0; };
+    if (is_high(1)) return "UTF-16 text: pipe in what `iconv -f UTF-16LE -t UTF-8` gives";
+    if (is_high(0)) return "UTF-16 text: pipe in what `iconv -f UTF-16BE -t UTF-8` gives";
     return "";
 }
 

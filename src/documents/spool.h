@@ -1,4 +1,4 @@
-// Bytes laid aside in a temporary file without a name ($TMPDIR, else /tmp), to be read once more. Errors:
+// Keeps bytes in a temporary file without a name (in $TMPDIR, else /tmp) for a second reading. Errors:
 // Failure(Exit::disk).
 #pragma once
 #include <string>
@@ -13,7 +13,7 @@ class Spool {
     Spool& operator=(const Spool&) = delete;
     ~Spool();
     void add(std::string_view bytes);
-    bool read(std::string& bytes);  // appends some, from the first on; false at the end
+    bool read(std::string& bytes);  // appends the next ones, from the first on; false at the end
 
  private:
     [[noreturn]] void refuse(const char* what) const;

@@ -15,8 +15,8 @@ struct TextCheck::Impl {
     };
     std::unique_ptr<XXH3_state_t, Free> state{XXH3_createState()};
     bool any_bytes;
-    std::string unfinished;  // of the last character
-    int64_t offset = 0;      // of `unfinished`
+    std::string unfinished;  // bytes of an incomplete character at the end
+    int64_t offset = 0;      // of `unfinished` in the text
 
     [[noreturn]] void refuse_byte(size_t at) const {
         throw DamagedInput("is not UTF-8: no character begins at byte " + std::to_string(offset + int64_t(at)));
