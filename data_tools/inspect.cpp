@@ -1,4 +1,4 @@
-// What a token shard holds.
+// Prints what token shards hold, and compares it with what their set says.
 #include <algorithm>
 #include <cstdio>
 
@@ -41,7 +41,8 @@ Contents read_all(const TokenShard& shard, ProgressLine& progress, int64_t& done
     return c;
 }
 
-// The beginnings of documents spread over the shard; without an index, the shard's.
+// Decodes the beginnings of `count` documents spread over the shard; without an index of documents, the beginning of
+// the shard.
 Json samples_of(const TokenShard& shard, const Tokenizer& tokenizer, int64_t count) {
     Json samples = Json::array();
     const bool known = shard.knows_documents();

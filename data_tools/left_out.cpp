@@ -7,7 +7,7 @@
 namespace sluice {
 namespace {
 
-constexpr size_t kTold = 10;
+constexpr size_t kPrinted = 10;
 
 }  // namespace
 
@@ -19,17 +19,17 @@ OnError to_on_error(const std::string& word) {
 
 void LeftOut::add(const std::string& why) {
     count_++;
-    if (first_.size() < kTold) first_.push_back(why);
+    if (first_.size() < kPrinted) first_.push_back(why);
 }
 
 void LeftOut::add(const std::vector<std::string>& whys) {
     for (const std::string& why : whys) add(why);
 }
 
-void LeftOut::tell() const {
+void LeftOut::print() const {
     if (count_ == 0) return;
     print_warning(counted(count_, "document") + " could not be read and " + (count_ == 1 ? "was" : "were") +
-                  " left out" + (count_ > int64_t(kTold) ? "; the first " + std::to_string(kTold) + ":" : ":"));
+                  " left out" + (count_ > int64_t(kPrinted) ? "; the first " + std::to_string(kPrinted) + ":" : ":"));
     for (const std::string& why : first_) print_warning(why);
 }
 

@@ -1,4 +1,4 @@
-// Documents that could not be read and were left out (--on-error skip): how many, and where the first were.
+// Documents that could not be read and were left out (--on-error skip): their number, and the messages of the first.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -14,7 +14,7 @@ class LeftOut {
     void add(const std::string& why);  // "FILE:LINE: why"
     void add(const std::vector<std::string>& whys);
     int64_t count() const { return count_; }
-    void tell() const;  // on stderr, where there are any
+    void print() const;  // warnings on stderr, if there are any
 
  private:
     int64_t count_ = 0;

@@ -14,7 +14,7 @@
 namespace sluice {
 namespace {
 
-// A command's code, once stdout has its result; what fails is one line of error.
+// Runs a command, flushes stdout and returns the exit code. A failure is one line on stderr.
 int guarded(const std::function<int()>& command) {
     try {
         const int code = command();
@@ -29,7 +29,7 @@ int guarded(const std::function<int()>& command) {
     }
 }
 
-// How inputs are read.
+// The options for reading inputs.
 void add_reading(CLI::App& app, Format& format, OnError& on_error) {
     app.add_option_function<std::string>(
            "--format", [&format](const std::string& word) { format = to_format(word); },

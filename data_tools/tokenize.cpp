@@ -24,25 +24,25 @@ namespace sluice {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr size_t kBatch = size_t{1} << 20;  // bytes of text a task
+constexpr size_t kBatch = size_t{1} << 20;  // bytes of text per task
 constexpr size_t kLargestTokenizer = size_t{1} << 28;
 
 struct Encoded {
     struct Part {
         int64_t tokens, bytes;
         bool validation, continues;
-        bool broken = false;  // could not be read, and what goes on with it is not wanted
+        bool broken = false;  // could not be read; its document is left out from here on
     };
     std::vector<int32_t> tokens;  // of all parts
     std::vector<Part> parts;
     int64_t empty = 0;                  // documents without text
-    std::vector<std::string> left_out;  // why
+    std::vector<std::string> left_out;  // messages of documents that could not be read
 };
 
-// A pure function of the text, so that a document stands on one side however the files are cut and ordered.
+// A pure function of the text, so that a document keeps its side however files are split and ordered.
 bool is_validation(uint64_t hash_of_whole, double share) { return double(hash_of_whole) < share * 0x1p64; }
 
-// Appends a document's tokens.
+// Appends the tokens of a document to `all`.
 void encode_one(const RawDocument& document, const Tokenizer& tokenizer, const TokenizeArgs& args, Encoded& all) {
     const std::string text = text_of(document, args.text_key);
     if (text.empty()) {
@@ -76,7 +76,7 @@ Encoded encode(const std::vector<RawDocument>& documents, const Tokenizer& token
     return all;
 }
 
-// The tokenizer goes beside the shards, so that they can be moved together.
+// Copies the tokenizer beside the shards, so that they can be moved together.
 void keep_tokenizer(const TokenizeArgs& args) {
     for (const fs::path& file : tokenizer_files(args.tokenizer)) {
         const fs::path copy = fs::path(args.out) / file.filename();
@@ -102,10 +102,10 @@ void print_set(const std::string& name, const ShardOutput& set, int64_t vocab) {
                            vocab));
 }
 
-// Takes what the workers made to its sets, in order.
+// Writes the results of the workers, in order, to the set or the two sets.
 class Writer {
  public:
-    // empty: documents without text that were passed over already.
+    // empty: number of documents without text that were left out so far.
     Writer(const TokenizeArgs& args, const ShardSet& facts, int64_t empty)
         : args_(args),
           split_(args.validation > 0),
@@ -127,9 +127,9 @@ class Writer {
     int64_t tokens() const { return output_.tokens + (split_ ? held_out_->tokens : 0); }
     int64_t text_bytes() const { return output_.text_bytes + (split_ ? held_out_->text_bytes : 0); }
     int64_t documents() const { return output_.documents + (split_ ? held_out_->documents : 0); }
-    // The sets are whole; what they hold.
+    // Completes the sets and prints what they hold.
     void finish(int64_t vocab) {
-        left_out_.tell();
+        left_out_.print();
         if (split_ && held_out_->tokens == 0)
             fail(Exit::data, "no document fell to the validation set: raise --validation, or give more documents");
         output_.finish();
@@ -150,8 +150,8 @@ class Writer {
     bool split_;
     ShardOutput output_;
     std::optional<ShardOutput> held_out_;
-    ShardOutput* last_ = &output_;  // of the last document, which may go on
-    bool leaving_out_ = false;      // that document
+    ShardOutput* last_ = &output_;  // set of the last document, which may continue
+    bool leaving_out_ = false;      // whether the rest of that document is left out
     int64_t empty_;
     LeftOut left_out_;
 };

@@ -1,5 +1,5 @@
-// Trains a SentencePiece BPE model whose encoding can be undone: no normalisation, spaces and newlines kept, bytes for
-// the rest.
+// Trains a SentencePiece BPE model whose encoding loses nothing: no normalisation, spaces and newlines kept, unknown
+// characters as bytes.
 #include <sentencepiece_trainer.h>
 
 #include <cstdio>
@@ -17,8 +17,9 @@
 namespace sluice {
 namespace {
 
-constexpr size_t kTrainingBatch = size_t{1} << 20, kLongest = size_t{1} << 16;  // bytes: of text a task, of a line
+constexpr size_t kTrainingBatch = size_t{1} << 20, kLongest = size_t{1} << 16;  // bytes per batch, per line
 
+// The lines, as the library reads them.
 class Lines : public sentencepiece::SentenceIterator {
  public:
     explicit Lines(const std::vector<std::string>& lines) : lines_(lines) {}
@@ -32,8 +33,8 @@ class Lines : public sentencepiece::SentenceIterator {
     size_t at_ = 0;
 };
 
-// Appends the lines of a text that are not empty, as long as `left` bytes last. What is too long for the library, which
-// would leave it out, comes in pieces.
+// Appends the lines of a text, without empty ones, until `left` bytes are used up. The library would leave out a line
+// of more than kLongest bytes, so such a line is split.
 void add_lines(const std::string& text, int64_t& left, std::vector<std::string>& lines) {
     std::istringstream in(text);
     for (std::string line; left > 0 && std::getline(in, line);) {
@@ -76,7 +77,7 @@ int train_tokenizer_command(const TrainTokenizerArgs& args) {
     if (args.vocab <= kSmallest) fail(Exit::config, "--vocab must be above " + std::to_string(kSmallest));
     LeftOut left_out;
     const auto lines = read_lines(args, left_out);
-    left_out.tell();
+    left_out.print();
     if (lines.empty()) fail(Exit::data, "the inputs hold no text to train on");
     std::printf("learning %lld pieces from %zu lines by SentencePiece, which tells no progress; 100 MB take minutes\n",
                 (long long)args.vocab, lines.size());
