@@ -13,8 +13,8 @@ namespace sluice {
 // two sets, NAME_train and NAME_val. Every document begins with the delimiter.
 struct TokenizeArgs {
     std::vector<std::string> inputs;
-    std::string tokenizer = "bytes", out, name = "tokens", text_key = "text",
-                delimiter;  // delimiter: empty for the default
+    std::string tokenizer = "bytes", out, name = "tokens", text_key = "text";
+    std::string delimiter;  // the piece that begins documents; empty: the tokenizer's usual one
     double validation = 0;  // fraction of documents for NAME_val, chosen by the hash of their text
     int64_t shard_tokens = 100'000'000;
     int threads = 0;  // 0: one per core

@@ -43,7 +43,7 @@ void AddedTokens::split(std::string_view text, const std::function<void(std::str
 AddedTokens::Span AddedTokens::open_end(std::string_view text) const {
     if (tokens_.empty()) return {0, text.size()};
     const size_t longest = tokens_[0].first.size();
-    size_t end = text.size() - std::min(text.size(), longest - 1);  // before it a token would be seen whole
+    size_t end = text.size() - std::min(text.size(), longest - 1);  // a token that begins before it ends in the text
     while (end > 0 && end < text.size() && !begins_character(text[end])) end--;
     Span open{0, end};
     for (size_t at = 0; at < end;) {

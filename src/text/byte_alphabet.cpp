@@ -8,7 +8,7 @@
 namespace sluice {
 namespace {
 
-constexpr int32_t kCharacters = 512;  // more than are used
+constexpr int32_t kCharacters = 512;  // size of a table by code point; fewer are used
 
 struct Alphabet {
     std::array<std::string, 256> characters;

@@ -22,7 +22,7 @@ int32_t id_of(const LargeJson& value) {
     return int32_t(id);
 }
 
-// "a b", or ["a", "b"].
+// The two tokens of a merge, which is written "a b" or ["a", "b"].
 std::pair<std::string, std::string> merge_of(const LargeJson& merge) {
     if (merge.is_array() && merge.size() == 2) return {to_text(merge[0], "merge"), to_text(merge[1], "merge")};
     if (!merge.is_string()) throw JsonError("a merge is no pair");
@@ -104,7 +104,7 @@ std::unique_ptr<Tokenizer> open_byte_level_bpe(const std::string& path, const st
         read_added(json, model);
         read_pre_tokenizer(member(json, "pre_tokenizer"), model);
         return std::make_unique<ByteLevelEncoder>(std::move(model), delimiter);
-    } catch (const std::runtime_error& e) {  // a JsonError, or a pattern that fails
+    } catch (const std::runtime_error& e) {  // a JsonError, or a pattern that is not supported
         fail(Exit::data, path + ": " + e.what());
     }
 }

@@ -1,7 +1,6 @@
-// Hugging Face's tokenizer.json with byte-level BPE, as GPT-2, Llama 3 and Qwen3 have it
-// (data_tools/byte_level_encoder.h). Added tokens that are not special are found in the text. Special ones are not: no
-// document can forge a delimiter. Errors: Failure(Exit::data), naming the file and the part that is not supported or
-// damaged.
+// Hugging Face's tokenizer.json with byte-level BPE, as GPT-2, Llama 3 and Qwen3 have it (text/byte_level_encoder.h).
+// Added tokens that are not special are found in the text. Special ones are not: no document can forge a delimiter.
+// Errors: Failure(Exit::data), naming the file and what is damaged or not supported.
 #pragma once
 #include <memory>
 #include <string>
@@ -10,7 +9,7 @@
 
 namespace sluice {
 
-// delimiter: the special token that begins documents; empty: the first there is of those that usually do.
+// delimiter: the special token that begins documents; empty: the first one of the usual names that exists.
 std::unique_ptr<Tokenizer> open_byte_level_bpe(const std::string& path, const std::string& delimiter);
 
 }  // namespace sluice

@@ -52,7 +52,7 @@ int32_t ByteLevelEncoder::choose_delimiter(const std::string& wanted) const {
         ": choose a delimiter among " + (known.empty() ? "its special tokens (it has none)" : known));
 }
 
-// Whether encode() can give it.
+// Whether encode() can return this id.
 bool ByteLevelEncoder::can_be_written(int32_t id) const {
     return model_.added.has(id) || model_.added_normalised.has(id) || model_.pairs.makes(id);
 }
@@ -97,57 +97,58 @@ void ByteLevelEncoder::encode_word(std::string_view word, std::vector<int32_t>& 
                                     [&](std::string_view part) { model_.pairs.encode(from_byte_alphabet(part), ids); });
 }
 
-// Behind an added token, or at a word's end behind the last one.
+// After the last added token: at the end of a word there, else directly after the token.
 size_t ByteLevelEncoder::cut(std::string_view text) const {
     const auto open = model_.added.open_end(text);
     return open.begin + cut_plain(text.substr(open.begin, open.end - open.begin));
 }
 
-// Where places are sought: near the text's end.
+// The offset from which split points are tried: near the end of a text of this size.
 size_t window_of(size_t size) { return size - std::max(size / 16, std::min(size / 2, size_t{1} << 16)); }
 
 size_t ByteLevelEncoder::cut_plain(std::string_view text) const {
     const auto anywhere = [](size_t) { return true; };
     if (!model_.nfc) return cut_normalised(text, window_of(text.size()), anywhere);
     if (text.size() < 2) return 0;
-    // What follows may compose with the last character.
+    // The last character is left out: it may compose with what follows.
     if (is_ascii(text)) return cut_normalised(text.substr(0, text.size() - 1), window_of(text.size() - 1), anywhere);
-    // The window is normalised in the smallest parts that can be normalised alone; places lie between them.
-    const auto begin_before = [&](size_t at) {
+    // The window is normalised in the smallest slices that can be normalised alone. Split points are the ends of
+    // slices, since for these the offsets in both texts are known.
+    const auto slice_start = [&](size_t at) {
         while (at > 0 && !(begins_character(text[at]) && nfc_begins(character_at(text, at)))) at--;
         return at;
     };
-    const size_t end = begin_before(text.size() - 1), from = begin_before(window_of(end));
+    const size_t end = slice_start(text.size() - 1), from = slice_start(window_of(end));
     std::string normalised = nfc(text.substr(0, from));
     const size_t window = normalised.size();
-    std::unordered_map<size_t, size_t> places{{window, from}};  // in the text, by those in the normalised one
+    std::unordered_map<size_t, size_t> in_text{{window, from}};  // offset by that in the normalised text
     for (size_t at = from; at < end;) {
         size_t next = at + 1;
         while (next < end && !(begins_character(text[next]) && nfc_begins(character_at(text, next)))) next++;
         normalised += nfc(text.substr(at, next - at));
-        places[normalised.size()] = at = next;
+        in_text[normalised.size()] = at = next;
     }
-    const size_t place = cut_normalised(normalised, window, [&](size_t at) { return places.contains(at); });
-    return place == 0 ? 0 : places.at(place);
+    const size_t split = cut_normalised(normalised, window, [&](size_t at) { return in_text.contains(at); });
+    return split == 0 ? 0 : in_text.at(split);
 }
 
 size_t ByteLevelEncoder::cut_normalised(std::string_view text, size_t from, const Accepted& accepted) const {
     const auto open = model_.added_normalised.open_end(text);
     const auto rest = text.substr(open.begin, open.end - open.begin);
-    const auto in_text = [&](size_t at) { return accepted(open.begin + at); };
+    const auto accepted_in_rest = [&](size_t at) { return accepted(open.begin + at); };
     const size_t window = std::min(from - std::min(from, open.begin), window_of(rest.size()));
-    size_t place = 0;
+    size_t split = 0;
     if (model_.pre_tokenizer.splits())
-        place = model_.pre_tokenizer.cut(rest, window, in_text);
-    else if (across_)  // and not where a word that is a token becomes it: the end of a long one could be one
-        place = cut_word(rest, window, in_text);
-    if (place > 0) return open.begin + place;
+        split = model_.pre_tokenizer.cut(rest, window, accepted_in_rest);
+    else if (across_)  // null with ignore_merges: there the end of a long word, alone, could be a token
+        split = cut_word(rest, window, accepted_in_rest);
+    if (split > 0) return open.begin + split;
     return open.begin > 0 && accepted(open.begin) ? open.begin : 0;
 }
 
-// Without patterns a text is one word.
+// Without patterns a text is one word, which can be split where no token stands across.
 size_t ByteLevelEncoder::cut_word(std::string_view text, size_t from, const Accepted& accepted) const {
-    constexpr size_t kMostTried = 1 << 13;
+    constexpr size_t kMostTried = 1 << 13;  // offsets
     const size_t least = std::max(std::max<size_t>(from, 1), text.size() - std::min(text.size(), kMostTried));
     for (size_t at = text.size(); at-- > least;)
         if (begins_character(text[at]) && accepted(at) && !across_->at(text, at)) return at;

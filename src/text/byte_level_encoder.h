@@ -1,5 +1,5 @@
-// The tokenizer that byte-level BPE comes to, whatever file it was read from: added tokens are taken out of the text,
-// the rest is normalised (NFC or not at all) and split by patterns, and the bytes of each piece are merged.
+// Byte-level BPE, whatever file it was read from: added tokens are taken out of the text, the rest is normalised (NFC
+// or not at all) and split into words by patterns, and the bytes of each word are merged.
 #pragma once
 #include <functional>
 #include <memory>
@@ -20,20 +20,20 @@ constexpr char kGpt2Pattern[] = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[
 
 struct ByteLevelModel {
     BytePairs pairs;
-    std::vector<std::string> bytes;  // by id; of special tokens none
+    std::vector<std::string> bytes;  // by id; empty for special tokens and unused ids
     std::vector<std::pair<std::string, int32_t>> special;
-    AddedTokens added, added_normalised;  // not special; sought in the text as it is, and once it is normalised
+    AddedTokens added, added_normalised;  // not special; found before and after normalising
     PreTokenizer pre_tokenizer;
-    PreTokenizer byte_pre_tokenizer;  // behind it, for a word as byte_alphabet.h writes its bytes
+    PreTokenizer byte_pre_tokenizer;  // splits words further, in the byte alphabet
     bool nfc = false;
 
-    void keep(int32_t id, const std::string& text);  // the bytes of an id
+    void keep(int32_t id, const std::string& text);  // sets the bytes of an id
 };
 
 class ByteLevelEncoder : public Tokenizer {
  public:
-    // delimiter: the special token that begins documents; empty: the first there is of those that usually do. Errors:
-    // std::runtime_error where there is none, or where text can give its id.
+    // delimiter: the special token that begins documents; empty: the first one of the usual names that exists. Errors:
+    // std::runtime_error where there is none, or where text can be encoded to its id.
     ByteLevelEncoder(ByteLevelModel model, const std::string& delimiter);
     std::vector<int32_t> encode(std::string_view text) const override;
     size_t cut(std::string_view text) const override;
@@ -47,14 +47,15 @@ class ByteLevelEncoder : public Tokenizer {
     bool can_be_written(int32_t id) const;
     void encode_plain(std::string_view text, std::vector<int32_t>& ids) const;
     void encode_word(std::string_view word, std::vector<int32_t>& ids) const;
-    // Of text between added tokens, which goes on: as cut(). from: where places are sought; only accepted ones count.
+    // As cut(), for text between added tokens that continues. from: the offset from which split points are tried; only
+    // accepted ones count.
     using Accepted = std::function<bool(size_t)>;
     size_t cut_plain(std::string_view text) const;
     size_t cut_normalised(std::string_view text, size_t from, const Accepted& accepted) const;
     size_t cut_word(std::string_view text, size_t from, const Accepted& accepted) const;
 
     ByteLevelModel model_;
-    std::unique_ptr<const TokensAcross> across_;  // where nothing splits text into words
+    std::unique_ptr<const TokensAcross> across_;  // set where no pattern splits text into words
     int32_t delimiter_ = -1;
 };
 

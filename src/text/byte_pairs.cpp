@@ -7,7 +7,7 @@
 namespace sluice {
 namespace {
 
-constexpr size_t kLargestCache = size_t{1} << 16, kLongestCached = 64;
+constexpr size_t kLargestCache = size_t{1} << 16, kLongestCached = 64;  // words of a thread; bytes of a word
 
 uint64_t pair_key(int32_t left, int32_t right) { return uint64_t(uint32_t(left)) << 32 | uint32_t(right); }
 
@@ -73,7 +73,7 @@ std::vector<std::string_view> BytePairs::tokens() const {
     return all;
 }
 
-// Words come again and again: a thread keeps what it merged.
+// Words repeat: each thread caches the ids of short ones.
 void BytePairs::encode(std::string_view word, std::vector<int32_t>& ids) const {
     struct Cache {
         uint64_t serial = 0;
@@ -94,7 +94,9 @@ void BytePairs::encode(std::string_view word, std::vector<int32_t>& ids) const {
     ids.insert(ids.end(), it->second.begin(), it->second.end());
 }
 
-// Symbols are a list through which merged ones are skipped; the queue holds candidates, some of them out of date.
+// The symbols of a word are a linked list, at first its bytes. A merge puts its result into the left symbol and unlinks
+// the right one. The queue holds candidates, the lowest rank and then the leftmost first. A candidate is out of date,
+// and skipped, if its symbols have changed since.
 void BytePairs::merge(std::string_view word, std::vector<int32_t>& ids) const {
     if (ignore_merges_)
         if (const auto whole = ids_.find(word); whole != ids_.end() && !never_whole_.contains(whole->second))

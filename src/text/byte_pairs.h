@@ -1,6 +1,6 @@
-// Byte-pair encoding: a vocabulary of byte strings, and the pairs that merge. The bytes of a word are merged pair by
-// pair, of all neighbours the pair of the lowest rank first, the leftmost of these. Encoding is safe from any number of
-// threads. Errors: std::runtime_error, without the file's name.
+// Byte-pair encoding: a vocabulary of byte strings, and the pairs that merge. Encoding starts from the bytes of a word
+// and merges the neighbouring pair of the lowest rank, among equals the leftmost, until no pair merges. Any number of
+// threads may encode at once. Errors: std::runtime_error, without the file's name.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -24,21 +24,23 @@ class BytePairs {
     void add_token(int32_t id, const std::string& bytes);
     size_t size() const { return ids_.size(); }  // tokens
     std::optional<int32_t> find(std::string_view bytes) const;
-    // Of tokens that are there, as is the token they make. Pairs rank as they are added; the last of the same counts.
+    // Both tokens, and the one that they make, must exist. The rank of a merge is its number; a pair that is added
+    // twice has the later one.
     void add_merge(const std::string& left, const std::string& right);
-    // Any two tokens merge that make a token, and rank as its id. After the last token.
+    // Adds a merge for any two tokens that together are a token; its rank is the id of the latter. Call after the last
+    // token.
     void merge_by_id();
-    // A word that is a token is that token, whatever the merges make of its bytes. Not one that is `never_whole`: what
-    // looks like a special token is text.
+    // A word that is a token becomes that token, whatever its bytes would merge to. Not so for `never_whole` ids: text
+    // that looks like a special token stays text.
     void ignore_merges() { ignore_merges_ = true; }
     bool ignores_merges() const { return ignore_merges_; }
     void never_whole(int32_t id) { never_whole_.insert(id); }
-    void finish();                   // after the last token and before the first word: every byte must be a token
-    bool makes(int32_t id) const;    // whether some text becomes it
-    std::vector<bool> made() const;  // by id: whether a byte or a merge is it
-    std::vector<std::string_view> tokens() const;  // which live as long as the pairs stay where they are
+    void finish();                   // call after the last token, before encode(); every byte must be a token
+    bool makes(int32_t id) const;    // whether some text is encoded to it
+    std::vector<bool> made() const;  // by id: whether it is a byte or the result of a merge
+    std::vector<std::string_view> tokens() const;  // views into this object, which must not move
 
-    void encode(std::string_view word, std::vector<int32_t>& ids) const;  // adds to ids
+    void encode(std::string_view word, std::vector<int32_t>& ids) const;  // appends to ids
 
  private:
     struct Merge {
@@ -53,7 +55,7 @@ class BytePairs {
     std::unordered_map<uint64_t, Merge> merges_;
     bool ignore_merges_ = false;
     std::unordered_set<int32_t> never_whole_;
-    uint64_t serial_ = 0;  // tells these pairs' cache from others'
+    uint64_t serial_ = 0;  // identifies this object in the caches of threads
 };
 
 }  // namespace sluice

@@ -9,8 +9,8 @@
 
 namespace sluice {
 
-// Text is split as GPT-2 does; <|endoftext|> is the only special token. Vocabularies with tokens that no merge makes
-// are of another kind, and refused.
+// Text is split by GPT-2's pattern, and <|endoftext|> is the only special token. A vocabulary with tokens that no merge
+// makes is of another kind: an error.
 std::unique_ptr<Tokenizer> open_gpt2_files(const std::filesystem::path& vocabulary, const std::filesystem::path& merges,
                                            const std::string& delimiter);
 

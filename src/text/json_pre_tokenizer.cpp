@@ -6,7 +6,7 @@
 namespace sluice {
 namespace {
 
-// What the library's Punctuation is: ASCII's, and Unicode's as it was when that part was written (version 8).
+// The library's Punctuation: ASCII's, and Unicode's as of version 8, from when that code of the library dates.
 constexpr char kPunctuation[] =
     R"([!-/:-@\[-`{-~\p{P}\x{166d}\x{111c9}&&[^\x{61d}\x{9fd}\x{a76}\x{c77}\x{c84}\x{1b7d}\x{1b7e}\x{2e43}-\x{2e4f})"
     R"(\x{2e52}-\x{2e5d}\x{10ead}\x{10f55}-\x{10f59}\x{10f86}-\x{10f89}\x{1144b}-\x{1144f}\x{1145a}\x{1145b}\x{1145d})"
@@ -21,7 +21,7 @@ class Reader {
     bool byte_level() const { return byte_level_; }
 
  private:
-    // Behind ByteLevel the library splits what that made of the text.
+    // Stages after ByteLevel split its output, which is in the byte alphabet.
     void add(const std::string& pattern) {
         (byte_level_ ? model_.byte_pre_tokenizer : model_.pre_tokenizer).add_stage(Pattern(pattern));
     }
@@ -73,11 +73,12 @@ void Reader::split(const LargeJson& stage) {
     if (json.is_object() && json.contains("Regex")) {
         pattern = to_text(json["Regex"], "Regex");
     } else {
-        for (const char c : to_text(member(json, "String"), "String"))  // to the letter
+        for (const char c : to_text(member(json, "String"), "String"))  // escaped, to match literally
             pattern += ((c & 0x80) == 0 && !std::isalnum(uint8_t(c)) ? "\\" : "") + std::string(1, c);
         if (pattern.empty()) throw JsonError("Split by an empty String");
     }
-    // Inverted, what lies between matches is what is matched: with these behaviours both are pieces either way.
+    // `invert` exchanges matches and what lies between them. With these behaviours both become pieces, so it changes
+    // nothing.
     add(behaviour(stage, "") == "Contiguous" ? "(?:(?>" + pattern + "))+" : pattern);
 }
 

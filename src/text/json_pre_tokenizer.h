@@ -1,5 +1,5 @@
-// The pre-tokenizers of a tokenizer.json as patterns to split by. Errors: std::runtime_error, naming what is not
-// supported.
+// Reads the pre-tokenizers of a tokenizer.json as patterns (text/pre_tokenizer.h). Errors: std::runtime_error, naming
+// what is not supported.
 #pragma once
 #include "base/json.h"
 #include "text/byte_level_encoder.h"

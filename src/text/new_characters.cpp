@@ -15,7 +15,7 @@
 namespace sluice {
 namespace {
 
-constexpr char32_t kEnd = 0x110000;
+constexpr char32_t kEnd = 0x110000;  // after the last code point
 
 std::string config_text(uint32_t what) {
     char text[64] = {};
@@ -23,12 +23,12 @@ std::string config_text(uint32_t what) {
     return text;
 }
 
-// By character: whether PCRE2 knows none such.
+// By code point: whether it is unassigned in PCRE2's Unicode.
 const std::vector<bool>& unknown() {
     static const std::vector<bool> known = [] {
         std::vector<bool> unknown(kEnd);
         std::string all;
-        std::vector<char32_t> characters;  // by the byte where each begins
+        std::vector<char32_t> characters;  // by byte of `all`
         for (char32_t c = 0; c < kEnd; c++) {
             if (c >= 0xD800 && c <= 0xDFFF) continue;
             utf8proc_uint8_t text[4];
@@ -39,7 +39,7 @@ const std::vector<bool>& unknown() {
         Pattern(R"(\p{Cn}+)").each_match(all, [&](size_t begin, size_t end) {
             for (size_t at = begin; at < end; at++) unknown[characters[at]] = true;
         });
-        for (char32_t c = 0xFDD0; c < kEnd; c++)  // and those that no version will ever have
+        for (char32_t c = 0xFDD0; c < kEnd; c++)  // but noncharacters, which no version will assign
             if (c <= 0xFDEF || (c & 0xFFFE) == 0xFFFE) unknown[c] = false;
         return unknown;
     }();

@@ -1,5 +1,5 @@
-// Characters that are newer than the Unicode of the PCRE2 in use: to its patterns they are no letters, to those of a
-// library with a newer Unicode they are, so that ids can differ.
+// Finds characters that are newer than the Unicode of the PCRE2 in use. To its patterns they are no letters, to those
+// of a library with a newer Unicode they are: ids can differ.
 #pragma once
 #include <string>
 #include <string_view>
@@ -7,7 +7,7 @@
 namespace sluice {
 
 bool has_new_characters(std::string_view text);  // UTF-8
-// Warns on stderr, once in a process, when a text with such characters comes by. By any number of threads.
+// Warns on stderr, once per process, of the first text that has such characters. Any number of threads may call it.
 void warn_of_new_characters(std::string_view text);
 std::string unicode_of_patterns();  // "14.0.0"
 

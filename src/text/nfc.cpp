@@ -13,14 +13,14 @@ namespace {
 constexpr utf8proc_int32_t kCodePoints = 0x110000, kLongestDecomposition = 32;
 using Decomposition = utf8proc_int32_t[kLongestDecomposition];
 
-// Into its canonical parts; returns how many.
+// The canonical decomposition of a code point; returns how many code points it has.
 utf8proc_ssize_t decompose(utf8proc_int32_t code, Decomposition& parts) {
     int last_boundclass = 0;
     return utf8proc_decompose_char(code, parts, kLongestDecomposition,
                                    utf8proc_option_t(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE), &last_boundclass);
 }
 
-// What some character has as a part behind its first: only these compose with what stands before them.
+// The code points that are not the first in some decomposition: only these compose with what is before them.
 const std::unordered_set<utf8proc_int32_t>& later_parts() {
     static const auto all = [] {
         std::unordered_set<utf8proc_int32_t> found;

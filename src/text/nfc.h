@@ -6,7 +6,8 @@
 namespace sluice {
 
 std::string nfc(std::string_view text);  // text: UTF-8. Errors: Failure(Exit::data)
-// Whether text can be normalised in two parts, of which the second begins with `character`: it joins nothing before it.
+// Whether a text can be split before `character` so that both sides can be normalised alone: it composes with nothing
+// before it.
 bool nfc_begins(char32_t character);
 
 }  // namespace sluice

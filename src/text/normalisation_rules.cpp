@@ -8,16 +8,16 @@
 namespace sluice {
 namespace {
 
-// A unit of the double array.
+// Fields of a unit of the double array.
 constexpr uint32_t offset_of(uint32_t unit) { return (unit >> 10) << ((unit & (1u << 9)) >> 6); }
 constexpr uint32_t label_of(uint32_t unit) { return unit & ((1u << 31) | 0xFF); }
 constexpr bool has_leaf(uint32_t unit) { return (unit >> 8 & 1) != 0; }
 
-constexpr size_t kLongestRule = 1024, kMostNodes = size_t{1} << 24;  // more is damage
+constexpr size_t kLongestRule = 1024, kMostNodes = size_t{1} << 24;  // larger rules are damaged ones
 
 }  // namespace
 
-// The size of the trie in bytes, the trie, and what the strings become.
+// Layout: the size of the trie in bytes (uint32), the trie (uint32 units), and the replacements.
 NormalisationRules::NormalisationRules(std::string_view compiled) {
     if (compiled.empty()) return;
     uint32_t bytes = 0;
@@ -27,10 +27,10 @@ NormalisationRules::NormalisationRules(std::string_view compiled) {
     trie_.resize(bytes / sizeof(uint32_t));
     std::memcpy(trie_.data(), compiled.data() + sizeof bytes, bytes);
     replacements_ = compiled.substr(sizeof bytes + bytes);
-    // Every string, depth first.
+    // Visit every string of the trie, depth first.
     struct Step {
         size_t node;
-        int next;  // label to try
+        int next;  // the next label to try
     };
     std::vector<Step> path{{0, 1}};
     std::string key;
@@ -77,6 +77,7 @@ std::string_view NormalisationRules::replacement(size_t node) const {
 NormalisationRules::Applied NormalisationRules::at(std::string_view text, size_t at) const {
     Applied longest;
     if (trie_.empty()) return longest;
+    // Follow the trie along the text. A mismatch decides; at the end of the text a longer string is still possible.
     size_t node = 0;
     for (size_t end = at; end < text.size(); end++) {
         if (!child(node, uint8_t(text[end]))) return longest;

@@ -1,5 +1,5 @@
-// SentencePiece's rules of normalisation: strings of characters, of which the longest that stands at a place of a text
-// is replaced.
+// SentencePiece's rules of normalisation, which map strings to replacements. At each position of a text the longest
+// string that matches is replaced.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -14,12 +14,12 @@ class NormalisationRules {
     explicit NormalisationRules(std::string_view compiled);  // as a model holds them. Errors: std::runtime_error
     // The longest that applies at text[at].
     struct Applied {
-        size_t length = 0;         // of what is replaced; 0: none applies
-        std::string_view becomes;  // instead
-        bool certain = true;       // or another could apply if text went on
+        size_t length = 0;         // bytes that are replaced; 0: no rule applies
+        std::string_view becomes;  // their replacement
+        bool certain = true;       // false: with more text another rule could apply
     };
     Applied at(std::string_view text, size_t at) const;
-    // Whether a rule's string holds `character` behind its first.
+    // Whether the string of some rule has `character` after its first one.
     bool join(char32_t character) const { return later_.contains(character); }
 
  private:
@@ -28,7 +28,7 @@ class NormalisationRules {
     std::string_view replacement(size_t node) const;
     void add_key(const std::string& key);
 
-    std::vector<uint32_t> trie_;  // a double array, as darts-clone builds it
+    std::vector<uint32_t> trie_;  // a double array, as the library darts-clone builds it
     std::string replacements_;    // each ends with a NUL
     std::unordered_set<char32_t> later_;
 };

@@ -9,7 +9,7 @@
 namespace sluice {
 namespace {
 
-constexpr int kDeepestClass = 32;  // classes in classes
+constexpr int kDeepestClass = 32;  // levels of nested classes
 constexpr char kAnyCharacter[] = "(?s:.)";
 
 bool is_alnum(char32_t c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
@@ -19,7 +19,7 @@ int hex_digit(char c) {
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-// Of exactly `digits`, or of as many as there are up to '}' (0).
+// A code point of exactly `digits` hexadecimal digits, or (0) of as many as there are before '}'.
 std::optional<char32_t> hex_number(OnigCursor& cursor, size_t digits) {
     uint32_t value = 0;
     size_t n = 0;
@@ -84,12 +84,12 @@ std::string CharSet::pattern() const {
     return negated_ ? "(?:(?!" + any + ")" + kAnyCharacter + ")" : "(?:" + any + ")";
 }
 
-CharSet CharSet::intersection(const std::vector<CharSet>& parts) {
-    if (parts.size() == 1) return parts[0];
+CharSet CharSet::intersection(const std::vector<CharSet>& operands) {
+    if (operands.size() == 1) return operands[0];
     std::string all;
-    for (size_t i = 1; i < parts.size(); i++) all += "(?=" + parts[i].pattern() + ")";
+    for (size_t i = 1; i < operands.size(); i++) all += "(?=" + operands[i].pattern() + ")";
     CharSet set;
-    set.others_.push_back(all + parts[0].pattern());
+    set.others_.push_back(all + operands[0].pattern());
     return set;
 }
 
@@ -116,7 +116,8 @@ std::optional<char32_t> escaped_character(OnigCursor& cursor, bool in_class) {
     return value;
 }
 
-// Not at all (letters and marks that fold to several characters, or to one of another kind), or as ASCII does.
+// True for ASCII. Beyond it, false for the categories that hold characters which (?i) may fold: to several characters,
+// or to one of another kind.
 bool folds_alike(char32_t c) {
     if (c < 0x80) return true;
     switch (utf8proc_category(utf8proc_int32_t(c))) {
@@ -139,7 +140,7 @@ bool folds_alike(char32_t c) {
 // ---------------------------------------------------------------- classes
 namespace {
 
-// Of a class with all those in it.
+// Facts about a class and all those nested in it.
 struct Nesting {
     int deepest = 0;
     bool intersects = false;
@@ -155,15 +156,15 @@ class ClassParser {
     void bracket(int depth);
     void property(const OnigProperty& property, size_t begin);
     void single_or_range(char32_t first, size_t begin);
-    void intersect(std::vector<CharSet>& parts);
+    void intersect(std::vector<CharSet>& operands);
 
     OnigCursor& cursor_;
     bool fold_;
     Nesting& nesting_;
     bool negated_ = false;
-    bool first_ = true;   // nothing of this part has been read
-    bool mixed_ = false;  // a part holds a class and more
-    CharSet part_;
+    bool first_ = true;   // nothing of this operand of && has been read
+    bool mixed_ = false;  // an operand holds a nested class and more
+    CharSet operand_;
 };
 
 CharSet ClassParser::parse(int depth) {
@@ -171,38 +172,38 @@ CharSet ClassParser::parse(int depth) {
     if (depth > kDeepestClass) cursor_.refuse(begin, "classes too deep in classes");
     nesting_.deepest = std::max(nesting_.deepest, depth);
     negated_ = cursor_.take("^");
-    std::vector<CharSet> parts;
-    if (cursor_.take("]")) single_or_range(']', cursor_.at - 1);  // the first of a class is no end
-    for (first_ = part_.empty();; first_ = false) {
+    std::vector<CharSet> operands;
+    if (cursor_.take("]")) single_or_range(']', cursor_.at - 1);  // here ']' is a literal
+    for (first_ = operand_.empty();; first_ = false) {
         if (cursor_.done()) cursor_.refuse(begin, "a class without ']'");
         if (cursor_.take("]")) break;
         if (cursor_.sees("&&"))
-            intersect(parts);
+            intersect(operands);
         else if (cursor_.sees("["))
             bracket(depth);
         else
             element();
     }
-    parts.push_back(part_);
-    if (fold_ && parts.size() > 1) cursor_.refuse(begin, "an intersection under (?i)");
-    if (negated_ && mixed_ && parts.size() > 1)
+    operands.push_back(operand_);
+    if (fold_ && operands.size() > 1) cursor_.refuse(begin, "an intersection under (?i)");
+    if (negated_ && mixed_ && operands.size() > 1)
         cursor_.refuse(begin, "an intersection in a negated class, of parts that hold a class and more");
-    CharSet all = CharSet::intersection(parts);
+    CharSet all = CharSet::intersection(operands);
     if (negated_) all.negate();
     return all;
 }
 
-void ClassParser::intersect(std::vector<CharSet>& parts) {
-    if (first_ || part_.empty()) cursor_.refuse_next(2, "nothing stands before it");
+void ClassParser::intersect(std::vector<CharSet>& operands) {
+    if (first_ || operand_.empty()) cursor_.refuse_next(2, "nothing stands before it");
     nesting_.intersects = true;
-    parts.push_back(part_);
-    part_ = {};
+    operands.push_back(operand_);
+    operand_ = {};
     cursor_.at += 2;
     for (const char* odd : {"&", "]", "^", "-"})
         if (cursor_.sees(odd)) cursor_.refuse(cursor_.at - 2, std::string("'") + odd + "' stands behind it");
 }
 
-// A class in the class, or [:alpha:].
+// A nested class, or [:alpha:].
 void ClassParser::bracket(int depth) {
     const size_t begin = cursor_.at;
     if (cursor_.take("[:")) {
@@ -213,22 +214,23 @@ void ClassParser::bracket(int depth) {
             cursor_.refuse_next(1, "'[:' begins no POSIX bracket that is known");
         cursor_.at = end + 2;
         if (negated) known->set.negate();
-        known->folds = known->folds && !negated;
+        known->caseless = known->caseless && !negated;
         return property(*known, begin);
     }
     cursor_.at++;
     if (fold_) cursor_.refuse(begin, "a class in a class under (?i)");
-    const bool alone = part_.empty();
-    part_.add(ClassParser(cursor_, fold_, nesting_).parse(depth + 1));
+    const bool alone = operand_.empty();
+    operand_.add(ClassParser(cursor_, fold_, nesting_).parse(depth + 1));
     mixed_ = mixed_ || !alone || !(cursor_.sees("]") || cursor_.sees("&&"));
 }
 
 void ClassParser::property(const OnigProperty& property, size_t begin) {
-    // Of letters (?i) adds the combining iota, U+0345, and several characters for one where the class is not negated.
+    // To \p{L} (?i) adds U+0345, the combining iota, and in a class that is not negated also strings of several
+    // characters.
     const bool letters = fold_ && negated_ && cursor_.pattern.substr(begin, cursor_.at - begin) == R"(\p{L})";
-    if (fold_ && !property.folds && !letters) cursor_.refuse(begin, "this property in a class under (?i)");
-    part_.add(property.set);
-    if (letters) part_.add(0x345);
+    if (fold_ && !property.caseless && !letters) cursor_.refuse(begin, "this property in a class under (?i)");
+    operand_.add(property.set);
+    if (letters) operand_.add(0x345);
     if (cursor_.sees("-") && !cursor_.sees("-]")) cursor_.refuse_next(1, "a range from no single character: write \\-");
 }
 
@@ -238,7 +240,7 @@ void ClassParser::element() {
         const char32_t c = cursor_.character();
         if (c == '-' && !cursor_.sees("]") && (!first_ || cursor_.sees("-")))
             cursor_.refuse(begin, "it stands for itself only first or last: write \\-");
-        if (c == '-') return part_.add(c);
+        if (c == '-') return operand_.add(c);
         return single_or_range(c, begin);
     }
     if (const auto c = escaped_character(cursor_, true)) return single_or_range(*c, begin);
@@ -267,12 +269,12 @@ void ClassParser::single_or_range(char32_t first, size_t begin) {
     const bool caseless = first >= 0x2E80 && last <= 0xA4CF;  // kana, ideographs, Yi
     if (fold_ && !caseless && !(first == last && folds_alike(first)) && last >= 0x80)
         cursor_.refuse(begin, "letters beyond ASCII in a class under (?i)");
-    part_.add(first, last);
+    operand_.add(first, last);
 }
 
 }  // namespace
 
-// Of intersections among classes in classes in a class, and in some negated ones, the library makes odd things.
+// The library's results are irregular for intersections in deeply nested classes, and in some negated ones.
 CharSet parse_class(OnigCursor& cursor, bool fold) {
     const size_t begin = cursor.at - 1;
     Nesting nesting;

@@ -1,4 +1,4 @@
-// What Oniguruma's properties are in PCRE2's words. Each was compared over all characters of Unicode 14.
+// Oniguruma's properties, written for PCRE2. Each was compared over all characters of Unicode 14.
 #include <algorithm>
 #include <cctype>
 #include <map>
@@ -20,8 +20,8 @@ constexpr char kWordBeyondClasses[] = R"(\x{b2}\x{b3}\x{b9}\x{bc}-\x{be})";  // 
 constexpr char kNotGraph[] = R"(\p{Z}\p{Cc}\p{Cn}\p{Cs})", kNotPrint[] = R"(\p{Zl}\p{Zp}\p{Cc}\p{Cn}\p{Cs})";
 
 struct Named {
-    const char* inside;
-    bool folds = true, negated = false;
+    const char* inside;  // between PCRE2's brackets
+    bool caseless = true, negated = false;
 };
 using Names = std::map<std::string, Named, std::less<>>;
 
@@ -102,7 +102,7 @@ const Names& general_categories() {
     return names;
 }
 
-// By their POSIX names; `punct` is another one in brackets.
+// Properties by their POSIX names, as \p{alpha}. [:punct:] is another set (posix_property).
 const Names& posix_names() {
     static const Names names{{"alpha", {kAlphabetic, false}},
                              {"alnum", {kAlnum, false}},
@@ -120,7 +120,7 @@ const Names& posix_names() {
     return names;
 }
 
-// Scripts, never script extensions, which PCRE2 means by a bare name. The flag: its letters have no case.
+// Scripts, by \p{sc:...}: a bare name means script extensions in PCRE2. The flag: its letters have no case.
 const std::map<std::string, std::pair<const char*, bool>, std::less<>>& scripts() {
     static const std::map<std::string, std::pair<const char*, bool>, std::less<>> names{
         {"arabic", {"Arabic", true}},
@@ -179,11 +179,11 @@ OnigProperty property_of(const Named& named) {
     OnigProperty property;
     property.set.add_inside(named.inside);
     if (named.negated) property.set.negate();
-    property.folds = named.folds;
+    property.caseless = named.caseless;
     return property;
 }
 
-// As Oniguruma compares names: without case, spaces, '-' and '_'.
+// The form in which Oniguruma compares names: without case, spaces, '-' and '_'.
 std::string plain_name(std::string_view name) {
     std::string plain;
     for (const char c : name)
@@ -206,7 +206,7 @@ std::optional<OnigProperty> find_property(const std::string& name, bool in_class
     if (const auto it = scripts().find(name); it != scripts().end()) {
         OnigProperty property;
         property.set.add_inside(std::string(R"(\p{sc:)") + it->second.first + "}");
-        property.folds = it->second.second;
+        property.caseless = it->second.second;
         return property;
     }
     return {};
@@ -229,7 +229,7 @@ std::optional<OnigProperty> escaped_property(char letter, bool in_class) {
     if (lower == 'w') property = word_property(in_class);
     if (property && letter != lower) {
         property->set.negate();
-        property->folds = false;
+        property->caseless = false;
     }
     return property;
 }
@@ -247,7 +247,7 @@ OnigProperty named_property(OnigCursor& cursor, bool in_class) {
     if (!property) cursor.refuse(begin, "a property that is not known here (general categories and scripts are)");
     if (negated != circumflex) {
         property->set.negate();
-        property->folds = false;
+        property->caseless = false;
     }
     return *property;
 }

@@ -10,13 +10,13 @@
 namespace sluice {
 namespace {
 
-constexpr int kDeepestGroup = 64, kMostRepeats = 65535;  // groups in groups; PCRE2's limit
+constexpr int kDeepestGroup = 64, kMostRepeats = 65535;  // levels of nested groups; PCRE2's limit
 
 struct Options {
     bool fold = false, dot_all = false;  // (?i), (?m)
 };
 
-// A letter of (?im-im); false: another. on: no - came before it.
+// Applies a letter of (?im-im); false: it is another letter. on: whether no '-' came before it.
 bool set_option(char letter, bool& on, Options& options) {
     if (letter == '-')
         on = false;
@@ -30,12 +30,12 @@ bool set_option(char letter, bool& on, Options& options) {
 }
 
 struct Item {
-    std::string text;
+    std::string text;     // for PCRE2
     bool repeats = true;  // a quantifier may follow
 };
 
 struct Interval {
-    int least = 0, most = 0;  // most -1: no end
+    int least = 0, most = 0;  // most -1: no limit
     bool fixed = false;       // {n}
 };
 
@@ -67,10 +67,10 @@ class OnigParser {
     }
 
     OnigCursor cursor_;
-    char32_t previous_ = 0;  // the literal before, under (?i); 0: none
+    char32_t previous_ = 0;  // the literal before this item, under (?i); 0: none
 };
 
-// Up to the group's end.
+// The alternatives up to the end of the group, or of the pattern.
 std::string OnigParser::alternatives(Options options, int depth) {
     std::string out;
     while (!cursor_.done() && !cursor_.sees(")")) {
@@ -80,7 +80,8 @@ std::string OnigParser::alternatives(Options options, int depth) {
             previous_ = 0;
         } else if (cursor_.sees("(?") && take_options(options, begin)) {
             if (depth > kDeepestGroup) cursor_.refuse(begin, "options set too often");
-            return out + "(?:" + alternatives(options, depth + 1) + ")";  // alternatives that follow are within
+            // The options hold for the alternatives that follow, too.
+            return out + "(?:" + alternatives(options, depth + 1) + ")";
         } else {
             out += quantified(item(options, depth), begin);
         }
@@ -88,7 +89,7 @@ std::string OnigParser::alternatives(Options options, int depth) {
     return out;
 }
 
-// (?i) alone: the options hold for the rest of the group. Others are no item of this kind.
+// Reads (?i), which sets the options for the rest of the group. False, with the cursor where it was, for anything else.
 bool OnigParser::take_options(Options& options, size_t begin) {
     size_t end = begin + 2;
     while (end < cursor_.pattern.size() &&
@@ -131,7 +132,8 @@ Item OnigParser::item(Options options, int depth) {
     return literal(c, options, begin);
 }
 
-// Under (?i) one character of a text can stand for several of these (the ligature fi, the sharp s), not so in PCRE2.
+// Under (?i) one character of a text can match several of the pattern in Oniguruma (the ligature fi, the sharp s), but
+// not in PCRE2: such pairs are refused.
 Item OnigParser::literal(char32_t c, Options options, size_t begin) {
     const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
     if (!options.fold) {
@@ -256,7 +258,7 @@ std::string OnigParser::quantified(const Item& item, size_t begin) {
     return item.text + quantifier;
 }
 
-// {n} {n,} {n,m} {,m}; what else begins with a brace and looks like one is refused by item().
+// {n} {n,} {n,m} {,m}. item() refuses anything else that begins with a brace and looks like an interval.
 bool OnigParser::take_interval(Interval& interval) {
     const size_t begin = cursor_.at;
     if (!cursor_.take("{")) return false;

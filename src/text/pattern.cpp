@@ -12,7 +12,7 @@ namespace sluice {
 namespace {
 
 constexpr uint32_t kMatchLimit = 1u << 28, kHeapLimit = 1u << 18;  // steps of a match, KiB
-constexpr size_t kJitStack = size_t{32} << 20;
+constexpr size_t kJitStack = size_t{32} << 20;                     // bytes
 
 std::string message_of(int code) {
     PCRE2_UCHAR text[256] = {};
@@ -20,7 +20,7 @@ std::string message_of(int code) {
     return reinterpret_cast<char*>(text);
 }
 
-// As Pattern::lookbehind says. PCRE2 counts \b, \B and \A, but no ^; \G and \K hang on where the search began.
+// As Pattern::lookbehind() says. PCRE2 counts \b, \B and \A, but not ^; \G and \K depend on where the search began.
 size_t lookbehind_of(const pcre2_code* code, const std::string& pattern) {
     if (pattern.find("\\G") != std::string::npos || pattern.find("\\K") != std::string::npos)
         return Pattern::kUnbounded;
@@ -31,7 +31,7 @@ size_t lookbehind_of(const pcre2_code* code, const std::string& pattern) {
     return longest;
 }
 
-// What a match needs besides the pattern, of one thread.
+// State of matching, one per thread.
 struct Scratch {
     pcre2_match_context* context = pcre2_match_context_create(nullptr);
     pcre2_match_data* data = pcre2_match_data_create(1, nullptr);  // the whole match, no groups
@@ -66,7 +66,7 @@ Pattern::Pattern(const std::string& given) : impl_(std::make_unique<Impl>()) {
     impl_->code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), PCRE2_UTF | PCRE2_UCP,
                                 &error, &at, nullptr);
     if (!impl_->code) fail(Exit::data, "the pattern '" + given + "' cannot be compiled: " + message_of(error));
-    // Without it matching is slower, no more.
+    // If this fails, matching is slower but right.
     pcre2_jit_compile(impl_->code, PCRE2_JIT_COMPLETE | PCRE2_JIT_PARTIAL_HARD);
     impl_->lookbehind = lookbehind_of(impl_->code, pattern);
 }
@@ -79,7 +79,8 @@ size_t Pattern::each_certain_match(std::string_view text, const Visit& visit, si
 }
 size_t Pattern::lookbehind() const { return impl_->lookbehind; }
 
-// Up to the end, or to a partial match: one that looked beyond the text's end.
+// Visits matches up to the end of the text or, with PCRE2_PARTIAL_HARD, up to a match that looked beyond the end.
+// Returns where it stopped.
 size_t Pattern::scan(std::string_view text, const Visit& visit, size_t from, uint32_t options) const {
     thread_local Scratch scratch;
     const PCRE2_SIZE* bounds = pcre2_get_ovector_pointer(scratch.data);

@@ -1,6 +1,6 @@
-// A regular expression of a tokenizer, in the syntax of tokenizer.json files (data_tools/onig_syntax.h). Runs by PCRE2
-// with limits, since patterns come from files. Matching is safe from any number of threads. Errors: std::runtime_error
-// where a pattern is not taken; Failure(Exit::data) where it fails on a text.
+// A regular expression of a tokenizer, in the syntax of tokenizer.json files (text/onig_syntax.h). PCRE2 runs it with
+// limits, since patterns come from files. Any number of threads may match at once. Errors: std::runtime_error where a
+// pattern is not supported; Failure(Exit::data) where it fails on a text.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -16,13 +16,13 @@ class Pattern {
     ~Pattern();
     Pattern(Pattern&&) noexcept;
     using Visit = std::function<void(size_t begin, size_t end)>;
-    // Every match in valid UTF-8 that begins at `from` or later, from left to right: empty ones too, but not where
-    // the match before ended.
+    // Visits every match in valid UTF-8 that begins at `from` or later, from left to right: also empty ones, but not at
+    // the end of the match before.
     void each_match(std::string_view text, const Visit& visit, size_t from = 0) const;
-    // Of a text that goes on after `text`: the matches that stand whatever follows. Returns where the first that hangs
-    // on what follows could begin.
+    // For a text that continues after `text`: visits the matches that hold whatever follows. Returns the offset where
+    // the first one could begin that depends on what follows.
     size_t each_certain_match(std::string_view text, const Visit& visit, size_t from = 0) const;
-    // How many characters before its beginning a match may hang on; kUnbounded: all.
+    // On how many characters before its beginning a match may depend; kUnbounded: on all.
     static constexpr size_t kUnbounded = size_t{1} << 20;
     size_t lookbehind() const;
 

@@ -49,22 +49,23 @@ class SentencePiece : public Tokenizer {
 
  private:
     using Processor = sentencepiece::SentencePieceProcessor;
-    // In short parts, of which the library makes tokens in less time and memory.
+    // Encodes slice by slice: for short ones the library needs less time and memory.
     std::vector<int32_t> encode(std::string_view text, bool continues) const {
-        constexpr size_t kShort = size_t{1} << 14;
+        constexpr size_t kShort = size_t{1} << 14;  // bytes in which a split point is sought
         refuse_invalid_utf8(text);
         std::vector<int32_t> ids;
-        for (size_t known = kShort; !text.empty();) {
+        for (size_t window = kShort; !text.empty();) {
             const size_t cut =
-                2 * known < text.size() ? cuts_->cut(whole_characters(text.substr(0, known))) : text.size();
+                2 * window < text.size() ? cuts_->cut(whole_characters(text.substr(0, window))) : text.size();
             if (cut > 0) add_ids(text.substr(0, cut), continues, ids);
             continues = continues || cut > 0;
-            known = cut > 0 ? kShort : 2 * known;
+            window = cut > 0 ? kShort : 2 * window;
             text.remove_prefix(cut);
         }
         return ids;
     }
-    // The dummy prefix stands before a text, not before its parts, but for one whose own space the model would remove.
+    // Only the first slice of a text gets the dummy prefix. A later slice gets it too if the model would remove its
+    // first space: the prefix then puts it back.
     void add_ids(std::string_view text, bool continues, std::vector<int32_t>& ids) const {
         const bool plain = continues && dummy_prefix_ && !cuts_->prefix_stands_for_space(text);
         std::vector<int> some;
@@ -72,7 +73,7 @@ class SentencePiece : public Tokenizer {
             fail(Exit::data, "the text cannot be tokenized: " + status.ToString());
         ids.insert(ids.end(), some.begin(), some.end());
     }
-    // A control piece, which no text becomes.
+    // A control piece: no text is encoded to it.
     void choose_delimiter(const std::string& path, const std::string& wanted) {
         delimiter_ = model_.bos_id() >= 0 ? model_.bos_id() : model_.eos_id();
         if (!wanted.empty()) {
@@ -87,7 +88,7 @@ class SentencePiece : public Tokenizer {
                      "piece as delimiter");
     }
 
-    Processor model_, rest_model_;  // the second without dummy prefix
+    Processor model_, rest_model_;  // rest_model_: without the dummy prefix
     std::unique_ptr<const SentencePieceCuts> cuts_;
     bool dummy_prefix_ = true;
     int32_t delimiter_ = -1;

@@ -1,4 +1,4 @@
-// SentencePiece's models, encoded by its library.
+// SentencePiece models, encoded by the library SentencePiece.
 #pragma once
 #include <memory>
 #include <string>

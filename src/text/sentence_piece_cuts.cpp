@@ -20,7 +20,8 @@ size_t character_before(std::string_view text, size_t at) {
     return at;
 }
 
-bool can_cut(const SentencePieceModel& model) {
+// Whether a model has split points at all.
+bool has_split_points(const SentencePieceModel& model) {
     const bool unused = std::any_of(model.pieces.begin(), model.pieces.end(),
                                     [](const Piece& piece) { return piece.kind == SentencePieceModel::unused; });
     const bool joins = model.kind == SentencePieceModel::bpe || model.kind == SentencePieceModel::character;
@@ -30,7 +31,7 @@ bool can_cut(const SentencePieceModel& model) {
 }  // namespace
 
 SentencePieceCuts::SentencePieceCuts(const SentencePieceModel& model)
-    : any_(can_cut(model)),
+    : any_(has_split_points(model)),
       removes_spaces_(model.remove_extra_whitespaces),
       dummy_prefix_(model.dummy_prefix),
       byte_fallback_(model.byte_fallback),
@@ -41,7 +42,7 @@ SentencePieceCuts::SentencePieceCuts(const SentencePieceModel& model)
 }
 
 void SentencePieceCuts::add(const Piece& piece) {
-    if (invalid_utf8(piece.text) < piece.text.size()) return;  // no text has it
+    if (invalid_utf8(piece.text) < piece.text.size()) return;  // no text contains it
     std::vector<char32_t> characters;
     for (size_t at = 0; at < piece.text.size(); at++)
         if (begins_character(piece.text[at])) characters.push_back(character_at(piece.text, at));
@@ -54,13 +55,14 @@ size_t SentencePieceCuts::cut(std::string_view text) const {
     if (!any_ || text.empty()) return 0;
     for (size_t at = character_before(text, text.size()); at > text.size() / 2;) {
         const size_t before = character_before(text, at);
-        if (parts(text, before, at)) return at;
+        if (can_split(text, before, at)) return at;
         at = before;
     }
     return 0;
 }
 
-// What stands at `at` becomes, one character or those that a rule takes together. length 0: it is not certain.
+// The normalised form of the character at `at`, or of the several that a rule replaces there. length 0: it is not
+// certain.
 NormalisationRules::Applied SentencePieceCuts::normalised(std::string_view text, size_t at) const {
     const auto rule = rules_.at(text, at);
     const char32_t character = character_at(text, at);
@@ -70,7 +72,9 @@ NormalisationRules::Applied SentencePieceCuts::normalised(std::string_view text,
     return exempt_.contains(character) || !valid ? NormalisationRules::Applied{} : rule;
 }
 
-// What the text before `at` ends with, normalised: begun where no rule can have begun before.
+// The normalised form of the last characters before `at`; empty: it is not certain. A rule that covers them cannot
+// begin before a character that follows no other in any rule. So this goes back to such a character, and applies the
+// rules from there.
 std::string_view SentencePieceCuts::normalised_before(std::string_view text, size_t at) const {
     constexpr int kMostJoined = 32;  // characters
     size_t from = character_before(text, at);
@@ -85,16 +89,17 @@ std::string_view SentencePieceCuts::normalised_before(std::string_view text, siz
     return {};
 }
 
-// Whether text can be cut between the characters at `before` and `at`.
-bool SentencePieceCuts::parts(std::string_view text, size_t before, size_t at) const {
+// Whether text can be split between the characters at `before` and `at`: as written and as normalised (a, b) they must
+// be neighbours in no piece, and nothing that the model does at spaces or to unknown characters may join them.
+bool SentencePieceCuts::can_split(std::string_view text, size_t before, size_t at) const {
     if (neighbours_.contains(pair_of(character_at(text, before), character_at(text, at)))) return false;
-    const std::string_view left_part = normalised_before(text, at), right_part = normalised(text, at).becomes;
-    if (left_part.empty() || right_part.empty()) return false;
-    const char32_t a = character_at(left_part, character_before(left_part, left_part.size()));
-    const char32_t b = character_at(right_part, 0);
+    const std::string_view left = normalised_before(text, at), right = normalised(text, at).becomes;
+    if (left.empty() || right.empty()) return false;
+    const char32_t a = character_at(left, character_before(left, left.size()));
+    const char32_t b = character_at(right, 0);
     if (a == kSpace || b == kSpace || neighbours_.contains(pair_of(a, b))) return false;
     if (removes_spaces_ && (a == ' ' || (b == ' ' && !dummy_prefix_))) return false;
-    // Unknown characters that follow each other become one token.
+    // Adjacent unknown characters become one token, unless as bytes.
     return byte_fallback_ || known_.contains(written(a)) || known_.contains(written(b));
 }
 

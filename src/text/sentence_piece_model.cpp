@@ -7,13 +7,13 @@
 namespace sluice {
 namespace {
 
-// A message as Protocol Buffers write it: fields, one after another. Its numbers are those of
+// A field of a message. Protocol Buffers store a message as its fields, one after another; the numbers are those of
 // sentencepiece_model.proto.
 struct Field {
-    uint64_t number = 0;      // what it is
-    uint64_t value = 0;       // of a whole number
+    uint64_t number = 0;      // which field of its message
+    uint64_t value = 0;       // of an integer
     std::string_view bytes;   // of a string or a message
-    std::string_view stored;  // all of it
+    std::string_view stored;  // the whole field as it is stored
 };
 
 class Fields {
@@ -24,7 +24,7 @@ class Fields {
         const std::string_view before = rest_;
         const uint64_t tag = varint();
         field = {tag >> 3, 0, {}, {}};
-        switch (tag & 7) {
+        switch (tag & 7) {  // the wire type: varint, 8 bytes, bytes with their length, 4 bytes
             case 0:
                 field.value = varint();
                 break;
@@ -109,10 +109,10 @@ SentencePieceModel read_sentence_piece_model(std::string_view file) {
 std::string without_dummy_prefix(std::string_view file) {
     std::string changed;
     for_each_field(file, [&](const Field& field) {
-        constexpr uint64_t kSelfTest = 4;  // which holds for the model as it was
+        constexpr uint64_t kSelfTest = 4;  // whose ids are those of the unchanged model
         if (field.number != kSelfTest) changed += field.stored;
     });
-    // Of a field that comes again the last value counts: normalizer_spec (3) {add_dummy_prefix (3): false}.
+    // The last value of a repeated field counts. This is normalizer_spec (3) {add_dummy_prefix (3): false}.
     return changed += std::string("\x1a\x02\x18\x00", 4);
 }
 

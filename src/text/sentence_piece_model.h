@@ -1,4 +1,5 @@
-// What a SentencePiece model's file holds and the library does not tell: how it normalises, and its pieces' kinds.
+// What a SentencePiece model's file holds and the library does not report: how it normalises, and the kinds of its
+// pieces.
 #pragma once
 #include <string>
 #include <string_view>
@@ -15,16 +16,16 @@ struct SentencePieceModel {
     };
     int kind = unigram;
     bool dummy_prefix = true;              // a space is put before every text
-    bool space_as_suffix = false;          // or behind it
-    bool remove_extra_whitespaces = true;  // at both ends, and one of several
+    bool space_as_suffix = false;          // or after it
+    bool remove_extra_whitespaces = true;  // at both ends, and all but one of several in a row
     bool byte_fallback = false;            // an unknown character becomes its bytes
-    std::string rules;                     // of normalisation (data_tools/normalisation_rules.h)
+    std::string rules;                     // of normalisation (text/normalisation_rules.h)
     std::vector<Piece> pieces;
 };
 
 // Errors: std::runtime_error.
 SentencePieceModel read_sentence_piece_model(std::string_view file);
-// The file of a model that is the same but for the dummy prefix, which it does not put.
+// The file of the same model without the dummy prefix.
 std::string without_dummy_prefix(std::string_view file);
 
 }  // namespace sluice

@@ -14,10 +14,10 @@ size_t cut_of(std::string_view beginning, const Tokenizer* tokenizer) {
 
 std::vector<int32_t> encode_in_parts(const Tokenizer& tokenizer, std::string_view text, bool continues) {
     std::vector<int32_t> ids;
-    for (size_t known = kPart; !text.empty();) {
-        const size_t cut = 2 * known < text.size() ? cut_of(text.substr(0, known), &tokenizer) : text.size();
+    for (size_t window = kPart; !text.empty();) {
+        const size_t cut = 2 * window < text.size() ? cut_of(text.substr(0, window), &tokenizer) : text.size();
         if (cut == 0) {
-            known *= 2;
+            window *= 2;
             continue;
         }
         const auto part = text.substr(0, cut);
@@ -25,7 +25,7 @@ std::vector<int32_t> encode_in_parts(const Tokenizer& tokenizer, std::string_vie
         ids.insert(ids.end(), some.begin(), some.end());
         text.remove_prefix(cut);
         continues = true;
-        known = kPart;
+        window = kPart;
     }
     return ids;
 }

@@ -1,4 +1,5 @@
-// Long texts in parts, cut where the tokenizer says (Tokenizer::cut), so that their ids are those of the whole.
+// Splits long texts where the tokenizer allows it (Tokenizer::cut), so that the ids of the parts are those of the
+// whole.
 #pragma once
 #include <cstdint>
 #include <string_view>
@@ -8,12 +9,12 @@
 
 namespace sluice {
 
-constexpr size_t kPart = size_t{1} << 20;  // bytes; a part is about as long
+constexpr size_t kPart = size_t{1} << 20;  // bytes; the usual length of a part
 
-// Where to cut the beginning of a text; 0: nowhere, more of it must be known. tokenizer: null for what only wants
-// whole lines, or characters where there are none.
+// Where to split a text that begins with `beginning` and continues; 0: nowhere in it, more must be known. tokenizer
+// null: after the last line break or, where there is none, after the last character.
 size_t cut_of(std::string_view beginning, const Tokenizer* tokenizer);
-// The ids of a text that is known whole, or of one of its parts. continues: it stands behind a cut.
+// The ids of a text, or of a part of one. continues: it is not the first part.
 std::vector<int32_t> encode_in_parts(const Tokenizer& tokenizer, std::string_view text, bool continues);
 
 }  // namespace sluice

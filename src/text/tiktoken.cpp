@@ -31,7 +31,7 @@ int base64_digit(char c) {
     return at == std::string_view::npos ? -1 : int(at);
 }
 
-// Empty: it is none.
+// Empty: text is not base64.
 std::string from_base64(std::string_view text) {
     if (text.size() % 4 != 0) return "";
     while (text.ends_with('=')) text.remove_suffix(1);
@@ -47,7 +47,7 @@ std::string from_base64(std::string_view text) {
 }
 
 struct Line {
-    std::string bytes;  // empty: the line is none of such a file
+    std::string bytes;  // empty: such a file has no such line
     int32_t id = -1;
 };
 

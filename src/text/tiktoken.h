@@ -1,5 +1,5 @@
-// tiktoken's files of ranks: a line a token, its bytes in base64 and its id. How text is split, and which special
-// tokens there are, does not stand in them: the published ones are known by their tokens. Errors: Failure(Exit::data).
+// tiktoken's files of ranks: a line per token, its bytes in base64 and its id. They do not say how text is split, or
+// which special tokens there are: the published files are recognised by their tokens. Errors: Failure(Exit::data).
 #pragma once
 #include <memory>
 #include <string>
@@ -15,7 +15,7 @@ struct TiktokenFamily {
     int32_t ranks, hello, world;  // how many tokens there are; the ids of "hello" and " world"
     std::string pattern;
     std::vector<std::pair<std::string, int32_t>> special;
-    int32_t vocab;  // with special tokens, those without a name too
+    int32_t vocab;  // number of ids, with special tokens, named or not
     bool nfc = false;
 };
 

@@ -1,5 +1,5 @@
-// The files of a tokenizer. Most are one; GPT-2's kind is two that stand beside each other, a vocabulary and its
-// merges: encoder.json with vocab.bpe, or vocab.json with merges.txt (NAME-vocab.json with NAME-merges.txt as well).
+// The files of a tokenizer. Most kinds have one file. GPT-2's has two in one folder, a vocabulary and its merges:
+// encoder.json with vocab.bpe, or vocab.json with merges.txt (also NAME-vocab.json with NAME-merges.txt).
 #pragma once
 #include <filesystem>
 #include <string>
@@ -7,8 +7,8 @@
 
 namespace sluice {
 
-// Of the tokenizer that `name` names, by either file of a pair: the vocabulary, then the merges. One file where the
-// other one is not there.
+// The files of the tokenizer that `name` names. For either file of a pair: the vocabulary, then the merges. Only `name`
+// where the other file does not exist.
 std::vector<std::filesystem::path> tokenizer_files(const std::string& name);
 
 // "bytes", or the hash of the tokenizer's files. Errors: Failure(Exit::data).

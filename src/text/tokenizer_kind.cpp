@@ -14,13 +14,13 @@ namespace sluice {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr size_t kLargestOfAnyKind = size_t{1} << 28, kBeginning = 4096;
+constexpr size_t kLargestOfAnyKind = size_t{1} << 28;
 
 struct Beginning {
     std::string_view bytes;
     const char* what;
 };
-// Files that stand where a tokenizer is looked for.
+// Files that are often found where a tokenizer is expected.
 constexpr Beginning kOthers[] = {{"version https://git-lfs", "a Git LFS pointer, not the file itself: git lfs pull"},
                                  {"<!DOCTYPE", "a web page"},
                                  {"<html", "a web page"},
@@ -44,7 +44,7 @@ std::string names_of(const LargeJson& json) {
     return names;
 }
 
-// A vocabulary that is a file of a pair is opened with the other one.
+// A vocabulary of a pair needs the other file.
 TokenizerKind kind_of_json(const fs::path& path, const std::string& text) {
     LargeJson json;
     try {

@@ -7,9 +7,10 @@ namespace sluice {
 
 enum class TokenizerKind { sentencepiece, tokenizer_json, tiktoken, gpt2_pair };
 
-// Errors: Failure(Exit::data): it is none that is read here; says what it is instead, and what is read.
+// Errors: Failure(Exit::data) for a file of no supported kind. The message says what it is, and which kinds are
+// supported.
 TokenizerKind tokenizer_kind(const std::filesystem::path& path);
-// For a file that tokenizer_kind() took for a SentencePiece model, and that is none.
+// Fails so. Also for a file that tokenizer_kind() took for a SentencePiece model by mistake.
 [[noreturn]] void refuse_tokenizer(const std::filesystem::path& path, const std::string& what_it_is);
 
 }  // namespace sluice
