@@ -33,7 +33,7 @@ struct Encoded {
         bool validation, continues;
         bool broken = false;  // could not be read; its document is left out from here on
     };
-    std::vector<int32_t> tokens;  // of all parts
+    std::vector<int32_t> tokens;  // of all parts, one after another
     std::vector<Part> parts;
     int64_t empty = 0;                  // documents without text
     std::vector<std::string> left_out;  // messages of documents that could not be read

@@ -13,7 +13,7 @@ enum class Content {
     text,   // the whole input is one document
 };
 
-// --format: `automatic` looks at the content.
+// --format: `automatic` decides by the content.
 enum class Format { automatic, lines, text };
 Format to_format(const std::string& word);  // auto, jsonl, text. Errors: Failure(Exit::config)
 

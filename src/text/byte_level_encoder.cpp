@@ -146,7 +146,7 @@ size_t ByteLevelEncoder::cut_normalised(std::string_view text, size_t from, cons
     return open.begin > 0 && accepted(open.begin) ? open.begin : 0;
 }
 
-// Without patterns a text is one word, which can be split where no token stands across.
+// Without patterns a text is one word, which can be split at an offset that no token spans.
 size_t ByteLevelEncoder::cut_word(std::string_view text, size_t from, const Accepted& accepted) const {
     constexpr size_t kMostTried = 1 << 13;  // offsets
     const size_t least = std::max(std::max<size_t>(from, 1), text.size() - std::min(text.size(), kMostTried));

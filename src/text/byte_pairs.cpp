@@ -128,6 +128,7 @@ void BytePairs::merge(std::string_view word, std::vector<int32_t>& ids) const {
         const Candidate c = queue.back();
         queue.pop_back();
         Symbol& symbol = symbols[size_t(c.at)];
+        // Skip a candidate that is out of date.
         if (symbol.id != c.left || symbol.next < 0 || symbols[size_t(symbol.next)].id != c.right) continue;
         Symbol& gone = symbols[size_t(symbol.next)];
         gone.id = -1;

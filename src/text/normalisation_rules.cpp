@@ -52,6 +52,7 @@ NormalisationRules::NormalisationRules(std::string_view compiled) {
     }
 }
 
+// In a double array the child of a node for `byte` is at node ^ offset ^ byte, and has that byte as its label.
 bool NormalisationRules::child(size_t& node, uint8_t byte) const {
     const size_t to = node ^ offset_of(trie_[node]) ^ byte;
     if (to >= trie_.size() || label_of(trie_[to]) != byte) return false;
@@ -67,6 +68,7 @@ void NormalisationRules::add_key(const std::string& key) {
         if (begins_character(key[at])) later_.insert(character_at(key, at));
 }
 
+// The leaf of a node, at node ^ offset, holds where its replacement begins.
 std::string_view NormalisationRules::replacement(size_t node) const {
     const size_t leaf = node ^ offset_of(trie_[node]);
     const size_t begin = leaf < trie_.size() ? trie_[leaf] & 0x7FFFFFFF : replacements_.size();

@@ -90,7 +90,7 @@ TokenizerKind tokenizer_kind(const fs::path& path) {
     for (const Beginning& other : kOthers)
         if (text.starts_with(other.bytes)) refuse_tokenizer(path, other.what);
     const size_t first = text.find_first_not_of(" \t\r\n");
-    // A SentencePiece model begins with a line feed, the mark of its first field, and is no text.
+    // A SentencePiece model begins with a line feed, the tag of its first field, and is no text.
     const bool is_text = valid_utf8(text) && text.find('\0') == std::string::npos;
     if (first != std::string::npos && (text[first] == '{' || text[first] == '[') && is_text)
         return kind_of_json(path, text);
