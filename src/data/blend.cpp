@@ -52,8 +52,8 @@ void Blend::step() {
 }
 
 // Sets a state at or before n from which single steps, made by at(), lead to the state at n.
-// Sample j of source i is due from the first step t on at which share * t - j >= due. Its deadline passes once share *
-// t - j > 1 - due: by then it has been taken, whatever came before.
+// Sample j of source i is due from the first step t on at which share * t - j >= due. Its deadline passes once
+// share * t - j > 1 - due: by then it has been taken, whatever came before.
 // Let `start` be the last step before any sample with a deadline after n is due. So every sample taken until then has a
 // deadline up to n. Those whose deadline has passed at `start` are known (overdue). Of the others only the number is
 // known, not which. Any choice of them leads to the same state at n: at every later step equally many samples with

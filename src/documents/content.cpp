@@ -15,7 +15,7 @@ constexpr size_t kLines = 8;                        // lines examined
 constexpr std::string_view kMark = "\xef\xbb\xbf";  // the byte order mark of UTF-8
 constexpr std::string_view kBlanks = " \t\r\n";
 
-// The name in lower case and, for a compressed input, without the suffix that says so.
+// The name in lower case; that of a compressed input without its suffix, such as .gz.
 std::string bare_name(std::string name, bool compressed) {
     std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return char(std::tolower(c)); });
     for (const char* packed : {".gz", ".gzip", ".zst", ".zstd"})
@@ -180,7 +180,7 @@ class Follow : public nlohmann::json_sax<Json> {
 
 // A JSON object or list at the beginning of an input.
 struct JsonValue {
-    bool found = false;    // a whole one, the beginning of one, or the first of several
+    bool found = false;    // a whole value, its beginning, or the first of several
     size_t broken_at = 0;  // offset of the error in what was meant as one; 0: no error
 
     JsonValue() = default;

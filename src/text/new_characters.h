@@ -1,5 +1,5 @@
-// Finds characters that are newer than the Unicode of the PCRE2 in use. To its patterns they are no letters, to those
-// of a library with a newer Unicode they are: ids can differ.
+// Finds characters that are newer than the Unicode of the PCRE2 in use. Its patterns do not match them as letters;
+// those of a library with a newer Unicode do, so ids can differ.
 #pragma once
 #include <string>
 #include <string_view>

@@ -47,7 +47,7 @@ std::string from_base64(std::string_view text) {
 }
 
 struct Line {
-    std::string bytes;  // empty: such a file has no such line
+    std::string bytes;  // empty: the line has another form
     int32_t id = -1;
 };
 

@@ -10,7 +10,7 @@ enum class TokenizerKind { sentencepiece, tokenizer_json, tiktoken, gpt2_pair };
 // Errors: Failure(Exit::data) for a file of no supported kind. The message says what it is, and which kinds are
 // supported.
 TokenizerKind tokenizer_kind(const std::filesystem::path& path);
-// Fails so. Also for a file that tokenizer_kind() took for a SentencePiece model by mistake.
+// Fails with such a message; also for a file that tokenizer_kind() took for a SentencePiece model by mistake.
 [[noreturn]] void refuse_tokenizer(const std::filesystem::path& path, const std::string& what_it_is);
 
 }  // namespace sluice
