@@ -8,7 +8,7 @@ namespace sluice {
 inline constexpr const char* kAdamWPrefixes[] = {"adam.m/", "adam.v/"};
 inline constexpr OptimizerState kAdamWState{kAdamWPrefixes, ShardRule::rows};
 
-// Collective with zero, over the ranks that divide the tensor: each updates its own rows, which are then gathered.
+// With zero collective over slot.shard->group: each rank updates its own rows, and the weights are gathered afterwards.
 template <class B>
 void adamw_update(const Slot<typename B::T>& slot, const OptimizerSpec& spec, const Update& update);
 

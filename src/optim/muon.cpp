@@ -43,8 +43,8 @@ std::vector<int64_t> Matrices::gather_counts() const {
     return counts;
 }
 
-// FLOPs are those of five Newton-Schulz steps. Momentum is gathered where the tensor group splits the matrices, and the
-// result is sent to all ranks that hold the same slice.
+// FLOPs of five Newton-Schulz steps on the smaller Gram matrix. u is gathered where the tensor group splits the
+// matrices, and the updated slice is sent to all ranks that hold the same slice.
 UpdateCost muon_cost(const TensorInfo& t, const OptimizerShard& shard, const MeshCoord& coord, int64_t item,
                      int64_t gradient_item) {
     UpdateCost c;
@@ -55,7 +55,7 @@ UpdateCost muon_cost(const TensorInfo& t, const OptimizerShard& shard, const Mes
     c.flops = double(matrices.count) * 5 * (4 * n * n * m + 2 * n * n * n);
     if (matrices.sharded) {
         const std::vector<int64_t> counts = matrices.gather_counts();
-        const int64_t all = std::accumulate(counts.begin(), counts.end(), int64_t{0});
+        const int64_t all = std::accumulate(counts.begin(), counts.end(), int64_t{0});  // elements of all slices
         c.tensor.all_gather(double(counts[size_t(coord.tensor_rank)] * gradient_item), double(all * gradient_item),
                             coord.tensor);
     }
@@ -65,17 +65,17 @@ UpdateCost muon_cost(const TensorInfo& t, const OptimizerShard& shard, const Mes
 
 MuonScratch muon_scratch(const std::vector<TensorInfo>& tensors, const MeshCoord& coord, const OptimizerSpec& spec,
                          bool zero) {
-    MuonScratch most;
+    MuonScratch largest;
     for (const TensorInfo& t : tensors) {
         if (!t.trained() || kind_of(t, spec) != OptimizerKind::muon) continue;
-        most.u = std::max(most.u, capacity_of_shard(t, coord, zero, spec));
-        most.steps = std::max(most.steps, padded(orthogonalize_scratch(extent(t.shape, 2), extent(t.shape, 1))));
+        largest.u = std::max(largest.u, capacity_of_shard(t, coord, zero, spec));
+        largest.steps = std::max(largest.steps, padded(orthogonalize_scratch(extent(t.shape, 2), extent(t.shape, 1))));
         if (!shards_matrices(t)) continue;
-        TensorInfo whole = t;  // of the tensor group
+        TensorInfo whole = t;  // as if the tensor group did not split it
         whole.sharding.dimension = -1;
-        most.pieces = most.whole = std::max(most.whole, capacity_of_shard(whole, coord, true, spec));
+        largest.pieces = largest.whole = std::max(largest.whole, capacity_of_shard(whole, coord, true, spec));
     }
-    return most;
+    return largest;
 }
 
 template <class B>
@@ -105,28 +105,31 @@ template <class B>
 void Muon<B>::update(size_t i, const Slot<T>& slot, const Update& n) {
     const Prepared& p = *prepared_[i];
     const OptimizerShard& shard = *slot.shard;
+    // Pointwise, on the elements whose gradient this rank has: its own rows with zero, else its whole slice.
     muon_momentum<B>({}, u_, slot.state[0], slot.gradient, n.zero ? shard.count : slot.tensor->count, spec_.momentum,
                      n.gradient_scale);
     T* own = slot.weight + shard.begin;
     if (shard.some) {
         T* u = u_ + (n.zero ? 0 : shard.begin);
         T* whole = p.matrices.sharded ? gather(p, u) : u;
+        // Of the tensor ranks with the same slice the first computes its update and sends the result to the others.
         if (shard.first) descend(p, slot, whole, n);
-        if (p.matrices.copies > 1) {  // the first has all of it, the others what follows, which is nothing
+        if (p.matrices.copies > 1) {  // copy_counts is (shard.count, 0, ...): the others contribute nothing
             const T* mine = own + (shard.first ? 0 : shard.count);
             p.copies->all_gather(own, mine, p.copy_counts.data());
         }
     }
-    shard.group->all_gather(slot.weight, static_cast<const T*>(own), shard.counts.data());
+    shard.group->all_gather(slot.weight, static_cast<const T*>(own), shard.counts.data());  // from each owner
 }
 
-// The matrices that this rank owns, whole, from the slices of the tensor group.
+// Returns the matrices that this rank owns, (count, rows, columns), from u, its slice of each of them. The all-gather
+// leaves the slices one rank after another; each is then copied to its first row and column of matrix j.
 template <class B>
 typename B::T* Muon<B>::gather(const Prepared& p, const T* u) {
     const Matrices& m = p.matrices;
     mesh_.tensor->all_gather(pieces_, u, p.gather_counts.data());
     const T* piece = pieces_;
-    for (size_t rank = 0; rank < m.parts.size(); rank += size_t(m.copies)) {
+    for (size_t rank = 0; rank < m.parts.size(); rank += size_t(m.copies)) {  // the first rank of each slice
         const MatrixPart& part = m.parts[rank];
         for (int64_t j = 0; j < m.count; j++, piece += part.rows * part.columns)
             copy_rows<B>({}, whole_ + (j * m.rows + part.row) * m.columns + part.column, piece, part.rows, part.columns,
@@ -135,7 +138,8 @@ typename B::T* Muon<B>::gather(const Prepared& p, const T* u) {
     return whole_;
 }
 
-// x: u of the matrices that this rank owns, whole; overwritten.
+// x (count, rows, columns): u of the matrices that this rank owns; overwritten. Updates this rank's slice w of each
+// matrix j from the same slice of orthogonal(u).
 template <class B>
 void Muon<B>::descend(const Prepared& p, const Slot<T>& slot, T* x, const Update& n) {
     const Matrices& m = p.matrices;

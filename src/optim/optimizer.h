@@ -12,16 +12,16 @@ class Optimizer {
  public:
     using T = typename B::T;
 
-    // gradient_shards: with zero, complete gradients of this rank's shards, laid out as `shards` says; else null, and
-    // they are the model's. What it is given lives longer than it does.
+    // gradient_shards: with zero the complete gradients of this rank's shards, at the offsets of `shards`; else null:
+    // gradients are read from the model. The references must outlive the optimizer.
     Optimizer(const OptimizerSpec& spec, Model<B>& model, Mesh& mesh, const OptimizerShards& shards,
               T* gradient_shards);
 
-    // Collective. grad_norm: of the whole gradient, which the clip goes by; number: of the update, from 1.
+    // Collective. grad_norm: norm of the whole gradient, which grad_clip limits. number: of this update, from 1.
     void update(double lr, double grad_norm, int64_t number);
 
-    // v(prefix, tensor's number in the model, data): every tensor of the state; data covers this rank's shard with
-    // zero, else its whole slice.
+    // Calls v(prefix, index of the tensor in the model, data) for every tensor of the state. data has the elements of
+    // this rank's shard with zero, else of its whole slice.
     template <class V>
     void state(V&& v) const {
         for (const auto& [word, kind] : Words<OptimizerKind>::all)
@@ -37,15 +37,15 @@ class Optimizer {
     bool zero_;
     Arena state_;
     Muon<B> muon_;
-    std::vector<Slot<T>> slots_;  // of the model's tensors
+    std::vector<Slot<T>> slots_;  // one per tensor of the model
 };
 
-// What the update of one tensor takes on a rank. item, gradient_item: bytes of a weight, of a gradient.
+// What the update of one tensor costs on a rank. item, gradient_item: bytes of one element of a weight, of a gradient.
 UpdateCost update_cost(const TensorInfo& tensor, const OptimizerShard& shard, const MeshCoord& coord,
                        const OptimizerSpec& spec, int64_t item, int64_t gradient_item);
 
-// Planned bytes on a rank: the state, a shard of every tensor (with zero: of gradients), and scratch memory.
-// item: bytes of a number.
+// Planned bytes on a rank: the optimizer's state, one shard of every tensor (with zero the gradients'), and scratch
+// memory. item: bytes of one element.
 struct OptimizerBytes {
     size_t state, shards, scratch;
 };

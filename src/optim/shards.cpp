@@ -10,18 +10,18 @@ namespace {
 
 int64_t row_elements(const TensorInfo& t) { return t.box.shape[0] > 0 ? t.count / t.box.shape[0] : 0; }
 
-// Whether one rank of the data group owns all rows of a tensor. Tensors of several matrices are divided between these:
-// a row of dimension 0 is one or more whole matrices.
-bool goes_whole(const TensorInfo& t, const OptimizerSpec& spec) {
+// Whether one rank of the data group owns all rows of a tensor. A tensor of several matrices is divided by rows of
+// dimension 0 as well: each of these rows is one or more whole matrices.
+bool has_one_owner(const TensorInfo& t, const OptimizerSpec& spec) {
     return t.trained() && t.shape.size() == 2 && state_of(t, spec).shards == ShardRule::whole_matrices;
 }
 
-// A rank's slice of the rows where `owner` has them all; slices stay in rank order.
+// A rank's slice of the rows where `owner` has all of them: empty on the others, and still in rank order.
 Slice all_rows_at(int64_t owner, int64_t rank, int64_t rows) {
     return {rank > owner ? rows : 0, rank >= owner ? rows : 0};
 }
 
-// Elements that each rank owns so far. With more ranks than tensors the ranks beyond never own any.
+// Elements of whole matrices that each rank owns so far. With more ranks than tensors the last ranks never own any.
 class Loads {
  public:
     Loads(int64_t ranks, size_t tensors) : loads_(size_t(std::max<int64_t>(1, std::min(ranks, int64_t(tensors))))) {}
@@ -40,7 +40,7 @@ class Loads {
 // The last slice of a vocabulary may be smaller than the others.
 int64_t capacity_of_shard(const TensorInfo& t, const MeshCoord& coord, bool zero, const OptimizerSpec& spec) {
     if (!t.trained()) return 0;
-    if (!zero || goes_whole(t, spec)) return capacity_of(t.shape, t.sharding, coord);
+    if (!zero || has_one_owner(t, spec)) return capacity_of(t.shape, t.sharding, coord);
     std::vector<int64_t> shape = t.shape;
     int64_t rows = shape[0];
     if (t.sharding.experts) rows = ceil_div(rows, coord.expert);
@@ -56,19 +56,21 @@ OptimizerShards::OptimizerShards(const std::vector<TensorInfo>& tensors, const M
                                  const OptimizerSpec& spec) {
     Loads loads(coord.data, tensors.size());
     for (const TensorInfo& t : tensors) {
+        // Tensor and expert group split the tensor into slices; the `ranks` ranks that hold the same slice divide its
+        // rows. `copies` tensor ranks hold the same slice too, and the same rows of it.
         const int64_t ranks = t.sharding.experts ? coord.expert_copies() : coord.data, width = row_elements(t);
         const int64_t rank = t.sharding.experts ? coord.expert_copy() : coord.data_rank, rows = t.box.shape[0];
         const int64_t copies = t.sharding.dimension >= 0 ? coord.tensor / t.sharding.parts : coord.tensor;
         OptimizerShard s{};
         s.capacity = capacity_of_shard(t, coord, zero, spec);
-        s.owner = goes_whole(t, spec) ? loads.least_loaded() : -1;
+        s.owner = has_one_owner(t, spec) ? loads.least_loaded() : -1;
         s.rows = s.owner < 0 ? slice_of(rows, ranks, rank) : all_rows_at(s.owner, rank, rows);
         s.some = s.owner < 0 ? s.rows.size() > 0 : s.owner == rank;
         s.begin = s.rows.begin * width;
         s.count = s.rows.size() * width;
         s.first = coord.tensor_rank % copies == 0;
         const int64_t before = s.owner < 0 ? 0 : loads.add(s.owner, s.capacity);
-        if (zero && s.owner >= 0) {  // lies behind the tensors that are divided
+        if (zero && s.owner >= 0) {  // stands after all tensors that are divided: moved there below
             s.offset = s.state = before;
             if (!s.some) s.capacity = 0;
         } else {
@@ -80,13 +82,14 @@ OptimizerShards::OptimizerShards(const std::vector<TensorInfo>& tensors, const M
         shards_.push_back(std::move(s));
     }
     if (!zero) return;
+    // Every rank reserves for its whole matrices what the rank with the most of them needs.
     for (OptimizerShard& s : shards_)
         if (s.owner >= 0) {
             s.offset += capacity_;
             s.state += state_capacity_;
         }
     capacity_ += loads.largest();
-    state_capacity_ += loads.largest();  // one state tensor each
+    state_capacity_ += loads.largest();  // Muon has one state tensor per matrix
 }
 
 OptimizerShards::OptimizerShards(const std::vector<TensorInfo>& tensors, Mesh& mesh, bool zero,

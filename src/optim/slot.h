@@ -1,4 +1,4 @@
-// A tensor as its optimizer sees it, and the numbers that all tensors of an update share.
+// A tensor as its optimizer sees it, and the numbers that all tensors share in one update.
 #pragma once
 #include <array>
 
@@ -10,14 +10,14 @@ template <class T>
 struct Slot {
     const TensorInfo* tensor;
     const OptimizerShard* shard;
-    T* weight;                // this rank's whole slice
-    const T* gradient;        // complete; with zero of this rank's shard alone
-    std::array<T*, 2> state;  // in order of OptimizerState::prefixes, of the elements that `gradient` has
+    T* weight;                // (tensor->count): this rank's whole slice
+    const T* gradient;        // summed over ranks: (shard->count) with zero, else (tensor->count)
+    std::array<T*, 2> state;  // by OptimizerState::prefixes, each with as many elements as `gradient`
 };
 
 struct Update {
     double lr;
-    double gradient_scale;  // the clip's factor
+    double gradient_scale;  // factor of the clip, at most 1
     int64_t number;         // from 1; skipped steps do not count
     bool zero;
 };
