@@ -8,12 +8,14 @@ namespace {
 constexpr double kMiB = 1 << 20, kGiB = 1 << 30;
 }
 
-// Peaks: the vendor's data sheets, dense, SXM. Memory: what nvidia-smi lists (80 GB cards have 80 GiB of which a
-// process sees a little less, see device_reserve): A100 and H100 github.com/modal-labs/modal-client/pull/2797, H200
-// 143771 MiB, B200 github.com/NVIDIA/TensorRT-LLM/issues/10278. Link: 370 GB/s of the H100's 450, which NCCL's
-// protocol reaches in a ring (github.com/NVIDIA/nccl-tests/issues/212); bandwidth: a copy measured on an H200; the
-// other GPUs' by their data sheets. Network: 400 Gb/s a GPU of which NCCL reaches 46 to 48 GB/s
-// (github.com/NVIDIA/nccl-tests/issues/290), eight of them 370 GB/s a node; A100 nodes have 200 Gb/s a GPU.
+// Peaks: the vendor's data sheets, dense, SXM.
+// Memory: what nvidia-smi lists. A process is offered a little less, see device_reserve(). A100 and H100
+// github.com/modal-labs/modal-client/pull/2797, H200 143771 MiB, B200 github.com/NVIDIA/TensorRT-LLM/issues/10278.
+// Bandwidth: a copy measured on an H200; the other GPUs in proportion to their data sheets.
+// Link: NCCL's protocol reaches 370 of the H100's 450 GB/s in a ring (github.com/NVIDIA/nccl-tests/issues/212); the
+// other GPUs in proportion to their data sheets.
+// Network: 400 Gb/s per GPU, of which NCCL reaches 46 to 48 GB/s (github.com/NVIDIA/nccl-tests/issues/290), 370 GB/s
+// for the eight GPUs of a node; A100 nodes have 200 Gb/s per GPU.
 const std::vector<GpuFigures>& gpus() {
     static const std::vector<GpuFigures> all{
         {"a100", 312e12, 19.5e12, 81920 * kMiB, 1.8e12, 250e9, 23.125e9},
@@ -30,21 +32,23 @@ const GpuFigures* find_gpu(const std::string& name) {
     return nullptr;
 }
 
-// The context: an H100 lists 79.65 GiB, of which a process is offered 79.1 (github.com/vllm-project/vllm/issues/27508),
-// and loads kernels. NCCL: 688 MiB a group of more than two ranks (github.com/NVIDIA/nccl/issues/964), and 3.3 GB more
-// for an all-to-all on 8 H100 (issues/1685). Workspaces: 1.2 GB that attention's deterministic backward may take, and
-// those of products.
+// Context: of the 79.65 GiB that an H100 lists a process is offered 79.1 (github.com/vllm-project/vllm/issues/27508),
+// and kernels are loaded into these. NCCL: 688 MiB per group of more than two ranks
+// (github.com/NVIDIA/nccl/issues/964), and 3.3 GB more for an all-to-all on 8 H100 (issues/1685). Workspaces: up to
+// 1.2 GB for attention's deterministic backward, and those of GEMMs.
 DeviceReserve device_reserve(const MeshCoord& coord, int64_t replicas) {
     DeviceReserve reserve{1.0 * kGiB, 0, 1.25 * kGiB};
     const bool tensor = coord.tensor > 1, data = coord.data > 1;
     int groups = int(tensor) + int(data);
     if (replicas > 1 && replicas < coord.tensor) groups++;
-    if (coord.expert > 1 && coord.expert < coord.data) groups += 2;  // else one is the data group, the other one rank
+    // Expert group and expert_data group; with expert == data one is the data group and the other a single rank.
+    if (coord.expert > 1 && coord.expert < coord.data) groups += 2;
     reserve.nccl = groups * 688 * kMiB + (coord.expert > 1 ? 3.3e9 : 0);
     return reserve;
 }
 
-// How groups lie on nodes repeats after at most eight groups.
+// `stride` groups alternate within a run of size * stride ranks: k counts runs, o the groups of one. How groups lie on
+// nodes of N GPUs repeats after N runs, and after N groups of a run.
 int64_t members_of_a_node(const RankGroup& g) {
     constexpr int64_t N = kGpusPerNode;
     int64_t fewest = g.size;
@@ -52,7 +56,8 @@ int64_t members_of_a_node(const RankGroup& g) {
         for (int64_t o = 0; o < std::min(g.stride, N); o++) {
             const int64_t first = k * g.size * g.stride + o, last = first + (g.size - 1) * g.stride;
             if (first / N == last / N) continue;
-            // On its first node and on its last; nodes between never hold fewer than these, over all groups.
+            // Count its ranks on the first node, from `first` up, and on the last, from `last` down. Over all groups,
+            // no node between them has fewer.
             fewest = std::min({fewest, (N - 1 - first % N) / g.stride + 1, last % N / g.stride + 1});
         }
     return fewest;

@@ -1,5 +1,5 @@
-// GPUs and the network between them, as a small table of figures: what memory a process has, and how fast a group of
-// ranks sends. Every figure that a plan uses is printed with it.
+// Figures of GPUs and of the network between them, and what follows from these: the memory that a process may use, and
+// how fast a group of ranks communicates. A plan prints every figure that it uses.
 #pragma once
 #include <string>
 #include <vector>
@@ -9,43 +9,43 @@
 
 namespace sluice {
 
-// Rates are what good kernels reach, per GPU; see gpus() in gpu.cpp for where they come from.
+// Rates per GPU that good kernels reach. gpus() in gpu.cpp names the sources.
 struct GpuFigures {
     const char* name;
     double peak_bf16, peak_fp32;  // FLOP/s, dense; fp32 without tensor cores (no TF32)
-    double memory;                // bytes of the card
-    double bandwidth;             // bytes/s of memory, as a copy reaches
-    double link;                  // bytes/s that a GPU sends to GPUs of its node, as ring collectives reach
-    double network;               // bytes/s of a network adapter, of which every GPU has one
+    double memory;                // bytes of memory
+    double bandwidth;             // bytes/s of memory that a copy reaches
+    double link;                  // bytes/s from one GPU to the GPUs of its node that ring collectives reach
+    double network;               // bytes/s of one network adapter; every GPU has one
     double peak(Precision p) const { return p == Precision::bf16 ? peak_bf16 : peak_fp32; }
 };
 const std::vector<GpuFigures>& gpus();
-const GpuFigures* find_gpu(const std::string& name);  // null: not known
+const GpuFigures* find_gpu(const std::string& name);  // null: unknown
 
 constexpr int64_t kGpusPerNode = 8;
-// Of a link's rate, what an all-to-all within a node reaches.
+// The part of a link's rate that an all-to-all within a node reaches.
 constexpr double kAllToAllShare = 0.8;
 
-// What a process takes beside what it allocates for training: an allowance, in bytes.
+// Bytes that a process is expected to need beside those that training allocates.
 struct DeviceReserve {
-    double context = 0;     // the driver's own part, the CUDA context and loaded kernels
-    double nccl = 0;        // buffers of NCCL's communicators, one for each different group of ranks
-    double workspaces = 0;  // of libraries: products, attention's backward
+    double context = 0;     // driver, CUDA context and loaded kernels
+    double nccl = 0;        // buffers of NCCL's communicators, one per different group of ranks
+    double workspaces = 0;  // workspaces of libraries: GEMMs, attention's backward
     double total() const { return context + nccl + workspaces; }
 };
 DeviceReserve device_reserve(const MeshCoord& coord, int64_t replicas);
 
-// A group of a mesh: `size` ranks, `stride` apart, of a launch of `ranks`. Ranks fill nodes in order.
+// One kind of group of a mesh: `size` ranks, `stride` apart, in a launch of `ranks`. Ranks fill nodes in order.
 struct RankGroup {
     int64_t size, stride, ranks;
 };
-// How many of a group share a node: the fewest of any node that it touches (the whole group within one).
+// How many ranks of a group share a node, on the node with the fewest of them; `size` where every group is within one.
 int64_t members_of_a_node(const RankGroup& group);
-// Bytes/s that each rank sends around a ring: within a node the link's; across nodes no more than the adapters of the
-// group's GPUs of a node carry together, since a ring enters and leaves a node once for each.
+// Bytes/s that each rank sends around a ring. Within a node that is the link's rate. Across nodes the adapters of the
+// group's GPUs on one node limit it together: there are as many rings, and each leaves the node through one adapter.
 double ring_rate(const GpuFigures& gpu, const RankGroup& group);
-// Seconds in which a rank hands `bytes`, evenly, to all ranks of a group: over the link to its node's, through its own
-// adapter to the others.
+// Seconds in which a rank sends `bytes`, evenly, to all ranks of a group: over the link to those of its node, through
+// its own adapter to the others.
 double all_to_all_seconds(const GpuFigures& gpu, const RankGroup& group, double bytes);
 
 }  // namespace sluice

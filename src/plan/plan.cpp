@@ -10,20 +10,21 @@ std::vector<TensorInfo> tensors_at(const Config& c, const MeshCoord& coord) {
     return Model<PlannedFp32>::tensors(c.model, coord);
 }
 
-// What the layers hand to collectives in one micro-batch.
+// Bytes that the layers hand to collectives in one micro-batch. A layer that is recomputed runs its forward twice.
 LayerTraffic traffic_of_layers(const Config& c, const MeshCoord& coord, int64_t item) {
     const int64_t length = c.data.sequence_length;
     LayerTraffic traffic;
     model_cost(c.model, {c.train.micro_batch * length, length, double(item)}, coord)
-        .each(c.train.recompute, [&](const Cost& cost, bool again) {
-            traffic.add(cost.forward, again ? 2 : 1);
+        .each(c.train.recompute, [&](const Cost& cost, bool recomputed) {
+            traffic.add(cost.forward, recomputed ? 2 : 1);
             traffic.add(cost.backward, 1);
         });
     return traffic;
 }
 
-// What follows backward: gradients are summed, and weights gathered, with zero or where one rank updates a matrix
-// whole.
+// Adds what follows backward, tensor by tensor: what the update itself communicates; the sum of a gradient within the
+// tensor group where ranks hold partial sums of it; its sum over the ranks with the same slice; and, with zero or where
+// one rank updates whole matrices, the gathering of the weights.
 void add_parameters(TrafficPlan& t, const Config& c, const MeshCoord& coord, int64_t item, int64_t gradient_item,
                     const std::vector<TensorInfo>& tensors) {
     const bool zero = c.parallel.zero > 0;
@@ -32,6 +33,7 @@ void add_parameters(TrafficPlan& t, const Config& c, const MeshCoord& coord, int
         const TensorInfo& tensor = tensors[i];
         if (!tensor.trained()) continue;
         const double gradient = double(tensor.count * gradient_item), weight = double(tensor.count * item);
+        // Tensor ranks that hold the same slice: all of them, or those that hold the same key-value heads.
         const int64_t replicas = coord.tensor / (tensor.sharding.dimension >= 0 ? tensor.sharding.parts : 1);
         const UpdateCost update = update_cost(tensor, shards[i], coord, c.optimizer, item, gradient_item);
         t.tensor += update.tensor.handed + update.copies.handed;
@@ -65,14 +67,14 @@ MemoryPlan plan_state(const Config& c, const MeshCoord& coord, Precision precisi
                       const std::vector<TensorInfo>& tensors) {
     MemoryPlan plan;
     const bool bf16 = precision == Precision::bf16, zero = c.parallel.zero > 0;
-    size_t held = 0;
+    size_t held = 0;  // elements of the slices that a rank holds
     for (const TensorInfo& t : tensors) held += size_t(capacity_of(t.shape, t.sharding, coord));
     const OptimizerBytes optimizer = plan_optimizer(tensors, coord, c.optimizer, zero, sizeof(float));
     plan.weights = held * (bf16 ? sizeof(uint16_t) : sizeof(float));
     plan.masters = bf16 ? optimizer.shards : 0;
     plan.moments = optimizer.state;
     plan.gradients = held * sizeof(float);
-    plan.buffers = (zero ? optimizer.shards : 0) + optimizer.scratch;  // of the gradients
+    plan.buffers = (zero ? optimizer.shards : 0) + optimizer.scratch;  // shards: of the summed gradients
     return plan;
 }
 
@@ -110,7 +112,7 @@ TrafficPlan plan_traffic(const Config& c, const MeshCoord& coord, int64_t item, 
     add_parameters(t, c, coord, item, gradient_item, tensors);
     GroupTraffic picks, world;
     picks.all_reduce(double(c.model.layers * c.model.moe.experts) * kCountBytes, coord.data);
-    world.all_reduce(7 * 8, coord.data * coord.tensor);
+    world.all_reduce(7 * 8, coord.data * coord.tensor);  // the 7 doubles of StepSums (train/step.h)
     t.data += picks.handed;
     t.wire.picks = micro_batches * layers.data.sent + picks.sent;
     t.world = world.handed;

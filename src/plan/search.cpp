@@ -10,7 +10,7 @@
 namespace sluice {
 namespace {
 
-std::vector<int64_t> divisors(int64_t n) {
+std::vector<int64_t> divisors(int64_t n) {  // ascending
     std::vector<int64_t> small, large;
     for (int64_t d = 1; d * d <= n; d++) {
         if (n % d != 0) continue;
@@ -21,7 +21,7 @@ std::vector<int64_t> divisors(int64_t n) {
     return small;
 }
 
-// A mesh and zero, with all that recompute and micro-batch do not change.
+// A mesh and zero, with everything that does not depend on recompute and micro-batch: computed once for all of these.
 class Setup {
  public:
     Setup(const Config& c, int64_t ranks, const GpuFigures& gpu)
@@ -33,10 +33,10 @@ class Setup {
           reserve_(device_reserve(coord_, mesh_shape(c.model, c.parallel).replicas)) {}
 
     bool fits(const Config& c) const {
-        const double least = double(state_.total()) + reserve_.total();  // a quick lower bound
+        const double least = double(state_.total()) + reserve_.total();  // without activations: cheap, and often enough
         return least <= gpu_.memory && double(memory(c).total()) + reserve_.total() <= gpu_.memory;
     }
-    // Memory grows with the micro-batch: the first size that does not fit ends them.
+    // Memory grows with the micro-batch, so that the sizes that fit come first: a binary search finds where they end.
     std::optional<int64_t> largest_micro_batch(Config c) const {
         const std::vector<int64_t> sizes = divisors(c.train.batch / coord_.data);
         const auto end = std::partition_point(sizes.begin(), sizes.end(), [&](int64_t size) {
@@ -65,12 +65,13 @@ class Setup {
     DeviceReserve reserve_;
 };
 
-// The parallel settings that a model and a batch can have on so many ranks.
+// The parallel settings that a model and a batch can have on so many ranks: every tensor that divides the ranks, every
+// expert that divides the experts, sequence and zero off and on. Kept keys have their given value alone.
 std::vector<ParallelSpec> meshes(const Config& given, int64_t ranks, const KeptKeys& kept) {
     std::vector<ParallelSpec> found;
-    const auto values = [](bool keep, int64_t value, int64_t of, int64_t most) {
-        std::vector<int64_t> all = keep ? std::vector<int64_t>{value} : divisors(of);
-        std::erase_if(all, [&](int64_t d) { return d > most; });
+    const auto values = [](bool keep, int64_t value, int64_t multiple, int64_t max) {
+        std::vector<int64_t> all = keep ? std::vector<int64_t>{value} : divisors(multiple);
+        std::erase_if(all, [&](int64_t d) { return d > max; });
         return all;
     };
     const ModelSpec& n = given.model;
@@ -79,7 +80,8 @@ std::vector<ParallelSpec> meshes(const Config& given, int64_t ranks, const KeptK
              values(kept.expert, given.parallel.expert, std::max<int64_t>(1, n.moe.experts), ranks / tensor)) {
             if (!sharding_conflicts(n, tensor, expert).empty()) continue;
             for (const bool sequence : {false, true}) {
-                const bool only = kept.sequence || tensor == 1;  // without tensor ranks the key does nothing
+                // Kept, only the given value; without tensor ranks, where the key has no effect, only false.
+                const bool only = kept.sequence || tensor == 1;
                 if (only && sequence != (kept.sequence && given.parallel.sequence)) continue;
                 for (const int64_t zero : {0, 1}) {
                     Config c = given;
@@ -87,7 +89,7 @@ std::vector<ParallelSpec> meshes(const Config& given, int64_t ranks, const KeptK
                     c.parallel.expert = expert;
                     c.parallel.sequence = sequence;
                     c.parallel.zero = zero;
-                    c.train.micro_batch = 0;
+                    c.train.micro_batch = 0;  // chosen later
                     if (rank_conflicts(c, int(ranks)).empty()) found.push_back(c.parallel);
                 }
             }
@@ -95,7 +97,7 @@ std::vector<ParallelSpec> meshes(const Config& given, int64_t ranks, const KeptK
     return found;
 }
 
-// Of the keys that a search sets, how many a setting changes.
+// How many of the keys that a search sets differ.
 int changed_keys(const Config& before, const Config& now) {
     const ParallelSpec &a = before.parallel, &b = now.parallel;
     return (a.tensor != b.tensor) + (a.expert != b.expert) + (a.sequence != b.sequence) + (a.zero != b.zero) +
@@ -129,6 +131,7 @@ std::vector<Estimate> settings_that_fit(const Config& given, int64_t ranks, cons
     const auto order = [&](const Estimate& e) {
         return std::tuple(e.time.seconds(), changed_keys(given, e.config), e.bytes());
     };
+    // An Estimate is large: sort keys with indices, then move each estimate once.
     std::vector<std::pair<decltype(order(found[0])), size_t>> keys;
     for (size_t i = 0; i < found.size(); i++) keys.emplace_back(order(found[i]), i);
     std::sort(keys.begin(), keys.end());
@@ -144,8 +147,8 @@ Found search_settings(const Config& config, int64_t ranks, const GpuFigures& gpu
             Found found{settings_that_fit(config, ranks, gpu, keep ? kept : KeptKeys{}), keep, {}};
             if (found.settings.empty()) continue;
             if (keep && kept.any()) {
-                const Estimate free = settings_that_fit(config, ranks, gpu, {})[0];
-                if (free.time.seconds() < found.settings[0].time.seconds()) found.faster = free;
+                const Estimate fastest = settings_that_fit(config, ranks, gpu, {})[0];
+                if (fastest.time.seconds() < found.settings[0].time.seconds()) found.faster = fastest;
             }
             return found;
         }

@@ -1,5 +1,5 @@
-// The settings of a config that fit a GPU, by the time of a step: mesh (data x tensor x expert, sequence), zero,
-// recompute and micro-batch.
+// Which settings of a config fit the memory of a GPU, sorted by the time of a step: mesh (data x tensor, expert,
+// sequence), zero, recompute and micro-batch.
 #pragma once
 #include <optional>
 #include <string>
@@ -9,7 +9,7 @@
 
 namespace sluice {
 
-// A config on a number of ranks, on a GPU; config with micro_batch resolved.
+// What a config needs on so many ranks of a GPU; config with micro_batch resolved.
 struct Estimate {
     Config config;
     int64_t ranks;
@@ -22,32 +22,33 @@ struct Estimate {
 };
 Estimate estimate(const Config& config, int64_t ranks, const GpuFigures& gpu);
 
-// The largest micro-batch of a config that fits; none where not even one sequence does. Errors: Failure(Exit::config)
-// where the mesh or the batch does not fit the ranks.
+// The largest micro-batch, in sequences, with which a config fits; none where not even one sequence fits. Errors:
+// Failure(Exit::config) where the mesh or the batch cannot be divided over the ranks.
 std::optional<int64_t> largest_micro_batch(const Config& config, int64_t ranks, const GpuFigures& gpu);
 
-// Keys of the mesh that stay as the config has them.
+// Keys of the mesh that a search must leave as the config has them.
 struct KeptKeys {
     bool tensor = false, expert = false, sequence = false;
     bool any() const { return tensor || expert || sequence; }
 };
-// Every setting that fits `ranks`, fastest first, then the one with fewer changes; of each mesh, zero and recompute the
-// largest micro-batch that fits: no smaller one is faster. Meshes are those that the config's checks accept.
+// Every setting that fits on `ranks` ranks, fastest first; of equally fast ones that with fewer changes first. Meshes
+// are those that the config's checks accept. Each mesh, zero and recompute comes once, with the largest micro-batch
+// that fits: no smaller one is faster.
 std::vector<Estimate> settings_that_fit(const Config& config, int64_t ranks, const GpuFigures& gpu,
                                         const KeptKeys& kept);
 
-// What a search finds: settings on as few ranks as fit, from the given ones up by doubling, with the kept keys where
-// something fits with these, else without.
+// The result of a search. It doubles the number of ranks until some setting fits; at each number it first keeps the
+// keys in `kept`, and only then changes them too.
 struct Found {
     std::vector<Estimate> settings;  // fastest first; empty: nothing fits
-    bool kept = true;                // the kept keys are as given
-    // With kept keys, the fastest on as many ranks without them, where that is faster.
+    bool kept = true;                // the keys to keep are as the config has them
+    // The fastest setting on as many ranks with all keys free, where keys are kept and it is faster.
     std::optional<Estimate> faster;
 };
 constexpr int64_t kMostDoublings = 6, kMostPlannedRanks = 1 << 20;
 Found search_settings(const Config& config, int64_t ranks, const GpuFigures& gpu, const KeptKeys& kept);
 
-// What turns `before` into `now`, as key=value: what a command line takes.
+// The overrides, key=value as on a command line, that turn `before` into `now`.
 std::vector<std::string> changes_between(const Config& before, const Config& now);
 
 }  // namespace sluice

@@ -11,30 +11,30 @@
 namespace sluice {
 namespace {
 
-// Sums of the layers' costs, with recomputation: a forward that runs again is a third of what forward and backward are
-// together.
+// The layers' costs added up, with recomputation: forward is a third of forward and backward together, and a
+// recomputed layer runs it twice.
 struct StepWork {
-    double gemm = 0, grouped_gemm = 0, scores = 0;  // FLOPs of a token, on all ranks
-    double elements = 0;                            // moved by pointwise ops for a token, on a rank
-    double expert_bytes = 0;                        // of experts' weights and gradients that a micro-batch moves
+    double gemm = 0, grouped_gemm = 0, scores = 0;  // FLOPs per token, on all ranks
+    double elements = 0;                            // elements that pointwise ops move per token, on a rank
+    double expert_bytes = 0;  // bytes of experts' weights and gradients that a micro-batch moves, on a rank
 };
-// Grouped GEMMs read the experts' weights forward (again with recomputation) and for the gradient of x, and read and
-// write their gradients: with few rows an expert this is what takes time.
+// Grouped GEMMs read the experts' weights in forward, once more when it is recomputed, and for the gradient of x. They
+// read and write the experts' gradients. With few rows per expert these bytes take longer than the FLOPs.
 StepWork work_of(const ModelCost& cost, Recompute recompute, double item) {
     StepWork work;
-    cost.each(recompute, [&](const Cost& of, bool again) {
-        const double times = again ? 4.0 / 3 : 1;
-        work.gemm += times * of.gemm;
-        work.grouped_gemm += times * of.grouped_gemm;
-        work.scores += times * of.scores;
-        work.elements += times * of.elements;
-        work.expert_bytes += of.grouped_weights * ((again ? 3 : 2) * item + 2 * sizeof(float));
+    cost.each(recompute, [&](const Cost& layer, bool recomputed) {
+        const double times = recomputed ? 4.0 / 3 : 1;
+        work.gemm += times * layer.gemm;
+        work.grouped_gemm += times * layer.grouped_gemm;
+        work.scores += times * layer.scores;
+        work.elements += times * layer.elements;
+        work.expert_bytes += layer.grouped_weights * ((recomputed ? 3 : 2) * item + 2 * sizeof(float));
     });
     return work;
 }
 
-// Seconds of the update of a rank's weights. It moves bytes, with bf16 of the weight beside its master too, and may
-// multiply.
+// Seconds in which a rank updates its weights: bytes moved, with bf16 those of the weight beside its master too, and
+// FLOPs where the optimizer multiplies matrices.
 double update_seconds(const Config& c, const MeshCoord& coord, const GpuFigures& gpu,
                       const std::vector<TensorInfo>& tensors) {
     const OptimizerShards shards(tensors, coord, c.parallel.zero > 0, c.optimizer);
@@ -47,7 +47,7 @@ double update_seconds(const Config& c, const MeshCoord& coord, const GpuFigures&
     return bytes / gpu.bandwidth + flops / (gpu.peak(c.train.precision) * kGemmShare);
 }
 
-// What groups of the mesh take to communicate.
+// Adds the seconds of communication, by group of the mesh.
 void add_traffic(StepTime& s, const Config& c, const MeshCoord& coord, const GpuFigures& gpu, double item,
                  const std::vector<TensorInfo>& tensors) {
     const int64_t ranks = coord.data * coord.tensor;
@@ -59,8 +59,8 @@ void add_traffic(StepTime& s, const Config& c, const MeshCoord& coord, const Gpu
     const double data = rate(coord.data, coord.tensor);
     const double expert_data = rate(coord.expert_copies(), coord.tensor * coord.expert);
     s.weights = t.wire.weights / data + t.wire.expert_weights / expert_data;
-    // Gradients go while the last micro-batch's backward computes, two thirds of its work; the embedding's, complete at
-    // its end, after it.
+    // Gradients are summed while the last micro-batch's backward, two thirds of its work, computes. Only the
+    // embedding's gradient is complete at its very end, so that its sum never overlaps.
     const double micro_batches = double(c.train.batch / (c.train.micro_batch * coord.data));
     const double cover = (s.gemm + s.experts + s.attention) * 2 / 3 / micro_batches;
     const double sums = t.wire.gradients / data + t.wire.expert_gradients / expert_data;
@@ -94,9 +94,9 @@ StepTime estimate_step(const Config& c, const MeshCoord& coord, const GpuFigures
     s.optimizer = update_seconds(c, coord, gpu, tensors);
     add_traffic(s, c, coord, gpu, item, tensors);
     s.tokens_per_second = step_tokens / s.seconds();
-    const double a_flop = s.tokens_per_second / (peak * double(coord.data * coord.tensor));
-    s.mfu = a_flop * cost.total().flops();
-    s.mfu_full_square = a_flop * cost.total().flops_full_square();
+    const double mfu_per_flop = s.tokens_per_second / (peak * double(coord.data * coord.tensor));
+    s.mfu = mfu_per_flop * cost.total().flops();
+    s.mfu_full_square = mfu_per_flop * cost.total().flops_full_square();
     return s;
 }
 

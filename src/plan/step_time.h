@@ -1,5 +1,5 @@
-// How long a step takes on a GPU, from the figures of gpu.h: an estimate for choosing a mesh, of kernels that this
-// build does not have yet; not a measurement. Every figure that goes into it is printed with it.
+// How long a step takes on a GPU, estimated from the figures of gpu.h: for choosing a mesh, not a measurement. It is of
+// kernels that this build does not have yet. Every figure that goes into it is printed with it.
 #pragma once
 #include <string>
 
@@ -8,26 +8,28 @@
 
 namespace sluice {
 
-// Shares of the peak that GEMMs, grouped GEMMs (of many rows an expert) and attention reach.
+// The parts of the peak that GEMMs, grouped GEMMs (with many rows per expert) and attention reach.
 constexpr double kGemmShare = 0.72, kGroupedShare = 0.50, kAttentionShare = 0.42;
 
-struct StepTime {
-    double gemm = 0, experts = 0, attention = 0, memory = 0, optimizer = 0;  // seconds of a step
-    double tensor = 0, expert = 0;  // of communication within layers: nothing hides it
-    double gradients = 0;           // of sums over the data group, what backward does not hide
-    double weights = 0;             // with zero, of gathering them after the update
+struct StepTime {  // seconds of a step, by what takes them
+    double gemm = 0, experts = 0, attention = 0;
+    double memory = 0;              // pointwise ops, limited by memory bandwidth
+    double optimizer = 0;           // the update
+    double tensor = 0, expert = 0;  // communication within layers: nothing overlaps with it
+    double gradients = 0;           // the part of the sums over the data group that does not overlap with backward
+    double weights = 0;             // gathering the weights after the update
     double seconds() const {
         return gemm + experts + attention + memory + optimizer + tensor + expert + gradients + weights;
     }
-    double tokens_per_second = 0;         // of all ranks
-    double mfu = 0, mfu_full_square = 0;  // of the precision's peak; the latter with attention's full square
+    double tokens_per_second = 0;         // all ranks together
+    double mfu = 0, mfu_full_square = 0;  // part of the precision's peak; the latter counts attention's full square
 };
 StepTime estimate_step(const Config& config, const MeshCoord& coord, const GpuFigures& gpu);
-// The same with the tensors of the coordinate, for a caller that estimates many settings.
+// The same with the tensors of `coord`, for a caller that estimates many settings.
 StepTime estimate_step(const Config& config, const MeshCoord& coord, const GpuFigures& gpu,
                        const std::vector<TensorInfo>& tensors);
 
-// In words, for a report: the figures that an estimate was made with.
+// The figures behind an estimate, as a sentence for a report.
 std::string assumptions(const GpuFigures& gpu, Precision precision, const DeviceReserve& reserve);
 
 }  // namespace sluice
