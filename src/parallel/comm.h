@@ -1,6 +1,6 @@
 // A communicator: a fixed group of ranks that act together. Every member calls the same methods in the same order.
 // Reductions are sums in a fixed order: the same inputs on the same group give the same bits.
-// solo (one rank), threads (ranks of one process) and mpi are implementations of equal rank.
+// Implementations: solo (one rank), threads (ranks of one process) and MPI.
 // Errors: Failure(Exit::peer_lost) when a member is gone or does not answer within the time limit.
 #pragma once
 #include <cstddef>
@@ -34,7 +34,7 @@ class Comm {
     virtual int rank() const = 0;
     virtual int size() const = 0;
 
-    // Groups of the ranks that give the same color, ordered by their ranks here.
+    // A new communicator of the ranks that give the same color, ordered by their ranks in this one.
     virtual std::unique_ptr<Comm> split(int color) = 0;
 
     // x (count) becomes the sum over ranks, on every rank.
@@ -43,7 +43,8 @@ class Comm {
         count_bytes(count, sizeof(T));
         reduce(x, count, number_of<T>());
     }
-    // in (sum of counts) is summed over ranks; out (counts[rank()]) receives this rank's slice. Not in place.
+    // in (sum of counts) is summed over ranks; out (counts[rank()]) receives this rank's slice of the sum. out must not
+    // overlap in.
     template <class T>
     void reduce_scatter(T* out, const T* in, const int64_t* counts) {
         count_bytes(sum(counts), sizeof(T));
@@ -56,13 +57,13 @@ class Comm {
         count_bytes(counts[rank()], sizeof(T));
         gather(out, in, counts, sizeof(T));
     }
-    // The same with `count` of every rank.
+    // The same with `count` elements from every rank.
     template <class T>
     void all_gather(T* out, const T* in, int64_t count) {
         count_bytes(count, sizeof(T));
         gather(out, in, count, sizeof(T));
     }
-    // in holds in_counts[r] for each rank r, out receives out_counts[r] from each, both in rank order.
+    // in holds in_counts[r] elements for each rank r; out receives out_counts[r] from each; both in rank order.
     template <class T>
     void all_to_all(T* out, const int64_t* out_counts, const T* in, const int64_t* in_counts) {
         count_bytes(sum(in_counts), sizeof(T));
@@ -71,8 +72,8 @@ class Comm {
     virtual void broadcast(void* x, size_t bytes, int root) = 0;
     virtual void barrier() = 0;
 
-    // all_reduce and reduce_scatter that may go on while this rank computes: neither `in` nor `out` may be touched
-    // before finish(), which completes all that were started.
+    // all_reduce and reduce_scatter that may run while this rank computes. No buffer may be read or written before
+    // finish(), which completes all of them.
     template <class T>
     void start_all_reduce(T* x, int64_t count) {
         count_bytes(count, sizeof(T));
@@ -85,11 +86,11 @@ class Comm {
     }
     virtual void finish() {}
 
-    // Ends every rank of the launch with the exit code, from any thread; for errors that only this rank knows of.
+    // Ends every rank of the launch with the exit code; for errors that only this rank knows of. From any thread.
     [[noreturn]] virtual void abort(int code) = 0;
 
-    // Bytes this rank has handed to collectives so far, including what it sends to itself. A group of one rank hands
-    // over nothing.
+    // Bytes that this rank has handed to collectives so far, including those that it sends to itself; 0 in a group of
+    // one rank.
     int64_t bytes() const { return bytes_; }
 
  protected:
@@ -117,18 +118,19 @@ class Comm {
 // One rank: every collective is an identity copy.
 std::unique_ptr<Comm> solo_comm();
 
-// Runs body(comm) on `ranks` threads of this process and joins them. The first exception is thrown again after all
-// ended; ranks that wait in a collective for one that failed throw Failure(Exit::peer_lost).
+// Runs body(comm) on `ranks` threads of this process and joins them. Ranks that wait in a collective for one that
+// failed throw Failure(Exit::peer_lost). The first exception is thrown again once all have ended.
 void run_threads(int ranks, const std::function<void(Comm&)>& body);
 
-// Starts MPI where a launcher's environment says so (mpirun, srun), else solo. Call once, early, from the main thread.
-// timeout_seconds: a collective that waits longer ends the run with Exit::peer_lost; changed by set_mpi_timeout.
+// All ranks of the launch. Starts MPI where a launcher (mpirun, srun) started this process, else returns solo_comm().
+// Call once, early, from the main thread.
 std::unique_ptr<Comm> world_comm();
+// A collective that waits longer ends the run with Exit::peer_lost.
 void set_mpi_timeout(double seconds);
 
-// Ranks of this launch on this machine (1 without a launcher): what threads are divided by. Starts nothing.
+// Ranks of this launch on this machine, which share its cores; 1 without a launcher. Does not start MPI.
 int local_ranks();
-// What the launcher says before MPI has started: how many ranks there are (0: it does not say), and which this is.
+// From the launcher's environment, before MPI has started: the number of ranks (0: unknown), and this process's rank.
 int launched_ranks();
 int launched_rank();
 

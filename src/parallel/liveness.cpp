@@ -16,9 +16,9 @@
 namespace sluice {
 namespace {
 
-constexpr char kHere = 'h';
+constexpr char kAlive = 'h';  // the byte with which a rank answers
 
-// This machine's IPv4 addresses that others may reach; its own loopback last, for ranks beside it.
+// This machine's IPv4 addresses that other machines may reach.
 std::vector<std::string> addresses() {
     std::vector<std::string> found;
     ifaddrs* all = nullptr;
@@ -40,6 +40,7 @@ std::string host_name() {
     return name[0] ? name : "unknown";
 }
 
+// Starts to connect without waiting. Returns the socket, or -1.
 int begin_connect(const std::string& address, int port) {
     sockaddr_in to{};
     to.sin_family = AF_INET;
@@ -78,7 +79,7 @@ void LivenessProbe::answer() {
         if (poll(&waiting, 1, 50) <= 0) continue;
         const int fd = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
         if (fd < 0) continue;
-        send(fd, &kHere, 1, MSG_NOSIGNAL);
+        send(fd, &kAlive, 1, MSG_NOSIGNAL);
         close(fd);
     }
 }
@@ -101,8 +102,9 @@ std::vector<int> LivenessProbe::missing(int self, double seconds) const {
         int rank, fd;
     };
     std::vector<Call> calls;
-    std::vector<bool> here(endpoints_.size(), false);
-    here[size_t(self)] = true;
+    std::vector<bool> alive(endpoints_.size(), false);
+    alive[size_t(self)] = true;
+    // Call every address of every other rank at once: some may be unreachable from here.
     for (int r = 0; r < int(endpoints_.size()); r++) {
         if (r == self) continue;
         std::istringstream endpoint(endpoints_[size_t(r)]);
@@ -114,6 +116,7 @@ std::vector<int> LivenessProbe::missing(int self, double seconds) const {
         for (const auto& a : all)
             if (const int fd = begin_connect(a, port); fd >= 0) calls.push_back({r, fd});
     }
+    // Until the time is over, take answers as they come. One address that answers is enough.
     const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
     while (!calls.empty() && std::chrono::steady_clock::now() < end) {
         std::vector<pollfd> waiting;
@@ -121,16 +124,16 @@ std::vector<int> LivenessProbe::missing(int self, double seconds) const {
         poll(waiting.data(), waiting.size(), 50);
         for (size_t i = calls.size(); i-- > 0;) {
             if (waiting[i].revents == 0) continue;
-            char word = 0;
-            if (recv(calls[i].fd, &word, 1, 0) == 1 && word == kHere) here[size_t(calls[i].rank)] = true;
+            char answer = 0;
+            if (recv(calls[i].fd, &answer, 1, 0) == 1 && answer == kAlive) alive[size_t(calls[i].rank)] = true;
             close(calls[i].fd);
             calls.erase(calls.begin() + long(i));
         }
     }
     for (const Call& c : calls) close(c.fd);
     std::vector<int> lost;
-    for (int r = 0; r < int(here.size()); r++)
-        if (!here[size_t(r)]) lost.push_back(r);
+    for (int r = 0; r < int(alive.size()); r++)
+        if (!alive[size_t(r)]) lost.push_back(r);
     return lost;
 }
 

@@ -1,5 +1,5 @@
-// Which ranks are alive. Every rank answers on a TCP port of its own, whatever its main thread is waiting for, so that
-// a rank whose collective hangs can find out which others are killed, stopped or unreachable.
+// Which ranks are alive. A thread of every rank answers on a TCP port, whatever the main thread is waiting for. So a
+// rank whose collective hangs can find out which others are killed, stopped or unreachable.
 #pragma once
 #include <atomic>
 #include <string>
@@ -10,16 +10,16 @@ namespace sluice {
 
 class LivenessProbe {
  public:
-    LivenessProbe();  // answers from now on; without a free port the others will report this rank as lost
+    LivenessProbe();  // starts to answer; without a free port the others will report this rank as lost
     ~LivenessProbe();
 
-    static constexpr size_t kEndpoint = 512;  // bytes of an endpoint, padded with zeros
+    static constexpr size_t kEndpoint = 512;  // largest size of an endpoint, in bytes
     std::string endpoint() const;             // where this rank answers: host name, port, IPv4 addresses
-    void set_endpoints(const std::vector<std::string>& endpoints) { endpoints_ = endpoints; }  // by rank
+    void set_endpoints(const std::vector<std::string>& endpoints) { endpoints_ = endpoints; }  // of all ranks, by rank
 
     // Ranks other than `self` that do not answer within `seconds`.
     std::vector<int> missing(int self, double seconds) const;
-    std::string host(int rank) const;
+    std::string host(int rank) const;  // the name of a rank's machine
 
  private:
     void answer();

@@ -19,6 +19,7 @@ Mesh::Mesh(Comm& everyone, const MeshShape& n)
     : coord(mesh_coord(n, everyone.size(), everyone.rank())), world(everyone) {
     check(world.size() % n.tensor == 0 && coord.data % n.expert == 0 && n.tensor % n.replicas == 0,
           "a mesh that does not fit its ranks");
+    // Ranks that give the same color are one group; `alone` is a color that no other rank gives.
     const int tensor_rank = int(coord.tensor_rank), alone = world.rank();
     data = world.split(tensor_rank);
     tensor = world.split(int(coord.data_rank));

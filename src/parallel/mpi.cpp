@@ -1,5 +1,5 @@
-// Ranks as processes under mpirun. A watchdog thread ends all ranks when a collective gets no answer in time: mpirun
-// itself notices a killed rank, but not a stopped or stuck one, nor a host that is cut off.
+// Ranks as processes under mpirun. A watchdog thread ends all ranks when a collective takes longer than the timeout:
+// mpirun itself notices a killed rank, but not a stopped or stuck one, nor an unreachable host.
 #include <fmt/format.h>
 #include <mpi.h>
 #include <unistd.h>
@@ -34,6 +34,7 @@ void mpi_check(int result, const char* what) {
     fail(Exit::peer_lost, std::string(what) + ": " + text);
 }
 
+// Watches the collective that the main thread is in, from enter() to leave().
 class Watchdog {
  public:
     Watchdog(int rank, const LivenessProbe& liveness)
@@ -57,10 +58,10 @@ class Watchdog {
             const std::string waited = what_.load();
             const double seconds = steady_seconds() - since;
             const std::string lost = who_is_lost();
-            if (since_ != since) continue;  // it went on after all
+            if (since_ != since) continue;  // the collective ended after all
             print_error(fmt::format("rank {} on {}: no answer for {:.0f} s in {}; {}; ending all ranks", rank_,
                                     liveness_.host(rank_), seconds, waited, lost));
-            std::thread([] {  // should the abort itself hang
+            std::thread([] {  // in case MPI_Abort itself hangs
                 std::this_thread::sleep_for(std::chrono::seconds(5));
                 _exit(int(Exit::peer_lost));
             })
@@ -80,7 +81,7 @@ class Watchdog {
 
     int rank_;
     const LivenessProbe& liveness_;
-    std::atomic<double> since_{0};
+    std::atomic<double> since_{0};  // steady_seconds() at enter(); 0: in no collective
     std::atomic<const char*> what_{""};
     std::atomic<bool> ending_{false};
     std::thread thread_;
@@ -89,7 +90,7 @@ class Watchdog {
 MPI_Datatype type_of(Number type) {
     return type == Number::f32 ? MPI_FLOAT : type == Number::f64 ? MPI_DOUBLE : MPI_INT64_T;
 }
-MPI_Datatype type_of(size_t item) {  // for moving, not for sums
+MPI_Datatype type_of(size_t item) {  // a type of so many bytes, to move and not to sum
     check(item == 1 || item == 4 || item == 8, "items of 1, 4 or 8 bytes");
     return item == 1 ? MPI_BYTE : item == 4 ? MPI_FLOAT : MPI_DOUBLE;
 }
@@ -100,7 +101,7 @@ int to_int(int64_t count) {
     return int(count);
 }
 struct Counts {
-    std::vector<int> counts, starts;
+    std::vector<int> counts, starts;  // in items, by rank; starts: first item of each rank
     void set(const int64_t* given, int ranks) {
         counts.resize(size_t(ranks));
         starts.resize(size_t(ranks));
@@ -112,7 +113,8 @@ struct Counts {
     }
 };
 
-// The process's part in MPI: begun by world_comm(), ended with the last communicator.
+// MPI in this process: started by world_comm(), finalized when the last communicator is gone. All ranks exchange where
+// they answer the liveness probe.
 struct Session {
     explicit Session(int rank) : watchdog(rank, liveness) {
         int ranks = 1;
@@ -148,15 +150,16 @@ class Mpi : public Comm {
     int rank() const override { return rank_; }
     int size() const override { return size_; }
     std::unique_ptr<Comm> split(int color) override {
-        MPI_Comm part;
-        watched("split", [&] { return MPI_Comm_split(comm_, color, rank_, &part); });
-        return std::make_unique<Mpi>(session_, part);
+        MPI_Comm group;
+        watched("split", [&] { return MPI_Comm_split(comm_, color, rank_, &group); });
+        return std::make_unique<Mpi>(session_, group);
     }
     void broadcast(void* x, size_t bytes, int root) override {
         count_bytes(int64_t(bytes), 1);
-        for (size_t at = 0; at < bytes; at += kMost)
+        for (size_t at = 0; at < bytes; at += kMaxBytes)
             watched("broadcast", [&] {
-                return MPI_Bcast(static_cast<char*>(x) + at, int(std::min(kMost, bytes - at)), MPI_BYTE, root, comm_);
+                const int n = int(std::min(kMaxBytes, bytes - at));
+                return MPI_Bcast(static_cast<char*>(x) + at, n, MPI_BYTE, root, comm_);
             });
     }
     void barrier() override {
@@ -175,7 +178,7 @@ class Mpi : public Comm {
     }
 
  private:
-    static constexpr size_t kMost = size_t{1} << 30;
+    static constexpr size_t kMaxBytes = size_t{1} << 30;  // of one MPI call, which counts with an int
 
     template <class F>
     void watched(const char* what, F call) {
@@ -184,13 +187,13 @@ class Mpi : public Comm {
         session_->watchdog.leave();
         mpi_check(result, what);
     }
-    // call(x, count) for slices that MPI can count.
+    // Runs call(pointer, count) for every slice of x (count) of at most kMaxBytes.
     template <class F>
     void sliced(void* x, int64_t count, Number type, F call) {
-        const int64_t most = int64_t(kMost / bytes_of(type));
-        for (int64_t at = 0; at < count; at += most)
+        const int64_t slice = int64_t(kMaxBytes / bytes_of(type));
+        for (int64_t at = 0; at < count; at += slice)
             watched("all_reduce", [&] {
-                return call(static_cast<char*>(x) + size_t(at) * bytes_of(type), int(std::min(most, count - at)));
+                return call(static_cast<char*>(x) + size_t(at) * bytes_of(type), int(std::min(slice, count - at)));
             });
     }
 
@@ -212,7 +215,7 @@ class Mpi : public Comm {
     }
     void start_scatter(void* out, const void* in, const int64_t* counts, Number type) override {
         if (in_flight_ == started_.size()) started_.emplace_back(std::make_unique<Counts>());
-        Counts& kept = *started_[in_flight_++];  // MPI reads them until it is done
+        Counts& kept = *started_[in_flight_++];  // MPI reads the counts until finish()
         kept.set(counts, size_);
         watched("reduce_scatter", [&] {
             return MPI_Ireduce_scatter(in, out, kept.counts.data(), type_of(type), MPI_SUM, comm_,
@@ -245,9 +248,9 @@ class Mpi : public Comm {
     std::shared_ptr<Session> session_;
     MPI_Comm comm_;
     int rank_ = 0, size_ = 1;
-    Counts in_counts_, out_counts_;
-    std::vector<MPI_Request> pending_;
-    std::vector<std::unique_ptr<Counts>> started_;
+    Counts in_counts_, out_counts_;                 // of the current call: memory that every call uses
+    std::vector<MPI_Request> pending_;              // collectives that were started and not finished
+    std::vector<std::unique_ptr<Counts>> started_;  // the first in_flight_ belong to pending reduce_scatters
     size_t in_flight_ = 0;
 };
 
@@ -255,7 +258,7 @@ class Mpi : public Comm {
 
 void set_mpi_timeout(double seconds) { timeout_seconds = seconds; }
 
-// A lone MPI_Init costs 0.4 s: only where a launcher waits for it.
+// Without a launcher MPI is not started: MPI_Init takes 0.4 s.
 static bool launched() {
     for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK"})
         if (std::getenv(name)) return true;

@@ -6,8 +6,8 @@
 
 namespace sluice {
 
-// counts (ranks) times width, in memory that this thread keeps. `slot` 0 or 1: some collectives need two arrays at
-// once.
+// counts (ranks) times width, in memory that this thread keeps: `slot` 0 or 1, since an all-to-all needs two such
+// arrays at once.
 inline const int64_t* in_elements(int slot, const Comm& comm, const int64_t* counts, int64_t width) {
     thread_local std::vector<int64_t> elements[2];
     elements[slot].assign(counts, counts + comm.size());

@@ -1,5 +1,6 @@
-// Ranks as threads of one process. In a collective every rank publishes a pointer to its data, waits for the others,
-// reads theirs, and waits again before any rank goes on. Sums are in rank order.
+// Ranks as threads of one process. A collective has three steps: every rank publishes a pointer to its data and waits
+// until all have; it reads the data of the others; it waits until all have read, since the owner may then change its
+// data. Sums are in rank order.
 #include <condition_variable>
 #include <cstring>
 #include <exception>
@@ -15,11 +16,11 @@
 namespace sluice {
 namespace {
 
-// Shared by all ranks of a launch, whatever groups they form: a rank that fails releases all others.
+// One for all ranks of a launch, whatever groups they form: a rank that fails releases all others.
 struct Launch {
-    std::mutex mutex;
-    std::condition_variable turn;
-    int lost = -1;  // the first rank that failed
+    std::mutex mutex;               // guards this and every group
+    std::condition_variable event;  // a group is complete, or a rank is lost
+    int lost = -1;                  // the first rank that failed
     std::exception_ptr cause;
 
     void lose(int rank, std::exception_ptr why) {
@@ -27,35 +28,37 @@ struct Launch {
         if (lost >= 0) return;
         lost = rank;
         cause = why;
-        turn.notify_all();
+        event.notify_all();
     }
 };
 
-struct Shown {
+// What a rank publishes in a collective: its data, and in an all_to_all the counts of elements for each rank.
+struct Published {
     const void* data;
     const int64_t* counts;
 };
 
-// What the ranks of a group share.
+// The state that the ranks of a group have in common.
 struct Group {
-    Group(Launch& launch, size_t ranks) : launch(launch), shown(ranks), colors(ranks) {}
+    Group(Launch& launch, size_t ranks) : launch(launch), published(ranks), colors(ranks) {}
     Launch& launch;
-    std::vector<Shown> shown;  // by rank
-    std::vector<int> colors;   // of a split
-    std::map<int, std::shared_ptr<Group>> parts;
-    size_t arrived = 0, generation = 0;
+    std::vector<Published> published;                 // by rank
+    std::vector<int> colors;                          // in a split: by rank
+    std::map<int, std::shared_ptr<Group>> subgroups;  // in a split: by color
+    size_t arrived = 0, generation = 0;               // of wait()
 
+    // A barrier. The last rank to arrive starts the next generation, which the others wait for.
     void wait() {
         std::unique_lock lock(launch.mutex);
         if (launch.lost >= 0) give_up();
         const size_t mine = generation;
-        if (++arrived == shown.size()) {
+        if (++arrived == published.size()) {
             arrived = 0;
             generation++;
-            launch.turn.notify_all();
+            launch.event.notify_all();
             return;
         }
-        launch.turn.wait(lock, [&] { return generation != mine || launch.lost >= 0; });
+        launch.event.wait(lock, [&] { return generation != mine || launch.lost >= 0; });
         if (generation == mine) give_up();
     }
     [[noreturn]] void give_up() const { fail(Exit::peer_lost, "rank " + std::to_string(launch.lost) + " is lost"); }
@@ -66,51 +69,51 @@ class Threads : public Comm {
     Threads(std::shared_ptr<Group> group, int rank, int launch_rank)
         : group_(std::move(group)), rank_(rank), launch_rank_(launch_rank) {}
     int rank() const override { return rank_; }
-    int size() const override { return int(group_->shown.size()); }
+    int size() const override { return int(group_->published.size()); }
 
     std::unique_ptr<Comm> split(int color) override {
         group_->colors[size_t(rank_)] = color;
         group_->wait();
-        int part_rank = 0, part_size = 0;
+        int subrank = 0, subsize = 0;
         for (int r = 0; r < size(); r++)
             if (group_->colors[size_t(r)] == color) {
-                part_rank += r < rank_;
-                part_size++;
+                subrank += r < rank_;
+                subsize++;
             }
-        if (part_rank == 0) {
+        if (subrank == 0) {  // the lowest rank of each color makes the group
             std::lock_guard lock(group_->launch.mutex);
-            group_->parts[color] = std::make_shared<Group>(group_->launch, size_t(part_size));
+            group_->subgroups[color] = std::make_shared<Group>(group_->launch, size_t(subsize));
         }
         group_->wait();
-        std::shared_ptr<Group> part;
+        std::shared_ptr<Group> subgroup;
         {
             std::lock_guard lock(group_->launch.mutex);
-            part = group_->parts.at(color);
+            subgroup = group_->subgroups.at(color);
         }
-        group_->wait();
-        return std::make_unique<Threads>(part, part_rank, launch_rank_);
+        group_->wait();  // a later split may replace the entry
+        return std::make_unique<Threads>(subgroup, subrank, launch_rank_);
     }
     void broadcast(void* x, size_t bytes, int root) override {
         count_bytes(int64_t(bytes), 1);
-        show(x);
-        if (rank_ != root) std::memcpy(x, shown(root).data, bytes);
+        publish(x);
+        if (rank_ != root) std::memcpy(x, published(root).data, bytes);
         group_->wait();
     }
     void barrier() override { group_->wait(); }
     void abort(int code) override { fail(Exit(code), "rank " + std::to_string(launch_rank_) + " ended the run"); }
 
  private:
-    void show(const void* x, const int64_t* counts = nullptr) {
-        group_->shown[size_t(rank_)] = {x, counts};
+    void publish(const void* x, const int64_t* counts = nullptr) {
+        group_->published[size_t(rank_)] = {x, counts};
         group_->wait();
     }
-    const Shown& shown(int rank) const { return group_->shown[size_t(rank)]; }
+    const Published& published(int rank) const { return group_->published[size_t(rank)]; }
 
-    // total (count) = the sum over ranks of what they show, from element `begin` on.
+    // total (count) = the sum over ranks of elements [begin, begin + count) of their data.
     template <class T>
     void sum(T* total, int64_t begin, int64_t count) const {
         for (int r = 0; r < size(); r++) {
-            const T* x = static_cast<const T*>(shown(r).data) + begin;
+            const T* x = static_cast<const T*>(published(r).data) + begin;
             for (int64_t i = 0; i < count; i++) total[i] = r == 0 ? x[i] : total[i] + x[i];
         }
     }
@@ -127,42 +130,42 @@ class Threads : public Comm {
 
     void reduce(void* x, int64_t count, Number type) override {
         const size_t bytes = size_t(count) * bytes_of(type);
-        if (total_.size() < bytes) total_.resize(bytes);  // grown once
-        show(x);
+        if (total_.size() < bytes) total_.resize(bytes);
+        publish(x);
         sum(total_.data(), 0, count, type);
         group_->wait();
         if (bytes > 0) std::memcpy(x, total_.data(), bytes);
     }
     void scatter(void* out, const void* in, const int64_t* counts, Number type) override {
-        int64_t begin = 0;
+        int64_t begin = 0;  // of this rank's slice
         for (int r = 0; r < rank_; r++) begin += counts[r];
-        show(in);
+        publish(in);
         sum(out, begin, counts[rank_], type);
         group_->wait();
     }
     void gather(void* out, const void* in, const int64_t* counts, size_t item) override {
-        show(in);
+        publish(in);
         int64_t at = 0;
         for (int r = 0; r < size(); at += counts[r++])
-            copy(static_cast<char*>(out) + size_t(at) * item, shown(r).data, size_t(counts[r]) * item);
+            copy(static_cast<char*>(out) + size_t(at) * item, published(r).data, size_t(counts[r]) * item);
         group_->wait();
     }
     void gather(void* out, const void* in, int64_t count, size_t item) override {
         const size_t bytes = size_t(count) * item;
-        show(in);
-        for (int r = 0; r < size(); r++) copy(static_cast<char*>(out) + size_t(r) * bytes, shown(r).data, bytes);
+        publish(in);
+        for (int r = 0; r < size(); r++) copy(static_cast<char*>(out) + size_t(r) * bytes, published(r).data, bytes);
         group_->wait();
     }
     void exchange(void* out, const int64_t* out_counts, const void* in, const int64_t* in_counts,
                   size_t item) override {
-        show(in, in_counts);
-        int64_t at = 0;
+        publish(in, in_counts);
+        int64_t at = 0;  // in out: after what lower ranks sent
         for (int r = 0; r < size(); at += out_counts[r++]) {
-            int64_t from = 0;
-            for (int i = 0; i < rank_; i++) from += shown(r).counts[i];
-            check(shown(r).counts[rank_] == out_counts[r], "an all_to_all whose counts differ");
+            int64_t from = 0;  // in rank r's data: after what it sends to lower ranks
+            for (int i = 0; i < rank_; i++) from += published(r).counts[i];
+            check(published(r).counts[rank_] == out_counts[r], "an all_to_all whose counts differ");
             copy(static_cast<char*>(out) + size_t(at) * item,
-                 static_cast<const char*>(shown(r).data) + size_t(from) * item, size_t(out_counts[r]) * item);
+                 static_cast<const char*>(published(r).data) + size_t(from) * item, size_t(out_counts[r]) * item);
         }
         group_->wait();
     }
@@ -172,7 +175,7 @@ class Threads : public Comm {
 
     std::shared_ptr<Group> group_;
     int rank_, launch_rank_;
-    std::vector<char> total_;
+    std::vector<char> total_;  // sum of an all_reduce: a rank's x must not change before all have read it
 };
 
 }  // namespace

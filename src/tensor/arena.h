@@ -1,5 +1,5 @@
-// Memory: one visitor assigns offsets (a dry run) and pointers (the real one), so that what is planned is what is
-// allocated. A set of activations lists its tensors in fields(v, ...): v("name", pointer, {shape}). Nothing is
+// Memory. A set of activations lists its tensors once, acts(v, ...): v("name", pointer, {shape}). The same visitor
+// first counts their bytes and then sets their pointers, so that what is planned is what is allocated. Nothing is
 // allocated inside a step.
 #pragma once
 #include <algorithm>
@@ -14,7 +14,7 @@ namespace sluice {
 
 constexpr size_t kAlignment = 64;  // bytes: a cache line, and the widest vector
 
-// One allocation. Errors: Failure(Exit::out_of_memory), naming what and how much.
+// One allocation, filled with zeros. Errors: Failure(Exit::out_of_memory), naming `what` and its bytes.
 class Arena {
  public:
     Arena() = default;
@@ -30,8 +30,8 @@ class Arena {
     size_t bytes_ = 0;
 };
 
-// Binds pointers one after another from `base`; with a null base it only counts. rewind() lets tensors
-// that do not live at the same time use the same bytes; peak() is the size of the region.
+// Sets pointers one after another from `base`, each aligned; with a null base it only counts bytes. rewind() goes back
+// to an offset, so that tensors that do not live at the same time use the same bytes; peak() is the size of the region.
 class Binder {
  public:
     explicit Binder(std::byte* base = nullptr) : base_(base) {}
@@ -54,8 +54,8 @@ class Binder {
     size_t used_ = 0, peak_ = 0;
 };
 
-// Where the tensors of a layer go: `kept` lives from forward to backward, `recomputed` is shared by all layers and made
-// again before backward, `scratch` lives within one call.
+// Where the tensors of a layer are: `kept` from forward to backward; `recomputed` in memory that all layers use,
+// computed again before the layer's backward; `scratch` within one call.
 struct Regions {
     Binder kept, recomputed, scratch;
 };

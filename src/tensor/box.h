@@ -1,4 +1,4 @@
-// A box of a tensor: first index and extent along each dimension. What a rank or a file holds of a tensor.
+// A box within a tensor: first index and extent along each dimension. It says which part a rank or a file holds.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -6,6 +6,7 @@
 
 namespace sluice {
 
+// Elements of a shape.
 inline int64_t volume(const std::vector<int64_t>& shape) {
     int64_t count = 1;
     for (int64_t extent : shape) count *= extent;
@@ -28,16 +29,18 @@ inline Box intersection(const Box& a, const Box& b) {
     return both;
 }
 
-// Calls run(offset in a, offset in b, count) for every stretch of `part` that is contiguous in both a and b, which hold
-// it, in row-major order. Offsets and counts are in elements.
+// `part` is a box within both a and b, whose memory is row-major. Calls run(offset in a, offset in b, count) for every
+// run of elements of `part` that is contiguous in both. Offsets and counts are in elements.
 template <class F>
 void for_each_run(const Box& part, const Box& a, const Box& b, F run) {
     const size_t rank = part.shape.size();
     if (volume(part.shape) == 0) return;
-    size_t split = rank;  // dimensions from here on are whole in both
+    // Dimensions from `split` on form one contiguous run: the last ones, which part, a and b hold at the same extent,
+    // and the one before these. The loop below counts `index` up over the dimensions before `split`.
+    size_t split = rank;
     while (split > 0 && part.shape[split - 1] == a.shape[split - 1] && part.shape[split - 1] == b.shape[split - 1])
         split--;
-    if (split > 0) split--;  // and one more is contiguous
+    if (split > 0) split--;
     int64_t count = 1;
     for (size_t d = split; d < rank; d++) count *= part.shape[d];
     std::vector<int64_t> index(part.start);

@@ -1,6 +1,6 @@
 // Parameters. Each layer lists its tensors once, v(prefix + name, pointer, {shape}, Init, Decay, ShardSpec), with the
-// shape of the whole tensor. Visitors count them, shard them over the mesh, bind them to weights or gradients,
-// initialise them and name them in checkpoints.
+// shape of the whole tensor. Visitors count them, shard them over the mesh and bind them to weights or gradients;
+// initial values and names in checkpoints come from the same list.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -16,21 +16,22 @@ struct Init {
     enum Kind { normal, one, zero } kind = normal;
     double std = 0;
 };
-// Matrices decay; vectors, norms, constants and the embedding do not. `untrained` tensors have no gradient: the
-// router's selection bias.
+// Whether weight decay applies: to matrices, not to vectors, norms, constants and the embedding. An `untrained` tensor
+// has no gradient: the router's selection bias.
 enum class Decay { no, yes, untrained };
 
 // How a tensor is sharded over the mesh, and over which group its gradient must still be summed after backward, before
 // the sum over the data group.
 struct ShardSpec {
-    // Dimension that is split over the tensor group, into `parts`, each held by tensor / parts neighbours; -1: none.
+    // The dimension that is split over the tensor group, into `parts` slices, each held by tensor / parts neighbouring
+    // ranks; -1: none.
     int dimension = -1;
     int64_t parts = 1;
-    bool experts = false;  // dimension 0 is split over the expert group
-    enum Sum { whole, over_tensor, over_replicas } gradient = whole;
+    bool experts = false;                                             // dimension 0 is split over the expert group
+    enum Sum { whole, over_tensor, over_replicas } gradient = whole;  // whole: no sum is left
 
     static ShardSpec split(int dimension, int64_t parts) { return {dimension, parts, false, whole}; }
-    // Split by expert, and each expert's matrix along `dimension`.
+    // (experts, out, in): split by expert, and each expert's matrix along `dimension`, 1 or 2.
     static ShardSpec split_experts(int dimension, int64_t parts) { return {dimension, parts, true, whole}; }
     // Every rank of the tensor group has the whole tensor, and a partial sum of its gradient.
     static ShardSpec partial() { return {-1, 1, false, over_tensor}; }
@@ -38,24 +39,24 @@ struct ShardSpec {
 
 struct TensorInfo {
     std::string name;
-    std::vector<int64_t> shape;  // of the whole; matrices [out, in]
+    std::vector<int64_t> shape;  // of the whole tensor; matrices are [out, in]
     Init init;
     Decay decay;
     ShardSpec sharding;
-    Box box;         // what this rank holds, row-major from `offset` in the flat array of all parameters
-    int64_t offset;  // elements
-    int64_t count;   // elements held
+    Box box;         // the slice that this rank holds, row-major from `offset` in the flat array of all parameters
+    int64_t offset;  // in elements
+    int64_t count;   // elements of the slice
 
     bool trained() const { return decay != Decay::untrained; }
     int64_t whole_count() const { return volume(shape); }
 };
 
-// The part of a tensor that a rank holds; and the elements that every rank allocates for it: those of the largest part.
+// The slice of a tensor that a rank holds.
 inline Box box_of(const std::vector<int64_t>& shape, const ShardSpec& sharding, const MeshCoord& coord) {
     Box box{std::vector<int64_t>(shape.size(), 0), shape};
-    const auto keep = [&](size_t d, Slice part) {
-        box.start[d] = part.begin;
-        box.shape[d] = part.size();
+    const auto keep = [&](size_t d, Slice slice) {
+        box.start[d] = slice.begin;
+        box.shape[d] = slice.size();
     };
     if (sharding.experts) keep(0, slice_of(shape[0], coord.expert, coord.expert_rank()));
     if (sharding.dimension >= 0)
@@ -63,6 +64,7 @@ inline Box box_of(const std::vector<int64_t>& shape, const ShardSpec& sharding, 
                                                   coord.tensor_rank * sharding.parts / coord.tensor));
     return box;
 }
+// Elements that every rank allocates for it: those of the largest slice, padded to 16.
 inline int64_t capacity_of(std::vector<int64_t> shape, const ShardSpec& sharding, const MeshCoord& coord) {
     if (sharding.experts) shape[0] = ceil_div(shape[0], coord.expert);
     if (sharding.dimension >= 0) {
@@ -80,9 +82,9 @@ class TensorLister {
     void operator()(const std::string& name, T*&, std::vector<int64_t> shape, Init init, Decay decay,
                     ShardSpec sharding = {}) {
         Box box = box_of(shape, sharding, coord_);
-        const int64_t count = volume(box.shape), room = capacity_of(shape, sharding, coord_);
+        const int64_t count = volume(box.shape), capacity = capacity_of(shape, sharding, coord_);
         tensors.push_back({name, std::move(shape), init, decay, sharding, std::move(box), end, count});
-        end += room;
+        end += capacity;
     }
     std::vector<TensorInfo> tensors;
     int64_t end = 0;  // elements, padding included: the same on every rank of a mesh
