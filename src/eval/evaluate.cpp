@@ -18,9 +18,10 @@ Evaluation evaluate(Model<B>& model, ValidationData& data, const EvaluationSpec&
 
     std::vector<int32_t> tokens(size_t(spec.sequences * length)), targets(tokens.size()), doc_start(tokens.size()),
         window, starts;
-    double sums[2] = {0, 0};  // of losses, and tokens
+    double sums[2] = {0, 0};  // sum of losses, number of tokens
     std::optional<ProgressLine> progress;
     if (spec.progress) progress.emplace("eval", "tokens", double(std::min(predicted, windows * length)), spec.progress);
+    // Forward of windows w, w + 1, ..., w + sequences - 1, of tokens_each tokens each.
     const auto run = [&](int64_t w, int64_t sequences, int64_t tokens_each) {
         window.resize(size_t(tokens_each + 1));
         starts.resize(window.size());
@@ -35,10 +36,11 @@ Evaluation evaluate(Model<B>& model, ValidationData& data, const EvaluationSpec&
         sums[1] += double(sequences * tokens_each);
         if (progress) progress->at(sums[1] * double(model.mesh().coord.data));
     };
-    // Batches of windows go round the data-parallel ranks. These may share experts, so a rank without a batch in the
-    // last round takes part without tokens.
+    // Batch b is evaluated by data-parallel rank b modulo their number. Forward is collective over an expert group, so
+    // that a rank without a batch in the last round runs it without tokens.
     const MeshCoord& coord = model.mesh().coord;
-    const int64_t full = ceil_div(whole, spec.sequences), batches = full + (whole < windows);
+    const int64_t full = ceil_div(whole, spec.sequences);  // batches of windows of full length
+    const int64_t batches = full + (whole < windows);      // and one with the short window
     for (int64_t batch = coord.data_rank; batch < ceil_div(batches, coord.data) * coord.data; batch += coord.data) {
         const int64_t first_window = batch * spec.sequences;
         if (batch < full)

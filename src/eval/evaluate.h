@@ -1,5 +1,5 @@
-// Loss on held-out text: every token of a set but its first is predicted exactly once, in windows of sequence_length
-// that start where the last ended (the last may be short).
+// Loss on held-out text. Every token of a set but its first is predicted exactly once, in windows of sequence_length
+// tokens, each of which starts where the previous one ended. The last may be shorter.
 #pragma once
 #include <cstdio>
 #include <optional>
@@ -12,16 +12,16 @@ namespace sluice {
 struct Evaluation {
     double loss = 0;  // mean over tokens, in nats
     double perplexity = 0;
-    std::optional<double> bits_per_byte;  // where the text's size is known
-    int64_t tokens = 0;                   // predicted
+    std::optional<double> bits_per_byte;  // where the text's size in bytes is known
+    int64_t tokens = 0;                   // predicted tokens
 };
 
 struct EvaluationSpec {
-    int64_t length;     // of a window
-    int64_t sequences;  // windows a pass and rank
-    int64_t windows;    // at most so many of a set; 0: all
+    int64_t length;     // tokens of a window
+    int64_t sequences;  // windows per forward pass of a rank
+    int64_t windows;    // windows of a set, at most; 0: all
     bool document_mask;
-    std::FILE* progress = nullptr;  // where a long evaluation says how far it is; null: nowhere
+    std::FILE* progress = nullptr;  // where a long evaluation reports its progress; null: nowhere
 };
 
 // Collective over the model's mesh: the windows are divided over the data-parallel ranks.

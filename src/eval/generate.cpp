@@ -13,23 +13,26 @@
 namespace sluice {
 namespace {
 
-// Draws from softmax(logits / temperature) over the top_k largest of `order`, ids; u in (0, 1).
+// Draws one of `ids` from softmax(logits / temperature) over the top_k ids with the largest logits. logits (vocab); u,
+// in (0, 1), is the random number.
 template <class T>
-int32_t draw(const std::vector<T>& logits, std::vector<int32_t> order, const Sampling& sampling, double u) {
+int32_t draw(const std::vector<T>& logits, std::vector<int32_t> ids, const Sampling& sampling, double u) {
     const size_t k = sampling.temperature == 0 ? 1
-                     : sampling.top_k > 0      ? std::min(order.size(), size_t(sampling.top_k))
-                                               : order.size();
+                     : sampling.top_k > 0      ? std::min(ids.size(), size_t(sampling.top_k))
+                                               : ids.size();
+    // The k likeliest ids come first; equal logits in order of ids, so that every library draws the same.
     const auto larger = [&](int32_t a, int32_t b) {
         return logits[size_t(a)] > logits[size_t(b)] || (logits[size_t(a)] == logits[size_t(b)] && a < b);
     };
-    std::partial_sort(order.begin(), order.begin() + int64_t(k), order.end(), larger);
-    std::vector<double> weight(k, 1.0);
+    std::partial_sort(ids.begin(), ids.begin() + int64_t(k), ids.end(), larger);
+    std::vector<double> weight(k, 1.0);  // relative to the largest
     for (size_t i = 0; i < k && k > 1; i++)
-        weight[i] = std::exp(double(logits[size_t(order[i])] - logits[size_t(order[0])]) / sampling.temperature);
+        weight[i] = std::exp(double(logits[size_t(ids[i])] - logits[size_t(ids[0])]) / sampling.temperature);
+    // The id at which the running sum of weights reaches u times their total.
     double left = u * std::accumulate(weight.begin(), weight.end(), 0.0);
     for (size_t i = 0; i < k; i++)
-        if ((left -= weight[i]) <= 0) return order[i];
-    return order[k - 1];
+        if ((left -= weight[i]) <= 0) return ids[i];
+    return ids[k - 1];  // where rounding leaves a rest
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Text from a model, a token at a time.
+// Generates text from a model, one token at a time.
 #pragma once
 #include <cstdio>
 #include <vector>
@@ -12,12 +12,12 @@ struct Sampling {
     double temperature = 0.7;  // 0: the likeliest token
     int64_t top_k = 40;        // 0: all
     uint64_t seed = 1;
-    std::FILE* progress = nullptr;  // where a long text says how far it is; null: nowhere
+    std::FILE* progress = nullptr;  // where a long generation reports its progress; null: nowhere
 };
 
-// The tokens that follow `prompt` (not empty). The model sees the last `window` tokens. drawn: the ids that may be
-// drawn, not empty: a model's vocabulary is often padded beyond its tokenizer's; those beyond the model's are passed
-// over. Collective over the model's mesh; every rank gets the same tokens.
+// Returns the tokens that follow `prompt`, which must not be empty. The model sees the last `window` tokens. drawn: the
+// ids that may be drawn, at least one of them in the model's vocabulary; others are ignored. (A model's vocabulary is
+// often padded beyond its tokenizer's.) Collective over the model's mesh; every rank gets the same tokens.
 template <class B>
 std::vector<int32_t> generate(Model<B>& model, std::vector<int32_t> prompt, int64_t window,
                               const std::vector<int32_t>& drawn, const Sampling& sampling);

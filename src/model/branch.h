@@ -1,6 +1,6 @@
 // One of a block's two branches around the residual: out = x + clip(post_norm(layer(norm(x)))). Layer is Attention or
-// Ffn; the post-norm is sandwich norm, the clip residual_clip; both may be absent. x and out are (rows, hidden). What
-// follows a branch begins with a norm of its out, which is made while out is at hand.
+// Ffn. post_norm is sandwich norm, clip is residual_clip; both may be absent. x and out are (rows, hidden). Whatever
+// follows a branch begins with a norm of out, which is computed together with out.
 #pragma once
 #include <string>
 
@@ -9,7 +9,7 @@
 
 namespace sluice {
 
-// The norm that reads a branch's out: that of the next branch, or the model's last.
+// The norm that reads a branch's out: the next branch's, or the model's final one.
 template <class B>
 struct NextNorm {
     const typename B::T* weight;  // (hidden)
@@ -25,8 +25,8 @@ class ResidualBranch {
 
     ResidualBranch(const ModelSpec& model, Layer layer, const MeshCoord& coord)
         : n_(model), coord_(coord), layer_(std::move(layer)) {
-        norm_sharding_.gradient =
-            coord.sequence ? ShardSpec::over_tensor : ShardSpec::whole;  // each rank has norms of its own rows
+        // With sequence parallelism each rank of the tensor group norms only its own rows.
+        norm_sharding_.gradient = coord.sequence ? ShardSpec::over_tensor : ShardSpec::whole;
     }
 
     struct Params {
@@ -47,9 +47,9 @@ class ResidualBranch {
         T* normed = nullptr;  // (rows, hidden)
         A* rstd = nullptr;    // (rows)
         typename Layer::Acts layer;
-        T* post_normed = nullptr;
-        A* post_rstd = nullptr;
-        T *result = nullptr, *delta = nullptr;  // the layer's result, and what joins the residual
+        T* post_normed = nullptr;               // (rows, hidden), with sandwich norm
+        A* post_rstd = nullptr;                 // (rows)
+        T *result = nullptr, *delta = nullptr;  // (rows, hidden): the layer's result; what is added to the residual
     };
     template <class V>
     void acts(V&& v, Acts& a, int64_t tokens, int64_t rows) const {
@@ -62,7 +62,7 @@ class ResidualBranch {
     }
 
     struct Scratch {
-        T* dresult = nullptr;  // (rows, hidden), where it is not simply the gradient of out
+        T* dresult = nullptr;  // (rows, hidden), unless the gradient of out is used in place
         T* dnormed = nullptr;  // (rows, hidden)
         typename Layer::Scratch layer;
     };
@@ -78,7 +78,7 @@ class ResidualBranch {
         rmsnorm_forward<B>(pass.stream, a.normed, a.rstd, x, w.norm, pass.rows, n_.hidden, n_.norm_eps);
     }
 
-    // From a.normed, which is norm(x): what joins the residual.
+    // From a.normed, which is norm(x), computes a.delta, which is added to the residual.
     void forward(const Pass<B>& pass, const Params& w, Acts& a, const Scratch& s) const {
         const int64_t rows = pass.rows;
         a.delta = a.result = layer_.forward(pass, w.layer, a.layer, s.layer, a.normed);
@@ -88,13 +88,13 @@ class ResidualBranch {
             a.delta = a.post_normed;
         }
     }
-    // out, and the norm of it.
+    // out = x + clip(delta), and the norm of out that `next` wants. x, out (rows, hidden).
     void add_residual(const Pass<B>& pass, const Acts& a, T* out, const T* x, const NextNorm<B>& next) const {
         residual_rmsnorm_forward<B>(pass.stream, out, next.normed, next.rstd, x, a.delta, next.weight, pass.rows,
                                     n_.hidden, n_.norm_eps, n_.residual_clip);
     }
 
-    // dx holds the gradient of out and becomes that of x.
+    // dx (rows, hidden) holds the gradient of out on entry, and that of x on return.
     void backward(const Pass<B>& pass, const Params& w, Params& dw, Acts& a, const Scratch& s, T* dx,
                   const T* x) const {
         const int64_t rows = pass.rows;
@@ -110,7 +110,7 @@ class ResidualBranch {
         rmsnorm_backward<B>(pass.stream, dx, dw.norm, s.dnormed, x, w.norm, a.rstd, rows, n_.hidden, Into::add);
     }
 
-    // A norm and a sum with the residual pass 8 times over the width, forward and backward.
+    // The norm and the sum with the residual read or write `hidden` elements 8 times per token, forward and backward.
     Cost cost(const Workload& load) const {
         Cost c = layer_.cost(load);
         const int64_t norms = (n_.sandwich_norm ? 2 : 1) * n_.hidden;
@@ -121,7 +121,8 @@ class ResidualBranch {
     }
 
  private:
-    // Whether the gradient of out is that of the layer's result, and the layer leaves it as it is.
+    // Whether the gradient of out can serve as that of the layer's result: they are equal, and the layer does not
+    // overwrite it.
     bool passes_through() const { return !n_.sandwich_norm && n_.residual_clip == 0 && !layer_.overwrites_dout(); }
 
     ModelSpec n_;

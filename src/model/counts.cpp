@@ -4,7 +4,7 @@
 
 namespace sluice {
 
-void ModelCost::each(Recompute recompute, const std::function<void(const Cost&, bool again)>& visit) const {
+void ModelCost::each(Recompute recompute, const std::function<void(const Cost&, bool recomputed)>& visit) const {
     const bool both = recompute == Recompute::block;
     for (size_t l = 0; l < blocks.size(); l++) {
         const bool last = l + 1 == blocks.size();
@@ -28,7 +28,7 @@ ModelCost model_cost(const ModelSpec& spec, const Workload& load, const MeshCoor
     }
     Cost& rest = cost.rest = LmHead<PlannedFp32>(spec, coord).cost(load);
     rest.parameters = rest.active = spec.vocab * spec.hidden * (spec.tie_embeddings ? 1 : 2) + spec.hidden;
-    rest.forward.reduce_partial(load, coord, spec.hidden);  // the embedding's
+    rest.forward.reduce_partial(load, coord, spec.hidden);  // of the embedding
     rest.backward.gather_sequence(load, coord, spec.hidden);
     return cost;
 }

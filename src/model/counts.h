@@ -1,5 +1,5 @@
-// What a model has and takes, from its spec alone, as its layers state it: parameters, and FLOPs a token (PaLM's model
-// FLOPs: no recomputation).
+// What a model costs, from its spec alone: the sums of what its layers state. Parameters, and FLOPs per token (PaLM's
+// model FLOPs, without recomputation).
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -10,7 +10,7 @@
 
 namespace sluice {
 
-// What a model costs, by branch, and what is neither: embedding, final norm and head.
+// Costs of each block's two branches, and of the rest: embedding, final norm and head.
 struct ModelCost {
     struct OfBlock {
         Cost attention, ffn;
@@ -19,22 +19,23 @@ struct ModelCost {
     Cost rest;
 
     Cost total() const;
-    // Calls visit(cost, again) for every branch and for the rest; `again`: its forward runs a second time, before its
-    // backward. The last block's does not: its activations are still there.
-    void each(Recompute recompute, const std::function<void(const Cost&, bool again)>& visit) const;
+    // Calls visit(cost, recomputed) for every branch and for the rest. recomputed: its forward runs a second time,
+    // before its backward. The last block is never recomputed: its activations are still in memory.
+    void each(Recompute recompute, const std::function<void(const Cost&, bool recomputed)>& visit) const;
 };
 ModelCost model_cost(const ModelSpec& spec, const Workload& load, const MeshCoord& coord = {});
 
 struct ParameterCounts {
-    int64_t total = 0, active = 0;  // active: all but experts not picked
-    int64_t gates = 0;              // of total, what the gates added
+    int64_t total = 0, active = 0;  // active: those that a token uses, with top_k experts of each layer
+    int64_t gates = 0;              // those of gates, counted in total
 };
 ParameterCounts count_parameters(const ModelSpec& spec);
 
-// FLOPs of one token in sequences of `length`, forward and backward: 6 per matrix weight (the embedding look-up not),
-// and attention's products of tokens, causal at half the square (less with a window).
+// FLOPs per token in sequences of `length`, forward and backward: 6 per weight of a matrix, without the embedding
+// look-up, and attention's scores and weighted sums over the keys that a token attends to (about length / 2, fewer with
+// a window).
 double flops_per_token(const ModelSpec& spec, int64_t length);
-// The same with attention at the full square of the length, window or not: the other convention of MFU.
+// The same with attention over all `length` keys, window or not: the other convention of MFU.
 double flops_per_token_full_square(const ModelSpec& spec, int64_t length);
 
 }  // namespace sluice

@@ -10,7 +10,7 @@ MeshShape mesh_shape(const ModelSpec& spec, const ParallelSpec& parallel) {
     return {parallel.tensor, parallel.expert, parallel.sequence, std::max<int64_t>(1, parallel.tensor / spec.kv_heads)};
 }
 
-// ---------------------------------------------------------------- what there is
+// ---------------------------------------------------------------- parameters
 template <class B>
 std::vector<Block<B>> Model<B>::make_blocks(const ModelSpec& spec, const MeshCoord& coord) {
     std::vector<Block<B>> blocks;
@@ -23,30 +23,33 @@ template <class V>
 void Model<B>::params(V&& v, const ModelSpec& spec, const MeshCoord& coord, const std::vector<Block<B>>& blocks,
                       Params<B>& p) {
     const Init init{Init::normal, spec.init_std};
-    const ShardSpec ids = ShardSpec::split(0, coord.tensor);
-    v("embedding.weight", p.embedding, {spec.vocab, spec.hidden}, init, Decay::no, ids);
+    const ShardSpec by_id = ShardSpec::split(0, coord.tensor);
+    v("embedding.weight", p.embedding, {spec.vocab, spec.hidden}, init, Decay::no, by_id);
     p.blocks.resize(blocks.size());
     for (size_t l = 0; l < blocks.size(); l++) blocks[l].params(v, p.blocks[l], "layers." + std::to_string(l) + ".");
-    ShardSpec rows;
-    rows.gradient = coord.sequence ? ShardSpec::over_tensor : ShardSpec::whole;
-    v("final_norm.weight", p.final_norm, {spec.hidden}, Init{Init::one}, Decay::no, rows);
+    ShardSpec norm;
+    norm.gradient = coord.sequence ? ShardSpec::over_tensor : ShardSpec::whole;
+    v("final_norm.weight", p.final_norm, {spec.hidden}, Init{Init::one}, Decay::no, norm);
     if (spec.tie_embeddings)
         p.head = p.embedding;
     else
-        v("head.weight", p.head, {spec.vocab, spec.hidden}, init, Decay::yes, ids);
+        v("head.weight", p.head, {spec.vocab, spec.hidden}, init, Decay::yes, by_id);
 }
 
 template <class B>
 std::vector<TensorInfo> Model<B>::tensors(const ModelSpec& spec, const MeshCoord& coord) {
     TensorLister lister(coord);
-    Params<B> none;
-    params(lister, spec, coord, make_blocks(spec, coord), none);
+    Params<B> unbound;
+    params(lister, spec, coord, make_blocks(spec, coord), unbound);
     return lister.tensors;
 }
 
-// ---------------------------------------------------------------- where it lives
-// A branch that is recomputed before its backward uses the same memory as this branch of every other layer. Without a
-// backward no activation outlives its layer.
+// ---------------------------------------------------------------- memory
+// Gives every activation and scratch tensor its place, and adds up the bytes by kind. Called twice: with null regions,
+// which only count, and with the arenas of these sizes.
+//
+// A branch that is recomputed before its backward is bound to r.recomputed, which rewinds at every layer: all layers
+// use the same memory for it. In inference that holds for both branches, since no activation outlives its layer.
 template <class B>
 void Model<B>::bind(Regions& r, ModelBytes& bytes, const ModelSpec& spec, const MeshCoord& coord,
                     const std::vector<Block<B>>& blocks, Batch largest, Recompute recompute, Mode mode, Acts& a,
@@ -57,23 +60,23 @@ void Model<B>::bind(Regions& r, ModelBytes& bytes, const ModelSpec& spec, const 
     r.kept("sin", a.sin, {largest.length, spec.head_dim / 2});
     r.kept("embedded", a.embedded, {rows, hidden});
     a.blocks.resize(blocks.size());
-    size_t attention_recomputed = 0, ffn_recomputed = 0;
+    size_t attention_recomputed = 0, ffn_recomputed = 0;  // bytes in r.recomputed: those of the largest layer
     for (size_t l = 0; l < blocks.size(); l++) {
         r.recomputed.rewind(0);
-        // Where a branch's activations go, and how many bytes that took there.
-        const auto place_in = [&](bool recomputed, auto bind_them, size_t& kept_bytes, size_t& recomputed_bytes) {
+        // Binds a branch's activations and counts their bytes: kept ones add up over layers, recomputed ones do not.
+        const auto bind_branch = [&](bool recomputed, auto acts, size_t& kept_bytes, size_t& recomputed_bytes) {
             Binder& binder = recomputed ? r.recomputed : r.kept;
             const size_t before = binder.used();
-            bind_them(binder);
+            acts(binder);
             (recomputed ? recomputed_bytes : kept_bytes) += binder.used() - before;
         };
         size_t attention = 0, ffn = 0;
-        place_in(
+        bind_branch(
             all || recompute == Recompute::attention,
             [&](Binder& b) { blocks[l].attention.acts(b, a.blocks[l].attention, tokens, rows); }, bytes.attention,
             attention);
         (all ? r.recomputed : r.kept)("mid", a.blocks[l].mid, {rows, hidden});
-        place_in(
+        bind_branch(
             all || recompute == Recompute::ffn,
             [&](Binder& b) { blocks[l].ffn.acts(b, a.blocks[l].ffn, tokens, rows); }, bytes.ffn, ffn);
         attention_recomputed = std::max(attention_recomputed, attention);
@@ -81,7 +84,7 @@ void Model<B>::bind(Regions& r, ModelBytes& bytes, const ModelSpec& spec, const 
         if (training)
             r.kept("out", a.blocks[l].out, {rows, hidden});
         else
-            a.blocks[l].out = a.embedded;  // in place
+            a.blocks[l].out = a.embedded;  // the residual is updated in place
     }
     r.kept("final_normed", a.final_normed, {rows, hidden});
     r.kept("final_rstd", a.final_rstd, {rows});
@@ -90,16 +93,18 @@ void Model<B>::bind(Regions& r, ModelBytes& bytes, const ModelSpec& spec, const 
         r.kept("tokens_per_expert", a.tokens_per_expert, {spec.layers, spec.moe.experts});
         r.kept("global_tokens_per_expert", a.global_tokens_per_expert, {spec.layers, spec.moe.experts});
     }
+    // bytes.attention and bytes.ffn are so far those in r.kept. What neither branch has is the residual's.
     const size_t kept = r.kept.peak() - bytes.attention - bytes.ffn;
     bytes.attention += attention_recomputed;
     bytes.ffn += ffn_recomputed;
     bytes.residual = kept + r.recomputed.peak() - attention_recomputed - ffn_recomputed;
 
-    // The head, an attention and an FFN never run at the same time.
-    const int64_t shared = coord.sequence && coord.tensor > 1 ? tokens : 0;
-    r.scratch("entered", s.gathered, {shared, hidden});
-    r.scratch("partial", s.partial, {shared, hidden});
-    if (training) r.scratch("dpartial", s.dpartial, {shared, hidden});
+    // Scratch: buffers of the whole pass, then the layers' and the head's, which all begin at `common`: no two of them
+    // run at the same time.
+    const int64_t gathered = coord.sequence && coord.tensor > 1 ? tokens : 0;
+    r.scratch("gathered", s.gathered, {gathered, hidden});
+    r.scratch("partial", s.partial, {gathered, hidden});
+    if (training) r.scratch("dpartial", s.dpartial, {gathered, hidden});
     if (training) r.scratch("dx", s.dx, {rows, hidden});
     s.blocks.resize(blocks.size());
     const size_t common = r.scratch.used();
@@ -130,8 +135,8 @@ template <class B>
 ModelBytes Model<B>::plan(const ModelSpec& spec, Batch largest, Recompute recompute, Mode mode,
                           const MeshCoord& coord) {
     TensorLister lister(coord);
-    Params<B> params_counted;
-    params(lister, spec, coord, make_blocks(spec, coord), params_counted);
+    Params<B> unbound;
+    params(lister, spec, coord, make_blocks(spec, coord), unbound);
     ModelBytes bytes = plan_activations(spec, largest, recompute, mode, coord);
     bytes.weights = size_t(lister.end) * sizeof(T);
     bytes.gradients = mode == Mode::training ? bytes.weights : 0;
@@ -154,13 +159,13 @@ Model<B>::Model(const ModelSpec& spec, Batch largest, Recompute recompute, Mode 
     parameters_ = lister.end;
     first_tensor_.push_back(1);  // after the embedding
     for (const Block<B>& block : blocks_) {
-        TensorLister of_block(mesh.coord);
-        typename Block<B>::Params none;
-        block.params(of_block, none, "");
-        first_tensor_.push_back(first_tensor_.back() + of_block.tensors.size());
+        TensorLister block_lister(mesh.coord);
+        typename Block<B>::Params unbound;
+        block.params(block_lister, unbound, "");
+        first_tensor_.push_back(first_tensor_.back() + block_lister.tensors.size());
     }
 
-    Regions counted;
+    Regions counted;  // a dry run: the sizes of the arenas
     bind(counted, bytes_, spec, mesh.coord, blocks_, largest, recompute, mode, acts_, scratch_);
     weight_arena_ = Arena("weights", size_t(parameters_) * sizeof(T));
     kept_arena_ = Arena("activations", counted.kept.peak());
@@ -168,8 +173,8 @@ Model<B>::Model(const ModelSpec& spec, Batch largest, Recompute recompute, Mode 
     scratch_arena_ = Arena("scratch", counted.scratch.peak());
 
     Regions regions{Binder(kept_arena_.data()), Binder(recomputed_arena_.data()), Binder(scratch_arena_.data())};
-    ModelBytes counted_again;
-    bind(regions, counted_again, spec, mesh.coord, blocks_, largest, recompute, mode, acts_, scratch_);
+    ModelBytes same_bytes;
+    bind(regions, same_bytes, spec, mesh.coord, blocks_, largest, recompute, mode, acts_, scratch_);
     params(TensorBinder<T>(weights(), mesh.coord), spec, mesh.coord, blocks_, weights_);
     if (mode == Mode::training) {
         gradient_arena_ = Arena("gradients", size_t(parameters_) * sizeof(T));
@@ -188,7 +193,7 @@ Model<B>::Model(const ModelSpec& spec, Batch largest, Recompute recompute, Mode 
 
 template <class B>
 ModelBytes Model<B>::bytes() const {
-    ModelBytes bytes = bytes_;  // of activations by kind, as bound
+    ModelBytes bytes = bytes_;  // attention and ffn as bound; the rest is what the arenas have
     bytes.weights = weight_arena_.bytes();
     bytes.gradients = gradient_arena_.bytes();
     bytes.residual = kept_arena_.bytes() + recomputed_arena_.bytes() - bytes.attention - bytes.ffn;
@@ -203,7 +208,7 @@ void Model<B>::initialise(int64_t seed) {
         const uint64_t key = mix(uint64_t(seed), hash_name(t.name));
         const Box whole{std::vector<int64_t>(t.shape.size(), 0), t.shape};
         for_each_run(t.box, whole, t.box, [&](int64_t from, int64_t to, int64_t count) {
-            for (int64_t i = 0; i < count; i++)  // rounded to float so that every type starts from the same values
+            for (int64_t i = 0; i < count; i++)  // rounded to float, so that every T starts from the same values
                 w[to + i] = t.init.kind == Init::one    ? T(1)
                             : t.init.kind == Init::zero ? T(0)
                                                         : T(float(t.init.std * normal(key, uint64_t(from + i))));
@@ -230,6 +235,7 @@ void Model<B>::update_router_biases(const int64_t* tokens_per_expert, double rat
         const int64_t* counts = tokens_per_expert + int64_t(l) * E;
         int64_t all = 0;
         for (int64_t e = 0; e < E; e++) all += counts[e];
+        // The mean is all / E; compared without dividing.
         for (int64_t e = 0; e < E; e++) bias[e] += T(rate) * T(all > counts[e] * E ? 1 : all < counts[e] * E ? -1 : 0);
     }
 }
@@ -279,7 +285,7 @@ void Model<B>::run_blocks(const Pass<B>& pass, const int32_t* tokens) {
     }
 }
 
-// That of the next block's attention, or the final one.
+// The norm that reads block `layer`'s out: that of the next block's attention, or the final one.
 template <class B>
 NextNorm<B> Model<B>::norm_after(size_t layer) const {
     const size_t next = layer + 1;
@@ -321,32 +327,32 @@ double Model<B>::forward_backward(Batch batch, const int32_t* tokens, const int3
 
 template <class B>
 void Model<B>::backward_blocks(const Pass<B>& pass, const int32_t* tokens, const GradientsReady& ready) {
-    const auto tell = [&](size_t begin, size_t end) {
+    const auto report = [&](size_t begin, size_t end) {
         if (ready) ready(begin, end);
     };
     T* dx = scratch_.dx;
     rmsnorm_backward<B>(pass.stream, dx, gradients_.final_norm, scratch_.dfinal, acts_.blocks.back().out,
                         weights_.final_norm, acts_.final_rstd, pass.rows, spec_.hidden, Into::overwrite);
-    tell(first_tensor_.back(), tensors_.size());
+    report(first_tensor_.back(), tensors_.size());
     for (size_t l = blocks_.size(); l-- > 0;) {
         auto& a = acts_.blocks[l];
         const auto& w = weights_.blocks[l];
         auto& dw = gradients_.blocks[l];
         const T* x = l > 0 ? acts_.blocks[l - 1].out : acts_.embedded;
-        if (l + 1 < blocks_.size()) recompute(pass, l, x);  // the last block's activations are still there
+        if (l + 1 < blocks_.size()) recompute(pass, l, x);  // the last block's activations are still in memory
         blocks_[l].ffn.backward(pass, w.ffn, dw.ffn, a.ffn, scratch_.blocks[l].ffn, dx, a.mid);
         blocks_[l].attention.backward(pass, w.attention, dw.attention, a.attention, scratch_.blocks[l].attention, dx,
                                       x);
-        tell(first_tensor_[l], first_tensor_[l + 1]);
+        report(first_tensor_[l], first_tensor_[l + 1]);
     }
     const Slice& ids = lm_head_.ids();
     const T* dembedded = pass.gather_sequence(pass.gathered, dx, spec_.hidden);
     embedding_backward<B>(pass.stream, gradients_.embedding, dembedded, tokens, pass.tokens(), spec_.hidden, ids.begin,
                           ids.size());
-    tell(0, first_tensor_[0]);
+    report(0, first_tensor_[0]);
 }
 
-// The same as in run_blocks on the same inputs, so the same bits.
+// The same calls as in run_blocks on the same inputs, and so the same bits.
 template <class B>
 void Model<B>::recompute(const Pass<B>& pass, size_t l, const T* x) {
     const auto& [attention, ffn] = blocks_[l];
@@ -366,9 +372,9 @@ template <class B>
 void Model<B>::logits(T* logits, int64_t row) {
     const Pass<B> pass = this->pass(last_, nullptr, 0);
     const T* x = pass.gather_sequence(pass.gathered, acts_.final_normed, spec_.hidden);
-    const int64_t parts = mesh_.tensor->size();
-    std::vector<int64_t> counts;
-    for (int64_t p = 0; p < parts; p++) counts.push_back(slice_of(spec_.vocab, parts, p).size());
+    const int64_t ranks = mesh_.tensor->size();
+    std::vector<int64_t> counts;  // ids of each tensor rank
+    for (int64_t r = 0; r < ranks; r++) counts.push_back(slice_of(spec_.vocab, ranks, r).size());
     const Slice& ids = lm_head_.ids();
     linear_forward<B>({nullptr, matmul_}, logits + ids.begin, x + row * spec_.hidden, weights_.head, 1, spec_.hidden,
                       ids.size());

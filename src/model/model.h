@@ -3,9 +3,8 @@
 //     x0 = embedding[tokens];  x_mid = x + attention(x);  x' = x_mid + ffn(x_mid);  loss =
 //     cross_entropy(head(norm(x_L)))
 //
-// On a mesh every rank has a Model of its own, with its slice of each tensor; forward and backward are collective over
-// the tensor and expert groups, and logits too. Memory comes from arenas through visitors; nothing is allocated after
-// construction.
+// On a mesh every rank has a Model with its slice of each tensor. Forward, backward and logits are collective over the
+// tensor and expert groups. Memory comes from arenas through visitors; nothing is allocated after construction.
 #pragma once
 #include <functional>
 #include <memory>
@@ -42,7 +41,7 @@ struct Block {
     struct Acts {
         typename AttentionBranch::Acts attention;
         typename FfnBranch::Acts ffn;
-        typename B::T *mid = nullptr, *out = nullptr;  // (rows, hidden)
+        typename B::T *mid = nullptr, *out = nullptr;  // (rows, hidden): after attention, after the feed-forward
     };
     struct Scratch {
         typename AttentionBranch::Scratch attention;
@@ -52,7 +51,8 @@ struct Block {
 
 template <class B>
 struct Params {
-    typename B::T *embedding = nullptr, *final_norm = nullptr, *head = nullptr;  // head is the embedding when tied
+    // (vocab, hidden), (hidden), (vocab, hidden); head is the embedding when tied.
+    typename B::T *embedding = nullptr, *final_norm = nullptr, *head = nullptr;
     std::vector<typename Block<B>::Params> blocks;
 };
 
@@ -70,7 +70,8 @@ enum class Mode { training, inference };  // inference keeps nothing for backwar
 // Called during backward when the gradients of tensors [begin, end) of tensors() are complete on this rank.
 using GradientsReady = std::function<void(size_t begin, size_t end)>;
 
-// The group sizes of a config's mesh. With fewer key-value heads than tensor ranks some ranks hold the same heads.
+// The group sizes of a config's mesh. With fewer key-value heads than tensor ranks, neighbouring ranks hold the same
+// head.
 MeshShape mesh_shape(const ModelSpec& spec, const ParallelSpec& parallel);
 
 template <class B>
@@ -79,11 +80,11 @@ class Model {
     using T = typename B::T;
     using A = typename B::A;
 
-    // Room for batches up to `largest`; shorter or fewer sequences run in the same memory.
+    // Allocates for batches up to `largest`; shorter or fewer sequences run in the same memory.
     Model(const ModelSpec& spec, Batch largest, Recompute recompute, Mode mode, Mesh& mesh = solo_mesh(),
           MatmulPrecision matmul = MatmulPrecision::full);
 
-    // Every parameter in the order of the flat arrays, as a rank holds it.
+    // Every parameter in the order of the flat arrays, with the slice that the rank at `coord` holds.
     static std::vector<TensorInfo> tensors(const ModelSpec& spec, const MeshCoord& coord = {});
     static ModelBytes plan(const ModelSpec& spec, Batch largest, Recompute recompute, Mode mode,
                            const MeshCoord& coord = {});
@@ -100,28 +101,31 @@ class Model {
     int64_t parameters() const { return parameters_; }  // elements of the flat arrays, padding included
     ModelBytes bytes() const;
 
-    // Normal values that depend on (seed, name, index in the whole) only; see TensorInfo::init.
+    // Fills the weights by TensorInfo::init. Normal values depend only on the seed, the tensor's name and the element's
+    // index in the whole tensor, so that every mesh starts from the same weights.
     void initialise(int64_t seed);
 
-    // The pass up to the final norm, whose result logits() reads.
+    // Below: tokens, targets (sequences, length); doc_start as in attention_forward, or null.
+    //
+    // Forward up to the final norm, for logits().
     void hidden_states(Batch batch, const int32_t* tokens, const int32_t* doc_start);
-    // tokens, targets (sequences, length); doc_start as in attention_forward, or null. Returns the sum of the losses;
-    // each token's is in losses() until the next pass.
+    // Returns the sum of the tokens' losses; losses() has each of them until the next pass.
     double forward(Batch batch, const int32_t* tokens, const int32_t* targets, const int32_t* doc_start);
-    // The same, and adds to the gradients those of scale * sum, and of the routers' losses of these tokens. What Cut
-    // says is still partial sums over ranks.
+    // The same, and adds to gradients() the gradient of scale * sum, and of the routers' losses on these tokens. Where
+    // ShardSpec::gradient says so, it is still this rank's partial sum.
     double forward_backward(Batch batch, const int32_t* tokens, const int32_t* targets, const int32_t* doc_start,
                             double scale, const GradientsReady& ready = {});
-    const A* losses() const { return acts_.losses; }
+    const A* losses() const { return acts_.losses; }  // (tokens)
 
-    // logits (vocab) of the token at `row` of the last pass.
+    // logits (vocab), of all ranks' ids, after the token at `row` of the last pass.
     void logits(T* logits, int64_t row);
 
     // Statistics of each layer's router since reset_routing(); empty without experts. The layers' tokens_per_expert are
     // one array (layers, experts).
     const std::vector<Routing>& routing() const { return routing_; }
     void reset_routing();
-    // Moves the selection biases by `rate` towards balance. tokens_per_expert (layers, experts), of all ranks.
+    // Moves the selection biases by `rate` towards balance: up for experts with fewer tokens than the mean, down for
+    // those with more. tokens_per_expert (layers, experts): sums over all ranks.
     void update_router_biases(const int64_t* tokens_per_expert, double rate);
 
  private:
@@ -129,14 +133,14 @@ class Model {
         A *cos = nullptr, *sin = nullptr;  // (length, head_dim / 2)
         T* embedded = nullptr;             // (rows, hidden)
         std::vector<typename Block<B>::Acts> blocks;
-        T* final_normed = nullptr;
-        A *final_rstd = nullptr, *losses = nullptr;
+        T* final_normed = nullptr;                                                  // (rows, hidden)
+        A *final_rstd = nullptr, *losses = nullptr;                                 // (rows), (tokens)
         int64_t *tokens_per_expert = nullptr, *global_tokens_per_expert = nullptr;  // (layers, experts)
     };
     struct Scratch {
         T *gathered = nullptr, *partial = nullptr, *dpartial = nullptr;  // (tokens, hidden) with sequence parallelism
         T *dx = nullptr, *dfinal = nullptr;                              // (rows, hidden)
-        std::vector<typename Block<B>::Scratch> blocks;                  // in the same memory: one runs at a time
+        std::vector<typename Block<B>::Scratch> blocks;                  // all in the same memory: one runs at a time
         typename LmHead<B>::Scratch head;
     };
 
@@ -163,7 +167,7 @@ class Model {
     std::vector<Block<B>> blocks_;
     LmHead<B> lm_head_;
     std::vector<TensorInfo> tensors_;
-    std::vector<size_t> first_tensor_;  // of each block, and one past the last block's
+    std::vector<size_t> first_tensor_;  // index in tensors_: of each block's first tensor, and one past the last block
     int64_t parameters_ = 0;
     Arena weight_arena_, gradient_arena_, kept_arena_, recomputed_arena_, scratch_arena_;
     ModelBytes bytes_;
@@ -171,7 +175,7 @@ class Model {
     Acts acts_;
     Scratch scratch_;
     std::vector<Routing> routing_;
-    std::vector<int64_t> row_counts_;  // of the last pass, by rank of mesh.sequence
+    std::vector<int64_t> row_counts_;  // rows of the last pass, by rank of mesh.sequence
 };
 
 }  // namespace sluice

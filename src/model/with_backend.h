@@ -1,5 +1,5 @@
-// The backend that computes a config, chosen in one place. A config is valid wherever it is read; what this build or
-// this machine lacks to compute it is said here.
+// The backend that computes a config, chosen in one place. Whether a config is valid does not depend on the machine;
+// what this build or this machine lacks to compute it is reported here.
 #pragma once
 #include "base/check.h"
 #include "config/specs.h"
@@ -18,7 +18,7 @@ inline void require_backend(const Config& config) {
     require_matmul<Cpu<float>>(matmul_precision(config.train.precision));
 }
 
-// What run(B()) returns. Errors: those of require_backend().
+// Returns run(B()) of the backend B. Errors: those of require_backend().
 template <class F>
 auto with_backend(const Config& config, F&& run) {
     require_backend(config);
