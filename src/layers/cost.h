@@ -1,4 +1,5 @@
-// What a layer costs. Each layer states it beside its forward and backward; counts, plan and step time add it up.
+// What a layer costs. Each layer states its cost beside its forward and backward; counts, plan and step time add these
+// up.
 #pragma once
 #include <string>
 
@@ -7,19 +8,19 @@
 
 namespace sluice {
 
-constexpr double kSumBytes = 4, kCountBytes = 8;  // of a sum in fp32 (B::A), of a count (int64_t)
+constexpr double kSumBytes = 4, kCountBytes = 8;  // bytes of a sum in fp32 (B::A), of a count (int64_t)
 
 // A micro-batch on a rank, and how it is stored.
 struct Workload {
-    int64_t tokens, length;  // of all sequences together, of one sequence
-    double item;             // bytes of an activation
+    int64_t tokens, length;  // tokens of all sequences together, of one sequence
+    double item;             // bytes of one element of an activation
 };
 
-// Bytes handed to collectives within layers, by group.
+// Bytes of collectives within layers, by group.
 struct LayerTraffic {
     GroupTraffic tensor, expert, data;
 
-    // Those of Pass::gather_sequence and Pass::reduce_partial, of `width` numbers a token.
+    // The bytes of Pass::gather_sequence and Pass::reduce_partial, for `width` elements per token.
     void gather_sequence(const Workload& load, const MeshCoord& coord, int64_t width) {
         const double row = load.item * double(width);
         if (!coord.sequence) return;
@@ -40,16 +41,17 @@ struct LayerTraffic {
 };
 
 struct Cost {
-    // Trained parameters of all ranks: all of them, those that a token uses, those of gates.
+    // Trained parameters of all ranks: all of them, those that one token uses, those of gates.
     int64_t parameters = 0, active = 0, gates = 0;
-    // FLOPs of a token, forward and backward, on all ranks: 6 per weight of a matrix; the same of picked experts; and
-    // products of tokens with tokens, as they are and as they would be over the full square of the sequence.
+    // FLOPs per token, forward and backward, on all ranks together: 6 per weight of a matrix; 6 per weight of the
+    // experts that a token is sent to; attention's scores and weighted sums, over the keys that a token attends to and
+    // over all keys of the sequence.
     double gemm = 0, grouped_gemm = 0, scores = 0, scores_full_square = 0;
-    // Elements that pointwise ops read and write for a token on this rank, forward and backward.
+    // Elements that pointwise ops read and write per token on this rank, forward and backward.
     double elements = 0;
     // Weights on this rank that grouped GEMMs read in every micro-batch, however few rows an expert has.
     double grouped_weights = 0;
-    LayerTraffic forward, backward;  // of a micro-batch
+    LayerTraffic forward, backward;  // per micro-batch
 
     double flops() const { return gemm + grouped_gemm + scores; }
     double flops_full_square() const { return gemm + grouped_gemm + scores_full_square; }
@@ -69,8 +71,8 @@ struct Cost {
     }
 };
 
-// Counts the tensors that a layer lists: their parameters, and the FLOPs of a token through their matrices. Of tensors
-// that are split by expert a token uses top_k of `experts`.
+// Adds the tensors that a layer lists to a cost: their parameters, and the FLOPs of a token through their matrices. A
+// token uses top_k / experts of a tensor that is split by expert.
 class ParameterCounter {
  public:
     ParameterCounter(Cost& cost, const MeshCoord& coord, int64_t top_k = 1, int64_t experts = 1)

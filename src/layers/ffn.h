@@ -1,5 +1,5 @@
-// The feed-forward of a block: a SwiGLU, or routed experts, with a shared one where moe.shared_hidden says so.
-// x and the result are (rows, hidden), as the residual's.
+// The feed-forward of a block: a SwiGLU, or routed experts, with a shared expert if moe.shared_hidden > 0.
+// x and the result are (rows, hidden), like the residual.
 #pragma once
 #include <optional>
 #include <string>
@@ -55,6 +55,7 @@ class Ffn {
         if (experts_) experts_->scratch(v, s.experts, tokens, backward);
     }
 
+    // Returns a.out.
     T* forward(const Pass<B>&, const Params&, Acts&, const Scratch&, const T* x) const;
     // Overwrites dx and the acts.
     bool overwrites_dout() const { return false; }
@@ -66,7 +67,7 @@ class Ffn {
     int64_t hidden_;
     MeshCoord coord_;
     std::string prefix_, dense_prefix_;
-    std::optional<SwiGlu<B>> dense_;  // all of it, or the shared expert
+    std::optional<SwiGlu<B>> dense_;  // the whole feed-forward, or the shared expert
     std::optional<Moe<B>> experts_;
 };
 

@@ -13,7 +13,7 @@ GatedShape gated_shape(Position position, const ModelSpec& model) {
         case Position::output:
             break;
     }
-    return {1, model.hidden};  // after W_O there are no heads left
+    return {1, model.hidden};  // the output projection has mixed the heads
 }
 
 ShardSpec shard_by_head(int64_t heads, const MeshCoord& coord) {
@@ -26,7 +26,7 @@ Gates<B>::Gates(const ModelSpec& model, int64_t layer, const MeshCoord& coord) :
     for (const GateSpec& spec : model.gates.at(layer)) {
         const GatedShape whole = gated_shape(spec.position, model);
         Gate gate{spec, whole, whole, {}};
-        if (spec.position == Position::output) {  // on the rows held here
+        if (spec.position == Position::output) {  // acts on the rows that this rank holds, and is not split by head
             gate.sharding.gradient = coord.sequence ? ShardSpec::over_tensor : ShardSpec::whole;
         } else {
             const ShardSpec heads = shard_by_head(whole.heads, coord);
@@ -53,8 +53,8 @@ std::vector<int64_t> Gates<B>::Gate::constant_shape() const {
     return {by_head ? whole.heads : by_channel ? whole.channels : 1};
 }
 
-// A gate's pointwise passes over what it gates, forward and backward: the score, where it is as large, counts too. A
-// mean over heads is summed over the tensor group, and so is its gradient.
+// A gate passes 4 times over what it gates, forward and backward, and 4 times over an elementwise score, which is as
+// large. A mean over heads is summed over the tensor group, and so is its gradient.
 template <class B>
 Cost Gates<B>::cost(const Workload& load) const {
     Cost c;
@@ -62,9 +62,9 @@ Cost Gates<B>::cost(const Workload& load) const {
     params(ParameterCounter(c, coord_), none, "", 0);
     c.gates = c.parameters;
     for (const Gate& g : gates_) {
-        const double held = coord_.sequence && g.spec.position == Position::output ? double(coord_.tensor) : 1;
+        const double slices = coord_.sequence && g.spec.position == Position::output ? double(coord_.tensor) : 1;
         c.elements +=
-            (g.spec.granularity == Granularity::elementwise ? 8 : 4) * double(g.n.heads * g.n.channels) / held;
+            (g.spec.granularity == Granularity::elementwise ? 8 : 4) * double(g.n.heads * g.n.channels) / slices;
         if (g.spec.heads != HeadSharing::averaged) continue;
         const double mean = load.item * double(load.tokens * g.score_channels());
         c.forward.tensor.all_reduce(mean, coord_.tensor);
@@ -73,7 +73,7 @@ Cost Gates<B>::cost(const Workload& load) const {
     return c;
 }
 
-// The whole difference between variants: what a score is broadcast over.
+// All that distinguishes granularity, sharing and constants: the dimensions over which a score is broadcast (stride 0).
 template <class B>
 GateShape Gates<B>::Gate::shape(int64_t tokens) const {
     const int64_t channels = score_channels();
@@ -102,7 +102,7 @@ typename B::T* Gates<B>::forward(Position position, const Pass<B>& pass, const s
         if (g.spec.heads == HeadSharing::averaged) {
             head_mean_forward<B>(pass.stream, a.mean, score, tokens, g.n.heads, g.score_channels(),
                                  g.n.heads * coord_.tensor);
-            pass.mesh->tensor->all_reduce(a.mean, tokens * g.score_channels());  // partner: that of dmean
+            pass.mesh->tensor->all_reduce(a.mean, tokens * g.score_channels());  // partner: all_reduce(dmean)
             score = a.mean;
         }
         gate_forward<B>(pass.stream, a.out, y, score, g.shape(tokens), g.spec.activation, g.spec.combine);
@@ -129,7 +129,7 @@ void Gates<B>::backward(Position position, const Pass<B>& pass, const std::vecto
             apply(dw[j].constant, w[j].constant, Into::add);
             continue;
         }
-        // In place of the scores, which nothing reads again, where each head has its own.
+        // Where each head has a score of its own, dscore overwrites the scores: nothing reads these afterwards.
         const bool in_place = !averaged && g.spec.heads == HeadSharing::specific;
         T* dscore = in_place ? a.score : s.dscore;
         apply(averaged ? s.dmean : dscore, averaged ? a.mean : a.score, Into::overwrite);

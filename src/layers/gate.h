@@ -1,6 +1,6 @@
 // Gates: y' = y * act(s) or y + act(s), with scores s = x W (+ bias) or a learned constant (arXiv 2505.06708, section
-// 2). A layer holds a list; gates of one position act in list order. Variants differ in the score's strides
-// (granularity, sharing, constants) and a pair of scalar functions (activation, combination): there is one path.
+// 2). A layer holds a list; gates of one position act in list order. Variants differ only in the score's strides
+// (granularity, sharing, constants) and in a pair of scalar functions (activation, combination): the code is the same.
 #pragma once
 #include <vector>
 
@@ -13,13 +13,13 @@
 
 namespace sluice {
 
-// The tensor that a position gates: (tokens, heads, channels), of all ranks.
+// The shape of the tensor that a position gates, (tokens, heads, channels), of all ranks together.
 struct GatedShape {
     int64_t heads, channels;
 };
 GatedShape gated_shape(Position position, const ModelSpec& model);
-// Splits `heads` heads over the tensor group, along dimension 0. With fewer heads than ranks neighbours hold the same
-// head, and each has a partial sum of its gradient.
+// Splits `heads` heads over the tensor group, along dimension 0. With fewer heads than ranks, neighbouring ranks hold
+// the same head, and each has a partial sum of its gradient.
 ShardSpec shard_by_head(int64_t heads, const MeshCoord& coord);
 
 template <class B>
@@ -30,8 +30,8 @@ class Gates {
     Gates(const ModelSpec& model, int64_t layer, const MeshCoord& coord);
 
     struct Params {
-        T *weight = nullptr, *bias = nullptr;  // (rows, hidden), (rows)
-        T* constant = nullptr;                 // instead of both: as the score without its row
+        T *weight = nullptr, *bias = nullptr;  // (score rows, hidden), (score rows)
+        T* constant = nullptr;                 // the score of every token, instead of weight and bias
     };
     template <class V>
     void params(V&& v, std::vector<Params>& p, const std::string& prefix, double init_std) const {
@@ -51,12 +51,12 @@ class Gates {
     }
 
     struct Acts {
-        T* score = nullptr;    // (tokens, rows)
-        T* mean = nullptr;     // (tokens, channels): averaged only
+        T* score = nullptr;    // (tokens, score rows)
+        T* mean = nullptr;     // (tokens, score channels): with averaged scores, their mean over heads
         T* out = nullptr;      // (tokens, heads, channels)
-        const T* y = nullptr;  // what came in
+        const T* y = nullptr;  // (tokens, heads, channels): the input of forward
     };
-    // Gates act on all tokens of a pass, those of the output on the rows held here.
+    // Gates act on all tokens of a pass, at the output only on the rows that this rank holds.
     template <class V>
     void acts(V&& v, std::vector<Acts>& a, int64_t all_tokens, int64_t rows) const {
         a.resize(gates_.size());
@@ -70,7 +70,8 @@ class Gates {
     }
 
     struct Scratch {
-        T *dscore = nullptr, *dmean = nullptr;  // of gates whose heads share a score
+        // Of gates whose heads have a score in common: (tokens, score rows), (tokens, score channels).
+        T *dscore = nullptr, *dmean = nullptr;
     };
     template <class V>
     void scratch(V&& v, Scratch& s, int64_t tokens) const {
@@ -84,11 +85,11 @@ class Gates {
         v("gate.dmean", s.dmean, {tokens, channels});
     }
 
-    // The gated y: another buffer when there is a gate at this position, else y itself. x (tokens, hidden), or (rows,
-    // hidden) at the output, as y.
+    // Returns the gated y (tokens, heads, channels): a buffer of the acts, or y itself without a gate at this position.
+    // x (tokens, hidden). At the output both have `rows` instead of `tokens` rows.
     T* forward(Position, const Pass<B>&, const std::vector<Params>&, std::vector<Acts>&, T* y, const T* x) const;
-    // dy in place, from the gradient of what forward returned to that of its y. dx += what passes through the scores.
-    // Overwrites the acts.
+    // dy holds the gradient of forward's result on entry, and that of its y on return. dx += the gradient that reaches
+    // x through the scores. Overwrites the acts.
     void backward(Position, const Pass<B>&, const std::vector<Params>& w, std::vector<Params>& dw, std::vector<Acts>&,
                   const Scratch&, T* dy, T* dx, const T* x) const;
 
@@ -98,8 +99,8 @@ class Gates {
  private:
     struct Gate {
         GateSpec spec;
-        GatedShape whole, n;  // of all ranks, of this one
-        ShardSpec sharding;   // of weight, bias or constant
+        GatedShape whole, n;  // shape of what it gates: of all ranks together, on this one
+        ShardSpec sharding;   // of weight, bias and constant
         int64_t score_channels() const { return spec.granularity == Granularity::headwise ? 1 : n.channels; }
         int64_t score_heads() const { return spec.heads == HeadSharing::shared ? 1 : n.heads; }
         int64_t whole_score_heads() const { return spec.heads == HeadSharing::shared ? 1 : whole.heads; }
@@ -116,8 +117,8 @@ class Gates {
     std::vector<Gate> gates_;
 };
 
-// The gates of a layer in one pass, bound to its tensors: heads and output call them, each at its positions. x (tokens,
-// hidden), rows_x (rows, hidden).
+// The gates of a layer in one pass, bound to its tensors: heads.h and output.h call them, each at its own positions.
+// x (tokens, hidden), rows_x (rows, hidden).
 template <class B>
 struct GatesForward {
     const Gates<B>& gates;

@@ -37,7 +37,8 @@ void LmHead<B>::forward_backward(const Pass<B>& pass, const T* w, T* dw, const S
     pass.reduce_partial(rows_dx, dx, hidden_);
 }
 
-// Cross-entropy reads logits and writes their gradients in place; the statistics of a token are three numbers.
+// Cross-entropy passes twice over the logits: it reads them and writes their gradients in place. Statistics are three
+// numbers per token.
 template <class B>
 Cost LmHead<B>::cost(const Workload& load) const {
     Cost c;

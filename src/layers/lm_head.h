@@ -1,6 +1,6 @@
-// The language-model head and its loss, in chunks of tokens so that all logits never exist at once: logits = x W^T,
-// cross-entropy, and, when training, the gradients of x and W while the chunk's logits are at hand. A tensor group
-// splits the vocabulary: ranks exchange three numbers a token, never logits.
+// The language-model head and its loss, one chunk of tokens at a time, so that the logits of all tokens never exist
+// together: logits = x W^T, cross-entropy and, in training, the gradients of x and W from the chunk's logits. A tensor
+// group splits the vocabulary: ranks exchange three numbers per token, never logits.
 #pragma once
 #include <algorithm>
 
@@ -21,42 +21,46 @@ class LmHead {
         : vocab_(model.vocab),
           hidden_(model.hidden),
           coord_(coord),
-          room_(ceil_div(model.vocab, coord.tensor)),
+          max_ids_(ceil_div(model.vocab, coord.tensor)),
           parts_(coord.tensor),
           ids_(slice_of(model.vocab, coord.tensor, coord.tensor_rank)) {}
 
     struct Scratch {
-        T* logits = nullptr;                                       // (chunk, ids here)
-        A *stats = nullptr, *all_stats = nullptr, *lse = nullptr;  // (chunk, 3), (parts, chunk, 3), (chunk)
+        T* logits = nullptr;  // (chunk, ids of this rank)
+        // (chunk, 3): max, sum of exponentials, target's logit; (parts, chunk, 3): of all tensor ranks; (chunk).
+        A *stats = nullptr, *all_stats = nullptr, *lse = nullptr;
     };
     template <class V>
     void scratch(V&& v, Scratch& s, int64_t tokens) const {
         const int64_t rows = chunk(tokens);
-        v("logits", s.logits, {rows, room_});
+        v("logits", s.logits, {rows, max_ids_});
         v("stats", s.stats, {rows, 3});
         v("all_stats", s.all_stats, {parts_, rows, 3});
         v("lse", s.lse, {rows});
     }
-    const Slice& ids() const { return ids_; }  // of the vocabulary, here
+    const Slice& ids() const { return ids_; }  // the part of the vocabulary on this rank
 
-    // losses (tokens); x (rows, hidden).
+    // w (ids of this rank, hidden); losses, targets (tokens); x (rows, hidden).
     void forward(const Pass<B>&, const T* w, const Scratch&, A* losses, const T* x, const int32_t* targets) const;
-    // The same, and dx = gradient of pass.scale * sum(losses), dw +=.
+    // The same, and with L = pass.scale * sum(losses): dx = and dw += the gradient of L.
     void forward_backward(const Pass<B>&, const T* w, T* dw, const Scratch&, A* losses, T* dx, const T* x,
                           const int32_t* targets) const;
-    // Of the GEMM and the loss. The parameters are counted by the model: they may be the embedding's.
+    // The cost of GEMM and loss. The model counts the parameters: they may be the embedding's.
     Cost cost(const Workload& load) const;
 
  private:
-    // Enough rows to keep the GEMMs busy, and at most 64 MiB of logits in float (but 64 rows).
-    int64_t chunk(int64_t tokens) const { return std::min(tokens, std::max<int64_t>(64, (int64_t{1} << 24) / room_)); }
-    // The logits, losses and lse of some tokens; and the exponentials unless null.
+    // Tokens of a chunk: as many as have 64 MiB of logits in float, but at least 64, which keeps the GEMMs efficient.
+    int64_t chunk(int64_t tokens) const {
+        return std::min(tokens, std::max<int64_t>(64, (int64_t{1} << 24) / max_ids_));
+    }
+    // Logits, losses and lse of `rows` tokens. exponentials (rows, ids of this rank): exp(logit - max), may alias the
+    // logits; null to skip.
     void chunk_forward(const Pass<B>&, const T* w, const Scratch&, T* exponentials, A* losses, const T* x,
                        const int32_t* targets, int64_t rows) const;
 
     int64_t vocab_, hidden_;
     MeshCoord coord_;
-    int64_t room_, parts_;
+    int64_t max_ids_, parts_;  // ids on the rank with the most; ranks of the tensor group
     Slice ids_;
 };
 

@@ -29,15 +29,15 @@ void Moe<B>::route(const Pass<B>& pass, const Params& w, Acts& a, const T* x) co
     exchange_counts(pass, a);
 }
 
-// Every rank of the expert group tells the others how many rows it has for each of their experts. With ranks p and
-// experts e of this rank, rows are received as (p, e) and used as (e, p):
+// Every rank of the expert group sends each other rank the number of rows that it has for that rank's experts. With
+// ranks p and experts e of this rank, rows are received in order (p, e) and used in order (e, p):
 //
 //     received   p0e0 p0e0 p0e1 | p1e0 p1e1 p1e1      recv_index   0 1 3 | 2 4 5
 //     used       p0e0 p0e0 p1e0 | p0e1 p1e1 p1e1      offsets      0 3 6
 template <class B>
 void Moe<B>::exchange_counts(const Pass<B>& pass, Acts& a) const {
     const int64_t P = coord_.expert;
-    std::fill_n(a.recv_rows, P, experts_);
+    std::fill_n(a.recv_rows, P, experts_);  // here as counts of the all-to-all: experts_ numbers to and from each rank
     pass.mesh->expert->all_to_all(a.recv_counts, a.recv_rows, a.tokens_per_expert, a.recv_rows);
     a.offsets[0] = 0;
     for (int64_t e = 0; e < experts_; e++) {
@@ -77,7 +77,7 @@ template <class B>
 template <class X>
 const X* Moe<B>::combine(const Pass<B>& pass, const Acts& a, const Scratch& s, const X* y, int64_t width) const {
     if (coord_.expert == 1) return y;
-    X *send = reinterpret_cast<X*>(s.recv), *recv = reinterpret_cast<X*>(s.send);  // the other way
+    X *send = reinterpret_cast<X*>(s.recv), *recv = reinterpret_cast<X*>(s.send);  // the buffers swap their roles
     scatter_rows(pass.stream, send, y, a.recv_index, rows(a), width);
     exchange_rows(*pass.mesh->expert, recv, a.send_rows, send, a.recv_rows, width);
     return recv;
@@ -99,7 +99,8 @@ void Moe<B>::forward(const Pass<B>& pass, const Params& w, Acts& a, const Scratc
 }
 
 // ---------------------------------------------------------------- backward
-// Leaves in s.balance the slope of the load-balance loss with respect to each expert's probability of one token.
+// Leaves in s.balance (experts) the derivative of the load-balance loss by each expert's probability for one token, and
+// adds the losses and counts to this layer's routing.
 template <class B>
 void Moe<B>::load_balance_loss(const Pass<B>& pass, const Acts& a, const Scratch& s) const {
     const int64_t E = n_.experts;
@@ -118,7 +119,7 @@ void Moe<B>::load_balance_loss(const Pass<B>& pass, const Acts& a, const Scratch
     for (int64_t e = 0; e < E; e++) s.balance[e] = balanced ? A(double(E) * double(counts[e]) / double(all)) : A(0);
     const RouterShape shape{pass.tokens(), E, n_.top_k, n_.norm_top_k};
     router_sums<B>(pass.stream, &routing.sums, a.logits, a.probs, a.lse, s.balance, pass.scale, shape);
-    // Every rank of the tensor group holds these tokens; together they count once.
+    // Every rank of the tensor group adds this gradient for the same tokens; together they must count once.
     for (int64_t e = 0; e < E; e++) s.balance[e] *= A(n_.balance_coef * pass.scale / double(coord_.tensor));
 }
 
@@ -129,7 +130,7 @@ void Moe<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, Acts& a,
     dispatch(pass, a, s, s.y, dout, hidden_, n_.top_k);
     grouped_linear_backward_weight<B>(pass.stream, dw.down, s.y, a.hidden, outer(a));
     grouped_linear_backward_input<B>(pass.stream, s.dhidden, s.y, w.down, outer(a), Into::overwrite);
-    T *dgate = a.gate, *dup = a.up, *drows = s.y;  // in place: nothing reads them again
+    T *dgate = a.gate, *dup = a.up, *drows = s.y;  // in place: nothing reads the old values afterwards
     weighted_swiglu_backward<B>(pass.stream, dgate, dup, s.dweight, s.dhidden, a.gate, a.up, a.weight, rows(a), width_);
     grouped_linear_backward_weight<B>(pass.stream, dw.up, dup, a.x, inner(a));
     grouped_linear_backward_input<B>(pass.stream, drows, dup, w.up, inner(a), Into::overwrite);
@@ -148,8 +149,9 @@ void Moe<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, Acts& a,
 }
 
 // ---------------------------------------------------------------- cost
-// Pointwise passes: SwiGLU's over the widths of the picked experts, and 6 over their rows, which the tensor group does
-// not split. All-to-alls: rows and weights out, rows back; then gradients out, and those of rows and weights back.
+// Pointwise ops: SwiGLU's 9 passes over the width of each picked expert, and 6 over its row, which the tensor group
+// does not split. All-to-alls: in forward rows and weights go to the experts, and rows come back; in backward gradients
+// of rows go out, and gradients of rows and weights come back.
 template <class B>
 Cost Moe<B>::cost(const Workload& load) const {
     Cost c;

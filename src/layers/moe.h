@@ -3,12 +3,12 @@
 //
 //     p = softmax(W_r x);  y = sum of w_e down_e(silu(gate_e x) up_e x) over the top_k of p
 //
-// (top_k of p + bias with a selection bias), where w = p, or p over the sum of the picked p. The weight multiplies an
-// expert's hidden activation, so that the router's gradient comes from there and no expert's output is kept.
+// (top_k of p + bias with a selection bias), where w = p, or p over the sum of the top_k p. The weight multiplies an
+// expert's hidden activation. So the router's gradient comes from there, and no expert's output is kept.
 //
-// An expert group splits the experts: rows are dispatched and combined by all-to-all, counts first. A tensor group
-// splits the width of each expert: the result is a partial sum, as SwiGlu's. Balance over the global batch: arXiv
-// 2501.11873; z-loss: 2202.08906; selection bias: 2408.15664.
+// An expert group splits the experts: its ranks first exchange counts, then dispatch and combine rows by all-to-all. A
+// tensor group splits the width of each expert: the result is a partial sum, as SwiGlu's. Balance over the global
+// batch: arXiv 2501.11873; z-loss: 2202.08906; selection bias: 2408.15664.
 #pragma once
 #include <string>
 
@@ -23,8 +23,8 @@ namespace sluice {
 
 // Statistics of a layer's router over the micro-batches of a step.
 struct Routing {
-    int64_t* tokens_per_expert = nullptr;         // (experts): of this rank's tokens
-    int64_t* global_tokens_per_expert = nullptr;  // (experts): of all data-parallel ranks; balance global_batch only
+    int64_t* tokens_per_expert = nullptr;         // (experts): counts of this rank's tokens
+    int64_t* global_tokens_per_expert = nullptr;  // (experts): of all data-parallel ranks; with balance global_batch
     RouterSums sums;                              // this rank's part of the means over tokens
 };
 
@@ -53,21 +53,21 @@ class Moe {
         v(prefix + "experts.down.weight", p.down, {n_.experts, hidden_, n_.hidden}, down_init_, Decay::yes, columns);
     }
 
-    // The rows of this rank's experts are ragged: buffers hold the worst case, in which every token of the expert group
-    // picks as many of these experts as it can.
+    // `rows`: a row is one token for one expert of this rank. Their number changes from pass to pass; buffers are
+    // allocated for the worst case, in which every token of the expert group picks as many of these experts as it can.
     struct Acts {
         T* logits = nullptr;                                     // (tokens, experts)
         A *probs = nullptr, *lse = nullptr, *weights = nullptr;  // (tokens, experts), (tokens), (tokens, top_k)
-        int32_t* topk_ids = nullptr;                             // (tokens, top_k): picked experts
-        int32_t* permuted = nullptr;           // (tokens, top_k): the row of each pick when they are sorted by expert
-        int32_t* permutation = nullptr;        // (tokens, top_k): the pick that stands in each row
+        int32_t* topk_ids = nullptr;                             // (tokens, top_k): the experts that a token picks
+        int32_t* permuted = nullptr;           // (tokens, top_k): index of each pick after sorting by expert
+        int32_t* permutation = nullptr;        // (tokens, top_k): the inverse: the pick at each sorted index
         int64_t* tokens_per_expert = nullptr;  // (experts): picks of this rank's tokens
-        int64_t* recv_counts = nullptr;        // (expert ranks, experts here): rows from each rank
-        int64_t *send_rows = nullptr, *recv_rows = nullptr;   // (expert ranks)
-        int64_t* offsets = nullptr;                           // (experts here + 1): first row of each expert
-        int32_t* recv_index = nullptr;                        // (rows): where each row stood as it was received
+        int64_t* recv_counts = nullptr;        // (expert ranks, experts of this rank): rows that each rank sends
+        int64_t *send_rows = nullptr, *recv_rows = nullptr;   // (expert ranks): rows to and from each rank
+        int64_t* offsets = nullptr;                           // (experts of this rank + 1): first row of each expert
+        int32_t* recv_index = nullptr;                        // (rows): index of each sorted row as it was received
         T* x = nullptr;                                       // (rows, hidden), sorted by expert
-        A* weight = nullptr;                                  // (rows)
+        A* weight = nullptr;                                  // (rows): the router's weight
         T *gate = nullptr, *up = nullptr, *hidden = nullptr;  // (rows, width); hidden: times the router's weight
     };
     template <class V>
@@ -95,7 +95,7 @@ class Moe {
 
     struct Scratch {
         T *send = nullptr, *recv = nullptr;  // (tokens, top_k, hidden), (rows, hidden): buffers of the all-to-alls
-        T* y = nullptr;                      // (rows, hidden): results, or gradients of results and of x
+        T* y = nullptr;                      // (rows, hidden): results; in backward gradients of results, then of x
         T* dhidden = nullptr;                // (rows, width)
         A *dweight = nullptr, *dweights = nullptr, *balance = nullptr;  // (rows), (tokens, top_k), (experts)
         T* dlogits = nullptr;                                           // (tokens, experts)
@@ -119,7 +119,7 @@ class Moe {
 
     // out = or += the experts' partial sums; x, out (tokens, hidden).
     void forward(const Pass<B>&, const Params&, Acts&, const Scratch&, T* out, const T* x, Into) const;
-    // dx = or += partial sums; overwrites the acts. Adds to the pass's routing of this layer.
+    // dx = or += partial sums of the gradient. Overwrites the acts. Adds to this layer's entry of pass.routing.
     void backward(const Pass<B>&, const Params& w, Params& dw, Acts&, const Scratch&, T* dx, const T* dout, const T* x,
                   Into) const;
     Cost cost(const Workload& load) const;
@@ -133,8 +133,9 @@ class Moe {
     int64_t rows(const Acts& a) const { return a.offsets[experts_]; }
     void route(const Pass<B>&, const Params&, Acts&, const T* x) const;
     void exchange_counts(const Pass<B>&, Acts&) const;
-    // dispatch: out (rows, width), sorted by expert, from x (tokens * top_k / per, width) of this rank's tokens;
-    // combine: the way back, to picks in order of a.permuted. Each is the other's partner.
+    // dispatch: out (rows, width), sorted by expert, from x (tokens * top_k / per, width) of this rank's tokens, where
+    // `per` picks have one row of x in common. combine: back from y (rows, width) to this rank's picks, in the sorted
+    // order of a.permuted. Each is the other's partner in backward.
     template <class X>
     void dispatch(const Pass<B>&, const Acts&, const Scratch&, X* out, const X* x, int64_t width, int64_t per) const;
     template <class X>

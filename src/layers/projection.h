@@ -1,6 +1,6 @@
-// The map from hidden state to the heads of a key or value: one matrix, or, with Switch Heads (arXiv 2312.07987), for
-// each head the sum over its top-k experts of sigmoid(router score) x expert(x). All experts are computed in one GEMM
-// and then picked: the paper's variants pick all or most of them.
+// The map from hidden state to the heads of a key or value: one matrix, or with Switch Heads (arXiv 2312.07987), for
+// each head, the sum over its top-k experts of sigmoid(router score) * expert(x). All experts are computed in one GEMM
+// and the top-k then selected, since the paper's variants select all or most of them.
 #pragma once
 #include <string>
 
@@ -19,7 +19,7 @@ class Projection {
  public:
     using T = typename B::T;
 
-    // heads: of all ranks. experts 0: one matrix.
+    // heads: of all ranks together. experts: per head; 0: one matrix.
     Projection(int64_t hidden, int64_t heads, int64_t dim, int64_t experts, int64_t top_k, const MeshCoord& coord)
         : hidden_(hidden),
           whole_heads_(heads),
@@ -55,7 +55,7 @@ class Projection {
     }
 
     struct Scratch {
-        T *dexpert = nullptr, *dscore = nullptr;
+        T *dexpert = nullptr, *dscore = nullptr;  // as expert, score
     };
     template <class V>
     void scratch(V&& v, Scratch& s, int64_t tokens) const {
@@ -64,13 +64,14 @@ class Projection {
         v("dscore", s.dscore, {tokens, heads_, experts_});
     }
 
+    // x (tokens, hidden). Leaves its result in a.out.
     void forward(const Pass<B>&, const Params&, Acts&, const T* x) const;
-    // dx = or += the gradient of x.
+    // dx = or += the gradient of x; dout as a.out.
     void backward(const Pass<B>&, const Params& w, Params& dw, const Acts&, const Scratch&, T* dx, const T* dout,
                   const T* x, Into) const;
 
  private:
-    int64_t hidden_, whole_heads_, heads_, dim_, experts_, top_k_;  // heads_: of this rank
+    int64_t hidden_, whole_heads_, heads_, dim_, experts_, top_k_;  // heads_: on this rank
     ShardSpec sharding_;
 };
 

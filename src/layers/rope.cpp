@@ -8,12 +8,13 @@
 namespace sluice {
 namespace {
 
-// The pair of channels whose wavelength makes `turns` full turns over the trained length.
+// The channel pair, not rounded, that makes `turns` full turns over the length that the model was trained with.
 double yarn_boundary(const RopeSpec& spec, int64_t dim, double turns) {
     return double(dim) * std::log(double(spec.original_length) / (turns * 2 * std::numbers::pi)) /
            (2 * std::log(spec.theta));
 }
 
+// (dim / 2), in radians per token.
 std::vector<double> frequencies(const RopeSpec& spec, int64_t dim) {
     std::vector<double> f(dim / 2);
     for (int64_t i = 0; i < dim / 2; i++) f[i] = std::pow(spec.theta, -2.0 * double(i) / double(dim));

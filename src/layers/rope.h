@@ -1,6 +1,6 @@
-// Rotary position embedding: the table of cos and sin. Frequencies theta^(-2i/dim); `linear` divides them by the
-// factor; `yarn` (arXiv 2309.00071) blends the two by wavelength (beta 32 and 1) and scales cos and sin by 0.1
-// ln(factor) + 1.
+// Rotary position embedding: the table of cos and sin. The frequency of channel pair i is theta^(-2i/dim). `linear`
+// scaling divides it by the factor. `yarn` (arXiv 2309.00071) blends both by wavelength (beta 32 and 1), and scales cos
+// and sin by 0.1 ln(factor) + 1.
 #pragma once
 #include <cstdint>
 

@@ -17,7 +17,7 @@ void SwiGlu<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, Acts&
     const int64_t tokens = pass.tokens();
     linear_backward_weight<B>(pass.stream, dw.down, dout, a.hidden, tokens, width_, hidden_);
     linear_backward_input<B>(pass.stream, s.dhidden, dout, w.down, tokens, width_, hidden_, Into::overwrite);
-    T *dgate = a.gate, *dup = a.up;  // in place: nothing reads them again
+    T *dgate = a.gate, *dup = a.up;  // in place: nothing reads the old values afterwards
     swiglu_backward<B>(pass.stream, dgate, dup, s.dhidden, a.gate, a.up, tokens * width_);
     linear_backward_weight<B>(pass.stream, dw.up, dup, x, tokens, hidden_, width_);
     linear_backward_input<B>(pass.stream, dx, dup, w.up, tokens, hidden_, width_, Into::overwrite);
@@ -25,7 +25,7 @@ void SwiGlu<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, Acts&
     linear_backward_input<B>(pass.stream, dx, dgate, w.gate, tokens, hidden_, width_, Into::add);
 }
 
-// Its pointwise passes read and write 9 times its width, forward and backward.
+// Its pointwise ops read or write 9 times its width per token, forward and backward.
 template <class B>
 Cost SwiGlu<B>::cost(const Workload&) const {
     Cost c;

@@ -1,5 +1,5 @@
-// SwiGLU: down(silu(gate x) * up x), x and the result (tokens, hidden). A tensor group splits its width: the result is
-// a partial sum. It is the dense feed-forward, or the shared expert of a mixture.
+// SwiGLU: down(silu(gate x) * up x), with x and the result (tokens, hidden). A tensor group splits its width: the
+// result is a partial sum. It is the dense feed-forward, or the shared expert of a mixture.
 #pragma once
 #include <cmath>
 #include <string>
@@ -12,7 +12,7 @@
 
 namespace sluice {
 
-// Initial values of what writes to the residual.
+// Initial values of matrices whose results are added to the residual.
 inline Init residual_init(const ModelSpec& model) {
     return {Init::normal, model.init_std / std::sqrt(2.0 * double(model.layers))};
 }
@@ -22,7 +22,7 @@ class SwiGlu {
  public:
     using T = typename B::T;
 
-    // width: of all ranks.
+    // width: inner width of all ranks together.
     SwiGlu(const ModelSpec& model, int64_t width, const MeshCoord& coord)
         : hidden_(model.hidden),
           whole_width_(width),
