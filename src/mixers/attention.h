@@ -30,7 +30,7 @@ class Attention {
         typename Output<B>::Params output;
         std::vector<typename Gates<B>::Params> gates;
     };
-    // In the order in which the gradient's norm is summed: a resumed run must repeat it to the bit.
+    // The gradient's norm is summed in this order. A resumed run must repeat it to the bit: do not change it.
     template <class V>
     void params(V&& v, Params& p, const std::string& block) const {
         const std::string prefix = block + "attention.";
@@ -61,7 +61,7 @@ class Attention {
         typename Core<B>::Scratch core;
         typename Output<B>::Scratch output;
         typename Gates<B>::Scratch gates;
-        T* doutput_gates = nullptr;  // (rows, hidden): what reaches x through the scores of output gates
+        T* doutput_gates = nullptr;  // (rows, hidden): the gradient that reaches x through scores of output gates
     };
     template <class V>
     void scratch(V&& v, Scratch& s, int64_t tokens, int64_t rows, bool backward) const {
@@ -75,7 +75,7 @@ class Attention {
 
     // Returns the layer's result, a buffer of the acts. x and the result (rows, hidden).
     T* forward(const Pass<B>&, const Params&, Acts&, const Scratch&, const T* x) const;
-    // Overwrites dx and the acts, and dout where there are output gates.
+    // dx, dout (rows, hidden). Overwrites dx and the acts, and dout where there are output gates.
     bool overwrites_dout() const { return output_gates(); }
     void backward(const Pass<B>&, const Params& w, Params& dw, Acts&, const Scratch&, T* dx, T* dout, const T* x) const;
     Cost cost(const Workload& load) const;

@@ -1,7 +1,7 @@
-// The core of a layer: one of the classes below, by its `attention.kind`. A core mixes the tokens of every head and
-// knows nothing of projections, gates or RoPE, which stand around it (heads.h, output.h). It has
+// The core of an attention layer: one of several classes, chosen by `attention.kind`. A core mixes the tokens of every
+// head. It does not depend on projections, gates or RoPE, which come before and after it (heads.h, output.h). It has
 //
-//     params(v, p, prefix)   tensors of its own, named PREFIX...
+//     params(v, p, prefix)   its own tensors, named PREFIX...
 //     acts(v, a, tokens), scratch(v, s, tokens)   what backward reads, and what lives within backward
 //     forward(pass, w, a, {q, k, v})   returns its result (tokens, heads, dim), a buffer of the acts
 //     backward(pass, w, dw, a, s, {dq, dk, dv}, dout, {q, k, v})   overwrites dq, dk and dv, and may overwrite dout
@@ -58,6 +58,7 @@ class OneOfCores {
 
  private:
     using OneOf = std::variant<Cores<B>...>;
+    // Constructs the class of Cores whose `kind` is the layer's.
     static OneOf choose(const ModelSpec& model, int64_t layer, const MeshCoord& coord) {
         std::optional<OneOf> chosen;
         const AttentionKind kind = model.attention.at(layer).kind;

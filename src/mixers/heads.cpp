@@ -74,7 +74,7 @@ void Heads<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, const 
     linear_backward_input<B>(pass.stream, dx, s.dq, w.query, pass.tokens(), hidden_, heads_ * dim_, Into::add);
 }
 
-// QK-norm with RoPE passes 5 times over queries and keys, forward and backward.
+// QK-norm with RoPE reads or writes queries and keys 5 times, forward and backward.
 template <class B>
 Cost Heads<B>::cost(const Workload&) const {
     Cost c;

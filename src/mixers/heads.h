@@ -1,5 +1,5 @@
-// What goes into a core: queries, keys and values of every head. In order: project; query, key and value gates;
-// QK-norm; RoPE. A tensor group splits the heads; with fewer key-value heads than ranks neighbours hold the same head.
+// The input of a core: queries, keys and values of every head. In order: project; query, key and value gates; QK-norm;
+// RoPE. A tensor group splits the heads; with fewer key-value heads than ranks, neighbouring ranks hold the same head.
 #pragma once
 #include <string>
 
@@ -38,11 +38,11 @@ class Heads {
 
     struct Acts {
         T* q = nullptr;                                          // (tokens, heads, dim): projected
-        typename Projection<B>::Acts k, v;                       // (tokens, kv_heads, dim)
+        typename Projection<B>::Acts k, v;                       // (tokens, kv_heads, dim): projected
         T *q_gated = nullptr, *k_gated = nullptr;                // as q, k: gated, or q, k themselves without a gate
-        T *q_normed = nullptr, *k_normed = nullptr;              // with QK-norm: normalised and rotated
+        T *q_normed = nullptr, *k_normed = nullptr;              // as q, k: with QK-norm, normalised and rotated
         A *q_rstd = nullptr, *k_rstd = nullptr;                  // (tokens, heads), (tokens, kv_heads)
-        T *q_out = nullptr, *k_out = nullptr, *v_out = nullptr;  // what a core reads: one of the buffers above
+        T *q_out = nullptr, *k_out = nullptr, *v_out = nullptr;  // input of the core: each one of the buffers above
     };
     template <class V>
     void acts(V&& v, Acts& a, int64_t tokens) const {
@@ -57,7 +57,7 @@ class Heads {
     }
 
     struct Scratch {
-        T *dq = nullptr, *dk = nullptr, *dv = nullptr;  // as q, k, v: a core's backward fills them
+        T *dq = nullptr, *dk = nullptr, *dv = nullptr;  // as q, k, v: written by the core's backward
         typename Projection<B>::Scratch key, value;
     };
     template <class V>
@@ -71,7 +71,7 @@ class Heads {
 
     // x (tokens, hidden). Leaves its results in a.q_out, a.k_out and a.v_out.
     void forward(const Pass<B>&, const Params&, Acts&, const T* x, const GatesForward<B>& gate) const;
-    // From s.dq, s.dk and s.dv, which it overwrites. dx += the gradient of x.
+    // Reads s.dq, s.dk and s.dv, and overwrites them. dx (tokens, hidden) += the gradient of x.
     void backward(const Pass<B>&, const Params& w, Params& dw, const Acts&, const Scratch&, T* dx, const T* x,
                   const GatesBackward<B>& gate) const;
     Cost cost(const Workload& load) const;
@@ -83,7 +83,7 @@ class Heads {
 
     MeshCoord coord_;
     int64_t hidden_, dim_, whole_heads_;
-    int64_t heads_, kv_heads_;  // of this rank
+    int64_t heads_, kv_heads_;  // on this rank
     bool qk_norm_;
     double norm_eps_, init_std_;
     Projection<B> key_, value_;

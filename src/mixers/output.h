@@ -1,5 +1,5 @@
-// What follows a core: sdpa_norm; sdpa_activation; sdpa gates; output projection; output gates. The projection's result
-// is a partial sum over the tensor group, which splits the heads.
+// What follows a core, in order: sdpa_norm; sdpa_activation; sdpa gates; output projection; output gates. A tensor
+// group splits the heads, so that the projection's result on a rank is a partial sum.
 #pragma once
 #include <string>
 
@@ -34,9 +34,9 @@ class Output {
         const T* in = nullptr;                 // (tokens, heads, dim): the core's result
         T* normed = nullptr;                   // as in: with sdpa_norm
         A* rstd = nullptr;                     // (tokens, heads)
-        const T* before_activation = nullptr;  // as in: one of the above
+        const T* before_activation = nullptr;  // as in: `in` or `normed`
         T* activated = nullptr;                // as in: with sdpa_activation
-        T* mixed = nullptr;                    // as in: what the projection reads
+        T* mixed = nullptr;                    // as in: the input of the projection, after sdpa gates
         T* out = nullptr;                      // (rows, hidden): projected
     };
     template <class V>
@@ -57,17 +57,17 @@ class Output {
         v("dmixed", s.din, {tokens, heads_, dim_});
     }
 
-    // in (tokens, heads, dim): the core's result. Returns (rows, hidden): out, or what gated it.
+    // in (tokens, heads, dim): the core's result. Returns out (rows, hidden), gated where there are output gates.
     T* forward(const Pass<B>&, const Params&, Acts&, T* in, const GatesForward<B>& gate) const;
-    // Leaves the gradient of `in` in s.din. dout (tokens, hidden): of the projection's result. dx += what passes
-    // through the scores of sdpa gates.
+    // Leaves the gradient of `in` in s.din. dout (tokens, hidden): gradient of the projection's result. dx += the
+    // gradient that reaches x (tokens, hidden) through the scores of sdpa gates.
     void backward(const Pass<B>&, const Params& w, Params& dw, const Acts&, const Scratch&, T* dx, const T* dout,
                   const T* x, const GatesBackward<B>& gate) const;
     Cost cost(const Workload& load) const;
 
  private:
     MeshCoord coord_;
-    int64_t hidden_, dim_, whole_heads_, heads_;  // heads_: of this rank
+    int64_t hidden_, dim_, whole_heads_, heads_;  // heads_: on this rank
     bool norm_, activation_;
     double norm_eps_;
     Init init_;

@@ -6,9 +6,9 @@ template <class B>
 typename B::T* RelaCore<B>::forward(const Pass<B>& pass, const Params& w, Acts& a, const Qkv<B>& in) const {
     const int64_t tokens = pass.tokens(), width = mixing_.width();
     relu_attention_forward<B>(pass.stream, a.z, in.q, in.k, in.v, pass.doc_start, mixing_.shape(pass.batch));
-    A* squares = a.rstd;  // in place: the norm turns one into the other
+    A* squares = a.rstd;  // (tokens); in place: the norm reads squares and writes rstd
     sum_of_squares_by_row<B>(pass.stream, squares, a.z, tokens, width);
-    pass.mesh->tensor->all_reduce(squares, tokens);  // partner: that of dots
+    pass.mesh->tensor->all_reduce(squares, tokens);  // partner: all_reduce(dots)
     rela_norm_forward<B>(pass.stream, a.out, a.rstd, a.z, squares, w.norm, w.gate, tokens, width, mixing_.whole_width(),
                          norm_eps_);
     return a.out;
@@ -27,8 +27,8 @@ void RelaCore<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, con
                                mixing_.shape(pass.batch));
 }
 
-// The norm reads z for its squares, then z, and writes y; backward reads dy and z for its dots, then both again, and
-// writes dz.
+// 8 passes over the width: forward reads z for the squares, reads z again and writes y; backward reads dy and z for the
+// dot products, reads both again and writes dz.
 template <class B>
 Cost RelaCore<B>::cost(const Workload& load) const {
     Cost c;

@@ -1,9 +1,10 @@
-// The core of ReLA (arXiv 2104.07012): attention whose weights are relu(q k / sqrt(dim)), not divided by their sum,
-// with an RMSNorm over the channels of all heads in its place:
+// The core of ReLA (arXiv 2104.07012): attention whose weights are relu(q k / sqrt(dim)). They are not divided by their
+// sum; an RMSNorm over the channels of all heads scales the result instead:
 //
-//     z = sum over the tokens seen of relu(q k / sqrt(dim)) v;  y = w z / sqrt(mean(z^2) + eps)  (times sigmoid(u z))
+//     z = sum over keys of relu(q k / sqrt(dim)) v;  y = w z / sqrt(mean(z^2) + eps)  (times sigmoid(u z))
 //
-// A tensor group splits the heads, and so each mean: ranks sum a token's squares in forward, and its dots in backward.
+// The sum is over the keys that causality, window and documents leave. A tensor group splits the heads, and so the
+// mean: its ranks sum each token's squares in forward, and its dot products in backward.
 #pragma once
 #include <string>
 
@@ -46,7 +47,7 @@ class RelaCore {
     }
 
     struct Scratch {
-        A* dots = nullptr;  // (tokens)
+        A* dots = nullptr;  // (tokens): the dot products that the norm's backward needs, see rela_norm_dots
     };
     template <class V>
     void scratch(V&& v, Scratch& s, int64_t tokens) const {

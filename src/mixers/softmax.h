@@ -1,4 +1,4 @@
-// The core of softmax attention: softmax(q k / sqrt(dim)) v, causal, over the tokens that a window and documents leave.
+// The core of softmax attention: softmax(q k / sqrt(dim)) v over the keys that causality, window and documents leave.
 #pragma once
 #include <string>
 
@@ -30,7 +30,7 @@ class SoftmaxCore {
     }
 
     struct Scratch {
-        A* delta = nullptr;  // (sequences, heads, length): sum of dout out over a row's channels
+        A* delta = nullptr;  // (sequences, heads, length): sum of dout * out over the channels of a row
     };
     template <class V>
     void scratch(V&& v, Scratch& s, int64_t tokens) const {

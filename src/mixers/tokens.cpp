@@ -21,8 +21,8 @@ AttentionShape TokenMixing::shape(const Batch& batch) const {
 void TokenMixing::add_scores(Cost& cost, const Workload& load) const {
     const double length = double(load.length);
     const double window = window_ > 0 ? std::min(double(window_), length) : length;
-    const double seen = (window * length - window * window / 2) / length;
-    cost.scores += 12 * double(whole_width()) * seen;
+    const double keys = (window * length - window * window / 2) / length;  // mean per token
+    cost.scores += 12 * double(whole_width()) * keys;
     cost.scores_full_square += 12 * double(whole_width()) * length;
 }
 

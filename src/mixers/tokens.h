@@ -1,4 +1,4 @@
-// What cores have in common: the tensors that they read and fill, and which tokens see which.
+// What cores have in common: the tensors that they read and write, and the keys that a token attends to.
 #pragma once
 #include "config/specs.h"
 #include "kernels/ops.h"
@@ -7,7 +7,7 @@
 
 namespace sluice {
 
-// q (tokens, heads, dim); k, v (tokens, kv_heads, dim); heads of this rank.
+// q (tokens, heads, dim); k, v (tokens, kv_heads, dim); heads: those on this rank.
 template <class B>
 struct Qkv {
     const typename B::T *q, *k, *v;
@@ -17,17 +17,18 @@ struct QkvGradients {
     typename B::T *q, *k, *v;
 };
 
-// The heads of a layer on a rank, and the window of its tokens.
+// The heads of a layer on a rank, and its window in tokens.
 class TokenMixing {
  public:
     TokenMixing(const ModelSpec& model, int64_t layer, const MeshCoord& coord);
 
-    int64_t heads() const { return heads_; }  // of this rank
+    int64_t heads() const { return heads_; }  // on this rank
     int64_t dim() const { return dim_; }
-    int64_t width() const { return heads_ * dim_; }
-    int64_t whole_width() const { return whole_heads_ * dim_; }
+    int64_t width() const { return heads_ * dim_; }              // channels on this rank
+    int64_t whole_width() const { return whole_heads_ * dim_; }  // channels of all ranks together
     AttentionShape shape(const Batch& batch) const;
-    // FLOPs of the products of tokens: 12 per channel and key that a token sees, on average over the sequence.
+    // Adds the FLOPs per token of scores and weighted sums, forward and backward: 12 per channel and key, with the mean
+    // number of keys that a token of the sequence attends to.
     void add_scores(Cost& cost, const Workload& load) const;
 
  private:

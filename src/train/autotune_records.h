@@ -1,5 +1,5 @@
 // Autotuning choices (kernels/autotune.h) in a run's checkpoints: what every rank used, for each library and kind of
-// machine. A run that resumes uses them again, so that no new timing changes its bits.
+// machine. A resumed run uses them again, so that new timings do not change its bits.
 #pragma once
 #include <vector>
 
@@ -7,11 +7,11 @@
 
 namespace sluice {
 
-// This rank's choices for a checkpoint; and, without ranks, those of `before` that are of libraries or machines which
-// this process does not have.
+// This rank's choices, for a checkpoint. Records of `before` for libraries or machines that this process does not have
+// are kept, without ranks.
 std::vector<AutotuneRecord> autotune_records(int64_t rank, const std::vector<AutotuneRecord>& before);
 
-// From here on this rank uses the choices that it used before, or else those of any rank on the same kind of machine.
+// Makes this rank use the choices that it used before, or else those of any rank on the same kind of machine.
 void restore_autotune(const std::vector<AutotuneRecord>& saved, int64_t rank);
 
 }  // namespace sluice

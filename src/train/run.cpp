@@ -30,7 +30,7 @@
 namespace sluice {
 namespace {
 
-constexpr int64_t kMostSkipped = 10;  // non-finite steps in a row that end a run
+constexpr int64_t kMaxSkipped = 10;  // so many non-finite steps in a row end the run
 
 template <class B>
 class Run {
@@ -43,9 +43,9 @@ class Run {
           folder_(std::filesystem::path(config.run.dir) / config.run.name),
           checkpoints_(folder_ / "checkpoints") {}
 
-    // What can fail on every rank alike, before the first collective of training.
-    void hold();                           // rank 0 takes the folder, and finds where to start
-    void open(const std::string& origin);  // of rank 0
+    // The start, in this order. train_on() runs each on all ranks, so that an error of one rank ends all in order.
+    void hold();                           // rank 0 locks the run's folder, and finds where to start
+    void open(const std::string& origin);  // opens data and model; origin: rank 0's, as text
     int compare_ranks() { return refuse_other_data(comm_, *data_, config_.data.train.size()); }
     void restore();
     Exit loop();
@@ -57,7 +57,7 @@ class Run {
     bool due(int64_t every) const { return every > 0 && (step() % every == 0 || last()); }
     int64_t step() const { return trainer_->progress().step; }
     bool last() const { return step() >= config_.train.steps; }
-    bool finished() const { return last() && saved_step_ >= config_.train.steps; }  // before this start
+    bool finished() const { return last() && saved_step_ >= config_.train.steps; }  // an earlier start did it all
 
     void load(const Checkpoint& from, bool weights_only);
     void start_from_zero(const Checkpoint& from, const std::vector<std::string>& missing);
@@ -82,7 +82,7 @@ class Run {
     std::optional<Trainer<B>> trainer_;
     std::optional<CheckpointWriter> writer_;
     Origin origin_;
-    DataRecord read_;  // on rank 0
+    DataRecord read_;  // the data of this run; on rank 0
     int64_t saved_step_ = -1;
 };
 
@@ -138,7 +138,7 @@ void Run<B>::restore() {
 template <class B>
 void Run<B>::load(const Checkpoint& from, bool weights_only) {
     auto state = trainer_->state();
-    if (weights_only) state.resize(trainer_->model().tensors().size());  // the weights stand first
+    if (weights_only) state.resize(trainer_->model().tensors().size());  // weights come first
     const bool other_optimizer = !weights_only && config_of(from).optimizer.kind != config_.optimizer.kind;
     const auto missing = load_checkpoint(from, state, weights_only || other_optimizer);
     if (weights_only) {
@@ -153,7 +153,7 @@ void Run<B>::load(const Checkpoint& from, bool weights_only) {
     saved_step_ = info.step;
 }
 
-// What a checkpoint of another optimizer does not have.
+// missing: tensors of the state that a checkpoint of another optimizer does not have; weights may not be among them.
 template <class B>
 void Run<B>::start_from_zero(const Checkpoint& from, const std::vector<std::string>& missing) {
     for (const auto& name : missing)
@@ -270,12 +270,12 @@ void Run<B>::after_step(const StepFacts& step) {
 
 template <class B>
 void Run<B>::refuse_divergence() {
-    if (trainer_->progress().skipped_in_a_row < kMostSkipped) return;
+    if (trainer_->progress().skipped_in_a_row < kMaxSkipped) return;
     log_->keep_row();
     finish_save();
     fail(Exit::non_finite, fmt::format("step {}: {} steps in a row were not finite: lower optimizer.lr or raise "
                                        "schedule.warmup_steps",
-                                       step(), kMostSkipped));
+                                       step(), kMaxSkipped));
 }
 
 template <class B>

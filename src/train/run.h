@@ -1,5 +1,5 @@
-// A run: from a resolved config to a trained model in its folder. Resumes, logs, evaluates, samples, checkpoints,
-// stops.
+// A run: from a resolved config to a trained model in its folder. It resumes, logs, evaluates, samples, writes
+// checkpoints, and stops when it is asked to.
 #pragma once
 #include <functional>
 #include <string>
@@ -11,18 +11,19 @@
 
 namespace sluice {
 
-// How samples become text. Empty functions: there is no tokenizer.
+// The tokenizer, for generated samples. Empty functions: there is none.
 struct Text {
     std::function<std::vector<int32_t>(const std::string&)> encode;
     std::function<std::string(const std::vector<int32_t>&)> decode;
-    int32_t delimiter = -1;
-    std::vector<int32_t> drawn;  // what samples are drawn from: all that the tokenizer has but the delimiter
+    int32_t delimiter = -1;      // id that separates documents
+    std::vector<int32_t> drawn;  // ids that samples are drawn from: all of the tokenizer's but the delimiter
 };
 
-// Opens what the data were made with, once they are known to be those of the checkpoint. Errors: Failure(Exit::data).
+// Opens the tokenizer of the data; called once the data are known to be those of the checkpoint. Errors:
+// Failure(Exit::data).
 using OpenText = std::function<Text()>;
 
-// Collective. Returns Exit::done or Exit::stopped; start-up errors that every rank meets are printed once and returned.
+// Collective. Returns Exit::done or Exit::stopped. Errors at the start are printed by one rank and returned on all.
 Exit train(const Config& config, Comm& comm, const OpenText& open_text);
 
 }  // namespace sluice

@@ -41,8 +41,8 @@ void Trainer<B>::read_micro_batch(const Samples& samples, int64_t first_sample) 
     }
 }
 
-// Leaves the gradient of the step's objective in the model, or with zero in the shards; returns this rank's part of the
-// mean loss over all ranks' tokens.
+// Leaves the gradient of the step's objective in the model, or with zero in the shards. Returns the sum of the losses
+// of this rank's tokens over the number of all ranks' tokens.
 template <class B>
 double Trainer<B>::forward_backward(const Samples& samples) {
     const int64_t m = config_.train.micro_batch, ranks = mesh_.coord.data;
@@ -80,7 +80,7 @@ void Trainer<B>::reduce(size_t begin, size_t end) {
     }
 }
 
-// Over this rank's shards: every element of the model is in one rank's.
+// The sum over this rank's shards. Every element of the model is in the shard of exactly one rank.
 template <class B>
 double Trainer<B>::sum_of_squares() const {
     double sum = 0;
@@ -105,7 +105,7 @@ RoutingResult Trainer<B>::routing(const StepSums& sums) {
 template <class B>
 StepResult Trainer<B>::step(const Samples& samples, StepFlags flags) {
     const double loss = forward_backward(samples);
-    // Ranks of a tensor group have the same tokens: the first of them counts.
+    // The ranks of a tensor group have the same tokens: only the first of them adds its loss.
     const double counts = mesh_.coord.tensor_rank == 0 ? 1 : 0;
     StepSums sums{counts * loss, flags.stop ? 1.0 : 0.0, flags.saved ? 1.0 : 0.0, sum_of_squares()};
     for (const Routing& r : model_.routing()) {
@@ -118,7 +118,7 @@ StepResult Trainer<B>::step(const Samples& samples, StepFlags flags) {
     StepResult result{sums.loss, grad_norm, 0, false, int64_t(sums.stop_requests), int64_t(sums.saved_ranks), {}};
     if (!model_.routing().empty()) result.routing = routing(sums);
 
-    // A NaN or infinity on any rank is in the sums of every rank: all decide alike.
+    // A NaN or infinity on any rank is in the sums on every rank: all ranks decide alike.
     result.applied = std::isfinite(sums.loss) && std::isfinite(grad_norm);
     progress_.step++;
     consumed_samples_ += config_.train.batch;

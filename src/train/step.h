@@ -1,4 +1,4 @@
-// One training step on every rank: micro-batches, sums over ranks, the check for non-finite values, clip, AdamW.
+// One training step on every rank: micro-batches, sums over ranks, the check for non-finite values, clip, update.
 #pragma once
 #include <functional>
 #include <optional>
@@ -14,11 +14,11 @@
 
 namespace sluice {
 
-// tokens (sequence_length + 1) of sample n of the run; doc_start (sequence_length): where the document of each token
-// begins, null without document_mask.
+// Reads sample n of the run: tokens (sequence_length + 1), and doc_start (sequence_length), the index at which the
+// document of each token begins; null without document_mask.
 using Samples = std::function<void(int64_t n, int32_t* tokens, int32_t* doc_start)>;
 
-// What a rank reports with its step; all ranks get the sums, so that they act alike.
+// What a rank reports with its step. All ranks get the sums, and so decide alike.
 struct StepFlags {
     bool stop = false;   // a signal asked this rank to stop
     bool saved = false;  // this rank's part of the background checkpoint is on disk
@@ -28,7 +28,7 @@ struct StepFlags {
 struct StepSums {
     double loss = 0, stop_requests = 0, saved_ranks = 0;
     double gradient_squares = 0;
-    double balance = 0, z = 0, entropy = 0;  // of the routers, over layers
+    double balance = 0, z = 0, entropy = 0;  // sums over the routers of all layers
 };
 
 template <class B>
@@ -47,7 +47,7 @@ class Trainer {
     int64_t tokens() const { return consumed_samples_ * config_.data.sequence_length; }
 
     Model<B>& model() { return model_; }
-    // Weights under their names and the optimizer's state: what a checkpoint holds, as this rank does.
+    // The tensors of a checkpoint, weights and then the optimizer's state, with the slices that this rank holds.
     std::vector<StateTensor> state();
     size_t bytes() const { return model_.bytes().total() + optimizer_bytes(); }
     size_t optimizer_bytes() const { return optimizer_.bytes() + gradient_shards_.bytes(); }
@@ -55,9 +55,10 @@ class Trainer {
  private:
     double forward_backward(const Samples& samples);
     void read_micro_batch(const Samples& samples, int64_t first_sample);
-    // Completes the gradients of some tensors: over ranks that hold parts of the sum, then over the data group.
+    // Completes the gradients of tensors [begin, end): sums them over tensor ranks that hold partial sums, then starts
+    // the sum over the data group.
     void reduce(size_t begin, size_t end);
-    // The complete gradient of a tensor, or with zero of this rank's shard of it.
+    // The complete gradient of a tensor, with zero only of this rank's shard of it.
     T* gradient(size_t tensor) const {
         return zero_ ? reinterpret_cast<T*>(gradient_shards_.data()) + shards_[tensor].offset
                      : model_.gradients() + model_.tensors()[tensor].offset;
@@ -70,13 +71,13 @@ class Trainer {
     bool zero_;
     Model<B> model_;
     OptimizerShards shards_;
-    Arena gradient_shards_;  // with zero: sums over the data group, a shard per tensor
+    Arena gradient_shards_;  // with zero: gradients summed over the data group, one shard per tensor
     Optimizer<B> optimizer_;
     GradientsReady reduce_, none_;
     Progress progress_;
     int64_t consumed_samples_ = 0;
     std::vector<int32_t> sample_, tokens_, targets_, doc_start_;  // (length + 1), (micro_batch, length) each
-    std::vector<int64_t> tokens_per_expert_;                      // (layers, experts), of all ranks
+    std::vector<int64_t> tokens_per_expert_;                      // (layers, experts), sums over all ranks
 };
 
 }  // namespace sluice
