@@ -1,5 +1,5 @@
-// sluice bench: training steps on random tokens. `step` measures whole steps, compared with the rate of the same GEMMs
-// alone in the same run; `kernels` measures each op within them, at each of its sizes.
+// sluice bench: training steps on synthetic tokens. `step` measures whole steps, and compares their FLOP/s with those
+// of their GEMMs alone, measured in the same run. `kernels` measures each op of a step at each of its sizes.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -41,8 +41,8 @@ class Bench {
 
     // Takes a step; returns its seconds.
     double step() {
-        const auto random_tokens = [&](int64_t sample, int32_t* tokens, int32_t* first) {
-            if (first) std::fill_n(first, config_.data.sequence_length, 0);
+        const auto random_tokens = [&](int64_t sample, int32_t* tokens, int32_t* doc_start) {
+            if (doc_start) std::fill_n(doc_start, config_.data.sequence_length, 0);
             for (int64_t t = 0; t <= config_.data.sequence_length; t++)
                 tokens[t] = int32_t(mix(uint64_t(sample), uint64_t(t)) % uint64_t(config_.model.vocab));
         };
@@ -51,13 +51,14 @@ class Bench {
         trainer_.step(random_tokens);
         return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     }
+    // The same, and adds each op's time to a profile.
     double step_into(Profile& profile) {
         profile_into(&profile);
         const double seconds = step();
         profile_into(nullptr);
         return seconds;
     }
-    // FLOP/s of all ranks together, each on the GEMMs of its profile with nothing between them.
+    // FLOP/s of all ranks together when each runs only the GEMMs of its profile.
     double gemm_rate(const Profile& profile) {
         comm_.barrier();
         return sluice::gemm_rate<B>(profile) * comm_.size();
@@ -70,7 +71,7 @@ class Bench {
     Trainer<B> trainer_;
 };
 
-// Rows of a profile, the longest first.
+// Rows of a profile, those that took longest first.
 using Row = std::pair<std::string, OpTime>;
 std::vector<Row> sorted(std::vector<Row> rows) {
     std::stable_sort(rows.begin(), rows.end(), [](auto& a, auto& b) { return a.second.seconds > b.second.seconds; });
@@ -130,7 +131,7 @@ int bench_step(Comm& comm, const Config& config, bool json) {
                                .dump());
         return 0;
     }
-    fmt::print("{} tok/s | {} a step | model {}FLOP/s, {:.1f}% of the GEMM library's {}FLOP/s at the same shapes\n",
+    fmt::print("{} tok/s | {} a step | model {}FLOP/s, {:.1f}% of the {}FLOP/s of the library on its products\n",
                format_count(tokens_per_second), format_seconds(step_seconds), format_count(model), 100 * model / gemm,
                format_count(gemm));
     fmt::print("{:<32}{:>8}{:>12}{:>9}\n", "op, in one step", "calls", "time", "share");
@@ -171,7 +172,7 @@ int bench_kernels(Comm& comm, const Config& config, bool json) {
         fmt::print("{}\n", all.dump());
         return 0;
     }
-    fmt::print("per rank: GEMM library {}FLOP/s at the model's shapes, memory copy {}B/s (arrays larger than caches)\n",
+    fmt::print("of one rank: {}FLOP/s is the library's on the model's products, {}B/s that of a copy beyond caches\n",
                format_count(gemm), format_count(copy));
     fmt::print("{:<32}{:<20}{:>7}{:>12}{:>14}{:>8}\n", "op", "size", "calls", "time a call", "rate", "share");
     for (const Json& row : table) {

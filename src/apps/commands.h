@@ -1,4 +1,4 @@
-// The subcommands. Each returns the program's exit code; errors are Failures.
+// The subcommands. Each returns the program's exit code. Errors: Failure.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -27,7 +27,8 @@ struct SampleArgs {
 int train_command(Comm& comm, const Config& config);
 int eval_command(Comm& comm, const CheckpointArgs& args, bool json);
 int sample_command(const SampleArgs& args);
-// gpu empty: the CPU. search: also the settings that fit it, by time.
+// gpu: a name that find_gpu() knows; empty: plans for the CPU. search: also lists the settings that fit it, by step
+// time.
 int plan_command(const ConfigArgs& args, int ranks, const std::string& gpu, bool search, bool json);
 int bench_step_command(Comm& comm, const Config& config, bool json);
 int bench_kernels_command(Comm& comm, const Config& config, bool json);

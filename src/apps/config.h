@@ -4,7 +4,7 @@
 
 namespace sluice {
 
-// Returns the exit code. json: one object; its "origins" maps every leaf's path to where the value comes from.
+// Returns the exit code. json: prints one object, whose "origins" maps the path of every value to where it comes from.
 int config_command(const ConfigArgs& args, bool json, bool reference);
 
 }  // namespace sluice

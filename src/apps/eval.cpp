@@ -57,7 +57,7 @@ int eval_command(Comm& comm, const CheckpointArgs& args, bool json) {
         const DataSpec& data = opened.config.data;
         if (data.validation.empty())
             fail(Exit::config, "nothing to evaluate on: give data.validation=[{name: NAME, path: SHARDS}]");
-        tokenizer_name(data, Reads::validation);  // one for all
+        tokenizer_name(data, Reads::validation);  // fails unless all sets have the same tokenizer
         for (const auto& set : data.validation)
             sets.push_back(std::make_unique<ValidationData>(data, set, opened.config.model.vocab));
     });

@@ -5,9 +5,10 @@
 
 namespace sluice {
 
-// A folder of a run stands for its config.yaml, a step folder (or a run that has lost its config.yaml) for the config
-// that the checkpoint was made with; both as they were stored, and to train, only a run's. Errors:
-// Failure(Exit::config); Failure(Exit::data) where the config leaves something to the data, Failure(Exit::checkpoint).
+// For a run's folder this is its config.yaml; for a step folder, or a run that has lost its config.yaml, the config
+// that the checkpoint was made with. They are read as stored configs, except to train, which takes a config.yaml only.
+// Errors: Failure(Exit::config); Failure(Exit::data) where a default depends on data that cannot be read;
+// Failure(Exit::checkpoint).
 Loaded load_args(const ConfigArgs& args, Purpose purpose, int ranks = 0);
 
 void print_warnings(const Loaded& loaded);  // on stderr

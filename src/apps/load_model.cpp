@@ -15,14 +15,14 @@ Opened open_for_inference(const std::string& checkpoint, const std::vector<std::
     opened.checkpoint = find_checkpoint(checkpoint, warnings);
     for (const auto& warning : warnings) print_warning(warning);
 
-    // Trained on any mesh, device and precision; used on these.
+    // The mesh, device and precision to use, whatever the model was trained with.
     all = {"parallel.tensor=1", "parallel.expert=1", "parallel.sequence=false", "device=auto", "train.precision=fp32"};
     for (const auto& o : overrides) {
         if (o.rfind("model.", 0) == 0)
             fail(Exit::config, "command line: " + o + ": a checkpoint's model cannot be changed");
         all.push_back(o);
     }
-    config_of(opened.checkpoint);  // what is wrong from here on is an override
+    config_of(opened.checkpoint);  // reports an error of the stored config; any later one is an override's
     opened.config = load_config_text(opened.checkpoint.info.config_yaml,
                                      opened.checkpoint.path.string() + "/manifest.json", all, Purpose::stored)
                         .config;

@@ -1,4 +1,4 @@
-// sluice: the command line. Parses, runs one command, turns a Failure into one line and an exit code.
+// sluice: the command line. Parses it, runs one command, and turns a Failure into one line and an exit code.
 #include <fmt/format.h>
 #include <omp.h>
 
@@ -27,21 +27,21 @@
 namespace sluice {
 namespace {
 
-// The cores of this machine are shared by its ranks, unless OMP_NUM_THREADS says otherwise.
+// Divides the cores of this machine between its ranks; a smaller OMP_NUM_THREADS is kept.
 void divide_cores() {
     const int cores = usable_cores(), ranks = local_ranks();
     if (ranks > 1) omp_set_num_threads(std::min(omp_get_max_threads(), std::max(1, cores / ranks)));
 }
 
-// Ranks often fail together (a bad command, a full disk): rank 0 tells, and the others wait for that before they speak
-// up themselves.
+// Ranks often fail together (a bad command, a full disk). Rank 0 prints its error at once and ends the launch; the
+// others wait before they print theirs, so that usually one line appears.
 int report(const std::string& message, Exit code) {
     if (launched_rank() > 0) std::this_thread::sleep_for(std::chrono::seconds(3));
     print_error(message);
     return int(code);
 }
 
-// Runs a command; what fails ends every rank.
+// Runs a command. An error ends every rank.
 int guarded(const std::function<int()>& command, Comm* comm) {
     std::string message;
     Exit code = Exit::other;
@@ -53,7 +53,7 @@ int guarded(const std::function<int()>& command, Comm* comm) {
     } catch (const std::bad_alloc&) {
         message = "out of memory: lower train.micro_batch or set train.recompute: block";
         code = Exit::out_of_memory;
-    } catch (const std::exception& e) {  // of fmt too, when stdout takes no more
+    } catch (const std::exception& e) {  // among others fmt's, when stdout cannot be written
         message = e.what();
         if (!stdout_complete()) code = Exit::disk;
     }
@@ -80,12 +80,12 @@ int with_config(const ConfigArgs& args, Purpose purpose, const std::function<int
     };
     if (const int code = guarded(load, nullptr)) return code;
     return with_world([&](Comm& comm) {
-        resolve_ranks(config, comm.size());  // known at last where no launcher told
+        resolve_ranks(config, comm.size());  // some launchers do not say how many ranks there are before MPI starts
         return command(comm, config);
     });
 }
 
-// The command's code, once stdout has its result.
+// Returns the command's code, or an error's when its result cannot be written to stdout.
 int with_result(int code) {
     return code == 0 ? guarded([] { return finish_stdout(), 0; }, nullptr) : code;
 }
@@ -97,7 +97,7 @@ CLI::Option* add_config(CLI::App* app, ConfigArgs& args) {
                     "'model.gates=[]'");
     return file;
 }
-// Without a config, overrides may come first.
+// Without a config the first argument may be an override.
 void use_bench_model(ConfigArgs& args) {
     if (!args.config.empty() && args.config.find('=') == std::string::npos) return;
     if (!args.config.empty()) args.overrides.insert(args.overrides.begin(), args.config);

@@ -1,4 +1,4 @@
-// sluice plan: what a run will take, from its config alone.
+// sluice plan: what a run will need, from its config alone.
 #include <fmt/format.h>
 
 #include "apps/commands.h"
@@ -33,9 +33,9 @@ PlanReport::PlanReport(const Loaded& loaded, int64_t n, const GpuFigures* device
 MemoryPlan PlanReport::memory_with(Recompute policy, bool even_load) const {
     Config c = config;
     c.train.recompute = policy;
-    MeshCoord p = coord;
-    p.even_load = even_load;
-    return plan_memory(c, p, stored());
+    MeshCoord planned = coord;
+    planned.even_load = even_load;
+    return plan_memory(c, planned, stored());
 }
 
 std::vector<std::pair<const char*, double>> PlanReport::categories(const MemoryPlan& m) const {

@@ -1,4 +1,4 @@
-// A plan as JSON: every figure of the text as a number.
+// A plan as JSON: every figure of plan_text.cpp as a number.
 #include "apps/plan_report.h"
 #include "model/counts.h"
 

@@ -1,4 +1,4 @@
-// What `sluice plan` tells of a config, as figures: printed as text (plan_text.cpp) or as JSON (plan_json.cpp).
+// The figures that `sluice plan` reports about a config: printed as text (plan_text.cpp) or as JSON (plan_json.cpp).
 #pragma once
 #include <optional>
 #include <string>
@@ -11,54 +11,54 @@
 
 namespace sluice {
 
-// A run of a config at the estimated speed, evaluations and checkpoints aside.
+// A whole run at the estimated speed, without evaluations and checkpoints.
 struct RunLength {
     double tokens, seconds, gpu_hours;
     double days() const { return seconds / 86400; }
 };
 
 struct PlanReport {
-    // gpu null: the CPU backend. loaded: for so many ranks.
+    // loaded: the config, loaded for so many ranks. gpu null: the CPU backend.
     PlanReport(const Loaded& loaded, int64_t ranks, const GpuFigures* gpu);
 
     Config config;  // with the micro-batch that is planned for
     int64_t ranks;
     const GpuFigures* gpu;
-    // Where the config gives no micro-batch, a plan for a GPU takes the largest that fits (1 where none does); without
-    // a plan, training takes all of a rank's share.
+    // Without train.micro_batch in the config, a plan for a GPU chooses the largest that fits, or 1 where none does.
+    // Training would use `share`: all sequences of the batch that a rank has.
     bool micro_batch_chosen = false;
     int64_t share = 0;
     KeptKeys kept;
     MeshCoord coord;
-    MemoryPlan memory, balanced;  // with experts' rows as reserved for the worst case, and with even load
+    MemoryPlan memory, balanced;  // experts' rows for the worst case, as allocated; for evenly loaded experts
     TrafficPlan traffic;
-    std::optional<Estimate> estimate;  // with a GPU
-    std::optional<Found> found;        // where a search was asked for, or the config does not fit
+    std::optional<Estimate> estimate;  // for a GPU
+    std::optional<Found> found;        // if a search was asked for, or the config does not fit
 
     void search() { found = search_settings(config, ranks, *gpu, kept); }
     bool fits() const { return !gpu || estimate->fits(*gpu); }
-    // How numbers are stored: on a CPU all in fp32, whatever products multiply.
+    // How numbers are stored: on a CPU all in fp32, whatever the precision of GEMMs.
     Precision stored() const { return gpu ? config.train.precision : Precision::fp32; }
     MemoryPlan memory_with(Recompute policy, bool even_load) const;
     double reserve() const { return estimate ? estimate->reserve.total() : 0; }
     std::vector<std::pair<const char*, double>> categories(const MemoryPlan& plan) const;
-    // Bytes by group: handed to collectives, and sent (as many are received).
+    // Bytes per step, by group of the mesh: handed to collectives, and sent; as many are received as sent.
     struct GroupBytes {
         const char* group;
         double handed, wire;
     };
     std::vector<GroupBytes> groups() const;
     double tokens_per_step() const { return double(config.train.batch * config.data.sequence_length); }
-    std::optional<RunLength> run() const;  // where the config says how many steps; seconds 0 without a GPU
-    // What turns the config as given into a setting, as key=value; a micro-batch that the config does not give
-    // included.
+    std::optional<RunLength> run() const;  // none without train.steps; seconds 0 without a GPU
+    // The overrides, key=value, that turn the config as given into a setting; train.micro_batch is one of them where
+    // the config does not give it.
     std::vector<std::string> changes(const Estimate& setting) const;
 
  private:
     bool micro_batch_given_;
 };
 
-// Parts of a step's time, by name.
+// The parts of a step's time in seconds, by name.
 std::vector<std::pair<const char*, double>> parts(const StepTime& time);
 
 constexpr size_t kBestSettings = 10;

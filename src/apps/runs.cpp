@@ -60,12 +60,13 @@ std::vector<std::string> row_of(const RunSummary& run, const fs::path& below) {
             age_text(run.age)};
 }
 
+// Code points of UTF-8 text: every byte that does not continue one.
 size_t columns(const std::string& text) {
     return size_t(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
 }
 
-// The end of a long name says more than its beginning.
-std::string cut_to(const std::string& name, size_t width) {
+// Leaves out the beginning of a name that is too long: its end says more.
+std::string shortened(const std::string& name, size_t width) {
     if (columns(name) <= width) return name;
     size_t at = 0, left = columns(name) - (width - 3);
     for (; at < name.size() && (left > 0 || (name[at] & 0xC0) == 0x80); at++) left -= (name[at] & 0xC0) != 0x80;
@@ -81,7 +82,7 @@ void print_table(std::vector<std::vector<std::string>> rows) {
     for (size_t i = 1; i < widths.size(); i++) others += widths[i] + 2;
     widths[0] = std::min(widths[0], std::max(kShortestName, kColumns - std::min(others, kColumns)));
     for (const auto& row : rows) {
-        std::string line = cut_to(row[0], widths[0]);
+        std::string line = shortened(row[0], widths[0]);
         line += std::string(widths[0] - columns(line), ' ');
         for (size_t i = 1; i < row.size(); i++) {
             const std::string space(widths[i] - columns(row[i]), ' ');

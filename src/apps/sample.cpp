@@ -11,7 +11,7 @@ namespace sluice {
 
 int sample_command(const SampleArgs& args) {
     const Opened opened = open_for_inference(args.from.checkpoint, args.from.overrides, 1);
-    // Of the data only the tokenizer is needed: the shards may be gone.
+    // Only the tokenizer is needed: the shards may be gone.
     const DataSpec& data = opened.config.data;
     const auto tokenizer =
         data.tokenizer.empty() ? tokenizer_of(data, Reads::tokenizer) : open_tokenizer(data.tokenizer);
@@ -30,7 +30,7 @@ int sample_command(const SampleArgs& args) {
     });
     std::vector<int32_t> text(prompt.begin() + 1, prompt.end());
     text.insert(text.end(), ids.begin(), ids.end());
-    fmt::print("{}\n", tokenizer->decode(text));  // any byte, NUL among them
+    fmt::print("{}\n", tokenizer->decode(text));  // may hold any byte, even NUL
     return 0;
 }
 

@@ -1,4 +1,4 @@
-// Text for models: the tokenizer that a config names or that is recorded beside its shards.
+// The tokenizer that a config names, or else the one that is recorded beside its shards.
 #pragma once
 #include <memory>
 
@@ -11,6 +11,7 @@ namespace sluice {
 
 // Null when neither the config nor the shards name one.
 std::unique_ptr<Tokenizer> tokenizer_of(const DataSpec& data, Reads reads = Reads::all);
+// The tokenizer must outlive the result.
 Text text_of(const Tokenizer& tokenizer);
 
 }  // namespace sluice
