@@ -15,9 +15,9 @@ namespace sluice {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr int kMostBranches = 1000;  // each began on the one before
+constexpr int kMaxBranches = 1000;  // of a chain of branches, each begun from a checkpoint of the previous one
 
-// None of a start's line, nor of what is no row.
+// None for a line that records a start, and for anything else that is not a row of a step.
 std::optional<double> step_of_row(const std::string& line) {
     const Json row = Json::parse(line, nullptr, false);
     if (!row.is_object() || !row.contains("step") || !row["step"].is_number()) return std::nullopt;
@@ -26,7 +26,7 @@ std::optional<double> step_of_row(const std::string& line) {
 
 std::string text_of(const fs::path& path) { return read_file(path, int(Exit::disk), kLargestMetrics, Links::follow); }
 
-// Where a step folder stands, as named and once links are followed.
+// The parent folder of a step folder: as named, and after links are followed.
 std::vector<fs::path> folders_of(const fs::path& step_folder) {
     std::error_code error;
     std::vector<fs::path> folders{fs::absolute(step_folder).lexically_normal().parent_path()};
@@ -34,9 +34,9 @@ std::vector<fs::path> folders_of(const fs::path& step_folder) {
     return folders;
 }
 
-// Rows up to a step, and no line after the last of them: what started then led elsewhere.
+// The rows up to a step, and no line after the last of them: a start recorded there led to other steps.
 std::string leading_rows(const std::string& text, int64_t step) {
-    size_t end = 0, at = 0;
+    size_t end = 0, at = 0;  // bytes: end of the last row, end of the current line
     const std::string rows = rows_up_to(text, step);
     std::istringstream lines(rows);
     for (std::string line; std::getline(lines, line);) {
@@ -46,7 +46,7 @@ std::string leading_rows(const std::string& text, int64_t step) {
     return rows.substr(0, end);
 }
 
-// Of the metrics beside a step folder, or in its run's folder.
+// The leading rows of the metrics.jsonl beside a step folder, or in its run's folder.
 std::string rows_beside(const fs::path& step_folder, int64_t step) {
     for (const fs::path& folder : folders_of(step_folder)) {
         const fs::path run = folder.filename() == "checkpoints" ? folder.parent_path() : folder;
@@ -72,10 +72,10 @@ std::optional<CheckpointInfo> info_of(const fs::path& step_folder) {
 
 // The step folder that a branch began from, where it can still be found.
 fs::path start_of(const BranchStart& branch, const fs::path& step_folder) {
-    std::vector<fs::path> places{branch.path};
-    for (const fs::path& folder : folders_of(step_folder)) places.push_back(folder / step_name(branch.step));
-    for (const fs::path& coord : places)
-        if (const auto info = info_of(coord); info && info->digest == branch.digest) return coord;
+    std::vector<fs::path> candidates{branch.path};
+    for (const fs::path& folder : folders_of(step_folder)) candidates.push_back(folder / step_name(branch.step));
+    for (const fs::path& candidate : candidates)
+        if (const auto info = info_of(candidate); info && info->digest == branch.digest) return candidate;
     return {};
 }
 
@@ -85,8 +85,8 @@ std::string rows_up_to(const std::string& text, int64_t step) {
     std::string kept;
     std::istringstream lines(text);
     for (std::string line; std::getline(lines, line);) {
-        const auto of = step_of_row(line);
-        if (of ? *of <= double(step) : Json::accept(line)) kept += line + "\n";
+        const auto row_step = step_of_row(line);
+        if (row_step ? *row_step <= double(step) : Json::accept(line)) kept += line + "\n";
     }
     return kept;
 }
@@ -94,7 +94,8 @@ std::string rows_up_to(const std::string& text, int64_t step) {
 std::string branch_metrics(const fs::path& step_folder, int64_t step) {
     std::string rows;
     fs::path at = step_folder;
-    for (int i = 0; i < kMostBranches && !at.empty(); i++) {
+    // Go back from branch to branch: put the rows of each before those found so far, until they reach the start.
+    for (int i = 0; i < kMaxBranches && !at.empty(); i++) {
         rows = rows_beside(at, step) + rows;
         const double first = first_step(rows, double(step) + 1);
         const auto info = info_of(at);

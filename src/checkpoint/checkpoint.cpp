@@ -44,8 +44,9 @@ void verify_file(const fs::path& path, const FileSummary& expected, Verify verif
         fail(Exit::checkpoint, path.string() + ": its hash is not the manifest's: the file is damaged");
 }
 
-// What ends with .tmp or .trash is being written or removed, or was when a run crashed.
-bool is_ours(const std::string& name) {
+// Whether a run writes files of this name to checkpoints/. Those that end with .tmp or .trash are being written or
+// removed, or were when a run crashed.
+bool is_known_name(const std::string& name) {
     for (const char* ending : {"", ".tmp", ".trash"})
         if (name.ends_with(ending)) {
             const std::string stem = name.substr(0, name.size() - std::strlen(ending));
@@ -54,15 +55,15 @@ bool is_ours(const std::string& name) {
     return name == kLockName;
 }
 
-void name_strays(const fs::path& folder, std::vector<std::string>& warnings) {
+void warn_of_unknown_files(const fs::path& folder, std::vector<std::string>& warnings) {
     std::vector<std::string> strays;
     for (const auto& entry : list_folder(folder, int(Exit::checkpoint)))
-        if (const std::string name = entry.filename().string(); !is_ours(name)) strays.push_back(name);
+        if (const std::string name = entry.filename().string(); !is_known_name(name)) strays.push_back(name);
     if (!strays.empty())
         warnings.push_back(folder.string() + ": ignored what is no checkpoint: " + format_list(strays));
 }
 
-void refuse_no_folder(const fs::path& folder) {
+void require_folder(const fs::path& folder) {
     std::error_code error, ignored;
     if (fs::is_directory(folder, error)) return;
     if (fs::symlink_status(folder, ignored).type() == fs::file_type::not_found)
@@ -70,7 +71,7 @@ void refuse_no_folder(const fs::path& folder) {
     fail(Exit::checkpoint, folder.string() + ": " + (error ? why_not(folder, error.value()) : "not a folder"));
 }
 
-// Every piece stands in its file as the manifest says, and the files hold nothing else.
+// Checks that every piece is in its file with the manifest's dtype and shape, and that the files have no other tensors.
 void verify_pieces(const Checkpoint& c, const std::map<std::string, FileSummary>& files) {
     std::map<std::string, std::unique_ptr<SafetensorsFile>> open;
     std::map<std::string, size_t> expected;
@@ -94,7 +95,8 @@ std::string shape_text(const std::vector<int64_t>& shape) {
     return "[" + text + "]";
 }
 
-// Reads what a piece has of a tensor's box.
+// Reads the elements that a piece has in common with this rank's box of a tensor. For each contiguous run `from` and
+// `to` are the element's index in the piece and in the box.
 void read_piece(const SafetensorsFile& file, const Piece& p, const StateTensor& t) {
     const auto& entry = file.at(t.name);
     const size_t element = dtype_bytes(t.dtype);
@@ -118,7 +120,7 @@ int64_t step_of(const fs::path& folder) {
 }
 
 Checkpoint open_checkpoint(const fs::path& folder, Verify verify) {
-    refuse_no_folder(folder);
+    require_folder(folder);
     Checkpoint c;
     c.path = folder;
     Manifest manifest;
@@ -165,8 +167,8 @@ Checkpoint find_checkpoint(const fs::path& path, std::vector<std::string>& warni
     const bool run = fs::symlink_status(given / "checkpoints", error).type() != fs::file_type::not_found;
     const fs::path folder = run ? given / "checkpoints" : given;
     const auto steps = list_checkpoints(folder);
-    if (folder.filename() == "checkpoints") name_strays(folder, warnings);
-    std::string newest;
+    if (folder.filename() == "checkpoints") warn_of_unknown_files(folder, warnings);
+    std::string newest;  // what is wrong with the newest step
     for (const auto& step : steps) {
         try {
             return open(step);

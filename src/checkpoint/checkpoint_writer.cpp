@@ -18,7 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Every rank's text, on every rank.
+// Collective. Returns every rank's text, by rank: first the lengths are gathered, then the texts padded to the longest.
 std::vector<std::string> gather_text(Comm& comm, const std::string& mine) {
     const size_t ranks = size_t(comm.size());
     std::vector<int64_t> lengths(ranks);
@@ -33,7 +33,7 @@ std::vector<std::string> gather_text(Comm& comm, const std::string& mine) {
     return texts;
 }
 
-// Runs body on rank 0; when it fails, every rank throws its line.
+// Collective. Runs body on rank 0. If it fails, every rank throws Failure(Exit::disk) with its message.
 template <class F>
 void on_rank_zero(Comm& comm, F body) {
     std::string error;
@@ -42,12 +42,12 @@ void on_rank_zero(Comm& comm, F body) {
             body();
         } catch (const Failure& f) { error = f.what(); }
     }
-    const std::string told = gather_text(comm, error)[0];
-    if (!told.empty()) fail(Exit::disk, told);
+    const std::string rank0_error = gather_text(comm, error)[0];
+    if (!rank0_error.empty()) fail(Exit::disk, rank0_error);
 }
 
-// A digest of elements that does not depend on how a tensor is cut: sums over its elements of hashes of (value, index
-// in the whole).
+// A digest that does not depend on how a tensor is split: two sums over its elements of a hash of the value's bits and
+// the index in the whole tensor. Digests of pieces add up to that of the tensor.
 struct Digest {
     uint64_t low = 0, high = 0;
 
@@ -75,7 +75,7 @@ Digest digest_of(const StateTensor& t) {
 
 size_t bytes_of(const StateTensor& t) { return size_t(volume(t.box.shape)) * dtype_bytes(t.dtype); }
 
-// The rows that this rank writes, where they stand in its memory: they are contiguous.
+// The tensor with the rows that this rank writes alone. They are contiguous in its memory.
 StateTensor own_rows(StateTensor t) {
     const int64_t row = t.box.shape[0] > 0 ? volume(t.box.shape) / t.box.shape[0] : 0;
     t.data = static_cast<char*>(t.data) + size_t((t.own.start[0] - t.box.start[0]) * row) * dtype_bytes(t.dtype);
@@ -89,7 +89,7 @@ std::string file_name(int rank) {
     return text;
 }
 
-// Ranks with the same choices share a record.
+// Adds a record; ranks with the same choices go into one record.
 void add_record(std::vector<AutotuneRecord>& all, AutotuneRecord record) {
     for (AutotuneRecord& other : all)
         if (other.machine == record.machine && other.lines == record.lines) {
@@ -99,7 +99,7 @@ void add_record(std::vector<AutotuneRecord>& all, AutotuneRecord record) {
     all.push_back(std::move(record));
 }
 
-// What this rank has kept of machines and libraries that no rank has any more.
+// Adds the records that this rank has kept of machines and libraries that no rank uses any more.
 void add_left_behind(std::vector<AutotuneRecord>& all, const std::vector<AutotuneRecord>& mine) {
     std::set<std::string> in_use;
     for (const AutotuneRecord& record : all) in_use.insert(record.machine);
@@ -124,32 +124,35 @@ void CheckpointWriter::begin(Comm& comm, const CheckpointInfo& info, const std::
         make_folders(temporary_);
     });
     whole_state_.clear();
-    share_.clear();
+    own_rows_.clear();
     size_t bytes = 0;
     for (const StateTensor& t : state) {
         whole_state_[t.name] = {t.dtype, t.shape, {}};
         if (volume(t.own.shape) == 0) continue;
-        share_.push_back(own_rows(t));
-        bytes += bytes_of(share_.back());
+        own_rows_.push_back(own_rows(t));
+        bytes += bytes_of(own_rows_.back());
     }
     pending_ = true;
     written_ = false;
-    if (!async_) return write_share();
+    if (!async_) return write_own_rows();
+    // Training goes on while the thread writes: give it a copy of all own rows, one after another.
     snapshot_.resize(bytes);
     size_t at = 0;
-    for (StateTensor& t : share_) {
+    for (StateTensor& t : own_rows_) {
         std::memcpy(snapshot_.data() + at, t.data, bytes_of(t));
         t.data = snapshot_.data() + at;
         at += bytes_of(t);
     }
-    thread_ = std::thread([this] { write_share(); });
+    thread_ = std::thread([this] { write_own_rows(); });
 }
 
-void CheckpointWriter::write_share() {
+// Writes this rank's file. Only report_ leaves it: rank 0 needs it for the manifest, and an error must not be thrown
+// from a thread.
+void CheckpointWriter::write_own_rows() {
     Json report;
     try {
         std::vector<TensorData> tensors;
-        for (const StateTensor& t : share_) {
+        for (const StateTensor& t : own_rows_) {
             tensors.push_back({t.name, t.dtype, t.box.shape, t.data, bytes_of(t)});
             const Digest digest = digest_of(t);
             report["tensors"][t.name] = {
@@ -176,19 +179,19 @@ int64_t CheckpointWriter::finish(Comm& comm) {
     return bytes;
 }
 
-// Whether a step is valid, and its last update was applied.
-CheckpointWriter::Worth CheckpointWriter::worth(const fs::path& step) {
-    const auto [known, first] = known_.try_emplace(step, Worth::none);
-    if (!first && known->second != Worth::none) return known->second;
+// A valid step is verified once, a damaged one at every call.
+CheckpointWriter::Condition CheckpointWriter::condition_of(const fs::path& step) {
+    const auto [known, first] = known_.try_emplace(step, Condition::damaged);
+    if (!first && known->second != Condition::damaged) return known->second;
     try {
-        known->second = open_checkpoint(step).info.skipped_in_a_row == 0 ? Worth::applied : Worth::skipped;
+        known->second = open_checkpoint(step).info.skipped_in_a_row == 0 ? Condition::applied : Condition::skipped;
     } catch (const Failure&) {}
     return known->second;
 }
 
-// The newest `keep` that are valid stay, and with them the newest one whose last update was applied: a run that ends
-// because its steps are not finite goes on from there. Damaged ones count for nothing, and go when they are older than
-// those. What lies beyond the step just written is not of its course, and is left alone.
+// Removes old steps. The newest `keep` valid ones stay, and the newest one whose last update was applied: from there a
+// run resumes after it ended because its steps were not finite. Damaged steps do not count, and are removed when they
+// are older than all of these. Steps after the one just written belong to another course of the run, and stay.
 void CheckpointWriter::prune(const fs::path& just_written) {
     int64_t kept = 0;
     bool applied = false;
@@ -199,18 +202,18 @@ void CheckpointWriter::prune(const fs::path& just_written) {
             discard(step);
             continue;
         }
-        const Worth found = worth(step);
-        if (enough && found != Worth::applied) {
+        const Condition condition = condition_of(step);
+        if (enough && condition != Condition::applied) {
             discard(step);
             continue;
         }
-        applied = applied || found == Worth::applied;
-        kept += found != Worth::none;
+        applied = applied || condition == Condition::applied;
+        kept += condition != Condition::damaged;
     }
 }
 
-// A step of the same number may stand there. A mangled one makes way. One that passes its hashes is never overwritten:
-// it stays where it is the same, else it is set aside.
+// Renames the temporary folder to final_path, where a step of the same number may already be. A damaged one is
+// discarded. A valid one is never overwritten: if its digest is the same it stays, else it is set aside.
 void CheckpointWriter::put_in_place(const Manifest& manifest, const fs::path& final_path) {
     std::error_code ignored;
     if (fs::symlink_status(final_path, ignored).type() != fs::file_type::not_found) {
@@ -229,9 +232,12 @@ void CheckpointWriter::put_in_place(const Manifest& manifest, const fs::path& fi
         }
     }
     rename_path(temporary_, final_path);
-    known_[final_path] = info_.skipped_in_a_row == 0 ? Worth::applied : Worth::skipped;
+    known_[final_path] = info_.skipped_in_a_row == 0 ? Condition::applied : Condition::skipped;
 }
 
+// On rank 0, from every rank's report: collects files, pieces and autotune records, adds up the digests, writes the
+// manifest, and puts the folder in place. Every step reaches the disk before the next: a crash leaves either the whole
+// checkpoint or none. bytes: of all files.
 void CheckpointWriter::commit(const std::vector<std::string>& reports, int64_t& bytes) {
     try {
         Manifest manifest;

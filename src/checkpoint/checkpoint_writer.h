@@ -1,10 +1,10 @@
 // Saves checkpoints, in the background if asked. begin() and finish() are collective; done() is not.
 //
-//     step-00001200.tmp/   every rank writes and fsyncs the rows it answers for
-//     manifest.json        rank 0, when all have: sizes, hashes, pieces
-//     step-00001200/       one rename; then LATEST, then what `keep` lets go
+//     step-00001200.tmp/   every rank writes its own rows to a file, and syncs it
+//     manifest.json        rank 0 writes it when all ranks are done: sizes, hashes, pieces
+//     step-00001200/       rank 0 renames the folder, writes LATEST, and removes older steps than `keep` allows
 //
-// Errors: Failure(Exit::disk) on every rank, with the line of the first that failed; older checkpoints stay as they
+// Errors: Failure(Exit::disk) on every rank, with the message of the first that failed. Older checkpoints stay as they
 // are.
 #pragma once
 #include <atomic>
@@ -23,22 +23,23 @@ struct Manifest;
 
 class CheckpointWriter {
  public:
-    // keep: newest checkpoints that stay, beside the newest whose last update was applied; 0: all.
+    // keep: how many of the newest checkpoints stay; the newest one whose last update was applied stays too. 0: all.
     CheckpointWriter(std::filesystem::path folder, bool async, int64_t keep)
         : folder_(std::move(folder)), async_(async), keep_(keep) {}
     ~CheckpointWriter();
 
-    // Takes a copy of this rank's share when async, else the state must not change until finish().
+    // If async, copies this rank's own rows, and returns before they are written. Else the state must not change until
+    // finish().
     void begin(Comm& comm, const CheckpointInfo& info, const std::vector<StateTensor>& state);
     bool pending() const { return pending_; }
     bool done() const { return written_; }  // this rank's file is on disk
-    int64_t finish(Comm& comm);             // returns the bytes of all ranks
+    int64_t finish(Comm& comm);             // waits, commits; returns the bytes of all ranks' files
 
  private:
-    void write_share();
+    void write_own_rows();
     void commit(const std::vector<std::string>& reports, int64_t& bytes);
-    enum class Worth { none, skipped, applied };  // none: damaged
-    Worth worth(const std::filesystem::path& step);
+    enum class Condition { damaged, skipped, applied };  // skipped, applied: valid; what its last step did
+    Condition condition_of(const std::filesystem::path& step);
     void put_in_place(const Manifest& manifest, const std::filesystem::path& final_path);
     void prune(const std::filesystem::path& just_written);
 
@@ -46,14 +47,14 @@ class CheckpointWriter {
     bool async_;
     int64_t keep_;
     CheckpointInfo info_;
-    std::map<std::string, StoredTensor> whole_state_;  // without pieces
-    std::vector<StateTensor> share_;                   // what this rank writes
-    std::vector<char> snapshot_;                       // kept between saves: nothing is allocated twice
+    std::map<std::string, StoredTensor> whole_state_;  // every tensor of all ranks, without pieces
+    std::vector<StateTensor> own_rows_;                // what this rank writes
+    std::vector<char> snapshot_;                       // copies of own_rows_; kept between saves, so allocated once
     std::string file_, report_;                        // report: JSON of size, hash, pieces, or of an error
     std::thread thread_;
     std::atomic<bool> written_{false};
     bool pending_ = false;
-    std::map<std::filesystem::path, Worth> known_;  // steps written or verified
+    std::map<std::filesystem::path, Condition> known_;  // steps that were written or verified
 };
 
 }  // namespace sluice

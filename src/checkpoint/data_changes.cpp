@@ -13,9 +13,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::vector<std::string> tell(const DataRecord& before, size_t sources, const std::vector<std::string>& moved,
-                              const std::function<std::string(size_t)>& path,
-                              const std::function<std::string(size_t)>& change_of) {
+// Texts of all changes, source by source. sources: how many there are now; change_of(i): how source i differs, empty if
+// it does not.
+std::vector<std::string> list_changes(const DataRecord& before, size_t sources, const std::vector<std::string>& moved,
+                                      const std::function<std::string(size_t)>& path,
+                                      const std::function<std::string(size_t)>& change_of) {
     std::vector<std::string> changes;
     for (size_t i = 0; i < std::max(before.train.size(), sources); i++) {
         const std::string key = "data.train." + std::to_string(i);
@@ -35,14 +37,15 @@ const ShardSet* set_or_none(ShardSets& sets, const fs::path& shard) {
     } catch (const Failure&) { return nullptr; }
 }
 
-// Of one shard less, if there is one of that name.
+// Removes the shard of that name from the record, if it has one.
 void forget(SourceRecord& source, const std::string& file) {
     const auto it =
         std::find_if(source.shards.begin(), source.shards.end(), [&](const auto& s) { return s.file == file; });
     if (it != source.shards.end()) source.shards.erase(it);
 }
 
-// A shard that is there but cannot be read is neither lost nor added.
+// How a source's shards on disk differ from the record. A shard that exists but cannot be read is neither lost nor
+// added: it is removed from both sides, and reported as such.
 std::string change_as_far_as_read(SourceRecord before, const std::string& path, bool documents) {
     SourceRecord now{path, {}};
     std::vector<std::string> unreadable;
@@ -67,7 +70,7 @@ std::string change_as_far_as_read(SourceRecord before, const std::string& path, 
 
 std::vector<std::string> data_changes(const DataRecord& before, const DataRecord& now,
                                       const std::vector<std::string>& moved) {
-    return tell(
+    return list_changes(
         before, now.train.size(), moved, [&](size_t i) { return now.train[i].path; },
         [&](size_t i) { return source_change(before.train[i], now.train[i]); });
 }
@@ -79,7 +82,7 @@ std::vector<std::string> data_changes(const DataRecord& before, const DataSpec& 
             return change_as_far_as_read(before.train[i], now.train[i].path, now.document_mask);
         } catch (const Failure& f) { return f.what(); }
     };
-    return tell(
+    return list_changes(
         before, now.train.size(), moved, [&](size_t i) { return now.train[i].path; }, change_of);
 }
 

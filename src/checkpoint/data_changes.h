@@ -1,4 +1,4 @@
-// What of the training data is not what a checkpoint says was read, one text a change, with old and new values:
+// How the training data differ from those that a checkpoint recorded, one text per change, with old and new values:
 // "data.train.0 (shards): was added: s3.bin (81 tokens)".
 #pragma once
 #include <string>
@@ -9,12 +9,12 @@
 
 namespace sluice {
 
-// `moved`: keys of data paths that differ, as compare_configs() tells them; those of sources that hold other tokens are
-// told too.
+// `moved`: texts of data paths that differ, as compare_configs() returns them. Those of sources whose tokens differ are
+// part of the result.
 std::vector<std::string> data_changes(const DataRecord& before, const DataRecord& now,
                                       const std::vector<std::string>& moved);
 
-// The same of data that cannot be opened as a run would: what is there is read as far as it goes. Throws nothing.
+// The same for data that a run could not open: reads what can be read, and reports the rest. Throws nothing.
 std::vector<std::string> data_changes(const DataRecord& before, const DataSpec& now,
                                       const std::vector<std::string>& moved);
 

@@ -14,7 +14,7 @@ namespace {
 
 constexpr int64_t kStretches = 8, kSampledDocuments = 64;
 
-// Calls visit(k) for `count` places from 0 to `last`, evenly apart.
+// Calls visit(k) for `count` integers k from 0 to `last`, evenly spaced.
 template <class Visit>
 void spread(int64_t count, int64_t last, const Visit& visit) {
     for (int64_t i = 0; i < count; i++) visit(count > 1 ? int64_t(__int128(last) * i / (count - 1)) : 0);
@@ -51,7 +51,7 @@ SourceRecord record_source(const std::string& path, const std::vector<TokenShard
     return source;
 }
 
-// What one of them does not know cannot differ.
+// A hash that one of both does not have is not compared.
 bool agree(const std::string& a, const std::string& b) { return a.empty() || b.empty() || a == b; }
 bool same(const ShardRecord& a, const ShardRecord& b) {
     return a.tokens == b.tokens && a.sample == b.sample && agree(a.hash, b.hash) && agree(a.documents, b.documents);
@@ -59,24 +59,24 @@ bool same(const ShardRecord& a, const ShardRecord& b) {
 
 using Shards = std::vector<const ShardRecord*>;
 
-// Takes from both what stands in both.
+// Removes from both lists the shards whose tokens are in both.
 void drop_common(Shards& before, Shards& now) {
-    std::multimap<std::string, size_t> places;
-    for (size_t i = 0; i < now.size(); i++) places.emplace(now[i]->sample, i);
+    std::multimap<std::string, size_t> by_sample;  // indices in `now`
+    for (size_t i = 0; i < now.size(); i++) by_sample.emplace(now[i]->sample, i);
     const auto found_in_now = [&](const ShardRecord* shard) {
-        const auto [begin, end] = places.equal_range(shard->sample);
+        const auto [begin, end] = by_sample.equal_range(shard->sample);
         const auto it = std::find_if(begin, end, [&](const auto& p) { return same(*shard, *now[p.second]); });
         if (it == end) return false;
         now[it->second] = nullptr;
-        places.erase(it);
+        by_sample.erase(it);
         return true;
     };
     std::erase_if(before, found_in_now);
     std::erase(now, nullptr);
 }
 
-// Takes from both what has one name in both, and tells it.
-std::vector<std::string> drop_made_anew(Shards& before, Shards& now) {
+// Removes from both lists the shards whose file name is in both, and returns their names with old and new sizes.
+std::vector<std::string> drop_rewritten(Shards& before, Shards& now) {
     std::vector<std::string> names;
     for (auto& old : before) {
         const auto it = std::find_if(now.begin(), now.end(), [&](const auto& s) { return s->file == old->file; });
@@ -91,7 +91,7 @@ std::vector<std::string> drop_made_anew(Shards& before, Shards& now) {
     return names;
 }
 
-std::string tell(const std::string& what, const Shards& shards) {
+std::string list_of(const std::string& what, const Shards& shards) {
     std::vector<std::string> names;
     for (const auto* s : shards) names.push_back(s->file + " (" + std::to_string(s->tokens) + " tokens)");
     return what + ": " + format_list(names);
@@ -160,11 +160,11 @@ std::string source_change(const SourceRecord& before, const SourceRecord& now) {
     if (std::equal(before.shards.begin(), before.shards.end(), now.shards.begin(), now.shards.end(), same)) return "";
     Shards lost = pointers(before), added = pointers(now);
     drop_common(lost, added);
-    const auto anew = drop_made_anew(lost, added);
+    const auto rewritten = drop_rewritten(lost, added);
     std::vector<std::string> changes;
-    if (!anew.empty()) changes.push_back("holds other tokens: " + format_list(anew));
-    if (!lost.empty()) changes.push_back(tell("is no longer there", lost));
-    if (!added.empty()) changes.push_back(tell("was added", added));
+    if (!rewritten.empty()) changes.push_back("holds other tokens: " + format_list(rewritten));
+    if (!lost.empty()) changes.push_back(list_of("is no longer there", lost));
+    if (!added.empty()) changes.push_back(list_of("was added", added));
     if (changes.empty()) return "its shards stand in another order";
     return format_list(changes, changes.size());
 }

@@ -7,7 +7,7 @@
 namespace sluice {
 namespace {
 
-// Inside the checkpoint's folder and nowhere else.
+// A file must be directly inside the checkpoint's folder: no separators, no hidden files.
 void check_file_name(const std::string& name) {
     const bool plain = !name.empty() && name[0] != '.' && name.find_first_of("/\\") == std::string::npos;
     if (!plain || name.size() > 255) throw JsonError("file name '" + name + "' is not a plain name");
@@ -26,7 +26,8 @@ bool overlap(const Box& a, const Box& b) {
     return true;
 }
 
-// The pieces lie within the tensor, apart from each other, and fill it.
+// Checks that the pieces are within the tensor, do not overlap, and cover it. 128 bits: extents from a file may be
+// large.
 void check_cover(const StoredTensor& t) {
     const auto volume = [](const std::vector<int64_t>& shape) {
         unsigned __int128 n = 1;

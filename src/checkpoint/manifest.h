@@ -1,4 +1,4 @@
-// manifest.json: what a checkpoint holds, written last.
+// manifest.json: everything in a checkpoint but the elements of its tensors. It is written last.
 #pragma once
 #include <filesystem>
 #include <map>

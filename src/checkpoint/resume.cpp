@@ -21,15 +21,16 @@ bool is_data_path(const std::string& change) {
     return starts_with(change, "data.train.") && change.find(".path: ") != std::string::npos;
 }
 
-// "; " between them; the first few of many.
+// The changes, or the first few of many, with "; " between them. format_list() of one: shortens a long one.
 std::string listed(const std::vector<std::string>& changes) {
-    constexpr size_t kMost = 6;
+    constexpr size_t kMaxListed = 6;
     std::string text = format_list({changes.begin(), changes.begin() + std::min(changes.size(), size_t{1})});
-    for (size_t i = 1; i < std::min(changes.size(), kMost); i++) text += "; " + format_list({changes[i]});
-    return text + (changes.size() > kMost ? " and " + std::to_string(changes.size() - kMost) + " more" : "");
+    for (size_t i = 1; i < std::min(changes.size(), kMaxListed); i++) text += "; " + format_list({changes[i]});
+    const size_t more = changes.size() - std::min(changes.size(), kMaxListed);
+    return text + (more > 0 ? " and " + std::to_string(more) + " more" : "");
 }
 
-// One line of all that stands against going on, however it was found.
+// Fails with one line of all differences, of config and data, that keep the run from resuming.
 [[noreturn]] void refuse(const Origin& origin, const ConfigChanges& changes, const std::vector<std::string>& data) {
     std::string course = listed(changes.course);
     if (!data.empty()) course += (course.empty() ? "" : "; ") + listed(data);
@@ -50,7 +51,8 @@ std::vector<std::string> changes_of_data(const Config& config, const Origin& ori
 void refuse_changes(const Config& config, Origin& origin) {
     const Checkpoint& from = *origin.checkpoint;
     ConfigChanges changes = compare_configs(config_of(from), config);
-    if (!from.info.data.train.empty()) {  // what lies at the paths will tell
+    // A data path that differs is no change by itself: compare_data() compares the tokens, if the checkpoint has them.
+    if (!from.info.data.train.empty()) {
         std::copy_if(changes.course.begin(), changes.course.end(), std::back_inserter(origin.moved_data), is_data_path);
         std::erase_if(changes.course, is_data_path);
     }
@@ -60,20 +62,21 @@ void refuse_changes(const Config& config, Origin& origin) {
         for (const auto& change : list) origin.warnings.push_back("changed on resume: " + change);
 }
 
-// ---------------------------------------------------------------- going back
+// ---------------------------------------------------------------- checkpoint.resume names a path
 bool same_folder(const fs::path& a, const fs::path& b) {
     std::error_code error;
     return fs::equivalent(a, b, error);
 }
 
-// Without trailing slashes and detours.
+// The path without trailing slashes, "." and "..".
 std::string plain(const std::string& path) {
     const fs::path normal = fs::path(path).lexically_normal();
     return (normal.has_filename() ? normal : normal.parent_path()).string();
 }
 
-// Whether the branch that `newest` is of began at this path, with this config: then the command was given before.
-bool went_on_from(const Checkpoint& newest, const std::optional<Checkpoint>& given, const Config& config) {
+// Whether the branch of `newest` began at the path in checkpoint.resume, with this config: then the same command was
+// run before. given: the checkpoint at the path now, if there is one.
+bool already_resumed(const Checkpoint& newest, const std::optional<Checkpoint>& given, const Config& config) {
     const auto& branch = newest.info.branch;
     if (!branch) return false;
     const bool same = given && branch->step == given->info.step && branch->digest == given->info.digest;
@@ -82,32 +85,36 @@ bool went_on_from(const Checkpoint& newest, const std::optional<Checkpoint>& giv
     return changes.model.empty() && changes.course.empty() && changes.rounding.empty();
 }
 
-// What stands in the way of going on from `given`, which is one of the run's own steps or of another folder.
-std::optional<GoingBack> leaves_behind(const Checkpoint& given, const fs::path& checkpoints,
-                                       const std::vector<fs::path>& own) {
+// Which of the run's `own` steps must be set aside before it resumes from `given`: those after it, if it is one of
+// them; all of them, if it is in another folder. None: no step must.
+std::optional<GoingBack> steps_to_set_aside(const Checkpoint& given, const fs::path& checkpoints,
+                                            const std::vector<fs::path>& own) {
     const int64_t step = given.info.step;
     if (!same_folder(given.path, checkpoints / step_name(step)))
         return own.empty() ? std::nullopt : std::optional(GoingBack{-1, given.path, step});
     return step_of(own[0]) > step ? std::optional(GoingBack{step, {}, 0}) : std::nullopt;
 }
 
-// From the checkpoint that checkpoint.resume names, unless the run has gone on from there already.
+// Sets the origin to the checkpoint that checkpoint.resume names, or to the run's newest if the same command was run
+// before. There are three cases: the command is repeated; the newest step is named through the run's folder, as `auto`
+// does; or a new branch begins. An error of `given` counts only when it is needed.
 void resume_from(const Config& config, const fs::path& checkpoints, const std::vector<fs::path>& own, Origin& origin) {
     const std::string& resume = config.checkpoint.resume;
-    std::vector<std::string> of_given, of_newest;
+    std::vector<std::string> given_warnings, newest_warnings;
     std::optional<Checkpoint> given, newest;
     std::optional<Failure> error;
     try {
-        given = find_checkpoint(resume, of_given);
+        given = find_checkpoint(resume, given_warnings);
     } catch (const Failure& f) { error = f; }
     try {
         if (given && !own.empty() && same_folder(given->path, own[0]))
             newest = given;
         else if (!own.empty())
-            newest = find_checkpoint(checkpoints, of_newest);
+            newest = find_checkpoint(checkpoints, newest_warnings);
     } catch (const Failure&) {}
-    if (newest && !(given && same_folder(given->path, newest->path)) && went_on_from(*newest, given, config)) {
-        origin.warnings = of_newest;
+    const bool names_newest = newest && given && same_folder(given->path, newest->path);
+    if (newest && !names_newest && already_resumed(*newest, given, config)) {
+        origin.warnings = newest_warnings;
         origin.warnings.push_back(resume + ": this run went on from there before, and goes on from its step " +
                                   std::to_string(newest->info.step) +
                                   " now; to begin there once more, move the steps " + "after it out of " +
@@ -117,13 +124,12 @@ void resume_from(const Config& config, const fs::path& checkpoints, const std::v
         return;
     }
     if (error) throw *error;
-    origin.warnings = of_given;
-    const bool own_newest = newest && same_folder(given->path, newest->path);
-    if (own_newest && !same_folder(resume, given->path)) {  // the run's own folder was named: as auto
+    origin.warnings = given_warnings;
+    if (names_newest && !same_folder(resume, given->path)) {  // through the run's folder: the branch continues
         origin.branch = given->info.branch;
     } else {
         origin.branch = {plain(resume), given->info.digest, given->info.step};
-        origin.back = leaves_behind(*given, checkpoints, own);
+        origin.back = steps_to_set_aside(*given, checkpoints, own);
         origin.takes_rows = own.empty();
     }
     origin.checkpoint = std::move(given);

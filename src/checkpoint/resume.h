@@ -1,4 +1,4 @@
-// Where a run starts: anew, from its newest valid checkpoint, or from another's weights.
+// Where a run starts: from initial weights, from a checkpoint, or from the weights of another run's checkpoint.
 #pragma once
 #include <filesystem>
 #include <optional>
@@ -12,39 +12,40 @@
 namespace sluice {
 
 struct Origin {
-    std::optional<Checkpoint> checkpoint;  // to resume from, or (init_from) to take weights from
-    bool weights_only = false;
-    std::vector<std::string> warnings;    // checkpoints that were skipped, settings that changed
-    std::optional<GoingBack> back;        // steps that the run leaves behind when it starts
-    bool takes_rows = false;              // metrics.jsonl begins with the rows that led to another run's checkpoint
-    std::optional<BranchStart> branch;    // of the checkpoints that it writes
-    std::vector<std::string> moved_data;  // keys of data paths that are not those of the checkpoint
+    std::optional<Checkpoint> checkpoint;  // none: initial weights
+    bool weights_only = false;             // init_from: only the weights are read
+    std::vector<std::string> warnings;     // checkpoints that were skipped, settings that changed
+    std::optional<GoingBack> back;         // set if the run's later steps must be set aside when it starts
+    bool takes_rows = false;               // metrics.jsonl begins with the rows that led to another run's checkpoint
+    std::optional<BranchStart> branch;     // recorded in the checkpoints that the run writes
+    std::vector<std::string> moved_data;   // "KEY: OLD -> NEW" of data paths that differ from the checkpoint's
 };
 
-// Reads checkpoint.resume and init_from; writes nothing. A path in checkpoint.resume that the newest checkpoint already
-// began from, with this config, goes on with that one: a command that is given again loses nothing. Errors:
-// Failure(Exit::checkpoint): `never` in a folder that has checkpoints, no valid one where one is needed, a model that
-// differs, a course that differs without allow_change: in one line all that differs, data too.
+// Reads checkpoint.resume and init_from; writes nothing. If the newest checkpoint already began from the path in
+// checkpoint.resume, with this config, the run continues from the newest: a command that is repeated loses no steps.
+// Errors: Failure(Exit::checkpoint) for `never` in a folder that has checkpoints, for no valid checkpoint where one is
+// needed, and for a model, or without allow_change a course, that differs: one line with all differences, data
+// included.
 Origin find_origin(const Config& config, const std::filesystem::path& checkpoints);
 
-// On rank 0: the place of its origin, as text for the other ranks; on those: the same origin from it. Errors:
-// Failure(Exit::checkpoint) where a rank does not find it.
+// origin_text: on rank 0, its origin as a text for the other ranks. origin_at: on those, the same origin from the text.
+// Errors: Failure(Exit::checkpoint) where a rank does not find the checkpoint.
 std::string origin_text(const Origin& origin);
 Origin origin_at(const std::string& text);
 
-// Compares what is read now with what the checkpoint says was read. Training data that differ are another course:
-// Failure(Exit::checkpoint) without allow_change, else a warning; validation sets that differ are a warning.
+// Compares the data with those that the checkpoint recorded. Training data that differ would change the course:
+// Failure(Exit::checkpoint) without allow_change, else a warning. Validation sets that differ are a warning.
 void compare_data(const Config& config, const DataRecord& now, Origin& origin);
 
-// For data that cannot be opened: where they are not what was read, that is why, and all that is not is told. Errors:
-// Failure(Exit::checkpoint) without allow_change.
+// For data that cannot be opened: if they differ from those that the checkpoint recorded, that is the better error,
+// with all differences. Errors: Failure(Exit::checkpoint) without allow_change.
 void refuse_lost_data(const Config& config, const Origin& origin);
 
-// The config that a checkpoint was made with. Errors: Failure(Exit::checkpoint).
+// The config that a checkpoint was written with. Errors: Failure(Exit::checkpoint).
 Config config_of(const Checkpoint& checkpoint);
 
-// Keys that differ between a checkpoint's config and this one, as "key: OLD -> NEW", by what each says that a change of
-// it does (config/attributes.h); those that change nothing are not listed.
+// Keys that differ between a checkpoint's config and this one, as "key: OLD -> NEW", by what a change of the key
+// affects (config/attributes.h). Keys that affect nothing of these are not listed.
 struct ConfigChanges {
     std::vector<std::string> model, course, rounding;
 };

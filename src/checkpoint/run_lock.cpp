@@ -34,7 +34,7 @@ RunLock::RunLock(const fs::path& folder, double wait) : folder_(folder), path_(f
     made_ = !is_there(folder);
     make_folders(folder);
     const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(wait);
-    bool told = false;
+    bool warned = false;
     for (;;) {
         const Taken taken = take();
         if (taken == Taken::yes) break;
@@ -43,10 +43,10 @@ RunLock::RunLock(const fs::path& folder, double wait) : folder_(folder), path_(f
         if (std::chrono::steady_clock::now() >= end)
             fail(Exit::checkpoint, folder.string() + ": held by another run, " + who +
                                        ": wait until it ends or end it, or choose another run.name");
-        if (!told)
+        if (!warned)
             print_warning(
                 fmt::format("{}: still held by {}: waiting {:g} s for it to end", folder.string(), who, wait));
-        told = true;
+        warned = true;
         std::this_thread::sleep_for(kPause);
     }
     if (locks_) sign();
@@ -55,7 +55,7 @@ RunLock::RunLock(const fs::path& folder, double wait) : folder_(folder), path_(f
 RunLock::~RunLock() {
     if (fd_ < 0) return;
     if (locks_) unlink(path_.c_str());
-    close(fd_);  // and so the lock ends
+    close(fd_);  // releases the lock
     if (made_) rmdir(folder_.c_str());
 }
 
@@ -74,6 +74,7 @@ RunLock::Taken RunLock::take() {
         locks_ = false;
         return Taken::yes;
     }
+    // The lock counts only if the path still names the file that was locked.
     struct stat mine = {}, there = {};
     if (fstat(fd_, &mine) == 0 && stat(path_.c_str(), &there) == 0 && mine.st_ino == there.st_ino &&
         mine.st_dev == there.st_dev)
@@ -86,11 +87,11 @@ RunLock::Taken RunLock::take() {
 void RunLock::sign() {
     const std::string line = fmt::format("process {} on {}, since {:%Y-%m-%d %H:%M:%S} UTC\n", getpid(), host_name(),
                                          fmt::gmtime(std::time(nullptr)));
-    // A full disk takes the name, not the lock.
+    // On a full disk the name is lost, but not the lock.
     if (ftruncate(fd_, 0) != 0 || pwrite(fd_, line.data(), line.size(), 0) < 0) return;
 }
 
-// What the holder wrote; it may be about to.
+// The holder may not have written its line yet.
 std::string RunLock::holder() const {
     char text[512];
     const ssize_t n = pread(fd_, text, sizeof text, 0);

@@ -1,5 +1,5 @@
-// safetensors: 8 bytes of header length, a JSON header, the tensors without gaps. The reader holds a file to every rule
-// of the format. Errors: Failure(Exit::checkpoint) when reading, Failure(Exit::disk) when writing.
+// safetensors: 8 bytes of header length, a JSON header, the tensors without gaps. The reader checks every rule of the
+// format. Errors: Failure(Exit::checkpoint) when reading, Failure(Exit::disk) when writing.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -11,9 +11,9 @@
 
 namespace sluice {
 
-size_t dtype_bytes(const std::string& dtype);  // 0: unknown, or not in whole bytes
+size_t dtype_bytes(const std::string& dtype);  // bytes of an element; 0: unknown, or not a whole number of bytes
 
-// A tensor, or the piece of one, to be written.
+// A tensor, or a piece of one, to be written.
 struct TensorData {
     std::string name, dtype;
     std::vector<int64_t> shape;
@@ -33,13 +33,13 @@ class SafetensorsFile {
     struct Entry {
         std::string dtype;
         std::vector<int64_t> shape;
-        size_t begin, bytes;  // within the file
+        size_t begin, bytes;  // in the file
     };
     explicit SafetensorsFile(const std::filesystem::path& path);
     const std::map<std::string, Entry>& tensors() const { return tensors_; }
     const std::map<std::string, std::string>& metadata() const { return metadata_; }
     const Entry& at(const std::string& name) const;
-    // `bytes` of a tensor from byte `offset` of it.
+    // Reads `bytes` bytes of a tensor, from byte `offset` of it on.
     void read(const Entry& entry, void* data, size_t bytes, size_t offset = 0) const;
 
  private:

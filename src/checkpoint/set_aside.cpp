@@ -14,7 +14,9 @@ namespace sluice {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr char kPlan[] = "unfinished.json";  // in the folder that takes the steps, while they move
+// A GoingBack that is under way, in the folder that the steps move to. It is written before the first move and removed
+// after the last, so that recover() can finish it: every move below can be repeated.
+constexpr char kPlan[] = "unfinished.json";
 
 fs::path real_path(const fs::path& path, Exit code = Exit::disk) {
     std::error_code error;
@@ -23,10 +25,11 @@ fs::path real_path(const fs::path& path, Exit code = Exit::disk) {
     return real;
 }
 
-// Before the number. Beside the real folder of checkpoints and as deep: relative links in a step stay true where it
-// moves.
+// The folders' name up to the number. They are beside the real folder of checkpoints, and so as deep: relative links in
+// a step stay valid when it moves.
 std::string folder_stem(const fs::path& checkpoints) { return real_path(checkpoints).string() + "_set_aside_"; }
 
+// The first of these folders that does not exist or is empty.
 fs::path next_folder(const fs::path& checkpoints) {
     std::error_code ignored;
     const std::string stem = folder_stem(checkpoints);
@@ -37,14 +40,16 @@ fs::path next_folder(const fs::path& checkpoints) {
     }
 }
 
-// How a link in checkpoints/ names a step folder: within the run's folder it outlives a move of that.
+// The target of a link in checkpoints/ to a step folder. Within the same run's folder it is relative, and stays valid
+// when that folder is moved.
 fs::path link_to(const fs::path& step, const fs::path& checkpoints) {
     const fs::path real = real_path(step, Exit::checkpoint), home = real_path(checkpoints);
     const fs::path within = real.lexically_relative(home.parent_path());
     return within.empty() || *within.begin() == ".." ? real : ".." / within;
 }
 
-// metrics.jsonl keeps the rows of the course that is followed, after all of it was copied.
+// Copies metrics.jsonl, then keeps in it only the rows that led to the step that the run goes back to. A copy that is
+// already there was made before a crash, and is the complete one.
 void split_metrics(const fs::path& checkpoints, const fs::path& folder, const GoingBack& back) {
     const fs::path given = checkpoints.parent_path() / "metrics.jsonl", copy = folder / "metrics.jsonl";
     const bool there = is_there(given);
@@ -55,6 +60,8 @@ void split_metrics(const fs::path& checkpoints, const fs::path& folder, const Go
     write_file(metrics, back.metrics.empty() ? rows_up_to(text, back.to) : back.metrics);
 }
 
+// Moves the steps after back.to, then makes the link to an adopted one. After a crash the link may already be there,
+// among the steps: it is not moved.
 void move_steps(const fs::path& checkpoints, const fs::path& folder, const GoingBack& back) {
     std::error_code ignored;
     const fs::path link = back.adopt.empty() ? "" : link_to(back.adopt, checkpoints);

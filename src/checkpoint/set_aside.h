@@ -1,8 +1,8 @@
-// Steps that a run leaves behind when it goes back to an older one: moved, never deleted, into
-// CHECKPOINTS_set_aside_1/, _2/, ... beside the folder of checkpoints, where nothing counts them. metrics.jsonl goes
-// there as a copy, and keeps the rows of the course that the run is on: of a step from elsewhere those that led to it
-// (train/branch_metrics.h). A crash in the middle is made good at the next start. All of it is for rank 0 of a run that
-// holds its folder (train/run_lock.h). Errors: Failure(Exit::disk).
+// Steps that a run sets aside when it goes back to an older one. They are moved, never deleted, into
+// CHECKPOINTS_set_aside_1/, _2/, ... beside the folder of checkpoints, where no run looks for checkpoints.
+// metrics.jsonl is copied there, and then keeps only the rows that led to the step that the run goes back to
+// (checkpoint/branch_metrics.h). A crash in the middle is repaired at the next start. Only rank 0 calls these, and only
+// while it has the lock of the run's folder (checkpoint/run_lock.h). Errors: Failure(Exit::disk).
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -13,26 +13,26 @@
 namespace sluice {
 
 struct GoingBack {
-    int64_t to = -1;              // the last step that stays; below 0: none
-    std::filesystem::path adopt;  // a step folder from elsewhere to go on from: a link to it stays; empty: none
-    int64_t adopt_step = 0;       // which step that is
-    std::string metrics = {};     // the rows that led to it, as go_back() finds them
+    int64_t to = -1;              // the last step that stays; below 0: none does
+    std::filesystem::path adopt;  // a step folder of another run to resume from, to which a link is made; empty: none
+    int64_t adopt_step = 0;       // its step
+    std::string metrics = {};     // the rows that led to it; go_back() fills them in
 };
 
-// Returns the folder that took the steps.
+// Sets the steps after back.to aside. Returns the folder that they are in now.
 std::filesystem::path go_back(const std::filesystem::path& checkpoints, const GoingBack& back);
 
-// One step that another is about to replace. Returns where it is now.
+// Sets one step aside, which another is about to replace. Returns where it is now.
 std::filesystem::path set_aside(const std::filesystem::path& checkpoints, const std::filesystem::path& step);
 
-// Removes a step: at once as far as its name goes, so that a crash leaves no half checkpoint. What cannot be removed
-// yet (NFS keeps files that are still read) is told, and left to sweep().
+// Removes a step. It is renamed first, so that a crash leaves no half checkpoint under its name. Files that cannot be
+// removed yet (NFS keeps files that are being read) are a warning, and left to sweep().
 void discard(const std::filesystem::path& step);
 
-// What a crash left in checkpoints/: unfinished or discarded steps, LATEST's next text.
+// Removes what a crash left in checkpoints/: unfinished and discarded steps, and an unfinished LATEST.
 void sweep(const std::filesystem::path& checkpoints);
 
-// Makes good what a crash left: finishes going back (a line of it in `warnings`), then sweeps.
+// Repairs what a crash left: finishes a go_back(), with a line in `warnings`, and then sweeps.
 void recover(const std::filesystem::path& checkpoints, std::vector<std::string>& warnings);
 
 }  // namespace sluice

@@ -1,4 +1,4 @@
-// The config that a checkpoint was made with, read from its manifest alone.
+// The config that a checkpoint was written with, read from its manifest alone.
 #pragma once
 #include <filesystem>
 #include <optional>
@@ -10,16 +10,16 @@ namespace sluice {
 
 struct StoredConfig {
     std::string yaml;
-    std::filesystem::path manifest;  // where it stands
+    std::filesystem::path manifest;  // the file that it was read from
 };
 
-// Of a step folder, or of the newest step below a run's folder or its checkpoints/ whose manifest can be read; files
-// are not verified. Errors: Failure(Exit::config) where there is no checkpoint, Failure(Exit::checkpoint) where none
-// can be read.
+// The config of a step folder, or of the newest step of a run's folder or its checkpoints/ whose manifest can be read.
+// Tensor files are not verified. Errors: Failure(Exit::config) where there is no checkpoint, Failure(Exit::checkpoint)
+// where none can be read.
 StoredConfig stored_config(const std::filesystem::path& folder);
 
-// Of the checkpoint that a run with this config goes on from, as far as manifests tell. None: it starts anew, or what
-// it would go on from cannot be read.
+// The config of the checkpoint that a run with this config would resume from, judged by manifests alone. None: it would
+// not resume, or the manifest cannot be read.
 std::optional<Config> config_to_go_on_from(const Config& config);
 
 }  // namespace sluice
