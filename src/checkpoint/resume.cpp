@@ -21,7 +21,8 @@ bool is_data_path(const std::string& change) {
     return starts_with(change, "data.train.") && change.find(".path: ") != std::string::npos;
 }
 
-// The changes, or the first few of many, with "; " between them. format_list() of one: shortens a long one.
+// The changes, or the first few of many, with "; " between them. format_list() keeps control characters out of the
+// line.
 std::string listed(const std::vector<std::string>& changes) {
     constexpr size_t kMaxListed = 6;
     std::string text = format_list({changes.begin(), changes.begin() + std::min(changes.size(), size_t{1})});

@@ -45,8 +45,8 @@ std::vector<TensorInfo> Model<B>::tensors(const ModelSpec& spec, const MeshCoord
 }
 
 // ---------------------------------------------------------------- memory
-// Gives every activation and scratch tensor its place, and adds up the bytes by kind. Called twice: with null regions,
-// which only count, and with the arenas of these sizes.
+// Binds every activation and scratch tensor to its memory, and adds up the bytes by kind. Called twice: with null
+// regions, which only count, and with the arenas of these sizes.
 //
 // A branch that is recomputed before its backward is bound to r.recomputed, which rewinds at every layer: all layers
 // use the same memory for it. In inference that holds for both branches, since no activation outlives its layer.

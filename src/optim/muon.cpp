@@ -119,11 +119,13 @@ void Muon<B>::update(size_t i, const Slot<T>& slot, const Update& n) {
             p.copies->all_gather(own, mine, p.copy_counts.data());
         }
     }
-    shard.group->all_gather(slot.weight, static_cast<const T*>(own), shard.counts.data());  // from each owner
+    shard.group->all_gather(slot.weight, static_cast<const T*>(own),
+                            shard.counts.data());  // to all that hold this slice
 }
 
-// Returns the matrices that this rank owns, (count, rows, columns), from u, its slice of each of them. The all-gather
-// leaves the slices one rank after another; each is then copied to its first row and column of matrix j.
+// Returns the matrices that this rank owns, (count, rows, columns). u (count, part.rows, part.columns): this rank's
+// slice of each. The all-gather leaves the slices one rank after another; each is then copied to its rows and columns
+// of matrix j.
 template <class B>
 typename B::T* Muon<B>::gather(const Prepared& p, const T* u) {
     const Matrices& m = p.matrices;

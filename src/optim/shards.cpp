@@ -70,7 +70,7 @@ OptimizerShards::OptimizerShards(const std::vector<TensorInfo>& tensors, const M
         s.count = s.rows.size() * width;
         s.first = coord.tensor_rank % copies == 0;
         const int64_t before = s.owner < 0 ? 0 : loads.add(s.owner, s.capacity);
-        if (zero && s.owner >= 0) {  // stands after all tensors that are divided: moved there below
+        if (zero && s.owner >= 0) {  // comes after all tensors that are divided: see below
             s.offset = s.state = before;
             if (!s.some) s.capacity = 0;
         } else {

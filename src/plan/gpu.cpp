@@ -47,8 +47,8 @@ DeviceReserve device_reserve(const MeshCoord& coord, int64_t replicas) {
     return reserve;
 }
 
-// `stride` groups alternate within a run of size * stride ranks: k counts runs, o the groups of one. How groups lie on
-// nodes of N GPUs repeats after N runs, and after N groups of a run.
+// `stride` groups alternate within a run of size * stride ranks: k counts runs, o the groups of one. The pattern of
+// groups on nodes of N GPUs repeats after N runs, and after N groups of a run.
 int64_t members_of_a_node(const RankGroup& g) {
     constexpr int64_t N = kGpusPerNode;
     int64_t fewest = g.size;

@@ -39,7 +39,8 @@ DeviceReserve device_reserve(const MeshCoord& coord, int64_t replicas);
 struct RankGroup {
     int64_t size, stride, ranks;
 };
-// How many ranks of a group share a node, on the node with the fewest of them; `size` where every group is within one.
+// How many ranks of a group are on the same node, on the node with the fewest of them; `size` where every group is
+// within one.
 int64_t members_of_a_node(const RankGroup& group);
 // Bytes/s that each rank sends around a ring. Within a node that is the link's rate. Across nodes the adapters of the
 // group's GPUs on one node limit it together: there are as many rings, and each leaves the node through one adapter.

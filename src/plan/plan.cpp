@@ -67,13 +67,13 @@ MemoryPlan plan_state(const Config& c, const MeshCoord& coord, Precision precisi
                       const std::vector<TensorInfo>& tensors) {
     MemoryPlan plan;
     const bool bf16 = precision == Precision::bf16, zero = c.parallel.zero > 0;
-    size_t held = 0;  // elements of the slices that a rank holds
-    for (const TensorInfo& t : tensors) held += size_t(capacity_of(t.shape, t.sharding, coord));
+    size_t capacity = 0;  // elements that a rank allocates for its slices
+    for (const TensorInfo& t : tensors) capacity += size_t(capacity_of(t.shape, t.sharding, coord));
     const OptimizerBytes optimizer = plan_optimizer(tensors, coord, c.optimizer, zero, sizeof(float));
-    plan.weights = held * (bf16 ? sizeof(uint16_t) : sizeof(float));
+    plan.weights = capacity * (bf16 ? sizeof(uint16_t) : sizeof(float));
     plan.masters = bf16 ? optimizer.shards : 0;
     plan.moments = optimizer.state;
-    plan.gradients = held * sizeof(float);
+    plan.gradients = capacity * sizeof(float);
     plan.buffers = (zero ? optimizer.shards : 0) + optimizer.scratch;  // shards: of the summed gradients
     return plan;
 }
