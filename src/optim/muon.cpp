@@ -119,8 +119,8 @@ void Muon<B>::update(size_t i, const Slot<T>& slot, const Update& n) {
             p.copies->all_gather(own, mine, p.copy_counts.data());
         }
     }
-    shard.group->all_gather(slot.weight, static_cast<const T*>(own),
-                            shard.counts.data());  // to all that hold this slice
+    // The owners' matrices, to all ranks of the data group that hold this slice.
+    shard.group->all_gather(slot.weight, static_cast<const T*>(own), shard.counts.data());
 }
 
 // Returns the matrices that this rank owns, (count, rows, columns). u (count, part.rows, part.columns): this rank's
