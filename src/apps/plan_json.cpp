@@ -26,7 +26,7 @@ void add_speed(Out& out, const StepTime& s, int64_t ranks) {
 Out setting_json(const PlanReport& r, const Estimate& e) {
     Out out{{"ranks", e.ranks},
             {"mesh", mesh_json(e.coord, e.config)},
-            {"recompute", to_word(e.config.train.recompute)},
+            {"recompute", enum_name(e.config.train.recompute)},
             {"micro_batch", e.config.train.micro_batch},
             {"bytes", int64_t(e.bytes())}};
     add_speed(out, e.time, e.ranks);
@@ -89,13 +89,13 @@ Out plan_json(const PlanReport& r, bool searched) {
     out["flops_per_token_full_square"] = flops_per_token_full_square(r.config.model, length);
     out["ranks"] = r.ranks;
     out["mesh"] = mesh_json(r.coord, r.config);
-    out["precision"] = to_word(r.config.train.precision);
+    out["precision"] = enum_name(r.config.train.precision);
     out["micro_batch"] = r.config.train.micro_batch;
     out["micro_batch_chosen"] = r.micro_batch_chosen;
-    out["recompute"] = to_word(r.config.train.recompute);
+    out["recompute"] = enum_name(r.config.train.recompute);
     out["bytes_per_rank"] = bytes_json(r, r.memory);
     if (r.config.model.moe.experts > 0) out["bytes_per_rank_balanced"] = bytes_json(r, r.balanced);
-    for (const auto& [word, policy] : Words<Recompute>::all) {
+    for (const auto& [word, policy] : EnumNames<Recompute>::all) {
         const MemoryPlan m = r.memory_with(policy, false);
         out["activations"][word] = {{"attention", m.attention}, {"ffn", m.ffn}, {"residual", m.residual}};
         if (r.config.model.moe.experts > 0)

@@ -62,12 +62,12 @@ void print_memory(const PlanReport& r) {
     const bool products = !r.gpu && r.config.train.precision == Precision::bf16;
     fmt::print("bytes per rank, {} ({}), {}, micro-batch {} x {} tokens{}, recompute {}\n", ranks(r.ranks),
                mesh(r.coord, r.config),
-               products ? "bf16 products, all stored in fp32" : to_word(r.config.train.precision),
+               products ? "bf16 products, all stored in fp32" : enum_name(r.config.train.precision),
                r.config.train.micro_batch, r.config.data.sequence_length,
                !r.micro_batch_chosen ? ""
                : r.fits()            ? " (the largest that fits)"
                                      : " (and even that does not fit)",
-               to_word(r.config.train.recompute));
+               enum_name(r.config.train.recompute));
     if (r.micro_batch_chosen && r.config.train.micro_batch != r.share)
         fmt::print(
             "  the config gives no train.micro_batch, and training then takes a rank's whole share, {}: give it\n",
@@ -92,7 +92,7 @@ void print_activations(const PlanReport& r) {
     const bool experts = r.balanced.total() != r.memory.total();
     fmt::print("activations by layer kind and recompute policy\n  {:<14} {:>12} {:>12} {:>12} {:>12}{}\n", "",
                "attention", "ffn", "residual", "together", experts ? "  evenly loaded" : "");
-    for (const auto& [word, policy] : Words<Recompute>::all) {
+    for (const auto& [word, policy] : EnumNames<Recompute>::all) {
         const MemoryPlan m = r.memory_with(policy, false);
         fmt::print("  {:<14} {:>12} {:>12} {:>12} {:>12}", word, bytes(double(m.attention)), bytes(double(m.ffn)),
                    bytes(double(m.residual)), bytes(double(m.activations())));
@@ -114,7 +114,7 @@ void print_time(const PlanReport& r) {
     const StepTime& s = r.estimate->time;
     fmt::print("step time, estimated: {}\n", speed(s, r.ranks));
     fmt::print("  MFU counts causal attention, over the {} peak of {:.1f} TFLOP/s; with the full square {:.1f} %\n",
-               to_word(r.config.train.precision), r.gpu->peak(r.config.train.precision) / 1e12,
+               enum_name(r.config.train.precision), r.gpu->peak(r.config.train.precision) / 1e12,
                100 * s.mfu_full_square);
     for (const auto& [name, taken] : parts(s))
         if (taken > 0) fmt::print("  {:<14} {:>9}  {:>5.1f} %\n", name, seconds(taken), 100 * taken / s.seconds());
@@ -155,7 +155,7 @@ void print_search(const PlanReport& r) {
         const Estimate& e = settings[i];
         fmt::print("  {:>2} {:>6} {:>6} {:>8} {:>6} {:>4} {:>9} {:>11} {:>8} {:>8} {:>11} {:>5.1f}%\n", i + 1,
                    e.coord.data, e.coord.tensor, e.coord.sequence ? "yes" : "no", e.coord.expert,
-                   e.config.parallel.zero, to_word(e.config.train.recompute), e.config.train.micro_batch,
+                   e.config.parallel.zero, enum_name(e.config.train.recompute), e.config.train.micro_batch,
                    bytes(e.bytes()), seconds(e.time.seconds()),
                    format_count(e.time.tokens_per_second / double(e.ranks)), 100 * e.time.mfu);
     }

@@ -28,7 +28,7 @@ Json json_of(const RunSummary& run) {
     for (const BestLoss& b : run.best) sets[b.set] = {{"loss", b.loss}, {"step", b.step}};
     if (!run.best.empty()) best = {{"set", run.best[0].set}, {"loss", run.best[0].loss}, {"step", run.best[0].step}};
     return {{"folder", run.folder.string()},
-            {"state", to_word(run.state)},
+            {"state", enum_name(run.state)},
             {"step", known(run.step)},
             {"steps", known(run.steps)},
             {"loss", known(run.loss)},
@@ -53,7 +53,7 @@ std::vector<std::string> row_of(const RunSummary& run, const fs::path& below) {
     std::optional<double> best;
     if (!run.best.empty()) best = run.best[0].loss;
     return {printable(name.string(), 4096),
-            to_word(run.state),
+            enum_name(run.state),
             text(run.step) + "/" + text(run.steps),
             loss_text(run.loss),
             loss_text(best),

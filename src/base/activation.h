@@ -1,13 +1,13 @@
 // The activation that a gate applies to its scores, and how the result is combined with the gated tensor. Configs and
 // kernels share these names.
 #pragma once
-#include "base/words.h"
+#include "base/enum_names.h"
 
 namespace sluice {
 
 enum class Activation { sigmoid, silu, ns_sigmoid, identity };
 template <>
-struct Words<Activation> {
+struct EnumNames<Activation> {
     static constexpr std::pair<const char*, Activation> all[] = {{"sigmoid", Activation::sigmoid},
                                                                  {"silu", Activation::silu},
                                                                  {"ns_sigmoid", Activation::ns_sigmoid},
@@ -16,7 +16,7 @@ struct Words<Activation> {
 
 enum class Combine { multiply, add };
 template <>
-struct Words<Combine> {
+struct EnumNames<Combine> {
     static constexpr std::pair<const char*, Combine> all[] = {{"multiply", Combine::multiply}, {"add", Combine::add}};
 };
 

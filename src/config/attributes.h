@@ -1,6 +1,6 @@
 // What is declared beside each config key: its range, when it is required, its default, its effect on a resumed run.
 #pragma once
-#include "base/words.h"
+#include "base/enum_names.h"
 #include "config/range.h"
 
 namespace sluice {
@@ -12,7 +12,7 @@ enum class Change { nothing, rounding, course, model, by_key };  // by_key: of a
 // When a key must be given, and how the reference says it. not_empty: in each element of a list.
 enum class Required { no, always, without_experts, with_experts, in_training, not_empty, this_tokens_or_epochs };
 template <>
-struct Words<Required> {
+struct EnumNames<Required> {
     static constexpr std::pair<const char*, Required> all[] = {
         {"", Required::no},
         {"required", Required::always},

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "config/attributes.h"
+#include "config/enums.h"
 #include "config/per_layer.h"
-#include "config/words.h"
 
 namespace sluice {
 

@@ -18,7 +18,7 @@ void show(const T& field, Key& key) {
     const std::string name = type_name(field);  // "an integer"
     key.type = name.substr(name.starts_with("a") ? name.find(' ') + 1 : 0);
     key.value = scalar_text(write_scalar(field));
-    if constexpr (Worded<T>) key.type = "word", key.range = all_words<T>();
+    if constexpr (NamedEnum<T>) key.type = "word", key.range = all_enum_names<T>();
 }
 template <class T>
 void show(const std::optional<T>&, Key& key) {
@@ -40,7 +40,7 @@ std::vector<Key> all_keys() {
         if constexpr (!Spec<std::decay_t<decltype(field)>>) {
             Key key{path, "", "", describe(attributes.range), help};
             show(field, key);
-            std::string left_out = to_word(attributes.required);
+            std::string left_out = enum_name(attributes.required);
             if (*attributes.default_from) left_out = std::string("default: ") + attributes.default_from;
             if (!left_out.empty()) key.value = "-", key.help += " (" + left_out + ")";
             if (key.range.empty()) key.range = "-";

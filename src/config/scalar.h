@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string>
 
-#include "base/words.h"
+#include "base/enum_names.h"
 #include "config/specs.h"
 #include "config/yaml.h"
 
@@ -15,9 +15,9 @@ inline std::string type_name(bool) { return "true or false"; }
 inline std::string type_name(int64_t) { return "an integer"; }
 inline std::string type_name(double) { return "a number"; }
 inline std::string type_name(const std::string&) { return "text"; }
-template <Worded E>
+template <NamedEnum E>
 std::string type_name(E) {
-    return "one of " + all_words<E>();
+    return "one of " + all_enum_names<E>();
 }
 
 std::string read_scalar(const Node& node, bool& value);
@@ -26,9 +26,9 @@ std::string read_scalar(const Node& node, double& value);
 std::string read_scalar(const Node& node, std::string& value);
 // "'x' is not KIND", for any kind of node.
 std::string mismatch(const Node& node, const std::string& kind);
-template <Worded E>
+template <NamedEnum E>
 std::string read_scalar(const Node& node, E& value) {
-    if (node.kind == Node::Kind::scalar && from_word(node.text, value)) return "";
+    if (node.kind == Node::Kind::scalar && enum_value(node.text, value)) return "";
     return mismatch(node, type_name(value));
 }
 
@@ -37,9 +37,9 @@ Node write_scalar(bool value);
 Node write_scalar(int64_t value);
 Node write_scalar(double value);
 Node write_scalar(const std::string& value);
-template <Worded E>
+template <NamedEnum E>
 Node write_scalar(E value) {
-    return write_scalar(std::string(to_word(value)));
+    return write_scalar(std::string(enum_name(value)));
 }
 std::string scalar_text(const Node& node);  // as YAML
 std::string describe(const Range& range);   // "1 to 10000", "above 0", "0 or more, below 1"

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "config/enums.h"
 #include "config/model_spec.h"
-#include "config/words.h"
 
 namespace sluice {
 

@@ -79,7 +79,7 @@ void Validation::heads() {
 void Validation::rope() {
     const RopeSpec& r = c_.model.rope;
     if (!ok("model.rope") || r.scaling == Scaling::none) return;
-    const std::string word = to_word(r.scaling);
+    const std::string word = enum_name(r.scaling);
     need(r.factor > 1, "model.rope.factor", word + " scaling needs a factor above 1, not " + text(r.factor));
     if (r.scaling == Scaling::yarn)
         need(r.original_length >= 1, "model.rope.original_length", "yarn scaling needs the trained length");
@@ -128,7 +128,7 @@ void Validation::gate(const GateSpec& g, const std::string& path) {
         need(g.granularity == Granularity::elementwise, path + ".granularity",
              "there are no heads at the output position: headwise is not possible, use elementwise");
         need(g.heads == HeadSharing::specific, path + ".heads",
-             std::string("there are no heads at the output position: ") + to_word(g.heads) +
+             std::string("there are no heads at the output position: ") + enum_name(g.heads) +
                  " is not possible, use specific");
     }
     if (g.input == GateInput::none) {
@@ -140,7 +140,7 @@ void Validation::gate(const GateSpec& g, const std::string& path) {
     const bool normed = c_.model.qk_norm && (g.position == Position::query || g.position == Position::key);
     const bool positive = g.activation == Activation::sigmoid || g.activation == Activation::ns_sigmoid;
     need(!(normed && positive && g.combine == Combine::multiply && g.granularity == Granularity::headwise), path,
-         std::string("a headwise ") + to_word(g.activation) + " gate scales a whole " + to_word(g.position) +
+         std::string("a headwise ") + enum_name(g.activation) + " gate scales a whole " + enum_name(g.position) +
              " head by a positive number, which the QK norm after it cancels: use elementwise, or qk_norm false");
 }
 

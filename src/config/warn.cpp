@@ -14,7 +14,7 @@ std::string text(T value) {
 }
 
 void warn_idle_schedule(const ScheduleSpec& s, Marks& marks) {
-    const std::string kind = to_word(s.kind);
+    const std::string kind = enum_name(s.kind);
     if (s.decay_steps > 0 && s.kind != ScheduleKind::wsd)
         marks.warn("schedule.decay_steps", text(s.decay_steps) + " does nothing with schedule.kind " + kind +
                                                ": it is the length of wsd's final line");
@@ -30,7 +30,7 @@ void warn_idle_schedule(const ScheduleSpec& s, Marks& marks) {
 void warn_idle_optimizer(const OptimizerSpec& n, Marks& marks) {
     if (n.momentum != OptimizerSpec{}.momentum && n.kind != OptimizerKind::muon)
         marks.warn("optimizer.momentum",
-                   text(n.momentum) + " does nothing with optimizer.kind " + to_word(n.kind) + ": only muon has it");
+                   text(n.momentum) + " does nothing with optimizer.kind " + enum_name(n.kind) + ": only muon has it");
 }
 
 void warn_cut_schedule(const Config& c, Marks& marks) {
@@ -44,7 +44,7 @@ void warn_cut_schedule(const Config& c, Marks& marks) {
                               " and never reaches optimizer.lr (" + text(c.optimizer.lr) + ")");
     if (s.warmup_steps == steps && s.kind != ScheduleKind::constant)
         return marks.warn("schedule.warmup_steps", text(s.warmup_steps) + " steps of warm-up are all of " + run +
-                                                       ": no step is left for " + to_word(s.kind));
+                                                       ": no step is left for " + enum_name(s.kind));
     if (s.kind != ScheduleKind::wsd || s.warmup_steps + s.decay_steps <= steps) return;
     if (s.warmup_steps == 0)
         return marks.warn("schedule.decay_steps", text(s.decay_steps) + " steps of decay in " + run +
@@ -58,7 +58,7 @@ void warn_idle_attention(const ModelSpec& m, int64_t length, Marks& marks) {
     each_value(m.attention, "model.attention", [&](const AttentionSpec& spec, const std::string& path) {
         if (spec.rela_gate && spec.kind != AttentionKind::rela)
             marks.warn(path + ".rela_gate",
-                       std::string("does nothing with kind ") + to_word(spec.kind) + ": only rela has it");
+                       std::string("does nothing with kind ") + enum_name(spec.kind) + ": only rela has it");
         if (spec.window >= length)
             marks.warn(path + ".window", text(spec.window) + " does nothing: sequences have " +
                                              counted(length, "token") + " (0: no window)");

@@ -53,7 +53,7 @@ std::vector<std::string> banner(const Config& config, const std::string& folder,
                         counted(facts.threads, "thread")),
             model_line(config, facts), data_line(config, facts),
             fmt::format("mfu is the share of this machine's GEMM rate, the best that was timed: {}FLOP/s in {} so far",
-                        format_count(gemm_rate), to_word(config.train.precision))};
+                        format_count(gemm_rate), enum_name(config.train.precision))};
 }
 
 std::string crowded(int ranks, int threads, int cores) {

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "base/words.h"
+#include "base/enum_names.h"
 
 namespace sluice {
 
@@ -16,7 +16,7 @@ namespace sluice {
 // has no step. damaged: its files cannot be read.
 enum class RunState { running, done, partial, diverged, failed, empty, damaged };
 template <>
-struct Words<RunState> {
+struct EnumNames<RunState> {
     static constexpr std::pair<const char*, RunState> all[] = {
         {"running", RunState::running},   {"done", RunState::done},     {"partial", RunState::partial},
         {"diverged", RunState::diverged}, {"failed", RunState::failed}, {"empty", RunState::empty},

@@ -24,7 +24,7 @@ class Optimizer {
     // this rank's shard with zero, else of its whole slice.
     template <class V>
     void state(V&& v) const {
-        for (const auto& [word, kind] : Words<OptimizerKind>::all)
+        for (const auto& [word, kind] : EnumNames<OptimizerKind>::all)
             for (size_t k = 0; k < state_of(kind).prefixes.size(); k++)
                 for (size_t i = 0; i < slots_.size(); i++)
                     if (slots_[i].tensor->trained() && kind_of(*slots_[i].tensor, spec_) == kind)

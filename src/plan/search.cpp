@@ -120,7 +120,7 @@ std::vector<Estimate> settings_that_fit(const Config& given, int64_t ranks, cons
     for (const ParallelSpec& parallel : meshes(given, ranks, kept)) {
         c.parallel = parallel;
         const Setup setup(c, ranks, gpu);
-        for (const auto& [word, recompute] : Words<Recompute>::all) {
+        for (const auto& [word, recompute] : EnumNames<Recompute>::all) {
             c.train.recompute = recompute;
             const std::optional<int64_t> size = setup.largest_micro_batch(c);
             if (!size) continue;

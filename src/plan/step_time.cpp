@@ -112,7 +112,7 @@ std::string assumptions(const GpuFigures& gpu, Precision precision, const Device
         "of it in all-to-alls), beyond it {:.1f} GB/s through each GPU's network adapter, all of a group's on a node "
         "at "
         "once; {}; gradients travel while backward computes, all else is waited for",
-        gpu.name, to_word(precision), gpu.peak(precision) / 1e12, bf16 ? "" : " (without TF32)", 100 * kGemmShare,
+        gpu.name, enum_name(precision), gpu.peak(precision) / 1e12, bf16 ? "" : " (without TF32)", 100 * kGemmShare,
         100 * kGroupedShare, 100 * kAttentionShare, format_bytes(gpu.memory), gpu.bandwidth / 1e12,
         format_bytes(reserve.context), format_bytes(reserve.nccl), format_bytes(reserve.workspaces), gpu.link / 1e9,
         kGpusPerNode, 100 * kAllToAllShare, gpu.network / 1e9,

@@ -90,7 +90,7 @@ void compare_routing(const Model<Cpu<T>>& model, const SafetensorsFile& file) {
 
 template <class T>
 void compare(const fs::path& path, Recompute recompute) {
-    SCOPED_TRACE(std::string("recompute: ") + to_word(recompute));
+    SCOPED_TRACE(std::string("recompute: ") + enum_name(recompute));
     const SafetensorsFile file(path);
     const Config config = config_of(file, path);
     const Sample sample(file, config);
@@ -114,7 +114,7 @@ void compare(const fs::path& path, Recompute recompute) {
 class Golden : public testing::TestWithParam<fs::path> {};
 
 TEST_P(Golden, LossAndGradientsInDouble) {
-    for (const auto& [word, recompute] : Words<Recompute>::all) compare<double>(GetParam(), recompute);
+    for (const auto& [word, recompute] : EnumNames<Recompute>::all) compare<double>(GetParam(), recompute);
 }
 
 TEST_P(Golden, LossAndGradientsInFloat) { compare<float>(GetParam(), Recompute::none); }
@@ -130,9 +130,9 @@ class Coverage {
         for (const auto& path : golden_files()) add(config_of(SafetensorsFile(path), path).model);
     }
 
-    template <Worded E>
+    template <NamedEnum E>
     void expect_all(const std::string& key, const std::string& coord = "") const {
-        for (const auto& [word, value] : Words<E>::all)
+        for (const auto& [word, value] : EnumNames<E>::all)
             EXPECT_TRUE(met_.count(coord + key + ": " + word))
                 << "no golden model has " << coord << key << ": " << word;
     }
@@ -142,9 +142,9 @@ class Coverage {
     }
 
  private:
-    template <Worded E>
+    template <NamedEnum E>
     void meet(const std::string& key, E value) {
-        met_.insert(key + ": " + to_word(value));
+        met_.insert(key + ": " + enum_name(value));
     }
     void meet(const std::string& key, bool value) { met_.insert(key + (value ? ": true" : ": false")); }
     void meet(const std::string& key, int64_t value) { meet(key, value > 0); }
@@ -167,17 +167,17 @@ class Coverage {
         for (int64_t layer = 0; layer < m.layers; layer++)
             for (const GateSpec& g : m.gates.at(layer)) {
                 add(g);
-                meet(to_word(m.attention.at(layer).kind) + std::string(" attention, gate"), g.position);
+                meet(enum_name(m.attention.at(layer).kind) + std::string(" attention, gate"), g.position);
             }
     }
     void add(AttentionSpec spec) {
         meet("kind", spec.kind);
-        const std::string coord = to_word(spec.kind) + std::string(" attention, ");
+        const std::string coord = enum_name(spec.kind) + std::string(" attention, ");
         spec.fields(
             [&](const std::string& key, auto& field, const char*, const Attributes&) { meet(coord + key, field); });
     }
     void add(const GateSpec& g) {
-        const std::string coord = to_word(g.position) + std::string(" gate, ");
+        const std::string coord = enum_name(g.position) + std::string(" gate, ");
         meet("position", g.position);
         meet(coord + "granularity", g.granularity);
         meet(coord + "heads", g.heads);
@@ -204,12 +204,12 @@ TEST(GoldenCoverage, EveryWordOfAModel) {
 TEST(GoldenCoverage, EveryWordOfAttentionOfEachKind) {
     const Coverage coverage;
     coverage.expect_all<AttentionKind>("kind");
-    for (const auto& [word, kind] : Words<AttentionKind>::all) {
+    for (const auto& [word, kind] : EnumNames<AttentionKind>::all) {
         const std::string coord = word + std::string(" attention, ");
         coverage.expect_all<Position>("gate", coord);
         AttentionSpec{}.fields([&]<class T>(const std::string& key, T&, const char*, const Attributes&) {
             if (key == "kind" || (key == "rela_gate" && kind != AttentionKind::rela)) return;
-            if constexpr (Worded<T>)
+            if constexpr (NamedEnum<T>)
                 coverage.expect_all<T>(key, coord);
             else
                 coverage.expect_both(coord + key);
@@ -221,7 +221,7 @@ TEST(GoldenCoverage, EveryWordOfAGateAtEveryPosition) {
     const Coverage coverage;
     coverage.expect_all<Position>("position");
     coverage.expect_both("init_std");
-    for (const auto& [word, position] : Words<Position>::all) {
+    for (const auto& [word, position] : EnumNames<Position>::all) {
         const std::string coord = word + std::string(" gate, ");
         coverage.expect_all<Combine>("combine", coord);
         coverage.expect_all<Activation>("activation", coord);

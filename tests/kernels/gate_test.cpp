@@ -20,8 +20,8 @@ TEST(Gate, EveryVariant) {
                       {"constant scalar", {R, H, K, {0, 0, 0}}},
                       {"output", {R, 1, H * K, {H * K, H * K, 1}}}};
         for (const auto& shape : shapes)
-            for (const auto& [act_word, act_value] : Words<Activation>::all)
-                for (const auto& [how_word, how_value] : Words<Combine>::all) {
+            for (const auto& [act_word, act_value] : EnumNames<Activation>::all)
+                for (const auto& [how_word, how_value] : EnumNames<Combine>::all) {
                     const GateShape n = shape.n;
                     const Activation act = act_value;
                     const Combine how = how_value;

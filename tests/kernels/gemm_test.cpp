@@ -68,7 +68,7 @@ TEST(Gemm, EveryAlgorithmEqualsTheDefinition) {
     linear_backward_weight<Cpu<double>>({}, dw.data(), dy.data(), x.data(), rows, in, out);
     const auto xf = cast<float>(x), wf = cast<float>(w), dyf = cast<float>(dy);
     for (int threads = 1; const GemmAlgorithm algorithm : kAlgorithms) {
-        SCOPED_TRACE(to_word(algorithm));
+        SCOPED_TRACE(enum_name(algorithm));
         omp_set_num_threads(++threads);  // so that no GEMM is one that was prepared before
         use(GemmShape::nt(rows, out, in), threads, algorithm);
         use(GemmShape::nn(rows, in, out).accumulating(), threads, algorithm);

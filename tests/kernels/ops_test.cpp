@@ -157,7 +157,7 @@ TEST(SwitchHeads, LowerIndexWinsATie) {
 
 TEST(Pointwise, Gradients) {
     for (const size_t n : {1, 17, 40})
-        for (const auto& [word, act] : Words<Activation>::all)
+        for (const auto& [word, act] : EnumNames<Activation>::all)
             hold(word, {noise(n, 1)}, n,
                  [=, act = act]<class T>(const Tensors<T>& x, const std::vector<T>& dout, std::vector<T>& y) {
                      activation_forward<Cpu<T>>({}, y.data(), x[0].data(), int64_t(n), act);

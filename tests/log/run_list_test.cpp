@@ -43,7 +43,7 @@ class Runs : public testing::Test {
         return path;
     }
     RunSummary told(const std::string& name) { return summarize_run(folder_ / name); }
-    std::string state(const std::string& name) { return to_word(told(name).state); }
+    std::string state(const std::string& name) { return enum_name(told(name).state); }
     Folder folder_;
 };
 

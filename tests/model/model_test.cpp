@@ -40,11 +40,11 @@ void hold_model(const std::string& keys, Batch batch, const std::string& only = 
 // The gate's own gradients; float is held to double a gate at a time in kernels/gate_test.cpp, and to PyTorch in
 // golden_test.cpp.
 TEST(Model, EveryGateVariant) {
-    for (const auto& [position, p] : Words<Position>::all)
-        for (const auto& [granularity, g] : Words<Granularity>::all)
-            for (const auto& [heads, h] : Words<HeadSharing>::all)
-                for (const auto& [combine, c] : Words<Combine>::all)
-                    for (const auto& [activation, a] : Words<Activation>::all)
+    for (const auto& [position, p] : EnumNames<Position>::all)
+        for (const auto& [granularity, g] : EnumNames<Granularity>::all)
+            for (const auto& [heads, h] : EnumNames<HeadSharing>::all)
+                for (const auto& [combine, c] : EnumNames<Combine>::all)
+                    for (const auto& [activation, a] : EnumNames<Activation>::all)
                         for (const char* input : {"input: hidden", "input: hidden, bias: true", "input: none"}) {
                             if (p == Position::output && (g == Granularity::headwise || h != HeadSharing::specific))
                                 continue;

@@ -59,7 +59,7 @@ TEST(Schedule, NoStepsRateJumps) {
 }
 
 TEST(Schedule, WarmUpMayBeLongerThanTheRun) {
-    for (const auto& [word, kind] : Words<ScheduleKind>::all)
+    for (const auto& [word, kind] : EnumNames<ScheduleKind>::all)
         for (const int64_t warmup : {10, 11, 1000})
             for (int64_t s = 1; s <= 10; s++)
                 EXPECT_DOUBLE_EQ(learning_rate(schedule(kind, 10, warmup, 0, 0.5), s), double(s) / double(warmup))

@@ -17,7 +17,7 @@ std::vector<int> codes(const std::function<void(int rank)>& body) {
     return codes;
 }
 
-TEST(Collectively, AllReturnTheCodeOfTheFirstThatFails) {
+TEST(OnAllRanks, AllReturnTheCodeOfTheFirstThatFails) {
     EXPECT_EQ(codes([](int) {}), (std::vector<int>{0, 0, 0}));
     EXPECT_EQ(codes([](int rank) {
                   if (rank == 1) fail(Exit::data, "a shard is missing");

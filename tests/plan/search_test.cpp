@@ -80,7 +80,7 @@ std::vector<Estimate> all_settings(const std::function<Config(std::vector<std::s
                 } catch (const std::exception&) { continue; }
                 const int64_t shard = c.train.batch / (12 / tensor);
                 for (c.parallel.zero = 0; c.parallel.zero <= 1; c.parallel.zero++)
-                    for (const auto& [word, recompute] : Words<Recompute>::all)
+                    for (const auto& [word, recompute] : EnumNames<Recompute>::all)
                         for (int64_t micro = 1; micro <= shard; micro++) {
                             if (shard % micro != 0) continue;
                             c.train.recompute = recompute;

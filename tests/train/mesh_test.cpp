@@ -290,7 +290,7 @@ TEST(Mesh, MemoryAndTrafficAreAsPlanned) {
     for (const bool experts : {false, true})
         for (const ModelCase& model : with_muon(experts))
             for (const MeshCase& mesh_case : kMeshes)
-                for (const auto& [word, policy] : Words<Recompute>::all) {
+                for (const auto& [word, policy] : EnumNames<Recompute>::all) {
                     if (mesh_case.needs_experts && !experts) continue;
                     SCOPED_TRACE(std::string(model.name) + ", " + mesh_case.name + ", recompute " + word);
                     Config config = config_of(model, mesh_case);

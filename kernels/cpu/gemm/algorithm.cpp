@@ -63,7 +63,7 @@ GemmAlgorithm Gemm::fastest(const float* a, const float* b) {
     };
     GemmAlgorithm best = untimed_algorithm(shape_);
     double least = 1e30;
-    for (const auto& [word, algorithm] : Words<GemmAlgorithm>::all) {
+    for (const auto& [word, algorithm] : EnumNames<GemmAlgorithm>::all) {
         if (!suits(algorithm)) continue;
         const bool hopeless = seconds(algorithm) > 3 * least;  // in the run that prepares
         for (int i = 0; i < kRuns && !hopeless; i++)

@@ -2,7 +2,7 @@
 #pragma once
 #include <optional>
 
-#include "base/words.h"
+#include "base/enum_names.h"
 #include "kernels/cpu/gemm/onednn_matmul.h"
 #include "kernels/gemm_shape.h"
 
@@ -10,7 +10,7 @@ namespace sluice {
 
 enum class GemmAlgorithm { onednn_matmul, onednn_sgemm, onednn_split_k, blis };
 template <>
-struct Words<GemmAlgorithm> {  // in cache files and checkpoints
+struct EnumNames<GemmAlgorithm> {  // in cache files and checkpoints
     static constexpr std::pair<const char*, GemmAlgorithm> all[] = {
         {"onednn_matmul", GemmAlgorithm::onednn_matmul},  // a primitive made for the shape
         {"onednn_sgemm", GemmAlgorithm::onednn_sgemm},

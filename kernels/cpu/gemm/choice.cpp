@@ -15,7 +15,7 @@ GemmKey key_of(const GemmShape& shape, int threads) {
 std::string to_line(const GemmKey& key, GemmAlgorithm algorithm) {
     const GemmShape& g = key.shape;
     std::ostringstream line;
-    line << to_word(algorithm) << ' ' << g.m << 'x' << g.n << 'x' << g.k << ' ' << (g.transpose_a ? 't' : 'n')
+    line << enum_name(algorithm) << ' ' << g.m << 'x' << g.n << 'x' << g.k << ' ' << (g.transpose_a ? 't' : 'n')
          << (g.transpose_b ? 't' : 'n') << (g.accumulate ? " add" : " set") << (g.ragged ? " ragged" : "")
          << " threads " << key.threads;
     return line.str();
@@ -36,7 +36,7 @@ bool add_line(GemmChoices& choices, const std::string& line) {
     g.accumulate = into == "add";
     GemmAlgorithm algorithm{};
     const bool read = !in.fail() && g.m > 0 && g.n > 0 && g.k > 0 && key.threads > 0 &&
-                      from_word(algorithm_word, algorithm) && to_line(key, algorithm) == line;
+                      enum_value(algorithm_word, algorithm) && to_line(key, algorithm) == line;
     if (read) choices[key] = algorithm;
     return read;
 }
