@@ -15,10 +15,11 @@ namespace {
 // A row of stats: what a shard says of its part of a row of logits.
 enum { kMax, kSumExp, kTargetLogit, kStats };
 
-// The target's index within the shard's (vocab) logits, or -1: it is another shard's, or there is no target.
+// The target's index within the shard's (vocab) logits, or -1: it is another shard's, or there is no target (an id
+// below 0, and so before every shard).
 int64_t local_target(int32_t target, int64_t first_id, int64_t vocab) {
     const int64_t local = target - first_id;
-    return target >= 0 && local >= 0 && local < vocab ? local : -1;
+    return local >= 0 && local < vocab ? local : -1;
 }
 
 }  // namespace

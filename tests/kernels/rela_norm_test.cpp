@@ -1,7 +1,5 @@
 // ReLA's norm and gate: against differences, cut over a tensor group, on rows of zeros, and the golden value of the
 // whole.
-#include <limits>
-
 #include "kernels/ops.h"
 #include "support/hold.h"
 

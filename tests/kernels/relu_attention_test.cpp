@@ -1,6 +1,6 @@
 // ReLU attention against the plain formula and central differences, over blocks, windows, documents and shared heads.
 #include <algorithm>
-#include <optional>
+#include <limits>
 
 #include "kernels/ops.h"
 #include "support/hold.h"
