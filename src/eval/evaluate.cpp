@@ -62,5 +62,6 @@ Evaluation evaluate(Model<B>& model, ValidationData& data, const EvaluationSpec&
 
 #define INSTANTIATE(B) template Evaluation evaluate(Model<B>&, ValidationData&, const EvaluationSpec&);
 SLUICE_BACKENDS(INSTANTIATE)
+#undef INSTANTIATE
 
 }  // namespace sluice

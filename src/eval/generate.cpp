@@ -66,5 +66,6 @@ std::vector<int32_t> generate(Model<B>& model, std::vector<int32_t> prompt, int6
     template std::vector<int32_t> generate(Model<B>&, std::vector<int32_t>, int64_t, const std::vector<int32_t>&, \
                                            const Sampling&);
 SLUICE_BACKENDS(INSTANTIATE)
+#undef INSTANTIATE
 
 }  // namespace sluice
