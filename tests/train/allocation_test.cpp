@@ -23,12 +23,14 @@ bool within_onednn(void* caller) {
     return dladdr(caller, &info) && info.dli_fname && std::strstr(info.dli_fname, "libdnnl");
 }
 
-void* allocate(size_t bytes, size_t alignment, void* caller) {
+void* try_to_allocate(size_t bytes, size_t alignment, void* caller) noexcept {
     if (counting && !within_onednn(caller)) allocations++;
-    void* p = alignment > 16 ? std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment)
-                             : std::malloc(bytes);
-    if (!p) throw std::bad_alloc();
-    return p;
+    return alignment > 16 ? std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment)
+                          : std::malloc(bytes);
+}
+void* allocate(size_t bytes, size_t alignment, void* caller) {
+    if (void* p = try_to_allocate(bytes, alignment, caller)) return p;
+    throw std::bad_alloc();
 }
 
 // Not inlined: a compiler that sees free() where it expects delete warns of a mismatch.
@@ -37,6 +39,12 @@ void* allocate(size_t bytes, size_t alignment, void* caller) {
 
 void* operator new(size_t bytes) { return allocate(bytes, 1, __builtin_return_address(0)); }
 void* operator new[](size_t bytes) { return allocate(bytes, 1, __builtin_return_address(0)); }
+void* operator new(size_t bytes, const std::nothrow_t&) noexcept {
+    return try_to_allocate(bytes, 1, __builtin_return_address(0));
+}
+void* operator new[](size_t bytes, const std::nothrow_t&) noexcept {
+    return try_to_allocate(bytes, 1, __builtin_return_address(0));
+}
 void* operator new(size_t bytes, std::align_val_t a) { return allocate(bytes, size_t(a), __builtin_return_address(0)); }
 void* operator new[](size_t bytes, std::align_val_t a) {
     return allocate(bytes, size_t(a), __builtin_return_address(0));
