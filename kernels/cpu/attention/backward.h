@@ -21,7 +21,7 @@
 //
 //     (1, 2)   (0, 2) (1, 3)   (0, 3)
 #pragma once
-#include "kernels/cpu/attention/tiles.h"
+#include "kernels/cpu/attention/products.h"
 #include "kernels/cpu/tile.h"
 
 namespace sluice {
@@ -62,12 +62,7 @@ struct BackwardHead {
         if (ahead == 0) begin(k0, tile.keys);
         if (tile.empty()) return;
         A *p = tile_scratch<A>(2 * size_t(kTile * kTile)), *dp = p + kTile * kTile;
-        for (int64_t h = 0; h < group; h++) {
-            if (ahead == 0)
-                add_head<true>(tile, h, p, dp, h == 0);
-            else
-                add_head<false>(tile, h, p, dp, false);
-        }
+        for (int64_t h = 0; h < group; h++) add_head(tile, h, p, dp);
     }
 
     // A tile of tokens, before its first pair.
@@ -80,21 +75,13 @@ struct BackwardHead {
 
     // Query head h of the group: makes p and dp (queries, kTile), and adds to dq, dk, dv what follows from them. The
     // first round overwrites dq, and in it the group's first head overwrites dk and dv.
-    template <bool diagonal>
-    void add_head(const TileMask& tile, int64_t h, A* p, A* dp, bool first_head) {
+    void add_head(const TileMask& tile, int64_t h, A* p, A* dp) {
         const auto [mask, q0, rows, k0, keys] = tile;
-        const int64_t D = n.dim, at = h * D;
-        // On the diagonal queries i .. i + strip - 1 need the keys up to their own, in whole vectors.
-        const auto below = [keys = keys](int64_t i, int64_t strip) {
-            return diagonal ? std::min(keys, (i + strip + kVector<A> - 1) / kVector<A> * kVector<A>) : keys;
-        };
-        const auto scores = [&, D](int64_t i, int64_t strip) { return StripRange{0, below(i, strip), 0, D}; };
-        // p = scale q k^T, dp = dout v^T
-        tile_product<Into::overwrite, A>(p, kTile, {q.row(q0) + at, q.stride, 1, k_transposed + k0 * D, kTile}, rows,
-                                         scores);
-        tile_product<Into::overwrite, A>(dp, kTile, {dout.row(q0) + at, dout.stride, 1, v_transposed + k0 * D, kTile},
-                                         rows, scores);
-        const bool full = !diagonal && tile.full();
+        const int64_t D = n.dim, channel = h * D;
+        const bool diagonal = tile.diagonal(), full = !diagonal && tile.full();
+        const TileProducts<A> products{rows, keys, D, diagonal};
+        products.scores_of_queries(p, q.from(q0, channel), k_transposed + k0 * D);
+        products.scores_of_queries(dp, dout.from(q0, channel), v_transposed + k0 * D);
         for (int64_t i = 0; i < rows; i++) {
             A *row = p + i * kTile, *drow = dp + i * kTile;
             const int64_t from = full ? 0 : tile.first(i), end = full ? keys : tile.end(i);
@@ -102,24 +89,10 @@ struct BackwardHead {
             rule.row(row, drow, from, end, h, q0 + i);
             for (int64_t j = end; j < keys; j++) row[j] = drow[j] = 0;
         }
-        // dv += p^T dout, dk += dp^T q: on the diagonal key j has the queries j .. only.
-        const auto keys_sum = [&, rows = rows, D](int64_t j, int64_t) {
-            return StripRange{0, D, diagonal ? j : 0, rows};
-        };
-        const Factors<A> to_dv{p, 1, kTile, dout.row(q0) + at, dout.stride},
-            to_dk{dp, 1, kTile, q.row(q0) + at, q.stride};
-        if (first_head) {
-            tile_product<Into::overwrite, A>(dv.row(k0), dv.stride, to_dv, keys, keys_sum);
-            tile_product<Into::overwrite, A>(dk.row(k0), dk.stride, to_dk, keys, keys_sum);
-        } else {
-            tile_product<Into::add, A>(dv.row(k0), dv.stride, to_dv, keys, keys_sum);
-            tile_product<Into::add, A>(dk.row(k0), dk.stride, to_dk, keys, keys_sum);
-        }
-        // dq += dp k
-        tile_product<diagonal ? Into::overwrite : Into::add, A>(
-            dq.row(q0) + at, dq.stride, {dp, kTile, 1, k.row(k0), k.stride}, rows, [&, D](int64_t i, int64_t strip) {
-                return StripRange{0, D, 0, below(i, strip)};
-            });
+        const Into keys_into = diagonal && h == 0 ? Into::overwrite : Into::add;
+        products.to_keys(keys_into, dv.from(k0), p, dout.from(q0, channel));
+        products.to_keys(keys_into, dk.from(k0), dp, q.from(q0, channel));
+        products.to_queries(diagonal ? Into::overwrite : Into::add, dq.from(q0, channel), dp, k.from(k0));
     }
 };
 

@@ -10,7 +10,7 @@
 #pragma once
 #include <limits>
 
-#include "kernels/cpu/attention/tiles.h"
+#include "kernels/cpu/attention/products.h"
 #include "kernels/cpu/tile.h"
 
 namespace sluice {
@@ -40,9 +40,9 @@ void mask_scores(A* p, const TileMask& mask) {
     }
 }
 
-// One query tile, from token q0. Not inlined: within the parallel loop its products get too few registers.
+// One query tile, from token q0.
 template <class A, class Rows>
-[[gnu::noinline]] void forward_tile(const ForwardHead<A>& head, int64_t q0, const AttentionShape& n, Rows rows) {
+void forward_tile(const ForwardHead<A>& head, int64_t q0, const AttentionShape& n, Rows rows) {
     const auto& [out, q, k, v, mask] = head;
     const int64_t count = std::min(kTile, n.length - q0), D = n.dim;
     A* p = tile_scratch<A>(size_t(kTile * kTile + 2 * kTile * D));  // (keys, kTile)
@@ -54,12 +54,8 @@ template <class A, class Rows>
     for (int64_t k0 = mask.first_key(q0, count) / kTile * kTile; k0 < q0 + count; k0 += kTile) {
         const int64_t keys = std::min(kTile, q0 + count - k0);
         const TileMask tile{mask, q0, count, k0, keys};
-        const bool diagonal = tile.diagonal();
-        // p = k q: on the diagonal key j needs the queries j .. only.
-        tile_product<Into::overwrite, A>(p, kTile, {k.row(k0), k.stride, 1, q_transposed, kTile}, keys,
-                                         [&](int64_t j, int64_t) {
-                                             return StripRange{diagonal ? j : 0, kTile, 0, D};
-                                         });
+        const TileProducts<A> products{count, keys, D, tile.diagonal()};
+        products.scores(p, k.from(k0), q_transposed);
         if (!tile.full()) mask_scores(p, tile);
         rows.add(p, keys);
         if constexpr (Rows::kRescales)
@@ -68,10 +64,7 @@ template <class A, class Rows>
 #pragma omp simd
                 for (int64_t d = 0; d < D; d++) sum[i * D + d] *= rescale;
             }
-        // sum += p^T v: on the diagonal query i needs the keys up to its own only.
-        tile_product<Into::add, A>(sum, D, {p, 1, kTile, v.row(k0), v.stride}, count, [&](int64_t i, int64_t strip) {
-            return StripRange{0, D, 0, diagonal ? std::min(keys, i + strip) : keys};
-        });
+        products.add_values(sum, p, v.from(k0));
     }
     for (int64_t i = 0; i < count; i++) {
         const A scale = rows.finish(i, q0 + i);

@@ -15,6 +15,7 @@ struct HeadView {
     A* data;
     int64_t stride;
     A* row(int64_t t) const { return data + t * stride; }
+    HeadView from(int64_t t, int64_t channel = 0) const { return {row(t) + channel, stride}; }
 };
 
 inline int64_t tiles(const AttentionShape& n) { return (n.length + kTile - 1) / kTile; }
