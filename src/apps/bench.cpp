@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "apps/commands.h"
 #include "base/check.h"
 #include "base/format.h"
+#include "base/json.h"
 #include "base/rng.h"
 #include "cli/terminal.h"
 #include "kernels/capability.h"
@@ -20,8 +20,6 @@
 
 namespace sluice {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 double median(std::vector<double> x) {
     std::sort(x.begin(), x.end());

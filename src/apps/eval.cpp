@@ -1,12 +1,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "apps/commands.h"
 #include "apps/load_model.h"
 #include "base/check.h"
 #include "base/format.h"
+#include "base/json.h"
 #include "eval/evaluate.h"
 #include "model/with_backend.h"
 #include "parallel/collective.h"
@@ -30,11 +30,10 @@ int evaluate_all(Comm& comm, const Opened& opened, const Sets& sets, bool json) 
                               comm.rank() > 0 ? nullptr
                               : json          ? stderr
                                               : stdout};
-    nlohmann::ordered_json result{{"step", opened.checkpoint.info.step}, {"sets", nlohmann::ordered_json::object()}};
+    Json result{{"step", opened.checkpoint.info.step}, {"sets", Json::object()}};
     for (size_t i = 0; i < sets.size(); i++) {
         const Evaluation e = evaluate(*model, *sets[i], spec);
-        nlohmann::ordered_json set{
-            {"loss", e.loss}, {"perplexity", e.perplexity}, {"bits_per_byte", nullptr}, {"tokens", e.tokens}};
+        Json set{{"loss", e.loss}, {"perplexity", e.perplexity}, {"bits_per_byte", nullptr}, {"tokens", e.tokens}};
         if (e.bits_per_byte) set["bits_per_byte"] = *e.bits_per_byte;
         result["sets"][config.data.validation[i].name] = set;
         if (comm.rank() == 0 && !json)

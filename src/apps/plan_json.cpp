@@ -1,11 +1,12 @@
 // A plan as JSON: every figure of plan_text.cpp as a number.
 #include "apps/plan_report.h"
+#include "base/json.h"
 #include "model/counts.h"
 
 namespace sluice {
 namespace {
 
-using Out = nlohmann::ordered_json;
+using Out = Json;
 
 Out mesh_json(const MeshCoord& coord, const Config& c) {
     return {{"data", coord.data},

@@ -64,7 +64,7 @@ std::vector<std::pair<const char*, double>> parts(const StepTime& time);
 constexpr size_t kBestSettings = 10;
 extern const char* const kEstimateNote;
 
-nlohmann::ordered_json plan_json(const PlanReport& report, bool searched);
+Json plan_json(const PlanReport& report, bool searched);
 void print_plan(const PlanReport& report, bool searched);
 
 }  // namespace sluice

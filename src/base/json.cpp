@@ -55,6 +55,11 @@ J parse(const std::string& text) {
 }  // namespace
 
 Json parse_json(const std::string& text) { return parse<Json>(text); }
+Json json_or_null(const std::string& text) {
+    try {
+        return parse_json(text);
+    } catch (const JsonError&) { return nullptr; }
+}
 LargeJson parse_large_json(const std::string& text) { return parse<LargeJson>(text); }
 
 }  // namespace sluice

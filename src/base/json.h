@@ -6,6 +6,8 @@
 #include <stdexcept>
 #include <string>
 
+extern template class nlohmann::basic_json<nlohmann::ordered_map>;  // compiled once, in json_library.cpp
+
 namespace sluice {
 
 using Json = nlohmann::ordered_json;
@@ -15,6 +17,7 @@ struct JsonError : std::runtime_error {
 };
 
 Json parse_json(const std::string& text);
+Json json_or_null(const std::string& text);  // null where the text is no JSON
 // For objects with many keys: lookup is fast, the order of keys is lost.
 using LargeJson = nlohmann::json;
 LargeJson parse_large_json(const std::string& text);

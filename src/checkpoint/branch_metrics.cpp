@@ -19,7 +19,7 @@ constexpr int kMaxBranches = 1000;  // of a chain of branches, each begun from a
 
 // None for a line that records a start, and for anything else that is not a row of a step.
 std::optional<double> step_of_row(const std::string& line) {
-    const Json row = Json::parse(line, nullptr, false);
+    const Json row = json_or_null(line);
     if (!row.is_object() || !row.contains("step") || !row["step"].is_number()) return std::nullopt;
     return row["step"].get<double>();
 }

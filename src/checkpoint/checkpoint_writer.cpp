@@ -246,7 +246,7 @@ void CheckpointWriter::commit(const std::vector<std::string>& reports, int64_t& 
         manifest.tensors = whole_state_;
         std::map<std::string, Digest> digests;
         for (size_t r = 0; r < reports.size(); r++) {
-            const Json report = Json::parse(reports[r]);
+            const Json report = parse_json(reports[r]);
             const std::string file = file_name(int(r));
             if (report.contains("error")) fail(Exit::disk, report["error"].get<std::string>());
             manifest.files[file] = {report["size"].get<int64_t>(), report["hash"].get<std::string>()};

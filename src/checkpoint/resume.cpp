@@ -198,7 +198,7 @@ std::string origin_text(const Origin& origin) {
 Origin origin_at(const std::string& text) {
     Origin origin;
     if (text.empty()) return origin;
-    const Json json = Json::parse(text);
+    const Json json = parse_json(text);
     origin.weights_only = json["weights_only"].get<bool>();
     origin.checkpoint = open_checkpoint(json["path"].get<std::string>(), Verify::sizes);
     if (origin.checkpoint->info.digest != json["digest"].get<std::string>())

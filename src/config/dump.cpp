@@ -1,8 +1,8 @@
 // A Config as YAML, JSON and pairs of path and text, each a walk over the same tree.
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "base/check.h"
+#include "base/json.h"
 #include "config/load.h"
 #include "config/scalar.h"
 #include "config/tree.h"
@@ -53,20 +53,20 @@ void yaml_lines(const Node& node, const std::string& path, const std::string& in
     }
 }
 
-nlohmann::ordered_json json(const Node& node) {
+Json json(const Node& node) {
     if (node.kind == Node::Kind::map) {
-        auto object = nlohmann::ordered_json::object();
+        auto object = Json::object();
         for (auto& child : node.children) object[child.key] = json(child);
         return object;
     }
     if (node.kind == Node::Kind::list) {
-        auto array = nlohmann::ordered_json::array();
+        auto array = Json::array();
         for (auto& child : node.children) array.push_back(json(child));
         return array;
     }
     if (node.kind == Node::Kind::null) return nullptr;
     if (node.quoted) return node.text;
-    return nlohmann::ordered_json::parse(node.text);
+    return parse_json(node.text);
 }
 
 }  // namespace
@@ -97,8 +97,8 @@ std::string dump_yaml_with_origins(const Loaded& loaded) {
 std::string dump_json(const Config& config) { return json(to_tree(config)).dump(); }
 
 std::string dump_json_with_origins(const Loaded& loaded) {
-    nlohmann::ordered_json object = json(to_tree(loaded.config));
-    auto& origins = object["origins"] = nlohmann::ordered_json::object();
+    Json object = json(to_tree(loaded.config));
+    auto& origins = object["origins"] = Json::object();
     for (auto& [path, text] : flatten(loaded.config)) {
         const auto origin = loaded.origins.find(path);
         origins[path] = origin == loaded.origins.end() ? "default" : origin->second;

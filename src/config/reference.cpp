@@ -1,7 +1,7 @@
 // Every key with type, default, range and meaning, from the same fields that are loaded.
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
+#include "base/json.h"
 #include "config/load.h"
 #include "config/scalar.h"
 #include "config/visit.h"
@@ -105,7 +105,7 @@ std::string reference() {
 }
 
 std::string reference_json() {
-    auto object = nlohmann::ordered_json::object();
+    auto object = Json::object();
     for (auto& key : all_keys())
         object[key.path] = {{"type", key.type}, {"default", key.value}, {"range", key.range}, {"help", key.help}};
     return object.dump();

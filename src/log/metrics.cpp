@@ -41,7 +41,7 @@ int open_to_append(const std::filesystem::path& path) {
 
 // The step of a row; 0 where a line has none, such as that of a start.
 int64_t step_of(const std::string& line) {
-    const Json row = Json::parse(line, nullptr, false);
+    const Json row = json_or_null(line);
     if (!row.is_object() || !row.contains("step") || !row["step"].is_number_integer()) return 0;
     return row["step"].get<int64_t>();
 }

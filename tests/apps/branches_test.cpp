@@ -28,7 +28,7 @@ TEST_F(Branches, LaterStepsAreSetAsideAndAutoFollows) {
     EXPECT_TRUE(has(back.err, aside_)) << back.err;
     const std::vector<std::string> left{"metrics.jsonl", "step-00000012", "step-00000016", "step-00000020"};
     EXPECT_EQ(names(folder_ / aside_), left);
-    EXPECT_EQ(Json::parse(text(aside_ + "/step-00000020/manifest.json"))["digest"], digest_);
+    EXPECT_EQ(parse_json(text(aside_ + "/step-00000020/manifest.json"))["digest"], digest_);
     const auto second = course("a");
     ASSERT_EQ(second.size(), 20u);
     EXPECT_TRUE(std::equal(second.begin(), second.begin() + 8, first_.begin()));
@@ -76,7 +76,7 @@ TEST_F(Branches, AnotherConfigBeginsThereOnceMore) {
     ASSERT_EQ(run(back_).code, 0);
     ASSERT_EQ(run(back_ + "optimizer.lr=0.03", 2).code, 0);
     EXPECT_EQ(names(folder_ / second_aside_).size(), 4u);
-    EXPECT_EQ(Json::parse(text(aside_ + "/step-00000020/manifest.json"))["digest"], digest_);
+    EXPECT_EQ(parse_json(text(aside_ + "/step-00000020/manifest.json"))["digest"], digest_);
 }
 
 TEST_F(Branches, RefusedNothingIsTouched) {

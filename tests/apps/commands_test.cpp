@@ -113,7 +113,7 @@ TEST_F(Commands, WarningsAreToldOnce) {
     EXPECT_NEAR(before, 1e-3, 1e-9);
     EXPECT_EQ(count(run("config " + keys).err, "overlap"), 1u);
     const Ended json = run("config --json " + keys);
-    EXPECT_EQ(Json::parse(json.out)["warnings"].size(), 1u);
+    EXPECT_EQ(parse_json(json.out)["warnings"].size(), 1u);
     EXPECT_EQ(count(run("plan " + keys).err, "overlap"), 1u);
     EXPECT_EQ(count(run("config runs/a").err, "warning"), 0u);
     const Ended rising = run("train c.yaml schedule.final_lr=0.02", 2);
@@ -169,16 +169,16 @@ TEST_F(Commands, ARunsFolderIsAConfig) {
     for (const char* where : {"runs/a", "runs/a/", "runs/a/checkpoints", "runs/a/checkpoints/step-00000008"}) {
         const Ended config = run(std::string("config --json ") + where + " train.micro_batch=2");
         ASSERT_EQ(config.code, 0) << config.err;
-        EXPECT_EQ(Json::parse(config.out)["train"]["batch"], 8) << where;
-        EXPECT_EQ(Json::parse(config.out)["train"]["micro_batch"], 2) << where;
-        EXPECT_EQ(Json::parse(config.out)["run"]["name"], "a") << where;
+        EXPECT_EQ(parse_json(config.out)["train"]["batch"], 8) << where;
+        EXPECT_EQ(parse_json(config.out)["train"]["micro_batch"], 2) << where;
+        EXPECT_EQ(parse_json(config.out)["run"]["name"], "a") << where;
         // A manifest has no lines that a config's values could stand in; a run's config.yaml has.
         const bool file = fs::exists(folder_ / where / "config.yaml");
-        const std::string origin = Json::parse(config.out)["origins"]["train.batch"];
+        const std::string origin = parse_json(config.out)["origins"]["train.batch"];
         EXPECT_TRUE(matches(origin, file ? "^runs/a/+config.yaml:[0-9]+:[0-9]+$"
                                          : "^runs/a/checkpoints/step-000000[0-9]+/manifest.json$"))
             << origin;
-        EXPECT_EQ(Json::parse(config.out)["origins"]["train.micro_batch"], "command line") << where;
+        EXPECT_EQ(parse_json(config.out)["origins"]["train.micro_batch"], "command line") << where;
         EXPECT_EQ(run(std::string("plan --json ") + where).code, 0) << where;
     }
     EXPECT_TRUE(contains(run("train runs/a").out, "finished"));
@@ -198,7 +198,7 @@ TEST_F(Commands, ARunsFolderIsAConfig) {
 TEST_F(Commands, CheckpointsOfBeforeLoad) {
     ASSERT_EQ(run("train c.yaml schedule.final_lr=0.01").code, 0);
     const fs::path path = folder_ / "runs/a/checkpoints/step-00000012/manifest.json";
-    Json manifest = Json::parse(text("runs/a/checkpoints/step-00000012/manifest.json"));
+    Json manifest = parse_json(text("runs/a/checkpoints/step-00000012/manifest.json"));
     std::string config = manifest["config"];
     for (const std::string line : {"  tokens: null\n", "  epochs: null\n"}) {
         ASSERT_TRUE(contains(config, line));
@@ -239,7 +239,7 @@ TEST_F(Commands, RunsAreListed) {
     EXPECT_EQ(states, "done damaged partial empty ") << table.out;
     EXPECT_TRUE(contains(table.out, "12/12")) << table.out;
 
-    const Json runs = Json::parse(run("runs --json").out)["runs"];
+    const Json runs = parse_json(run("runs --json").out)["runs"];
     ASSERT_EQ(runs.size(), 4u);
     EXPECT_EQ(runs[0]["folder"], "runs/a");
     EXPECT_EQ(runs[0]["state"], "done");
@@ -249,7 +249,7 @@ TEST_F(Commands, RunsAreListed) {
     std::vector<double> losses;
     std::istringstream rows(text("runs/a/metrics.jsonl"));
     while (std::getline(rows, line))
-        if (const Json row = Json::parse(line); row.contains("eval/held/loss"))
+        if (const Json row = parse_json(line); row.contains("eval/held/loss"))
             losses.push_back(row["eval/held/loss"].get<double>());
     EXPECT_EQ(runs[0]["best_validation"]["loss"].get<double>(), *std::min_element(losses.begin(), losses.end()));
     EXPECT_EQ(runs[0]["loss"].get<double>(), std::stod(course("a").back()));
@@ -257,7 +257,7 @@ TEST_F(Commands, RunsAreListed) {
     EXPECT_TRUE(runs[1]["step"].is_null() && runs[1]["why"].is_string());
     EXPECT_EQ(runs[2]["step"], 3);
     EXPECT_EQ(runs[2]["steps"], 3);
-    EXPECT_EQ(Json::parse(run("runs runs/deep --json").out)["runs"].size(), 1u);
+    EXPECT_EQ(parse_json(run("runs runs/deep --json").out)["runs"].size(), 1u);
     EXPECT_EQ(run("runs nowhere").code, 2);
     EXPECT_EQ(run("runs --json >/dev/full; exit $?; :").code, 5);
 }

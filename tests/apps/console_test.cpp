@@ -30,7 +30,7 @@ class Console : public Program {
         std::vector<Json> rows;
         std::istringstream lines(text(name));
         for (std::string line; std::getline(lines, line);)
-            if (Json row = Json::parse(line); row.contains(key)) rows.push_back(row);
+            if (Json row = parse_json(line); row.contains(key)) rows.push_back(row);
         return rows;
     }
 };

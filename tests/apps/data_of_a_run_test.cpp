@@ -90,7 +90,7 @@ TEST_F(DataOfARun, AnotherValidationSetIsAWarning) {
 
 TEST_F(DataOfARun, ACheckpointThatDoesNotTellGoesOn) {
     const fs::path manifest = step(4) / "manifest.json";
-    Json json = Json::parse(text("runs/a/checkpoints/step-00000004/manifest.json"));
+    Json json = parse_json(text("runs/a/checkpoints/step-00000004/manifest.json"));
     ASSERT_TRUE(json["data"].contains("train"));
     json["data"] = {{"samples", json["data"]["samples"]}};
     std::ofstream(manifest) << json.dump();

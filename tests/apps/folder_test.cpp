@@ -169,7 +169,7 @@ TEST_F(RunFolder, StepsThatAreNotFiniteLeaveTheLastAppliedOne) {
     for (const std::string& name : names(checkpoints()))
         if (name != "LATEST")
             skipped.push_back(
-                Json::parse(text("runs/a/checkpoints/" + name + "/manifest.json"))["optimizer"]["skipped_in_a_row"]
+                parse_json(text("runs/a/checkpoints/" + name + "/manifest.json"))["optimizer"]["skipped_in_a_row"]
                     .get<int64_t>());
     EXPECT_EQ(skipped, (std::vector<int64_t>{0, 8, 9}));
 }

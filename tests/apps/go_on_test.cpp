@@ -11,14 +11,14 @@ class GoesOn : public Program {
     Json manifest(int64_t step) {
         char path[80];
         std::snprintf(path, sizeof path, "runs/a/checkpoints/step-%08lld/manifest.json", (long long)step);
-        return Json::parse(text(path));
+        return parse_json(text(path));
     }
     // Of metrics.jsonl, of those that have a key.
     Json last_row(const std::string& key) {
         Json last;
         std::istringstream lines(text("runs/a/metrics.jsonl"));
         for (std::string line; std::getline(lines, line);)
-            if (Json row = Json::parse(line); row.contains(key)) last = row;
+            if (Json row = parse_json(line); row.contains(key)) last = row;
         return last;
     }
 };

@@ -13,7 +13,7 @@ class PlanProgram : public Program {
         const Ended ended = run("plan " + arguments + " --json");
         EXPECT_EQ(ended.code, 0) << ended.err;
         EXPECT_TRUE(ended.err.empty()) << ended.err;
-        return Json::parse(ended.out);
+        return parse_json(ended.out);
     }
     std::string text(const std::string& arguments) {
         const Ended ended = run("plan " + arguments);

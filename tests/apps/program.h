@@ -69,7 +69,7 @@ class Program : public testing::Test {
         std::map<int64_t, std::string> rows;
         std::istringstream lines(text("runs/" + name + "/metrics.jsonl"));
         for (std::string line; std::getline(lines, line);) {
-            const Json row = Json::parse(line);
+            const Json row = parse_json(line);
             if (row.contains("loss"))
                 rows[row["step"].get<int64_t>()] =
                     row["loss"].dump() + " " + row["grad_norm"].dump() + " " + row["lr"].dump();
@@ -83,14 +83,14 @@ class Program : public testing::Test {
         std::vector<Json> rows;
         std::istringstream lines(text("runs/" + name + "/metrics.jsonl"));
         for (std::string line; std::getline(lines, line);)
-            if (Json row = Json::parse(line); row.contains(key)) rows.push_back(row);
+            if (Json row = parse_json(line); row.contains(key)) rows.push_back(row);
         return rows;
     }
     std::string digest(const std::string& name, int64_t step) {
         char path[80];
         std::snprintf(path, sizeof path, "runs/%s/checkpoints/step-%08lld/manifest.json", name.c_str(),
                       (long long)step);
-        return Json::parse(text(path))["digest"].get<std::string>();
+        return parse_json(text(path))["digest"].get<std::string>();
     }
     Folder folder_;
 };

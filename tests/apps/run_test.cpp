@@ -19,7 +19,7 @@ class Runs : public Program {
     Json manifest(int64_t step) {
         char path[80];
         std::snprintf(path, sizeof path, "runs/a/checkpoints/step-%08lld/manifest.json", (long long)step);
-        return Json::parse(text(path));
+        return parse_json(text(path));
     }
 };
 
@@ -48,7 +48,7 @@ TEST_F(Runs, EvaluateSoManyBatches) {
     EXPECT_NE(ended.out.find("| 128 tokens"), std::string::npos) << "2 batches of 4 windows of 16: " << ended.out;
     const Ended eval = run("eval runs/a --json eval.batches=3");
     ASSERT_EQ(eval.code, 0) << eval.err;
-    EXPECT_EQ(Json::parse(eval.out)["sets"]["held"]["tokens"], 192);
+    EXPECT_EQ(parse_json(eval.out)["sets"]["held"]["tokens"], 192);
 }
 
 // The run draws with its seed, after the delimiter and the prompt, as the command does.

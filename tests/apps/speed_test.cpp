@@ -34,8 +34,7 @@ TEST_F(Program, MultipliesAsBefore) {
     setenv("SLUICE_CACHE", (folder_ / "cache").c_str(), 1);
     const std::string large = "train c.yaml train.micro_batch=16 model.hidden=256 model.ffn.hidden=512 train.batch=16";
     const auto choices = [&](const char* step) {
-        const Json manifest =
-            Json::parse(text(std::string("runs/a/checkpoints/step-000000") + step + "/manifest.json"));
+        const Json manifest = parse_json(text(std::string("runs/a/checkpoints/step-000000") + step + "/manifest.json"));
         return manifest["gemm"].dump();
     };
     const Ended first = run(large);
@@ -66,9 +65,9 @@ TEST_F(Program, EveryRankMultipliesAsBefore) {
     setenv("SLUICE_CACHE", (folder_ / "cache").c_str(), 1);
     ASSERT_EQ(run(large + " train.steps=4", 2).code, 0);
     const fs::path manifest = folder_ / "runs/a/checkpoints/step-00000004/manifest.json";
-    Json json = Json::parse(text("runs/a/checkpoints/step-00000004/manifest.json"));
+    Json json = parse_json(text("runs/a/checkpoints/step-00000004/manifest.json"));
     ASSERT_EQ(json["gemm"].size(), 1u) << json["gemm"];
-    EXPECT_EQ(json["gemm"][0]["ranks"], Json::parse("[0, 1]"));
+    EXPECT_EQ(json["gemm"][0]["ranks"], parse_json("[0, 1]"));
     Json other = json["gemm"][0], elsewhere = other;
     for (Json& line : other["ways"]) line = "blis" + line.get<std::string>().substr(line.get<std::string>().find(' '));
     json["gemm"][0]["ranks"] = {0};
@@ -80,7 +79,7 @@ TEST_F(Program, EveryRankMultipliesAsBefore) {
     std::ofstream(manifest) << json.dump();
     const Ended resumed = run(large + " train.steps=6 checkpoint.allow_change=true", 2);
     ASSERT_EQ(resumed.code, 0) << resumed.err;
-    const Json after = Json::parse(text("runs/a/checkpoints/step-00000006/manifest.json"))["gemm"];
+    const Json after = parse_json(text("runs/a/checkpoints/step-00000006/manifest.json"))["gemm"];
     ASSERT_EQ(after.size(), 3u) << after;
     EXPECT_EQ(after[0], json["gemm"][0]);
     EXPECT_EQ(after[1]["ways"].get<std::set<std::string>>(), other["ways"].get<std::set<std::string>>());
@@ -93,7 +92,7 @@ TEST_F(Program, EveryRankMultipliesAsBefore) {
 TEST_F(Program, BenchTellsOpsAtTheirSizes) {
     const Ended kernels = run("bench kernels c.yaml --json"), step = run("bench step c.yaml --json");
     ASSERT_EQ(kernels.code, 0) << kernels.err;
-    const Json json = Json::parse(kernels.out);
+    const Json json = parse_json(kernels.out);
     EXPECT_GT(json["gemm_flops_per_second"].get<double>(), 0);
     EXPECT_GT(json["copy_bytes_per_second"].get<double>(), 0);
     std::map<std::string, int> seen;
@@ -106,7 +105,7 @@ TEST_F(Program, BenchTellsOpsAtTheirSizes) {
     EXPECT_EQ(seen["linear_forward 16x97x32"], 1);  // the head's: rows, vocabulary, width
     EXPECT_EQ(seen["attention_backward 16x32"], 1);
     ASSERT_EQ(step.code, 0) << step.err;
-    const Json whole = Json::parse(step.out);
+    const Json whole = parse_json(step.out);
     for (const char* key : {"tokens_per_second", "step_seconds", "model_flops_per_second", "gemm_flops_per_second"})
         EXPECT_GT(whole[key].get<double>(), 0) << key;
     EXPECT_EQ(run("bench step c.yaml device=cuda").code, 2);

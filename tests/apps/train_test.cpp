@@ -67,7 +67,7 @@ TEST_F(Program, MeshesAgreeWithOneRank) {
     const Ended eval = run("eval runs/mesh2 --json"), wide = run("eval runs/mesh2 --json parallel.tensor=2", 2);
     ASSERT_EQ(eval.code, 0) << eval.err;
     ASSERT_EQ(wide.code, 0) << wide.err;
-    const auto loss = [](const Ended& e) { return Json::parse(e.out)["sets"]["held"]["loss"].get<double>(); };
+    const auto loss = [](const Ended& e) { return parse_json(e.out)["sets"]["held"]["loss"].get<double>(); };
     EXPECT_NEAR(loss(wide) / loss(eval), 1, 1e-5);
 }
 
@@ -75,7 +75,7 @@ TEST_F(Program, PlanTellsWhatFits) {
     const std::string models = "plan '" SLUICE_SOURCE_DIR "/configs/models/";
     const Ended moe = run(models + "moe_15a2b.yaml' --ranks 8 --gpu h200 --json");
     ASSERT_EQ(moe.code, 0) << moe.err;
-    const Json plan = Json::parse(moe.out);
+    const Json plan = parse_json(moe.out);
     EXPECT_EQ(plan["parameters"]["total"].get<int64_t>(), 15577227264);
     EXPECT_EQ(plan["parameters"]["active"].get<int64_t>(), 1987682304);
     EXPECT_FALSE(plan["gpu"]["fits"].get<bool>());
@@ -84,7 +84,7 @@ TEST_F(Program, PlanTellsWhatFits) {
     const Ended nearest = run(models + "moe_15a2b.yaml' --gpu h200 --json --ranks " +
                               std::to_string(plan["gpu"]["nearest"]["ranks"].get<int>()) + changes);
     ASSERT_EQ(nearest.code, 0) << nearest.err;
-    EXPECT_TRUE(Json::parse(nearest.out)["gpu"]["fits"].get<bool>()) << changes;
+    EXPECT_TRUE(parse_json(nearest.out)["gpu"]["fits"].get<bool>()) << changes;
     for (const char* gpu : {"a100", "h100", "h200", "b200"})
         for (const char* model : {"dense_1p7b_28.yaml", "dense_1p7b_48.yaml", "moe_15a2b.yaml"})
             for (const char* ranks : {"1", "8", "1024"})
@@ -268,15 +268,15 @@ TEST_F(Program, InitFromTakesWeightsAndListsWhatIsNew) {
 
 TEST_F(Program, EvaluatesEveryTokenButTheFirst) {
     ASSERT_EQ(run("train c.yaml eval.every=12 train.micro_batch=4").code, 0);
-    const Json one = Json::parse(run("eval runs/a --json").out),
-               short_windows = Json::parse(run("eval runs/a --json train.micro_batch=2").out);
+    const Json one = parse_json(run("eval runs/a --json").out),
+               short_windows = parse_json(run("eval runs/a --json train.micro_batch=2").out);
     EXPECT_EQ(one["sets"]["held"]["tokens"], 400);
     EXPECT_TRUE(one["sets"]["held"]["bits_per_byte"].is_null());
     EXPECT_NEAR(one["sets"]["held"]["loss"].get<double>(), short_windows["sets"]["held"]["loss"].get<double>(), 1e-6);
     std::istringstream lines(text("runs/a/metrics.jsonl"));
     std::string last;
     for (std::string line; std::getline(lines, line);) last = line;
-    EXPECT_NEAR(Json::parse(last)["eval/held/loss"].get<double>(), one["sets"]["held"]["loss"].get<double>(), 1e-6);
+    EXPECT_NEAR(parse_json(last)["eval/held/loss"].get<double>(), one["sets"]["held"]["loss"].get<double>(), 1e-6);
 }
 
 TEST_F(Program, ABadDiskKeepsTheLastCheckpoint) {

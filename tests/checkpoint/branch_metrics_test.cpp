@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "checkpoint/set_aside.h"
 #include "support/folder.h"
 #include "support/state.h"
@@ -32,9 +33,9 @@ class BranchMetrics : public testing::Test {
         State state(float(step) + float(folder.string().size()));
         save(folder, state, step);
         if (start.empty()) return;
-        const Json began = Json::parse(text(start / "manifest.json"));
+        const Json began = parse_json(text(start / "manifest.json"));
         const fs::path manifest = folder / step_name(step) / "manifest.json";
-        Json json = Json::parse(text(manifest));
+        Json json = parse_json(text(manifest));
         json["branch"] = {{"path", start.string()}, {"digest", began["digest"]}, {"step", began["step"]}};
         put(manifest, json.dump());
     }
@@ -81,7 +82,7 @@ TEST_F(BranchMetrics, OfAnAncestorThatALinkStandsFor) {
     step(second_, 8, aside_ / step_name(4));
     put(second_ / "metrics.jsonl", rows("b", 5, 8));
     const fs::path manifest = second_ / step_name(8) / "manifest.json";
-    Json json = Json::parse(text(manifest));
+    Json json = parse_json(text(manifest));
     json["branch"]["path"] = "from/another/folder";
     put(manifest, json.dump());
     EXPECT_EQ(branch_metrics(second_ / step_name(8), 8), rows("b", 5, 8));

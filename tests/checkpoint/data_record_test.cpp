@@ -6,6 +6,7 @@
 #include <fstream>
 #include <numeric>
 
+#include "base/json.h"
 #include "checkpoint/manifest.h"
 #include "data/shard_set.h"
 #include "support/folder.h"
@@ -164,7 +165,7 @@ TEST_F(Record, StandsInAManifest) {
     EXPECT_EQ(source_change(read.info.data.validation[0], m.info.data.validation[0]), "");
     EXPECT_EQ(read.info.branch->step, 20);
     // A manifest of before has none of it.
-    Json old = Json::parse(manifest_text(m));
+    Json old = parse_json(manifest_text(m));
     old.erase("branch");
     old["data"] = {{"samples", 3}};
     const Manifest before = parse_manifest(old.dump());

@@ -80,7 +80,7 @@ std::string output_of(const std::string& arguments) {
 TEST(Inspect, TellsOfEveryShard) {
     const Folder folder;
     write_set(folder);
-    const Json all = Json::parse(output_of("inspect --json '" + folder.path().string() + "'"));
+    const Json all = parse_json(output_of("inspect --json '" + folder.path().string() + "'"));
     ASSERT_EQ(all.size(), 4u);
     const int64_t tokens[] = {10, 10, 10, 2}, smallest[] = {0, 16, 31, 51}, largest[] = {15, 30, 50, 52},
                   documents[] = {2, 0, 1, 0}, bytes[] = {68, 99, 83, 4};
@@ -112,7 +112,7 @@ TEST(Inspect, SamplesAreTheBeginningsOfDocuments) {
         output.add(tokens.data(), int64_t(tokens.size()), int64_t(text.size()), false);
     }
     output.finish();
-    const Json all = Json::parse(output_of("inspect --json --samples 4 '" + folder.path().string() + "'"));
+    const Json all = parse_json(output_of("inspect --json --samples 4 '" + folder.path().string() + "'"));
     const Json samples = all.begin().value()["samples"];
     ASSERT_EQ(samples.size(), 4u);
     const std::pair<int64_t, std::string> expected[] = {

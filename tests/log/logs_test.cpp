@@ -23,7 +23,7 @@ namespace {
 TEST(Metrics, NumbersReadBackToTheSameBits) {
     const double x = 0.1 + 0.2;
     const Json row =
-        Json::parse(metrics_line({{"step", int64_t{3}}, {"x", x}, {"nan", NAN}, {"inf", -INFINITY}, {"a\"b", 1e-300}}));
+        parse_json(metrics_line({{"step", int64_t{3}}, {"x", x}, {"nan", NAN}, {"inf", -INFINITY}, {"a\"b", 1e-300}}));
     EXPECT_EQ(row["step"], 3);
     EXPECT_EQ(row["x"].get<double>(), x);
     EXPECT_TRUE(row["nan"].is_null());

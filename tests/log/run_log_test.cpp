@@ -66,7 +66,7 @@ class RunLogTest : public testing::Test {
         std::vector<int64_t> steps;
         std::istringstream lines(text("metrics.jsonl"));
         for (std::string line; std::getline(lines, line);)
-            if (const Json row = Json::parse(line); row.contains("step")) steps.push_back(row["step"].get<int64_t>());
+            if (const Json row = parse_json(line); row.contains("step")) steps.push_back(row["step"].get<int64_t>());
         return steps;
     }
     static size_t count(const std::string& text, const std::string& what) {
@@ -146,7 +146,7 @@ TEST_F(RunLogTest, ALineIsOfTheStepsSinceTheLastOne) {
     std::istringstream lines(text("metrics.jsonl"));
     std::vector<double> seconds;
     for (std::string line; std::getline(lines, line);)
-        if (const Json row = Json::parse(line); row.contains("step"))
+        if (const Json row = parse_json(line); row.contains("step"))
             seconds.push_back(std::round(1e6 * row["seconds"].get<double>()) / 1e6);
     EXPECT_EQ(seconds, (std::vector<double>{0.1, 0.1, 0.2, 0.4}));
     EXPECT_EQ(count(out_, "step 20/30 | loss 5.0000 | gn 5.000 | lr 0.00e+00 | 320 tok/s | "), 1u) << out_;
@@ -160,7 +160,7 @@ TEST_F(RunLogTest, MfuNeverPasses1AndIsOfTheRateBesideIt) {
     std::istringstream lines(text("metrics.jsonl"));
     double flops = 0, before = 0;
     for (std::string line; std::getline(lines, line);) {
-        const Json row = Json::parse(line);
+        const Json row = parse_json(line);
         if (!row.contains("step")) continue;
         const double gemm = row["gemm_flops_per_second"], mfu = row["mfu"], rate = row["tokens_per_second"];
         EXPECT_LE(mfu, 1);
