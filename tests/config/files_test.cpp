@@ -8,9 +8,9 @@ namespace sluice {
 namespace {
 
 namespace fs = std::filesystem;
-const fs::path kConfigs = fs::path(SLUICE_SOURCE_DIR) / "configs";
+const fs::path kConfigFolder = fs::path(SLUICE_SOURCE_DIR) / "configs";
 
-Config load(const std::string& name) { return load_config((kConfigs / name).string(), {}, Purpose::plan).config; }
+Config load(const std::string& name) { return load_config((kConfigFolder / name).string(), {}, Purpose::plan).config; }
 
 // Leaves that differ from the 28-layer model, but the run's name.
 std::map<std::string, std::string> changes(const std::string& name) {
@@ -47,7 +47,7 @@ TEST(Configs, ModelsOfTable7) {
 
 TEST(Configs, EveryGateFileLoadsAndNamesItsRow) {
     int files = 0;
-    for (auto& entry : fs::directory_iterator(kConfigs / "gates")) {
+    for (auto& entry : fs::directory_iterator(kConfigFolder / "gates")) {
         files++;
         const std::string name = entry.path().stem().string();
         EXPECT_FALSE(changes(name).empty()) << name;

@@ -30,7 +30,7 @@ std::string write_foreign(const Folder& folder, const std::string& name, std::ve
     write_shard(folder / name, ids, 70000);
     return (folder / name).string();
 }
-DataSpec spec(const std::vector<std::string>& train, const std::vector<std::string>& validation = {}) {
+DataSpec four_token_samples(const std::vector<std::string>& train, const std::vector<std::string>& validation = {}) {
     DataSpec data;
     data.sequence_length = 4;
     for (const auto& path : train) data.train.push_back({path, 1});
@@ -53,14 +53,14 @@ TEST(DataFacts, TheLargestVocabularyRecordedBesideAllShards) {
     const std::string small = write_set(folder, "small", {9}, 100), large = write_set(folder, "large", {9, 9}, 300),
                       foreign = write_foreign(folder, "foreign.bin", {1, 2, 3});
     const DataFacts facts = facts_of_shards();
-    EXPECT_EQ(facts.vocab(spec({small, large})).size, 300);
-    EXPECT_EQ(facts.vocab(spec({large, small})).size, 300);
-    EXPECT_EQ(facts.vocab(spec({small}, {large})).size, 300);
-    EXPECT_EQ(facts.vocab(spec({(folder / "small_000000.bin").string()})).size, 100);
-    EXPECT_EQ(facts.vocab(spec({small})).without_tokenizer, "");
-    EXPECT_EQ(facts.vocab(spec({small, foreign})).without_tokenizer, foreign);
-    EXPECT_EQ(facts.vocab(spec({small}, {foreign})).without_tokenizer, foreign);
-    EXPECT_TRUE(contains(failure([&] { facts.vocab(spec({"nowhere"})); }), "nowhere"));
+    EXPECT_EQ(facts.vocab(four_token_samples({small, large})).size, 300);
+    EXPECT_EQ(facts.vocab(four_token_samples({large, small})).size, 300);
+    EXPECT_EQ(facts.vocab(four_token_samples({small}, {large})).size, 300);
+    EXPECT_EQ(facts.vocab(four_token_samples({(folder / "small_000000.bin").string()})).size, 100);
+    EXPECT_EQ(facts.vocab(four_token_samples({small})).without_tokenizer, "");
+    EXPECT_EQ(facts.vocab(four_token_samples({small, foreign})).without_tokenizer, foreign);
+    EXPECT_EQ(facts.vocab(four_token_samples({small}, {foreign})).without_tokenizer, foreign);
+    EXPECT_TRUE(contains(failure([&] { facts.vocab(four_token_samples({"nowhere"})); }), "nowhere"));
 }
 
 TEST(DataFacts, SamplesAreThoseOfTraining) {
@@ -68,13 +68,15 @@ TEST(DataFacts, SamplesAreThoseOfTraining) {
     const std::string set = write_set(folder, "set", {41, 40, 3, 5}, 100),
                       foreign = write_foreign(folder, "foreign.bin", std::vector<int32_t>(22, 1));
     const DataFacts facts = facts_of_shards();
-    for (const auto& [data, samples] : {std::pair{spec({set}), 20}, {spec({foreign}), 5}, {spec({set, foreign}), 25}}) {
+    for (const auto& [data, samples] : {std::pair{four_token_samples({set}), 20},
+                                        {four_token_samples({foreign}), 5},
+                                        {four_token_samples({set, foreign}), 25}}) {
         EXPECT_EQ(facts.samples(data), samples);
         EXPECT_EQ(TrainingData(data, 100, 1).samples(), samples);
     }
-    EXPECT_EQ(facts.samples(spec({set}, {foreign})), 20);
+    EXPECT_EQ(facts.samples(four_token_samples({set}, {foreign})), 20);
     const std::string none = write_foreign(folder, "short.bin", {1, 2, 3, 4});
-    EXPECT_TRUE(contains(failure([&] { facts.samples(spec({none})); }), "short.bin"));
+    EXPECT_TRUE(contains(failure([&] { facts.samples(four_token_samples({none})); }), "short.bin"));
 }
 
 TEST(DataFacts, EpochsOfARun) {
@@ -95,9 +97,10 @@ TEST(DataFacts, EpochsOfARun) {
 TEST(DataFacts, AnIdOutsideTheVocabularyTellsTheOneThatIsNeeded) {
     const Folder folder;
     const std::string set = write_set(folder, "set", {9}, 300, 120);
-    EXPECT_TRUE(contains(failure([&] { TrainingData(spec({set}), 100, 1); }), "raise model.vocab to 300"));
+    EXPECT_TRUE(
+        contains(failure([&] { TrainingData(four_token_samples({set}), 100, 1); }), "raise model.vocab to 300"));
     const std::string foreign = write_foreign(folder, "f.bin", {1, 2, 100, 3, 65000, 4, 99, 7});
-    TrainingData data(spec({foreign}), 100, 1);
+    TrainingData data(four_token_samples({foreign}), 100, 1);
     std::vector<int32_t> tokens(5);
     const std::string error = failure([&] { data.sample(0, tokens.data(), nullptr); });
     EXPECT_TRUE(contains(error, "token 2 is id 100") && contains(error, "raise model.vocab to 65001 or more")) << error;

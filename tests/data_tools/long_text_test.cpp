@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <zstd.h>
 
 #include <thread>
 
@@ -13,6 +12,7 @@
 #include "data/shard_set.h"
 #include "data/token_shard.h"
 #include "data_tools/commands.h"
+#include "data_tools/inputs.h"
 #include "documents/documents.h"
 #include "documents/text_check.h"
 #include "text/support.h"
@@ -23,13 +23,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void write(const fs::path& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
 std::string as_json(const std::string& text) { return Json{{"text", text}}.dump() + "\n"; }
-std::string as_zstd(const std::string& bytes) {
-    std::string out(ZSTD_compressBound(bytes.size()), 0);
-    out.resize(ZSTD_compress(out.data(), out.size(), bytes.data(), bytes.size(), 1));
-    return out;
-}
 std::vector<int32_t> tokens_of(const fs::path& set) {
     std::vector<int32_t> all;
     const ShardSet facts = read_shard_set(set);
@@ -82,7 +76,7 @@ TEST(LongTexts, TheSameIdsHoweverTheyAreStored) {
         for (const std::string& one : name.ends_with("o200k.json") ? std::vector{text, paths} : std::vector{text}) {
             write(folder / "a.txt", one);
             write(folder / "a.jsonl", as_json(one));
-            write(folder / "a.txt.zst", as_zstd(one));
+            write(folder / "a.txt.zst", zstd(one));
             auto whole = tokenizer->encode(one);
             whole.insert(whole.begin(), tokenizer->delimiter());
             for (const char* file : {"a.txt", "a.jsonl", "a.txt.zst"}) {
@@ -120,7 +114,7 @@ TEST(LongTexts, TheWholeTextChoosesTheSide) {
     for (int i = 0; i < 16; i++) {
         const std::string text = same + "document " + std::to_string(i) + "\n";
         const std::string name = "d" + std::to_string(10 + i);
-        write(folder / ("txt/" + name + (i % 2 ? ".txt" : ".txt.zst")), i % 2 ? text : as_zstd(text));
+        write(folder / ("txt/" + name + (i % 2 ? ".txt" : ".txt.zst")), i % 2 ? text : zstd(text));
         lines += as_json(text);
         held_out += double(hash_of_text(text)) < 0.5 * 0x1p64;
     }
@@ -214,7 +208,7 @@ TEST(NotUtf8, IsRefusedByEveryTokenizerButBytes) {
     const size_t far = long_text.size();
     write(folder / "short.txt", "caf\xe9 au lait\n");
     write(folder / "long.txt", long_text + "caf\xe9 au lait\n");
-    write(folder / "long.txt.zst", as_zstd(long_text + "caf\xe9 au lait\n"));
+    write(folder / "long.txt.zst", zstd(long_text + "caf\xe9 au lait\n"));
     write(folder / "end.txt", "a man \xe4\xb8");
     write(folder / "lines.jsonl", as_json("fine") + "{\"text\": \"caf\xe9\"}\n");
     const std::pair<std::string, std::string> cases[] = {{"short.txt", "byte 3"},

@@ -15,11 +15,11 @@
 namespace sluice {
 namespace {
 
-constexpr int64_t kWindow = 5, kVocab = 11;  // of small_model
+constexpr int64_t kWindow = 5, kIds = 11;  // of small_model
 
 // The ids that may be drawn.
 std::vector<int32_t> all_but(int32_t banned) {
-    std::vector<int32_t> ids(kVocab);
+    std::vector<int32_t> ids(kIds);
     std::iota(ids.begin(), ids.end(), 0);
     std::erase(ids, banned);
     return ids;
@@ -35,7 +35,7 @@ class Generate : public testing::Test {
     // After `text`, of which the model sees the window.
     std::vector<double> logits(const std::vector<int32_t>& text) {
         const auto length = std::min<int64_t>(kWindow, int64_t(text.size()));
-        std::vector<double> logits(kVocab);
+        std::vector<double> logits(kIds);
         model_.hidden_states({1, length}, text.data() + text.size() - size_t(length), nullptr);
         model_.logits(logits.data(), length - 1);
         return logits;
@@ -43,7 +43,7 @@ class Generate : public testing::Test {
     // How often each id comes first, over many seeds.
     std::vector<double> shares(const std::vector<int32_t>& prompt, Sampling sampling, int32_t banned = -1) {
         constexpr int kDraws = 2000;
-        std::vector<double> shares(kVocab);
+        std::vector<double> shares(kIds);
         sampling.tokens = 1;
         for (int i = 0; i < kDraws; i++) {
             sampling.seed = uint64_t(i);
@@ -74,21 +74,21 @@ TEST_F(Generate, WithoutTemperatureTakesTheLikeliestOfTheLastWindow) {
 
 TEST_F(Generate, DrawsFromTheTopKAtATemperature) {
     const auto z = logits(kPrompt);
-    std::vector<size_t> order(kVocab);
+    std::vector<size_t> order(kIds);
     std::iota(order.begin(), order.end(), 0);
     std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return z[a] > z[b]; });
     for (const double temperature : {0.5, 1.0, 3.0})
         for (const int64_t top_k : {0, 3, 50}) {
             SCOPED_TRACE("top_k " + std::to_string(top_k) + " at " + std::to_string(temperature));
-            const size_t k = top_k == 3 ? 3 : kVocab;
-            std::vector<double> expected(kVocab);
+            const size_t k = top_k == 3 ? 3 : kIds;
+            std::vector<double> expected(kIds);
             double sum = 0;
             for (size_t i = 0; i < k; i++) sum += expected[order[i]] = std::exp(z[order[i]] / temperature);
             Sampling sampling;
             sampling.temperature = temperature;
             sampling.top_k = top_k;
             const auto found = shares(kPrompt, sampling);
-            for (size_t id = 0; id < kVocab; id++) EXPECT_NEAR(found[id], expected[id] / sum, 0.04) << id;
+            for (size_t id = 0; id < kIds; id++) EXPECT_NEAR(found[id], expected[id] / sum, 0.04) << id;
         }
 }
 
@@ -96,9 +96,9 @@ TEST_F(Generate, NeverDrawsABannedId) {
     Sampling flat;
     flat.temperature = 100;
     flat.top_k = 0;
-    for (int32_t banned = 0; banned < kVocab; banned++) {
+    for (int32_t banned = 0; banned < kIds; banned++) {
         const auto found = shares(kPrompt, flat, banned);
-        for (int32_t id = 0; id < kVocab; id++) EXPECT_EQ(found[size_t(id)] == 0, id == banned) << id;
+        for (int32_t id = 0; id < kIds; id++) EXPECT_EQ(found[size_t(id)] == 0, id == banned) << id;
     }
     flat.temperature = 0;
     flat.tokens = 1;
@@ -132,7 +132,7 @@ TEST_F(Generate, EveryTokenIsADrawOfItsOwn) {
         if (t.name == "head.weight") std::fill_n(model_.weights() + t.offset, t.count, 0.0);
     Sampling flat;
     flat.tokens = 1100;
-    std::vector<int> counts(kVocab);
+    std::vector<int> counts(kIds);
     for (const int32_t id : drawn(kPrompt, flat)) counts[size_t(id)]++;
     for (const int n : counts) EXPECT_NEAR(n, 100, 40);
 }

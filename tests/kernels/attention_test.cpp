@@ -1,42 +1,23 @@
 // Blockwise attention against the plain formula and central differences.
 #include <optional>
 
-#include "kernels/ops.h"
+#include "kernels/attention_cases.h"
 #include "support/hold.h"
 
 namespace sluice {
 namespace {
 
-struct Case {
-    int64_t sequences, length, heads, kv_heads, dim, window;
-    int document = 0;  // tokens a document; 0: one
-};
-const Case kCases[] = {{1, 1, 1, 1, 2, 0},     {2, 5, 2, 1, 4, 0},        {1, 7, 3, 3, 6, 1},  {1, 9, 4, 2, 10, 3},
-                       {1, 65, 2, 1, 2, 0},    {1, 70, 2, 2, 4, 66},      {1, 66, 1, 1, 2, 2}, {2, 10, 2, 2, 4, 100},
-                       {2, 12, 2, 1, 4, 0, 5}, {1, 130, 1, 1, 2, 40, 33}, {1, 64, 1, 1, 34, 0}};
-
-std::string text(const Case& c) {
-    return std::to_string(c.sequences) + "x" + std::to_string(c.length) + " heads " + std::to_string(c.heads) + "/" +
-           std::to_string(c.kv_heads) + " dim " + std::to_string(c.dim) + " window " + std::to_string(c.window) +
-           " document " + std::to_string(c.document);
-}
-std::vector<int32_t> starts(const Case& c) {
-    std::vector<int32_t> doc_start;
-    for (int64_t i = 0; c.document && i < c.sequences * c.length; i++)
-        doc_start.push_back(int32_t(i % c.length / c.document * c.document));
-    return doc_start;
-}
-AttentionShape shape(const Case& c) { return {c.sequences, c.length, c.heads, c.kv_heads, c.dim, c.window, 0.6}; }
+constexpr double kScale = 0.6;
 
 TEST(Attention, EqualsThePlainFormula) {
-    for (const Case& c : kCases) {
+    for (const AttentionCase& c : kAttentionCases) {
         SCOPED_TRACE(text(c));
         const auto q = noise(size_t(c.sequences * c.length * c.heads * c.dim), 1),
                    k = noise(size_t(c.sequences * c.length * c.kv_heads * c.dim), 2), v = noise(k.size(), 3);
         const auto doc_start = starts(c);
         std::vector<double> out(q.size()), lse(size_t(c.sequences * c.heads * c.length)), expected(q.size());
         attention_forward<Cpu<double>>({}, out.data(), lse.data(), q.data(), k.data(), v.data(),
-                                       doc_start.empty() ? nullptr : doc_start.data(), shape(c));
+                                       doc_start.empty() ? nullptr : doc_start.data(), shape(c, kScale));
         for (int64_t s = 0; s < c.sequences; s++)
             for (int64_t h = 0; h < c.heads; h++)
                 for (int64_t t = 0; t < c.length; t++) {
@@ -60,27 +41,28 @@ TEST(Attention, EqualsThePlainFormula) {
 }
 
 TEST(Attention, Gradients) {
-    for (const Case& c : kCases) {
+    for (const AttentionCase& c : kAttentionCases) {
         const size_t nq = size_t(c.sequences * c.length * c.heads * c.dim),
                      nk = size_t(c.sequences * c.length * c.kv_heads * c.dim);
         const auto doc_start = starts(c);
         hold(text(c), {noise(nq, 1), noise(nk, 2), noise(nk, 3)}, nq,
-             [&]<class T>(const Tensors<T>& x, const std::vector<T>& dout, std::vector<T>& y) {
+             [&]<class T>(const Tensors<T>& x, const std::vector<T>& dout, std::vector<T>& y, bool backward = true) {
                  std::vector<T> lse(size_t(c.sequences * c.heads * c.length)), delta(lse.size());
                  Tensors<T> g{std::vector<T>(nq, T(9)), std::vector<T>(nk, T(9)), std::vector<T>(nk, T(9))};
                  const int32_t* mask = doc_start.empty() ? nullptr : doc_start.data();
                  attention_forward<Cpu<T>>({}, y.data(), lse.data(), x[0].data(), x[1].data(), x[2].data(), mask,
-                                           shape(c));
+                                           shape(c, kScale));
+                 if (!backward) return g;
                  attention_backward<Cpu<T>>({}, g[0].data(), g[1].data(), g[2].data(), delta.data(), dout.data(),
                                             y.data(), lse.data(), x[0].data(), x[1].data(), x[2].data(), mask,
-                                            shape(c));
+                                            shape(c, kScale));
                  return g;
              });
     }
 }
 
 // dq, dk and dv as the formula says, token by token.
-Tensors<double> plain_gradients(const Case& c, const std::vector<double>& q, const std::vector<double>& k,
+Tensors<double> plain_gradients(const AttentionCase& c, const std::vector<double>& q, const std::vector<double>& k,
                                 const std::vector<double>& v, const std::vector<double>& dout,
                                 const std::vector<int32_t>& doc_start) {
     Tensors<double> g{std::vector<double>(q.size()), std::vector<double>(k.size()), std::vector<double>(v.size())};
@@ -118,8 +100,8 @@ Tensors<double> plain_gradients(const Case& c, const std::vector<double>& q, con
 
 // Sizes at which blocks are shared out in other ways: many heads, and sequences whose blocks go in runs.
 TEST(Attention, GradientsOfManyHeadsAndOfLongSequences) {
-    for (const Case& c : std::vector<Case>{
-             {16, 70, 1, 1, 4, 0}, {4, 130, 8, 4, 2, 40, 33}, {1, 8200, 2, 1, 2, 0}, {1, 12301, 1, 1, 2, 700, 1111}}) {
+    for (const AttentionCase& c : std::vector<AttentionCase>{
+             {16, 70, 1, 1, 4, 0}, {4, 130, 8, 4, 2, 40, 33}, {1, 8200, 1, 1, 2, 0}, {1, 12301, 2, 1, 2, 700, 1111}}) {
         SCOPED_TRACE(text(c));
         const size_t nq = size_t(c.sequences * c.length * c.heads * c.dim),
                      nk = size_t(c.sequences * c.length * c.kv_heads * c.dim);
@@ -131,9 +113,10 @@ TEST(Attention, GradientsOfManyHeadsAndOfLongSequences) {
             Tensors<T> g{std::vector<T>(nq, T(9)), std::vector<T>(nk, T(9)), std::vector<T>(nk, T(9))};
             const int32_t* mask = doc_start.empty() ? nullptr : doc_start.data();
             omp_set_num_threads(threads);
-            attention_forward<Cpu<T>>({}, out.data(), lse.data(), tq.data(), tk.data(), tv.data(), mask, shape(c));
+            attention_forward<Cpu<T>>({}, out.data(), lse.data(), tq.data(), tk.data(), tv.data(), mask,
+                                      shape(c, kScale));
             attention_backward<Cpu<T>>({}, g[0].data(), g[1].data(), g[2].data(), delta.data(), tdout.data(),
-                                       out.data(), lse.data(), tq.data(), tk.data(), tv.data(), mask, shape(c));
+                                       out.data(), lse.data(), tq.data(), tk.data(), tv.data(), mask, shape(c, kScale));
             omp_set_num_threads(1);
             return g;
         };

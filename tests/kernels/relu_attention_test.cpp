@@ -2,38 +2,19 @@
 #include <algorithm>
 #include <limits>
 
-#include "kernels/ops.h"
+#include "kernels/attention_cases.h"
 #include "support/hold.h"
 
 namespace sluice {
 namespace {
 
-struct Case {
-    int64_t sequences, length, heads, kv_heads, dim, window;
-    int document = 0;  // tokens a document; 0: one
-};
-const Case kCases[] = {{1, 1, 1, 1, 2, 0},     {2, 5, 2, 1, 4, 0},        {1, 7, 3, 3, 6, 1},  {1, 9, 4, 2, 10, 3},
-                       {1, 65, 2, 1, 2, 0},    {1, 70, 2, 2, 4, 66},      {1, 66, 1, 1, 2, 2}, {2, 10, 2, 2, 4, 100},
-                       {2, 12, 2, 1, 4, 0, 5}, {1, 130, 1, 1, 2, 40, 33}, {1, 64, 1, 1, 34, 0}};
-constexpr double kScale = 0.5;
+constexpr double kHalf = 0.5;  // the scale
 
-std::string text(const Case& c) {
-    return std::to_string(c.sequences) + "x" + std::to_string(c.length) + " heads " + std::to_string(c.heads) + "/" +
-           std::to_string(c.kv_heads) + " dim " + std::to_string(c.dim) + " window " + std::to_string(c.window) +
-           " document " + std::to_string(c.document);
-}
-AttentionShape shape(const Case& c) { return {c.sequences, c.length, c.heads, c.kv_heads, c.dim, c.window, kScale}; }
-std::vector<int32_t> starts(const Case& c) {
-    std::vector<int32_t> doc_start;
-    for (int64_t i = 0; c.document && i < c.sequences * c.length; i++)
-        doc_start.push_back(int32_t(i % c.length / c.document * c.document));
-    return doc_start;
-}
 const int32_t* data_or_null(const std::vector<int32_t>& doc_start) {
     return doc_start.empty() ? nullptr : doc_start.data();
 }
-size_t queries(const Case& c) { return size_t(c.sequences * c.length * c.heads * c.dim); }
-size_t keys(const Case& c) { return size_t(c.sequences * c.length * c.kv_heads * c.dim); }
+size_t queries(const AttentionCase& c) { return size_t(c.sequences * c.length * c.heads * c.dim); }
+size_t keys(const AttentionCase& c) { return size_t(c.sequences * c.length * c.kv_heads * c.dim); }
 
 // Queries or keys, one row of dim after another, whose products stay off the kink at 0: multiples of 1/4, in each row
 // the first odd and the others even, so that every product is an odd multiple of 1/16, and exact in float.
@@ -49,7 +30,7 @@ struct Results {
 };
 
 // Token by token, as the formula says.
-Results plain(const Case& c, const Tensors<double>& x, const std::vector<double>& dout,
+Results plain(const AttentionCase& c, const Tensors<double>& x, const std::vector<double>& dout,
               const std::vector<int32_t>& doc_start) {
     const auto &q = x[0], &k = x[1], &v = x[2];
     const auto zeros = [](size_t count) { return std::vector<double>(count); };
@@ -64,14 +45,14 @@ Results plain(const Case& c, const Tensors<double>& x, const std::vector<double>
                 for (int64_t u = from; u <= t; u++) {
                     const size_t key = size_t(((s * c.length + u) * c.kv_heads + h / (c.heads / c.kv_heads)) * c.dim);
                     double score = 0, dweight = 0;
-                    for (size_t d = 0; d < D; d++) score += kScale * q[at + d] * k[key + d];
+                    for (size_t d = 0; d < D; d++) score += kHalf * q[at + d] * k[key + d];
                     if (score <= 0) continue;
                     for (size_t d = 0; d < D; d++) dweight += dout[at + d] * v[key + d];
                     for (size_t d = 0; d < D; d++) {
                         r.out[at + d] += score * v[key + d];
                         r.dv[key + d] += score * dout[at + d];
-                        r.dq[at + d] += kScale * dweight * k[key + d];
-                        r.dk[key + d] += kScale * dweight * q[at + d];
+                        r.dq[at + d] += kHalf * dweight * k[key + d];
+                        r.dk[key + d] += kHalf * dweight * q[at + d];
                     }
                 }
             }
@@ -80,19 +61,20 @@ Results plain(const Case& c, const Tensors<double>& x, const std::vector<double>
 
 // The ops' gradients of x = q, k, v; into `out`, their output. What gradients overwrite is not 0.
 template <class T>
-Tensors<T> run(const Case& c, const Tensors<T>& x, const std::vector<T>& dout, const std::vector<int32_t>& doc_start,
-               std::vector<T>& out) {
+Tensors<T> run(const AttentionCase& c, const Tensors<T>& x, const std::vector<T>& dout,
+               const std::vector<int32_t>& doc_start, std::vector<T>& out, bool backward = true) {
     Tensors<T> g{std::vector<T>(x[0].size(), T(9)), std::vector<T>(x[1].size(), T(9)),
                  std::vector<T>(x[2].size(), T(9))};
     relu_attention_forward<Cpu<T>>({}, out.data(), x[0].data(), x[1].data(), x[2].data(), data_or_null(doc_start),
-                                   shape(c));
+                                   shape(c, kHalf));
+    if (!backward) return g;
     relu_attention_backward<Cpu<T>>({}, g[0].data(), g[1].data(), g[2].data(), dout.data(), x[0].data(), x[1].data(),
-                                    x[2].data(), data_or_null(doc_start), shape(c));
+                                    x[2].data(), data_or_null(doc_start), shape(c, kHalf));
     return g;
 }
 
 TEST(ReluAttention, EqualsThePlainFormula) {
-    for (const Case& c : kCases) {
+    for (const AttentionCase& c : kAttentionCases) {
         SCOPED_TRACE(text(c));
         const Tensors<double> x{noise(queries(c), 1), noise(keys(c), 2), noise(keys(c), 3)};
         const auto dout = noise(queries(c), 4);
@@ -108,19 +90,20 @@ TEST(ReluAttention, EqualsThePlainFormula) {
 }
 
 TEST(ReluAttention, Gradients) {
-    for (const Case& c : kCases) {
+    for (const AttentionCase& c : kAttentionCases) {
         const auto doc_start = starts(c);
         hold(text(c), {off_the_kink(queries(c), c.dim, 1), off_the_kink(keys(c), c.dim, 2), noise(keys(c), 3)},
-             queries(c), [&]<class T>(const Tensors<T>& x, const std::vector<T>& dout, std::vector<T>& out) {
-                 return run<T>(c, x, dout, doc_start, out);
+             queries(c),
+             [&]<class T>(const Tensors<T>& x, const std::vector<T>& dout, std::vector<T>& out, bool backward = true) {
+                 return run<T>(c, x, dout, doc_start, out, backward);
              });
     }
 }
 
 // Sizes at which blocks are shared out in other ways: many heads, and sequences whose blocks go in runs.
 TEST(ReluAttention, ManyHeadsAndLongSequences) {
-    for (const Case& c : std::vector<Case>{
-             {16, 70, 1, 1, 4, 0}, {4, 130, 8, 4, 2, 40, 33}, {1, 8200, 2, 1, 2, 0}, {1, 12301, 1, 1, 2, 700, 1111}}) {
+    for (const AttentionCase& c : std::vector<AttentionCase>{
+             {16, 70, 1, 1, 4, 0}, {4, 130, 8, 4, 2, 40, 33}, {1, 8200, 1, 1, 2, 0}, {1, 12301, 2, 1, 2, 700, 1111}}) {
         SCOPED_TRACE(text(c));
         const Tensors<double> x{off_the_kink(queries(c), c.dim, 1), off_the_kink(keys(c), c.dim, 2), noise(keys(c), 3)};
         const auto dout = noise(queries(c), 4);
@@ -145,7 +128,7 @@ TEST(ReluAttention, ManyHeadsAndLongSequences) {
 
 // A query whose scores are all below or at 0 gets 0, and passes no gradient on.
 TEST(ReluAttention, IsZeroWithoutAPositiveScore) {
-    const Case c{1, 70, 1, 1, 2, 0};
+    const AttentionCase c{1, 70, 1, 1, 2, 0};
     const auto check = [&]<class T>(T) {
         Tensors<T> x{std::vector<T>(queries(c), T(1)), std::vector<T>(keys(c), T(-1)), cast<T>(noise(keys(c), 1))};
         x[1][2 * 5] = 1;       // key 5: the product is 0
@@ -165,7 +148,7 @@ TEST(ReluAttention, IsZeroWithoutAPositiveScore) {
 }
 
 TEST(ReluAttention, ShowsNaN) {
-    const Case c{1, 4, 1, 1, 2, 0};
+    const AttentionCase c{1, 4, 1, 1, 2, 0};
     Tensors<float> x(3, std::vector<float>(8, 1.0f));
     x[1][2] = std::numeric_limits<float>::quiet_NaN();  // key 1
     std::vector<float> out(8);

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "support/folder.h"
 #include "text/byte_level_bpe.h"
+#include "text/support.h"
 
 namespace sluice {
 namespace {
@@ -14,7 +15,7 @@ namespace {
 // Ids of a text by gpt2_like.json, changed.
 std::vector<int32_t> ids_of(const std::string& text, const std::function<void(Json&)>& change) {
     const Folder folder;
-    Json json = parse_json(read_file(SLUICE_SOURCE_DIR "/tests/text/gpt2_like.json", 3, 1 << 24));
+    Json json = fixture("gpt2_like");
     change(json);
     write_file(folder / "t.json", json.dump());
     return open_byte_level_bpe((folder / "t.json").string(), "")->encode(text);

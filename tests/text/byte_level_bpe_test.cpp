@@ -9,12 +9,10 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "support/folder.h"
+#include "text/support.h"
 
 namespace sluice {
 namespace {
-
-const std::string kHere = SLUICE_SOURCE_DIR "/tests/text/";
-Json fixture(const std::string& name) { return parse_json(read_file(kHere + name + ".json", 3, 1 << 24)); }
 
 TEST(ByteLevelBpe, EncodesAsTheFieldDoes) {
     const Json expected = fixture("encodings");

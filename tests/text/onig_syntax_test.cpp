@@ -7,11 +7,10 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "text/pattern.h"
+#include "text/support.h"
 
 namespace sluice {
 namespace {
-
-const std::string kHere = SLUICE_SOURCE_DIR "/tests/text/";
 
 // Where pieces end, but for the last: behind what is matched, and behind what is not.
 std::vector<size_t> cuts_of(const Pattern& pattern, const std::string& text) {
@@ -27,7 +26,7 @@ std::vector<size_t> cuts_of(const Pattern& pattern, const std::string& text) {
 }
 
 TEST(OnigSyntax, SplitsAsTheLibraryDoes) {
-    const Json expected = parse_json(read_file(kHere + "patterns.json", 3, 1 << 24));
+    const Json expected = fixture("patterns");
     ASSERT_GT(expected["patterns"].size(), 250u);
     for (const Json& entry : expected["patterns"]) {
         const std::string given = entry[0];

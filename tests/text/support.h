@@ -16,10 +16,13 @@
 
 namespace sluice {
 
-// tests/data_tools/qwen3_like.json, changed.
+inline const std::string kHere = SLUICE_SOURCE_DIR "/tests/text/";
+inline Json fixture(const std::string& name) { return parse_json(read_file(kHere + name + ".json", 3, 1 << 24)); }
+
+// qwen3_like.json, changed.
 inline std::string changed_json(const Folder& folder, const std::string& name,
                                 const std::function<void(Json&)>& change) {
-    Json json = parse_json(read_file(SLUICE_SOURCE_DIR "/tests/text/qwen3_like.json", 3, 1 << 24));
+    Json json = fixture("qwen3_like");
     change(json);
     write_file(folder / (name + ".json"), json.dump());
     return (folder / (name + ".json")).string();

@@ -7,11 +7,11 @@
 #include "base/json.h"
 #include "support/folder.h"
 #include "text/byte_level_bpe.h"
+#include "text/support.h"
 
 namespace sluice {
 namespace {
 
-const std::string kHere = SLUICE_SOURCE_DIR "/tests/text/";
 const char* const kWords = "It is a truth universally acknowledged, that 12345 words come again and again.";
 
 std::vector<int32_t> ids_of_a_new_thread(const Tokenizer& tokenizer) {
@@ -23,7 +23,7 @@ std::vector<int32_t> ids_of_a_new_thread(const Tokenizer& tokenizer) {
 // One merges, the other never does.
 TEST(ByteLevelBpe, TwoTokenizersOnOneThreadKeepTheirOwnWords) {
     const Folder folder;
-    Json json = parse_json(read_file(kHere + "gpt2_like.json", 3, 1 << 24));
+    Json json = fixture("gpt2_like");
     json["model"]["merges"] = Json::array();
     write_file(folder / "bytes.json", json.dump());
     const auto merging = open_byte_level_bpe(kHere + "gpt2_like.json", ""),

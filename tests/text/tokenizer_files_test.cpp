@@ -14,13 +14,11 @@
 #include "text/byte_alphabet.h"
 #include "text/byte_level_bpe.h"
 #include "text/new_characters.h"
+#include "text/support.h"
 #include "text/tiktoken.h"
 
 namespace sluice {
 namespace {
-
-const std::string kHere = SLUICE_SOURCE_DIR "/tests/text/";
-Json fixture(const std::string& name) { return parse_json(read_file(kHere + name + ".json", 3, 1 << 24)); }
 
 std::string error_of(const std::function<void()>& act) {
     try {

@@ -45,7 +45,7 @@ const std::vector<MeshCase> kMeshes{
      true},
 };
 
-const std::vector<std::string> kExperts{"model.moe={experts: 4, top_k: 2, hidden: 8, shared_hidden: 4}"};
+const std::vector<std::string> kExpertKeys{"model.moe={experts: 4, top_k: 2, hidden: 8, shared_hidden: 4}"};
 struct ModelCase {
     const char* name;
     std::vector<std::string> keys;
@@ -84,12 +84,12 @@ const std::vector<ModelCase> kDense{
     {"recompute", {"train.recompute=block", "model.gates=[{position: output}, {position: sdpa}]"}},
 };
 const std::vector<ModelCase> kMixtures{
-    {"experts", {kExperts[0], "model.gates=[{position: sdpa}]"}},
+    {"experts", {kExpertKeys[0], "model.gates=[{position: sdpa}]"}},
     {"experts, weights as they are",
-     {kExperts[0], "model.moe.norm_top_k=false", "model.moe.shared_hidden=0", "model.moe.balance_coef=0.5",
+     {kExpertKeys[0], "model.moe.norm_top_k=false", "model.moe.shared_hidden=0", "model.moe.balance_coef=0.5",
       "model.moe.z_coef=0.1", "model.sandwich_norm=true"}},
-    {"experts, biases", {kExperts[0], "model.moe.balance=bias", "model.moe.bias_rate=0.05", "train.recompute=ffn"}},
-    {"experts, none", {kExperts[0], "model.moe.balance=none", "model.moe.top_k=4"}},
+    {"experts, biases", {kExpertKeys[0], "model.moe.balance=bias", "model.moe.bias_rate=0.05", "train.recompute=ffn"}},
+    {"experts, none", {kExpertKeys[0], "model.moe.balance=none", "model.moe.top_k=4"}},
 };
 
 // Muon: matrices that the tensor group cuts by rows and by columns, and wider and taller ones; heads that neighbours
@@ -103,7 +103,7 @@ const std::vector<ModelCase> kMuonDense{
     {"muon, switch heads", {kMuon, "model.switch_heads={target: kv, experts: 3, top_k: 2}", "model.ffn.hidden=20"}},
 };
 const std::vector<ModelCase> kMuonMixtures{
-    {"muon, experts", {kExperts[0], kMuon}},
+    {"muon, experts", {kExpertKeys[0], kMuon}},
     {"muon, many experts", {"model.moe={experts: 8, top_k: 2, hidden: 20, balance: bias}", kMuon}},
 };
 
@@ -158,15 +158,15 @@ class Collected {
     std::map<std::string, std::vector<int>> times_;
 };
 
-struct Course {
+struct MeshRun {
     std::vector<StepResult> steps;
     State first, last;  // after the first step, and the last
 };
 
 using Prepare = std::function<void(Trainer<Cpu<double>>&)>;
-Course run(const ModelCase& model, const MeshCase& mesh_case, const Prepare& prepare = {}) {
+MeshRun run(const ModelCase& model, const MeshCase& mesh_case, const Prepare& prepare = {}) {
     const Config config = config_of(model, mesh_case);
-    Course course;
+    MeshRun course;
     Collected first, last;
     run_threads(mesh_case.ranks, [&](Comm& comm) {
         Mesh mesh(comm, mesh_shape(config.model, config.parallel));
@@ -194,7 +194,7 @@ void expect_near(const State& x, const State& reference) {
 }
 
 // After a step the first moment is the gradient (clipped alike): so its tensors hold every gradient.
-void hold(const Course& many, const Course& one) {
+void hold(const MeshRun& many, const MeshRun& one) {
     ASSERT_EQ(many.steps.size(), one.steps.size());
     for (size_t s = 0; s < one.steps.size(); s++) {
         expect_near(many.steps[s].loss, one.steps[s].loss, "loss", s);
@@ -214,7 +214,7 @@ const MeshCase kOne{"one rank", 1, {}, false};
 
 void hold_on_every_mesh(const ModelCase& model, bool experts, const Prepare& prepare = {}) {
     SCOPED_TRACE(model.name);
-    const Course one = run(model, kOne, prepare);
+    const MeshRun one = run(model, kOne, prepare);
     EXPECT_LT(one.steps.back().loss, one.steps.front().loss * 1.2);
     for (const MeshCase& mesh : kMeshes) {
         if (mesh.needs_experts && !experts) continue;
@@ -246,14 +246,15 @@ TEST(Mesh, UnevenExpertsAgreeWithOneRank) {
             }
     };
     for (const char* top_k : {"model.moe.top_k=1", "model.moe.top_k=3"})
-        hold_on_every_mesh({top_k, {kExperts[0], top_k, "model.moe.balance=bias", "model.moe.norm_top_k=false"}}, true,
-                           prepare);
+        hold_on_every_mesh({top_k, {kExpertKeys[0], top_k, "model.moe.balance=bias", "model.moe.norm_top_k=false"}},
+                           true, prepare);
 }
 
 // Each rank balances its own micro-batch: on one data-parallel rank that is the whole.
 TEST(Mesh, BalanceOfTheMicroBatch) {
-    const ModelCase model{"micro_batch", {kExperts[0], "model.moe.balance=micro_batch", "model.moe.balance_coef=0.3"}};
-    const Course one = run(model, kOne);
+    const ModelCase model{"micro_batch",
+                          {kExpertKeys[0], "model.moe.balance=micro_batch", "model.moe.balance_coef=0.3"}};
+    const MeshRun one = run(model, kOne);
     for (const MeshCase& mesh : kMeshes)
         if (data_ranks_of(config_of(model, mesh), mesh.ranks) == 1) {
             SCOPED_TRACE(mesh.name);
@@ -263,7 +264,7 @@ TEST(Mesh, BalanceOfTheMicroBatch) {
 
 TEST(Mesh, OneMeshGivesTheSameBits) {
     const MeshCase& mesh = kMeshes.back();
-    const Course a = run(kMixtures[0], mesh), b = run(kMixtures[0], mesh);
+    const MeshRun a = run(kMixtures[0], mesh), b = run(kMixtures[0], mesh);
     EXPECT_EQ(a.last, b.last);
 }
 
@@ -393,8 +394,8 @@ TEST(Mesh, AnyMeshResumesWhatAnyMeshWrote) {
                     {"model.gates=[{position: value, bias: true}, {position: key, heads: shared}, "
                      "{position: sdpa, input: none}]"}}}) {
         SCOPED_TRACE(model.name);
-        const Course uninterrupted = run(model, kOne);
-        const std::vector<MeshCase> meshes = meshes_for(model.keys[0] == kExperts[0]);
+        const MeshRun uninterrupted = run(model, kOne);
+        const std::vector<MeshCase> meshes = meshes_for(model.keys[0] == kExpertKeys[0]);
         for (size_t w = 0; w < meshes.size(); w++) {
             SCOPED_TRACE(std::string("written on ") + meshes[w].name);
             const Folder folder;

@@ -13,9 +13,9 @@
 namespace sluice {
 namespace {
 
-constexpr int64_t kLength = 6;
+constexpr int64_t kTokens = 6;
 
-Config config(std::vector<std::string> more = {}) {
+Config six_token_config(std::vector<std::string> more = {}) {
     std::vector<std::string> keys{"model.layers=2",         "model.hidden=8",      "model.heads=2",
                                   "model.vocab=11",         "model.ffn.hidden=12", "data.sequence_length=6",
                                   "train.batch=4",          "train.micro_batch=2", "train.steps=20",
@@ -24,9 +24,9 @@ Config config(std::vector<std::string> more = {}) {
     keys.insert(keys.end(), more.begin(), more.end());
     return load_config_text("", "test", keys, Purpose::plan).config;
 }
-void samples(int64_t n, int32_t* tokens, int32_t* first) {
-    for (int64_t t = 0; t <= kLength; t++) tokens[t] = int32_t(mix(uint64_t(n), uint64_t(t)) % 11);
-    if (first) document_starts(first, tokens, kLength, 0);
+void six_tokens(int64_t n, int32_t* tokens, int32_t* first) {
+    for (int64_t t = 0; t <= kTokens; t++) tokens[t] = int32_t(mix(uint64_t(n), uint64_t(t)) % 11);
+    if (first) document_starts(first, tokens, kTokens, 0);
 }
 using DoubleTrainer = Trainer<Cpu<double>>;
 
@@ -39,11 +39,11 @@ StepResult step_with_nan(Trainer<Cpu<T>>& trainer, const Samples& samples) {
 }
 
 TEST(Progress, EveryStepTakesTheNextSamples) {
-    DoubleTrainer trainer(config(), solo_mesh());
+    DoubleTrainer trainer(six_token_config(), solo_mesh());
     std::vector<int64_t> seen;
     const Samples watched = [&](int64_t n, int32_t* tokens, int32_t* first) {
         seen.push_back(n);
-        samples(n, tokens, first);
+        six_tokens(n, tokens, first);
     };
     trainer.restore({3, 3, 0, 0}, 17);
     trainer.step(watched);
@@ -53,17 +53,17 @@ TEST(Progress, EveryStepTakesTheNextSamples) {
     for (int64_t n = 17; n < 29; n++) expected.push_back(n);
     EXPECT_EQ(seen, expected);
     EXPECT_EQ(trainer.consumed_samples(), 29);
-    EXPECT_EQ(trainer.tokens(), 29 * kLength);
+    EXPECT_EQ(trainer.tokens(), 29 * kTokens);
 }
 
 TEST(Progress, RanksShareTheSamplesOfAMicroBatch) {
     std::vector<std::vector<int64_t>> seen(2);
     run_threads(2, [&](Comm& comm) {
         Mesh mesh(comm, {});
-        DoubleTrainer trainer(config({"train.micro_batch=1"}), mesh);
+        DoubleTrainer trainer(six_token_config({"train.micro_batch=1"}), mesh);
         trainer.step([&](int64_t n, int32_t* tokens, int32_t* first) {
             seen[size_t(comm.rank())].push_back(n);
-            samples(n, tokens, first);
+            six_tokens(n, tokens, first);
         });
     });
     EXPECT_EQ(seen[0], (std::vector<int64_t>{0, 2}));
@@ -71,20 +71,20 @@ TEST(Progress, RanksShareTheSamplesOfAMicroBatch) {
 }
 
 TEST(Progress, TheScheduleGoesByStepsSkippedOrNot) {
-    const Config c = config();
+    const Config c = six_token_config();
     DoubleTrainer trainer(c, solo_mesh());
-    EXPECT_EQ(trainer.step(samples).lr, learning_rate(c, 1));
-    EXPECT_EQ(step_with_nan(trainer, samples).lr, learning_rate(c, 2));
-    EXPECT_EQ(trainer.step(samples).lr, learning_rate(c, 3));
+    EXPECT_EQ(trainer.step(six_tokens).lr, learning_rate(c, 1));
+    EXPECT_EQ(step_with_nan(trainer, six_tokens).lr, learning_rate(c, 2));
+    EXPECT_EQ(trainer.step(six_tokens).lr, learning_rate(c, 3));
 }
 
 // A loss of 1e160 has a gradient whose squares overflow.
 TEST(Progress, AnInfiniteNormIsSkippedThoughTheLossIsFinite) {
-    DoubleTrainer trainer(config(), solo_mesh());
+    DoubleTrainer trainer(six_token_config(), solo_mesh());
     for (const TensorInfo& t : trainer.model().tensors())
         for (int64_t i = 0; t.name == "head.weight" && i < t.count; i++)
             trainer.model().weights()[t.offset + i] *= 1e160;
-    const StepResult result = trainer.step(samples);
+    const StepResult result = trainer.step(six_tokens);
     EXPECT_TRUE(std::isfinite(result.loss));
     EXPECT_FALSE(std::isfinite(result.grad_norm));
     EXPECT_FALSE(result.applied);
@@ -92,9 +92,10 @@ TEST(Progress, AnInfiniteNormIsSkippedThoughTheLossIsFinite) {
 
 TEST(Progress, EverySequenceOfAMicroBatchHasItsDocuments) {
     const auto losses = [](const std::string& micro_batch) {
-        DoubleTrainer trainer(config({"data.document_mask=true", "train.micro_batch=" + micro_batch}), solo_mesh());
+        DoubleTrainer trainer(six_token_config({"data.document_mask=true", "train.micro_batch=" + micro_batch}),
+                              solo_mesh());
         std::vector<double> losses;
-        for (int s = 0; s < 3; s++) losses.push_back(trainer.step(samples).loss);
+        for (int s = 0; s < 3; s++) losses.push_back(trainer.step(six_tokens).loss);
         return losses;
     };
     const auto one = losses("1"), four = losses("4");
@@ -104,11 +105,11 @@ TEST(Progress, EverySequenceOfAMicroBatchHasItsDocuments) {
 // ---------------------------------------------------------------- routers
 const std::string kMixture = "model.moe={experts: 4, top_k: 2, hidden: 8}";
 
-RoutingResult routing_of(DoubleTrainer& trainer) { return *trainer.step(samples).routing; }
+RoutingResult routing_of(DoubleTrainer& trainer) { return *trainer.step(six_tokens).routing; }
 
 // Routers without weights: all experts are as likely, and the lowest two are picked everywhere.
 TEST(Routers, OfEvenProbabilities) {
-    DoubleTrainer trainer(config({kMixture, "optimizer.lr=0"}), solo_mesh());
+    DoubleTrainer trainer(six_token_config({kMixture, "optimizer.lr=0"}), solo_mesh());
     for (const TensorInfo& t : trainer.model().tensors())
         if (t.name.ends_with("router.weight")) std::fill_n(trainer.model().weights() + t.offset, t.count, 0.0);
     for (int s = 0; s < 2; s++) {  // every step counts anew

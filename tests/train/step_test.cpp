@@ -15,7 +15,7 @@
 namespace sluice {
 namespace {
 
-Config config(std::vector<std::string> more = {}) {
+Config small_config(std::vector<std::string> more = {}) {
     std::vector<std::string> keys{"model.layers=2",         "model.hidden=16",     "model.heads=2",
                                   "model.vocab=19",         "model.ffn.hidden=24", "model.gates=[{position: sdpa}]",
                                   "data.sequence_length=8", "train.batch=8",       "train.micro_batch=1",
@@ -24,7 +24,7 @@ Config config(std::vector<std::string> more = {}) {
     return load_config_text("", "test", keys, Purpose::plan).config;
 }
 
-void samples(int64_t n, int32_t* tokens, int32_t*) {
+void squares(int64_t n, int32_t* tokens, int32_t*) {
     for (int t = 0; t <= 8; t++) tokens[t] = int32_t((mix(uint64_t(n), 5) % 19 + uint64_t(t * t)) % 19);
 }
 
@@ -38,7 +38,7 @@ Course run(int ranks, int steps, const Config& c) {
         Mesh mesh(comm, {});
         Trainer<Cpu<float>> trainer(c, mesh);
         for (int s = 0; s < steps; s++) {
-            const StepResult r = trainer.step(samples);
+            const StepResult r = trainer.step(squares);
             if (comm.rank() > 0) continue;
             course.losses.push_back(r.loss);
             course.norms.push_back(r.grad_norm);
@@ -50,7 +50,7 @@ Course run(int ranks, int steps, const Config& c) {
 }
 
 TEST(Schedule, FollowsTheFormulas) {
-    Config c = config({"train.steps=100", "schedule.warmup_steps=10", "optimizer.lr=1", "schedule.final_lr=0.1"});
+    Config c = small_config({"train.steps=100", "schedule.warmup_steps=10", "optimizer.lr=1", "schedule.final_lr=0.1"});
     EXPECT_DOUBLE_EQ(learning_rate(c, 1), 0.1);
     EXPECT_DOUBLE_EQ(learning_rate(c, 10), 1);
     EXPECT_DOUBLE_EQ(learning_rate(c, 55), 0.55);
@@ -67,11 +67,11 @@ TEST(Schedule, FollowsTheFormulas) {
 }
 
 TEST(Step, RanksAgreeWithOneRank) {
-    const Course one = run(1, 50, config());
+    const Course one = run(1, 50, small_config());
     EXPECT_LT(one.losses.back(), 0.8 * one.losses.front()) << "nothing is learned";
     EXPECT_NEAR(one.losses.front(), std::log(19), 0.1);
     for (const int ranks : {2, 4}) {
-        const Course many = run(ranks, 50, config());
+        const Course many = run(ranks, 50, small_config());
         for (size_t s = 0; s < 50; s++)
             EXPECT_LT(std::abs(many.losses[s] - one.losses[s]) / one.losses[s], 1e-5)
                 << ranks << " ranks, step " << s + 1;
@@ -80,7 +80,7 @@ TEST(Step, RanksAgreeWithOneRank) {
 
 TEST(Step, OneMeshGivesTheSameBits) {
     for (const int ranks : {1, 3}) {
-        const Config c = config({"train.batch=6"});
+        const Config c = small_config({"train.batch=6"});
         const Course a = run(ranks, 10, c), b = run(ranks, 10, c);
         EXPECT_EQ(a.losses, b.losses);
         EXPECT_EQ(a.weights, b.weights);
@@ -88,28 +88,28 @@ TEST(Step, OneMeshGivesTheSameBits) {
 }
 
 TEST(Step, RecomputeGivesTheSameBits) {
-    const Course a = run(2, 5, config());
+    const Course a = run(2, 5, small_config());
     for (const char* policy : {"ffn", "attention", "block"})
-        EXPECT_EQ(run(2, 5, config({"train.recompute=" + std::string(policy)})).weights, a.weights) << policy;
+        EXPECT_EQ(run(2, 5, small_config({"train.recompute=" + std::string(policy)})).weights, a.weights) << policy;
 }
 
 TEST(Step, AccumulationAgreesWithOneMicroBatch) {
-    const Course a = run(1, 5, config()), b = run(1, 5, config({"train.micro_batch=8"}));
+    const Course a = run(1, 5, small_config()), b = run(1, 5, small_config({"train.micro_batch=8"}));
     for (size_t s = 0; s < 5; s++) EXPECT_NEAR(a.losses[s], b.losses[s], 1e-5);
 }
 
 TEST(Step, NotFiniteOnOneRankIsAppliedByNone) {
     run_threads(2, [&](Comm& comm) {
         Mesh mesh(comm, {});
-        Trainer<Cpu<float>> trainer(config(), mesh);
+        Trainer<Cpu<float>> trainer(small_config(), mesh);
         auto& model = trainer.model();
-        trainer.step(samples);
+        trainer.step(squares);
         const int64_t other = model.tensors()[1].offset;  // past the embedding
         float& weight = model.weights()[other];
         const float before = weight;
         if (comm.rank() == 1) weight = std::numeric_limits<float>::quiet_NaN();
         const std::vector<float> weights(model.weights(), model.weights() + other);
-        const StepResult r = trainer.step(samples);
+        const StepResult r = trainer.step(squares);
         EXPECT_FALSE(r.applied);
         EXPECT_TRUE(std::isnan(r.loss));
         EXPECT_EQ(weights, std::vector<float>(model.weights(), model.weights() + other));
@@ -117,7 +117,7 @@ TEST(Step, NotFiniteOnOneRankIsAppliedByNone) {
         EXPECT_EQ(trainer.progress().updates, 1);
         EXPECT_EQ(trainer.progress().skipped_in_a_row, 1);
         weight = before;
-        EXPECT_TRUE(trainer.step(samples).applied);
+        EXPECT_TRUE(trainer.step(squares).applied);
         EXPECT_EQ(trainer.progress().skipped, 1);
         EXPECT_EQ(trainer.progress().skipped_in_a_row, 0);
     });
@@ -126,20 +126,20 @@ TEST(Step, NotFiniteOnOneRankIsAppliedByNone) {
 TEST(Step, FlagsAreSummed) {
     run_threads(3, [&](Comm& comm) {
         Mesh mesh(comm, {});
-        Trainer<Cpu<float>> trainer(config({"train.batch=6"}), mesh);
-        EXPECT_EQ(trainer.step(samples, {comm.rank() == 1, true}).stop_requests, 1);
-        EXPECT_EQ(trainer.step(samples, {false, true}).saved_ranks, 3);
+        Trainer<Cpu<float>> trainer(small_config({"train.batch=6"}), mesh);
+        EXPECT_EQ(trainer.step(squares, {comm.rank() == 1, true}).stop_requests, 1);
+        EXPECT_EQ(trainer.step(squares, {false, true}).saved_ranks, 3);
     });
 }
 
 // Clip and decay by hand for one step of one weight.
 TEST(Step, ClipsTheNormAndDecaysMatricesOnly) {
-    const Config c = config({"optimizer.grad_clip=0.01", "optimizer.weight_decay=0.5", "schedule.warmup_steps=0",
-                             "schedule.kind=constant"});
+    const Config c = small_config({"optimizer.grad_clip=0.01", "optimizer.weight_decay=0.5", "schedule.warmup_steps=0",
+                                   "schedule.kind=constant"});
     Trainer<Cpu<double>> trainer(c, solo_mesh());
     auto& model = trainer.model();
     const std::vector<double> before(model.weights(), model.weights() + model.parameters());
-    const StepResult r = trainer.step(samples);
+    const StepResult r = trainer.step(squares);
     ASSERT_GT(r.grad_norm, 0.01);
     for (const TensorInfo& t : model.tensors()) {
         const size_t i = size_t(t.offset);

@@ -1,0 +1,34 @@
+// The shapes that both kinds of attention are tested on: blocks, windows, documents and shared heads.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "kernels/ops.h"
+
+namespace sluice {
+
+struct AttentionCase {
+    int64_t sequences, length, heads, kv_heads, dim, window;
+    int document = 0;  // tokens a document; 0: one
+};
+inline const AttentionCase kAttentionCases[] = {
+    {1, 1, 1, 1, 2, 0},     {2, 5, 2, 1, 4, 0},        {1, 7, 3, 3, 6, 1},  {1, 9, 4, 2, 10, 3},
+    {1, 65, 2, 1, 2, 0},    {1, 70, 2, 2, 4, 66},      {1, 66, 1, 1, 2, 2}, {2, 10, 2, 2, 4, 100},
+    {2, 12, 2, 1, 4, 0, 5}, {1, 130, 1, 1, 2, 40, 33}, {1, 64, 1, 1, 34, 0}};
+
+inline std::string text(const AttentionCase& c) {
+    return std::to_string(c.sequences) + "x" + std::to_string(c.length) + " heads " + std::to_string(c.heads) + "/" +
+           std::to_string(c.kv_heads) + " dim " + std::to_string(c.dim) + " window " + std::to_string(c.window) +
+           " document " + std::to_string(c.document);
+}
+inline std::vector<int32_t> starts(const AttentionCase& c) {
+    std::vector<int32_t> doc_start;
+    for (int64_t i = 0; c.document && i < c.sequences * c.length; i++)
+        doc_start.push_back(int32_t(i % c.length / c.document * c.document));
+    return doc_start;
+}
+inline AttentionShape shape(const AttentionCase& c, double scale) {
+    return {c.sequences, c.length, c.heads, c.kv_heads, c.dim, c.window, scale};
+}
+
+}  // namespace sluice
