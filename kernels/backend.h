@@ -20,7 +20,7 @@ struct Cpu {
 // What is stored with train.precision fp32, and by a GPU with bf16, to plan memory with; the latter has no ops.
 using PlannedFp32 = Cpu<float>;
 struct PlannedBf16 {
-    using T = uint16_t;
+    using T = bf16;
     using A = float;
 };
 

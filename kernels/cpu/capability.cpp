@@ -31,7 +31,7 @@ double gemm_seconds(const GemmShape& g, int times) {
     std::vector<T> c(size_t(g.m * g.n));
     if constexpr (std::is_same_v<T, float>)
         if (g.precision == MatmulPrecision::bf16) {
-            const std::vector<bf16> a(size_t(g.m * g.k), to_bf16(0.5f)), b(size_t(g.k * g.n), to_bf16(0.25f));
+            const std::vector<bf16> a(size_t(g.m * g.k), bf16(0.5f)), b(size_t(g.k * g.n), bf16(0.25f));
             return least_seconds([&] { rounded_bf16_gemm(c.data(), a.data(), b.data(), g); }, times);
         }
     const std::vector<T> a(size_t(g.m * g.k), T(0.5)), b(size_t(g.k * g.n), T(0.25));

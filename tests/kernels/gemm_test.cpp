@@ -94,8 +94,19 @@ TEST(Bf16, RoundsToTheNearest) {
                                       {3.4e38f, INFINITY},
                                       {-INFINITY, -INFINITY},
                                       {0.0f, 0.0f}})
-        EXPECT_EQ(to_float(to_bf16(x)), expected) << x;
-    EXPECT_TRUE(std::isnan(to_float(to_bf16(std::bit_cast<float>(0x7f800001)))));  // whose upper half is infinity
+        EXPECT_EQ(float(bf16(x)), expected) << x;
+    EXPECT_TRUE(std::isnan(float(bf16(std::bit_cast<float>(0x7f800001)))));  // whose upper half is infinity
+}
+
+// A layer's T(1) or sum must mean in bf16 what it means in float.
+TEST(Bf16, IsANumberLikeFloat) {
+    EXPECT_EQ(bf16(1), 1.0f);
+    EXPECT_EQ(bf16(0.02), bf16(0.02f));
+    EXPECT_EQ(bf16(-3) * bf16(0.5f) + 1, -0.5f);
+    EXPECT_TRUE(bf16(2) > bf16(1.5f));
+    constexpr bf16 kHalf(0.5f);  // not a matter of the machine's rounding mode
+    static_assert(kHalf == 0.5f && std::is_trivially_copyable_v<bf16>);
+    EXPECT_EQ(std::bit_cast<uint16_t>(bf16(1)), 0x3f80);
 }
 
 TEST(Bf16, ProductsAreTheDefinitionsToItsPrecision) {
@@ -106,7 +117,7 @@ TEST(Bf16, ProductsAreTheDefinitionsToItsPrecision) {
                    w = normals(size_t(2 * in * out), 3);
         const auto rounded = [](const std::vector<double>& v) {
             std::vector<double> r;
-            for (double value : v) r.push_back(to_float(to_bf16(float(value))));
+            for (double value : v) r.push_back(float(bf16(float(value))));
             return r;
         };
         const int64_t offsets[] = {0, rows / 3, rows};

@@ -31,9 +31,9 @@ const bf16* rounded(int operand, const float* x, int64_t count, int64_t capacity
     bf16* y = to.data();
     parallel_chunks(count, 1, [&](int64_t begin, int64_t end) {
 #pragma omp simd
-        for (int64_t i = begin; i < end; i++) y[i] = to_bf16(x[i]);
+        for (int64_t i = begin; i < end; i++) y[i] = bf16(x[i]);
     });
-    std::fill(y + count, y + capacity, bf16{0});
+    std::fill(y + count, y + capacity, bf16(0));
     return y;
 }
 const bf16* rounded(int operand, const float* x, int64_t count) { return rounded(operand, x, count, count); }
