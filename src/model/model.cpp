@@ -1,8 +1,8 @@
 #include "model/model.h"
 
 #include "base/check.h"
-#include "base/rng.h"
 #include "layers/rope.h"
+#include "model/initial_values.h"
 
 namespace sluice {
 
@@ -203,17 +203,7 @@ ModelBytes Model<B>::bytes() const {
 
 template <class B>
 void Model<B>::initialise(int64_t seed) {
-    for (const TensorInfo& t : tensors_) {
-        T* w = weights() + t.offset;
-        const uint64_t key = mix(uint64_t(seed), hash_name(t.name));
-        const Box whole{std::vector<int64_t>(t.shape.size(), 0), t.shape};
-        for_each_run(t.box, whole, t.box, [&](int64_t from, int64_t to, int64_t count) {
-            for (int64_t i = 0; i < count; i++)  // rounded to float, so that every T starts from the same values
-                w[to + i] = t.init.kind == Init::one    ? T(1)
-                            : t.init.kind == Init::zero ? T(0)
-                                                        : T(float(t.init.std * normal(key, uint64_t(from + i))));
-        });
-    }
+    for (const TensorInfo& t : tensors_) initial_values(weights() + t.offset, t, seed);
 }
 
 // ---------------------------------------------------------------- routing
@@ -383,6 +373,7 @@ void Model<B>::logits(T* logits, int64_t row) {
 
 #define INSTANTIATE(B) template class Model<B>;
 SLUICE_BACKENDS(INSTANTIATE)
+#undef INSTANTIATE
 template ModelBytes Model<PlannedBf16>::plan_activations(const ModelSpec&, Batch, Recompute, Mode, const MeshCoord&);
 
 }  // namespace sluice
