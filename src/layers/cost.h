@@ -78,14 +78,14 @@ class ParameterCounter {
     ParameterCounter(Cost& cost, const MeshCoord& coord, int64_t top_k = 1, int64_t experts = 1)
         : cost_(cost), coord_(coord), top_k_(top_k), experts_(experts) {}
     template <class T>
-    void operator()(const std::string&, T*&, const std::vector<int64_t>& shape, Init, Decay decay,
+    void operator()(const std::string&, T*&, const std::vector<int64_t>& shape, Init, Role role,
                     ShardSpec sharding = {}) {
-        if (decay == Decay::untrained) return;
+        if (role == Role::untrained) return;
         const int64_t count = volume(shape), used = sharding.experts ? count / experts_ * top_k_ : count;
         cost_.parameters += count;
         cost_.active += used;
         if (sharding.experts) cost_.grouped_weights += double(volume(box_of(shape, sharding, coord_).shape));
-        if (decay == Decay::yes) (sharding.experts ? cost_.grouped_gemm : cost_.gemm) += 6 * double(used);
+        if (decays(role)) (sharding.experts ? cost_.grouped_gemm : cost_.gemm) += 6 * double(used);
     }
 
  private:

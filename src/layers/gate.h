@@ -40,13 +40,13 @@ class Gates {
             const Gate& g = gates_[j];
             const std::string name = prefix + "gates." + std::to_string(j) + ".";
             if (g.spec.input == GateInput::none) {
-                v(name + "constant", p[j].constant, g.constant_shape(), Init{Init::zero}, Decay::no, g.sharding);
+                v(name + "constant", p[j].constant, g.constant_shape(), Init{Init::zero}, Role::plain, g.sharding);
                 continue;
             }
             const int64_t rows = g.whole_score_heads() * g.score_channels();
             v(name + "weight", p[j].weight, {rows, hidden_}, Init{Init::normal, g.spec.init_std.value_or(init_std)},
-              Decay::yes, g.sharding);
-            if (g.spec.bias) v(name + "bias", p[j].bias, {rows}, Init{Init::zero}, Decay::no, g.sharding);
+              Role::map, g.sharding);
+            if (g.spec.bias) v(name + "bias", p[j].bias, {rows}, Init{Init::zero}, Role::plain, g.sharding);
         }
     }
 

@@ -24,7 +24,7 @@ void Moe<B>::route(const Pass<B>& pass, const Params& w, Acts& a, const T* x) co
     linear_forward<B>(pass.stream, a.logits, x, w.router, tokens, hidden_, n_.experts);
     router_forward<B>(pass.stream, a.probs, a.lse, a.topk_ids, a.weights, a.tokens_per_expert, a.logits, w.bias,
                       {tokens, n_.experts, n_.top_k, n_.norm_top_k});
-    sort_by_expert(pass.stream, a.permuted, a.permutation, a.topk_ids, a.tokens_per_expert, tokens * n_.top_k,
+    sort_by_expert(pass.stream, a.permutation, a.inverse, a.topk_ids, a.tokens_per_expert, tokens * n_.top_k,
                    n_.experts);
     exchange_counts(pass, a);
 }
@@ -65,10 +65,10 @@ template <class B>
 template <class X>
 void Moe<B>::dispatch(const Pass<B>& pass, const Acts& a, const Scratch& s, X* out, const X* x, int64_t width,
                       int64_t per) const {
-    const int64_t picks = pass.tokens() * n_.top_k;
-    if (coord_.expert == 1) return gather_rows(pass.stream, out, x, a.permutation, picks, width, per);
+    const int64_t assignments = pass.tokens() * n_.top_k;
+    if (coord_.expert == 1) return gather_rows(pass.stream, out, x, a.inverse, assignments, width, per);
     X *send = reinterpret_cast<X*>(s.send), *recv = reinterpret_cast<X*>(s.recv);
-    gather_rows(pass.stream, send, x, a.permutation, picks, width, per);
+    gather_rows(pass.stream, send, x, a.inverse, assignments, width, per);
     exchange_rows(*pass.mesh->expert, recv, a.recv_rows, send, a.send_rows, width);
     gather_rows(pass.stream, out, recv, a.recv_index, rows(a), width, 1);
 }
@@ -95,7 +95,7 @@ void Moe<B>::forward(const Pass<B>& pass, const Params& w, Acts& a, const Scratc
     weighted_swiglu_forward<B>(pass.stream, a.hidden, a.gate, a.up, a.weight, rows(a), width_);
     grouped_linear_forward<B>(pass.stream, s.y, a.hidden, w.down, outer(a));
     const T* results = combine(pass, a, s, s.y, hidden_);  // partner: dispatch of dout
-    sum_rows_at<B>(pass.stream, out, results, a.permuted, pass.tokens(), n_.top_k, hidden_, into);
+    sum_rows_at<B>(pass.stream, out, results, a.permutation, pass.tokens(), n_.top_k, hidden_, into);
 }
 
 // ---------------------------------------------------------------- backward
@@ -136,11 +136,11 @@ void Moe<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, Acts& a,
     grouped_linear_backward_input<B>(pass.stream, drows, dup, w.up, inner(a), Into::overwrite);
     grouped_linear_backward_weight<B>(pass.stream, dw.gate, dgate, a.x, inner(a));
     grouped_linear_backward_input<B>(pass.stream, drows, dgate, w.gate, inner(a), Into::add);
-    const T* dpicks = combine(pass, a, s, drows, hidden_);
-    sum_rows_at<B>(pass.stream, dx, dpicks, a.permuted, tokens, n_.top_k, hidden_, into);
+    const T* dassignments = combine(pass, a, s, drows, hidden_);
+    sum_rows_at<B>(pass.stream, dx, dassignments, a.permutation, tokens, n_.top_k, hidden_, into);
 
     const A* dweight = combine(pass, a, s, s.dweight, 1);
-    gather_rows(pass.stream, s.dweights, dweight, a.permuted, tokens * n_.top_k, 1, 1);
+    gather_rows(pass.stream, s.dweights, dweight, a.permutation, tokens * n_.top_k, 1, 1);
     load_balance_loss(pass, a, s);
     router_backward<B>(pass.stream, s.dlogits, s.dweights, a.probs, a.lse, a.topk_ids, a.weights, s.balance,
                        n_.z_coef * pass.scale / double(coord_.tensor), {tokens, n_.experts, n_.top_k, n_.norm_top_k});
@@ -158,11 +158,11 @@ Cost Moe<B>::cost(const Workload& load) const {
     Params none;
     params(ParameterCounter(c, coord_, n_.top_k, n_.experts), none, "");
     c.elements = double(n_.top_k) * (9 * double(n_.hidden) / double(coord_.tensor) + 6 * double(hidden_));
-    const double picks = double(load.tokens * n_.top_k), row = load.item * double(hidden_);
+    const double assignments = double(load.tokens * n_.top_k), row = load.item * double(hidden_);
     const double counts = double(n_.experts) * kCountBytes;
     c.forward.expert.all_to_all(counts, coord_.expert);
-    c.forward.expert.all_to_all(picks * (2 * row + kSumBytes), coord_.expert);
-    c.backward.expert.all_to_all(picks * (2 * row + kSumBytes), coord_.expert);
+    c.forward.expert.all_to_all(assignments * (2 * row + kSumBytes), coord_.expert);
+    c.backward.expert.all_to_all(assignments * (2 * row + kSumBytes), coord_.expert);
     if (n_.balance == Balance::global_batch) c.backward.data.all_reduce(counts, coord_.data);
     return c;
 }

@@ -1,5 +1,6 @@
-// Mixture of experts, dropless. A softmax router over all experts picks the top_k of each token; the picks are permuted
-// by expert, so that each projection is one grouped GEMM over ragged groups; the results are permuted back and summed.
+// Mixture of experts, dropless. A softmax router over all experts picks the top_k of each token. These assignments are
+// permuted by expert, so that each projection is one grouped GEMM over ragged groups; the results are permuted back and
+// summed.
 //
 //     p = softmax(W_r x);  y = sum of w_e down_e(silu(gate_e x) up_e x) over the top_k of p
 //
@@ -43,14 +44,14 @@ class Moe {
     template <class V>
     void params(V&& v, Params& p, const std::string& prefix) const {
         const Init init{Init::normal, init_std_};
-        v(prefix + "router.weight", p.router, {n_.experts, hidden_}, init, Decay::yes, ShardSpec::partial());
+        v(prefix + "router.weight", p.router, {n_.experts, hidden_}, init, Role::rows, ShardSpec::partial());
         if (n_.balance == Balance::bias)
-            v(prefix + "router.bias", p.bias, {n_.experts}, Init{Init::zero}, Decay::untrained);
+            v(prefix + "router.bias", p.bias, {n_.experts}, Init{Init::zero}, Role::untrained);
         const ShardSpec rows = ShardSpec::split_experts(1, coord_.tensor);
         const ShardSpec columns = ShardSpec::split_experts(2, coord_.tensor);
-        v(prefix + "experts.gate.weight", p.gate, {n_.experts, n_.hidden, hidden_}, init, Decay::yes, rows);
-        v(prefix + "experts.up.weight", p.up, {n_.experts, n_.hidden, hidden_}, init, Decay::yes, rows);
-        v(prefix + "experts.down.weight", p.down, {n_.experts, hidden_, n_.hidden}, down_init_, Decay::yes, columns);
+        v(prefix + "experts.gate.weight", p.gate, {n_.experts, n_.hidden, hidden_}, init, Role::map, rows);
+        v(prefix + "experts.up.weight", p.up, {n_.experts, n_.hidden, hidden_}, init, Role::map, rows);
+        v(prefix + "experts.down.weight", p.down, {n_.experts, hidden_, n_.hidden}, down_init_, Role::map, columns);
     }
 
     // `rows`: a row is one token for one expert of this rank. Their number changes from pass to pass; buffers are
@@ -59,9 +60,9 @@ class Moe {
         T* logits = nullptr;                                     // (tokens, experts)
         A *probs = nullptr, *lse = nullptr, *weights = nullptr;  // (tokens, experts), (tokens), (tokens, top_k)
         int32_t* topk_ids = nullptr;                             // (tokens, top_k): the experts that a token picks
-        int32_t* permuted = nullptr;           // (tokens, top_k): index of each pick after sorting by expert
-        int32_t* permutation = nullptr;        // (tokens, top_k): the inverse: the pick at each sorted index
-        int64_t* tokens_per_expert = nullptr;  // (experts): picks of this rank's tokens
+        int32_t* permutation = nullptr;                          // (tokens, top_k): sorted position of each assignment
+        int32_t* inverse = nullptr;            // (tokens, top_k): the assignment at each sorted position
+        int64_t* tokens_per_expert = nullptr;  // (experts): of this rank's tokens
         int64_t* recv_counts = nullptr;        // (expert ranks, experts of this rank): rows that each rank sends
         int64_t *send_rows = nullptr, *recv_rows = nullptr;   // (expert ranks): rows to and from each rank
         int64_t* offsets = nullptr;                           // (experts of this rank + 1): first row of each expert
@@ -78,8 +79,8 @@ class Moe {
         v("lse", a.lse, {tokens});
         v("weights", a.weights, {tokens, k});
         v("topk_ids", a.topk_ids, {tokens, k});
-        v("permuted", a.permuted, {tokens, k});
         v("permutation", a.permutation, {tokens, k});
+        v("inverse", a.inverse, {tokens, k});
         v("tokens_per_expert", a.tokens_per_expert, {E});
         v("recv_counts", a.recv_counts, {P, experts_});
         v("send_rows", a.send_rows, {P});
@@ -134,8 +135,8 @@ class Moe {
     void route(const Pass<B>&, const Params&, Acts&, const T* x) const;
     void exchange_counts(const Pass<B>&, Acts&) const;
     // dispatch: out (rows, width), sorted by expert, from x (tokens * top_k / per, width) of this rank's tokens, where
-    // `per` picks have one row of x in common. combine: back from y (rows, width) to this rank's picks, in the sorted
-    // order of a.permuted. Each is the other's partner in backward.
+    // `per` assignments have one row of x in common. combine: back from y (rows, width) to this rank's assignments, in
+    // the sorted order of a.permutation. Each is the other's partner in backward.
     template <class X>
     void dispatch(const Pass<B>&, const Acts&, const Scratch&, X* out, const X* x, int64_t width, int64_t per) const;
     template <class X>

@@ -37,9 +37,9 @@ class Projection {
     void params(V&& v, Params& p, const std::string& prefix, double init_std) const {
         const Init init{Init::normal, init_std};
         if (experts_ == 0)
-            return v(prefix + "weight", p.weight, {whole_heads_ * dim_, hidden_}, init, Decay::yes, sharding_);
-        v(prefix + "experts.weight", p.weight, {whole_heads_, experts_, dim_, hidden_}, init, Decay::yes, sharding_);
-        v(prefix + "router.weight", p.router, {whole_heads_, experts_, hidden_}, init, Decay::yes, sharding_);
+            return v(prefix + "weight", p.weight, {whole_heads_ * dim_, hidden_}, init, Role::map, sharding_);
+        v(prefix + "experts.weight", p.weight, {whole_heads_, experts_, dim_, hidden_}, init, Role::map, sharding_);
+        v(prefix + "router.weight", p.router, {whole_heads_, experts_, hidden_}, init, Role::rows, sharding_);
     }
 
     struct Acts {

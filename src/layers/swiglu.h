@@ -37,9 +37,9 @@ class SwiGlu {
     template <class V>
     void params(V&& v, Params& p, const std::string& prefix) const {
         const ShardSpec rows = ShardSpec::split(0, coord_.tensor), columns = ShardSpec::split(1, coord_.tensor);
-        v(prefix + "gate.weight", p.gate, {whole_width_, hidden_}, init_, Decay::yes, rows);
-        v(prefix + "up.weight", p.up, {whole_width_, hidden_}, init_, Decay::yes, rows);
-        v(prefix + "down.weight", p.down, {hidden_, whole_width_}, down_init_, Decay::yes, columns);
+        v(prefix + "gate.weight", p.gate, {whole_width_, hidden_}, init_, Role::map, rows);
+        v(prefix + "up.weight", p.up, {whole_width_, hidden_}, init_, Role::map, rows);
+        v(prefix + "down.weight", p.down, {hidden_, whole_width_}, down_init_, Role::map, columns);
     }
 
     struct Acts {

@@ -23,7 +23,7 @@ class Heads {
     };
     template <class V>
     void matrices(V&& v, Params& p, const std::string& prefix) const {
-        v(prefix + "query.weight", p.query, {whole_heads_ * dim_, hidden_}, Init{Init::normal, init_std_}, Decay::yes,
+        v(prefix + "query.weight", p.query, {whole_heads_ * dim_, hidden_}, Init{Init::normal, init_std_}, Role::map,
           ShardSpec::split(0, coord_.tensor));
         key_.params(v, p.key, prefix + "key.", init_std_);
         value_.params(v, p.value, prefix + "value.", init_std_);
@@ -32,8 +32,8 @@ class Heads {
     void norms(V&& v, Params& p, const std::string& prefix) const {
         if (!qk_norm_) return;
         const ShardSpec partial = ShardSpec::partial();
-        v(prefix + "query_norm.weight", p.query_norm, {dim_}, Init{Init::one}, Decay::no, partial);
-        v(prefix + "key_norm.weight", p.key_norm, {dim_}, Init{Init::one}, Decay::no, partial);
+        v(prefix + "query_norm.weight", p.query_norm, {dim_}, Init{Init::one}, Role::plain, partial);
+        v(prefix + "key_norm.weight", p.key_norm, {dim_}, Init{Init::one}, Role::plain, partial);
     }
 
     struct Acts {

@@ -22,12 +22,12 @@ class Output {
     };
     template <class V>
     void matrices(V&& v, Params& p, const std::string& prefix) const {
-        v(prefix + "output.weight", p.weight, {hidden_, whole_heads_ * dim_}, init_, Decay::yes,
+        v(prefix + "output.weight", p.weight, {hidden_, whole_heads_ * dim_}, init_, Role::map,
           ShardSpec::split(1, coord_.tensor));
     }
     template <class V>
     void norms(V&& v, Params& p, const std::string& prefix) const {
-        if (norm_) v(prefix + "sdpa_norm.weight", p.norm, {dim_}, Init{Init::one}, Decay::no, ShardSpec::partial());
+        if (norm_) v(prefix + "sdpa_norm.weight", p.norm, {dim_}, Init{Init::one}, Role::plain, ShardSpec::partial());
     }
 
     struct Acts {

@@ -31,8 +31,9 @@ class RelaCore {
     template <class V>
     void params(V&& v, Params& p, const std::string& prefix) const {
         const ShardSpec heads = ShardSpec::split(0, coord_.tensor);
-        v(prefix + "rela_norm.weight", p.norm, {mixing_.whole_width()}, Init{Init::one}, Decay::no, heads);
-        if (gated_) v(prefix + "rela_gate.weight", p.gate, {mixing_.whole_width()}, Init{Init::zero}, Decay::no, heads);
+        v(prefix + "rela_norm.weight", p.norm, {mixing_.whole_width()}, Init{Init::one}, Role::plain, heads);
+        if (gated_)
+            v(prefix + "rela_gate.weight", p.gate, {mixing_.whole_width()}, Init{Init::zero}, Role::plain, heads);
     }
 
     struct Acts {

@@ -36,10 +36,10 @@ class ResidualBranch {
     // Names: PREFIXattention_norm.weight, the layer's, PREFIXattention_post_norm.weight.
     template <class V>
     void params(V&& v, Params& p, const std::string& prefix, const std::string& name) const {
-        v(prefix + name + "_norm.weight", p.norm, {n_.hidden}, Init{Init::one}, Decay::no, norm_sharding_);
+        v(prefix + name + "_norm.weight", p.norm, {n_.hidden}, Init{Init::one}, Role::plain, norm_sharding_);
         layer_.params(v, p.layer, prefix);
         if (n_.sandwich_norm)
-            v(prefix + name + "_post_norm.weight", p.post_norm, {n_.hidden}, Init{Init::one}, Decay::no,
+            v(prefix + name + "_post_norm.weight", p.post_norm, {n_.hidden}, Init{Init::one}, Role::plain,
               norm_sharding_);
     }
 

@@ -24,16 +24,16 @@ void Model<B>::params(V&& v, const ModelSpec& spec, const MeshCoord& coord, cons
                       Params<B>& p) {
     const Init init{Init::normal, spec.init_std};
     const ShardSpec by_id = ShardSpec::split(0, coord.tensor);
-    v("embedding.weight", p.embedding, {spec.vocab, spec.hidden}, init, Decay::no, by_id);
+    v("embedding.weight", p.embedding, {spec.vocab, spec.hidden}, init, Role::plain, by_id);
     p.blocks.resize(blocks.size());
     for (size_t l = 0; l < blocks.size(); l++) blocks[l].params(v, p.blocks[l], "layers." + std::to_string(l) + ".");
     ShardSpec norm;
     norm.gradient = coord.sequence ? ShardSpec::over_tensor : ShardSpec::whole;
-    v("final_norm.weight", p.final_norm, {spec.hidden}, Init{Init::one}, Decay::no, norm);
+    v("final_norm.weight", p.final_norm, {spec.hidden}, Init{Init::one}, Role::plain, norm);
     if (spec.tie_embeddings)
         p.head = p.embedding;
     else
-        v("head.weight", p.head, {spec.vocab, spec.hidden}, init, Decay::yes, by_id);
+        v("head.weight", p.head, {spec.vocab, spec.hidden}, init, Role::rows, by_id);
 }
 
 template <class B>

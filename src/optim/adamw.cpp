@@ -16,7 +16,7 @@ void adamw_update(const Slot<typename B::T>& slot, const OptimizerSpec& n, const
                      .beta1 = n.beta1,
                      .beta2 = n.beta2,
                      .eps = n.eps,
-                     .weight_decay = t.decay == Decay::yes ? n.weight_decay : 0,
+                     .weight_decay = decays(t.role) ? n.weight_decay : 0,
                      .gradient_scale = update.gradient_scale,
                      .correction1 = 1 - std::pow(n.beta1, double(update.number)),
                      .correction2 = 1 - std::pow(n.beta2, double(update.number))};

@@ -1,4 +1,4 @@
-// Parameters. Each layer lists its tensors once, v(prefix + name, pointer, {shape}, Init, Decay, ShardSpec), with the
+// Parameters. Each layer lists its tensors once, v(prefix + name, pointer, {shape}, Init, Role, ShardSpec), with the
 // shape of the whole tensor. Visitors count them, shard them over the mesh and bind them to weights or gradients;
 // initial values and names in checkpoints come from the same list.
 #pragma once
@@ -16,9 +16,13 @@ struct Init {
     enum Kind { normal, one, zero } kind = normal;
     double std = 0;
 };
-// Whether weight decay applies: to matrices, not to vectors, norms, constants and the embedding. An `untrained` tensor
-// has no gradient: the router's selection bias.
-enum class Decay { no, yes, untrained };
+// What a tensor is to its optimizer:
+//     map        a matrix that maps hidden states; Muon updates it as a whole; weight decay applies
+//     rows       a matrix of which each row computes a number of its own: the head, routers; weight decay applies
+//     plain      norms, biases, constants, the embedding: no weight decay
+//     untrained  the router's selection bias: no gradient
+enum class Role { map, rows, plain, untrained };
+inline bool decays(Role role) { return role == Role::map || role == Role::rows; }
 
 // How a tensor is sharded over the mesh, and over which group its gradient must still be summed after backward, before
 // the sum over the data group.
@@ -41,13 +45,13 @@ struct TensorInfo {
     std::string name;
     std::vector<int64_t> shape;  // of the whole tensor; matrices are [out, in]
     Init init;
-    Decay decay;
+    Role role;
     ShardSpec sharding;
     Box box;         // the slice that this rank holds, row-major from `offset` in the flat array of all parameters
     int64_t offset;  // in elements
     int64_t count;   // elements of the slice
 
-    bool trained() const { return decay != Decay::untrained; }
+    bool trained() const { return role != Role::untrained; }
     int64_t whole_count() const { return volume(shape); }
 };
 
@@ -79,11 +83,11 @@ class TensorLister {
  public:
     explicit TensorLister(const MeshCoord& coord = {}) : coord_(coord) {}
     template <class T>
-    void operator()(const std::string& name, T*&, std::vector<int64_t> shape, Init init, Decay decay,
+    void operator()(const std::string& name, T*&, std::vector<int64_t> shape, Init init, Role role,
                     ShardSpec sharding = {}) {
         Box box = box_of(shape, sharding, coord_);
         const int64_t count = volume(box.shape), capacity = capacity_of(shape, sharding, coord_);
-        tensors.push_back({name, std::move(shape), init, decay, sharding, std::move(box), end, count});
+        tensors.push_back({name, std::move(shape), init, role, sharding, std::move(box), end, count});
         end += capacity;
     }
     std::vector<TensorInfo> tensors;
@@ -98,7 +102,7 @@ template <class T>
 class TensorBinder {
  public:
     TensorBinder(T* base, const MeshCoord& coord) : at_(base), coord_(coord) {}
-    void operator()(const std::string&, T*& pointer, const std::vector<int64_t>& shape, Init, Decay,
+    void operator()(const std::string&, T*& pointer, const std::vector<int64_t>& shape, Init, Role,
                     ShardSpec sharding = {}) {
         pointer = at_;
         at_ += capacity_of(shape, sharding, coord_);

@@ -11,7 +11,7 @@ namespace {
 
 TensorInfo part(Box box, Init init = {Init::normal, 0.02}) {
     const int64_t count = volume(box.shape);
-    return {"layers.0.w", {300, 200}, init, Decay::yes, {}, std::move(box), 0, count};
+    return {"layers.0.w", {300, 200}, init, Role::map, {}, std::move(box), 0, count};
 }
 std::vector<float> values(const TensorInfo& tensor, int threads) {
     std::vector<float> to(size_t(tensor.count), 9.0f);

@@ -80,7 +80,7 @@ TEST(Optimizer, FollowsAdamW) {
         for (const TensorInfo& info : trainer.model().tensors())
             for (int64_t k = info.offset; k < info.offset + info.count; k++) {
                 const auto i = size_t(k);
-                const double g = trainer.model().gradients()[i], decay = info.decay == Decay::yes ? 0.1 : 0;
+                const double g = trainer.model().gradients()[i], decay = decays(info.role) ? 0.1 : 0;
                 m[i] = 0.8 * m[i] + 0.2 * g;
                 v[i] = 0.9 * v[i] + 0.1 * g * g;
                 const double m_hat = m[i] / (1 - std::pow(0.8, t)), v_hat = v[i] / (1 - std::pow(0.9, t));

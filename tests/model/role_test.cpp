@@ -1,5 +1,4 @@
-// Weight decay and initial values of every kind of tensor: maps between widths decay; norms, biases, constants and the
-// embedding do not.
+// Roles and initial values of every kind of tensor: matrices decay; norms, biases, constants and the embedding do not.
 #include <gtest/gtest.h>
 
 #include <map>
@@ -27,14 +26,17 @@ const char* const kAll =
     "input: "
     "none}]";
 
-TEST(Decay, IsForMapsAlone) {
+TEST(Role, OfEveryTensor) {
     const auto all = tensors_of(kAll);
     for (const char* name :
-         {"attention.query.weight", "attention.key.weight", "attention.value.experts.weight",
-          "attention.value.router.weight", "attention.output.weight", "attention.gates.0.weight", "moe.router.weight",
-          "moe.experts.gate.weight", "moe.experts.down.weight", "moe.shared.up.weight", "head.weight"}) {
+         {"attention.query.weight", "attention.key.weight", "attention.value.experts.weight", "attention.output.weight",
+          "attention.gates.0.weight", "moe.experts.gate.weight", "moe.experts.down.weight", "moe.shared.up.weight"}) {
         ASSERT_TRUE(all.count(name)) << name;
-        EXPECT_EQ(all.at(name).decay, Decay::yes) << name;
+        EXPECT_EQ(all.at(name).role, Role::map) << name;
+    }
+    for (const char* name : {"attention.value.router.weight", "moe.router.weight", "head.weight"}) {
+        ASSERT_TRUE(all.count(name)) << name;
+        EXPECT_EQ(all.at(name).role, Role::rows) << name;
     }
     for (const char* name :
          {"embedding.weight", "final_norm.weight", "attention_norm.weight", "attention_post_norm.weight",
@@ -42,9 +44,11 @@ TEST(Decay, IsForMapsAlone) {
           "attention.sdpa_norm.weight", "attention.rela_norm.weight", "attention.rela_gate.weight",
           "attention.gates.0.bias", "attention.gates.1.constant"}) {
         ASSERT_TRUE(all.count(name)) << name;
-        EXPECT_EQ(all.at(name).decay, Decay::no) << name;
+        EXPECT_EQ(all.at(name).role, Role::plain) << name;
     }
-    EXPECT_EQ(all.at("moe.router.bias").decay, Decay::untrained);
+    EXPECT_EQ(all.at("moe.router.bias").role, Role::untrained);
+    for (const auto& [name, t] : all)
+        EXPECT_EQ(decays(t.role), name.ends_with("weight") && t.shape.size() > 1 && name != "embedding.weight") << name;
 }
 
 // ReLA begins as its norm times a half.
