@@ -17,15 +17,13 @@ Opened open_for_inference(const std::string& checkpoint, const std::vector<std::
 
     // The mesh, device and precision to use, whatever the model was trained with.
     all = {"parallel.tensor=1", "parallel.expert=1", "parallel.sequence=false", "device=auto", "train.precision=fp32"};
-    for (const auto& o : overrides) {
-        if (o.rfind("model.", 0) == 0)
-            fail(Exit::config, "command line: " + o + ": a checkpoint's model cannot be changed");
-        all.push_back(o);
-    }
-    config_of(opened.checkpoint);  // reports an error of the stored config; any later one is an override's
+    all.insert(all.end(), overrides.begin(), overrides.end());
+    const Config stored = config_of(opened.checkpoint);  // reports its errors; any later one is an override's
     opened.config = load_config_text(opened.checkpoint.info.config_yaml,
                                      opened.checkpoint.path.string() + "/manifest.json", all, Purpose::stored)
                         .config;
+    if (const auto changes = compare_configs(stored, opened.config); !changes.model.empty())
+        fail(Exit::config, "command line: a checkpoint's model cannot be changed: " + changes.model[0]);
     data_ranks_of(opened.config, ranks);
     return opened;
 }

@@ -53,5 +53,19 @@ TEST_F(Inference, NeedsNoTrainingShards) {
     EXPECT_EQ(run("sample runs/a --tokens 20 data.tokenizer=bytes").out, before.out);
 }
 
+// However the change is written; what the model already is may be said again.
+TEST_F(Inference, RefusesToChangeTheModel) {
+    std::ofstream(folder_ / "over.yaml") << "model: {norm_eps: 0.5}\n";
+    for (const char* change : {"model.norm_eps=0.5", "'model={norm_eps: 0.5}'", "over.yaml", "model.layers=1"})
+        for (const char* command : {"eval", "sample"}) {
+            const Ended refused = run(std::string(command) + " runs/a " + change);
+            EXPECT_EQ(refused.code, 2) << command << " " << change;
+            EXPECT_EQ(refused.out, "");
+            EXPECT_NE(refused.err.find("a checkpoint's model cannot be changed: model."), std::string::npos)
+                << refused.err;
+        }
+    EXPECT_EQ(run("eval runs/a --json model.vocab=300").out, run("eval runs/a --json").out);
+}
+
 }  // namespace
 }  // namespace sluice
