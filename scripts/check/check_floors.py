@@ -40,6 +40,7 @@ ROOMS = [  # pattern in the code, folders where it may stand, what it is
     (r'#include\s*<blis', ('kernels/cpu/gemm',), 'BLIS'),
     (r'#include\s*"kernels/cpu/', ('kernels/cpu',), 'what a backend has to itself'),
     (r'(?i)onednn|dnnl|\bblis\b|gemm_?(shape|algorithm|choice)', ('kernels',), 'a word of how GEMMs are multiplied'),
+    (r'\bCpu<', ('kernels', 'src/model/with_backend.h'), 'a backend by its name'),
     (r'\bgetenv\b', ('src/base', 'src/cli', 'src/parallel'), 'getenv'),
     (r'\basm\b|<<<', ('kernels/cuda/prim',), 'asm and <<<'),
 ]
@@ -99,7 +100,7 @@ def faults(root):
                 yield f'{here}: includes {target}: {floor} may not look at {other}'
         code = re.sub(r'//[^\n]*', '', text)
         for pattern, rooms, what in ROOMS:
-            if re.search(pattern, code) and not any(here.startswith(r + '/') for r in rooms):
+            if re.search(pattern, code) and not any((here + '/').startswith(r + '/') for r in rooms):
                 yield f'{here}: {what} belongs in {" or ".join(rooms)}'
         most = LINES.get(floor, MOST_LINES)
         if text.count('\n') > most:
@@ -108,6 +109,10 @@ def faults(root):
         for line, length in functions(text):
             if length > most:
                 yield f'{here}:{line}: a function of {length} lines, at most {most}'
+    rooms = {f.split('/')[-1] for f in FLOORS} | {'golden', 'support'}
+    for folder in sorted((root/'tests').glob('*/')):
+        if folder.is_dir() and folder.name not in rooms:
+            yield f'tests/{folder.name}: mirrors no room'
     yield from cycles(graph)
 
 
@@ -135,9 +140,10 @@ def self_test():
         'src/model/d.cpp': 'int f() {\n' + '    g();\n' * 200 + '}\n',
         'src/config/e.cpp': 'int x;\n' * 500, 'data_tools/h.cpp': '#include "train/b.h"\n', 'src/attic/f.cpp': '', 'src/apps/g.cpp': '#include "nowhere.h"\n',
         'kernels/cpu/x.h': '', 'src/eval/i.cpp': '#include "kernels/cpu/x.h"\nint onednn_calls;\n', 'kernels/cpu/y.cpp': '#include <blis.h>\n',
+        'src/plan/j.cpp': 'Cpu<float> x;\n', 'src/model/with_backend.h': 'Cpu<float> x;\n', 'tests/attic/k.cpp': '', 'tests/model/l.cpp': '',
     }
     expected = ['src/base may not look at src/train', 'data_tools may not look at src/train', 'circle', 'mpi.h', 'getenv', 'a function of 202', '500 lines', 'no floor', 'not there',
-                'has to itself belongs', 'GEMMs are multiplied belongs', 'BLIS belongs']
+                'has to itself belongs', 'GEMMs are multiplied belongs', 'BLIS belongs', 'src/plan/j.cpp: a backend by its name', 'tests/attic: mirrors']
     with tempfile.TemporaryDirectory() as folder:
         root = pathlib.Path(folder)
         for name, text in bad.items():
