@@ -12,10 +12,12 @@ struct Cpu {
     using A = T_;
 };
 
-// Every backend of this build: a file that defines templates for them ends in SLUICE_BACKENDS(INSTANTIATE).
-#define SLUICE_BACKENDS(X) \
-    X(Cpu<float>)          \
+// Every backend of this build: a file that defines templates for them ends in SLUICE_BACKENDS(INSTANTIATE), and one of
+// kernels/cpu in SLUICE_CPU_BACKENDS(INSTANTIATE).
+#define SLUICE_CPU_BACKENDS(X) \
+    X(Cpu<float>)              \
     X(Cpu<double>)
+#define SLUICE_BACKENDS(X) SLUICE_CPU_BACKENDS(X)
 
 // What is stored with train.precision fp32, and by a GPU with bf16, to plan memory with; the latter has no ops.
 using PlannedFp32 = Cpu<float>;

@@ -54,6 +54,6 @@ void adamw(Stream, typename B::T* w, typename B::T* m, typename B::T* v, const t
 #define INSTANTIATE(B)                                               \
     template double sum_of_squares<B>(Stream, const B::T*, int64_t); \
     template void adamw<B>(Stream, B::T*, B::T*, B::T*, const B::T*, int64_t, const AdamW&);
-SLUICE_BACKENDS(INSTANTIATE)
+SLUICE_CPU_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice

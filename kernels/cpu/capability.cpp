@@ -77,6 +77,6 @@ double copy_rate() {
     template double gemm_rate<B>(MatmulPrecision, int); \
     template double gemm_rate<B>(const Profile&);       \
     template double copy_rate<B>();
-SLUICE_BACKENDS(INSTANTIATE)
+SLUICE_CPU_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice

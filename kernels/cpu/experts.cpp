@@ -215,7 +215,7 @@ void weighted_swiglu_backward(Stream, typename B::T* dgate, typename B::T* dup, 
     template void weighted_swiglu_forward<B>(Stream, B::T*, const B::T*, const B::T*, const B::A*, int64_t, int64_t); \
     template void weighted_swiglu_backward<B>(Stream, B::T*, B::T*, B::A*, const B::T*, const B::T*, const B::T*,     \
                                               const B::A*, int64_t, int64_t);
-SLUICE_BACKENDS(INSTANTIATE)
+SLUICE_CPU_BACKENDS(INSTANTIATE)
 template void gather_rows(Stream, float*, const float*, const int32_t*, int64_t, int64_t, int64_t);
 template void gather_rows(Stream, double*, const double*, const int32_t*, int64_t, int64_t, int64_t);
 template void scatter_rows(Stream, float*, const float*, const int32_t*, int64_t, int64_t);

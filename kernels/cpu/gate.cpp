@@ -137,6 +137,6 @@ void head_mean_backward(Stream, typename B::T* ds, const typename B::T* dmean, i
                                    Activation, Combine, Into);                                                     \
     template void head_mean_forward<B>(Stream, B::T*, const B::T*, int64_t, int64_t, int64_t, int64_t);            \
     template void head_mean_backward<B>(Stream, B::T*, const B::T*, int64_t, int64_t, int64_t, int64_t, Into);
-SLUICE_BACKENDS(INSTANTIATE)
+SLUICE_CPU_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice

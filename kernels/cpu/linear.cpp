@@ -97,6 +97,6 @@ void bias_backward(Stream, typename B::T* db, const typename B::T* dy, int64_t r
     template void linear_backward_weight<B>(Stream, B::T*, const B::T*, const B::T*, int64_t, int64_t, int64_t);      \
     template void bias_forward<B>(Stream, B::T*, const B::T*, int64_t, int64_t);                                      \
     template void bias_backward<B>(Stream, B::T*, const B::T*, int64_t, int64_t);
-SLUICE_BACKENDS(INSTANTIATE)
+SLUICE_CPU_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice

@@ -103,6 +103,6 @@ void cross_entropy_backward(Stream, typename B::T* dlogits, const typename B::A*
     template void cross_entropy_join<B>(Stream, B::A*, B::A*, const B::A*, const int32_t*, int64_t, int64_t);          \
     template void cross_entropy_backward<B>(Stream, B::T*, const B::A*, const B::A*, const int32_t*, int64_t, int64_t, \
                                             int64_t, double);
-SLUICE_BACKENDS(INSTANTIATE)
+SLUICE_CPU_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice

@@ -114,6 +114,6 @@ void copy_rows(Stream, typename B::T* y, const typename B::T* x, int64_t rows, i
     template void orthogonalize<B>(Stream, B::T*, int64_t, int64_t, B::T*);                                      \
     template void muon_update<B>(Stream, B::T*, const B::T*, int64_t, int64_t, int64_t, double, double, double); \
     template void copy_rows<B>(Stream, B::T*, const B::T*, int64_t, int64_t, int64_t);
-SLUICE_BACKENDS(INSTANTIATE)
+SLUICE_CPU_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice

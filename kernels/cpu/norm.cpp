@@ -162,6 +162,6 @@ void rope(Stream, typename B::T* x, const typename B::A* cos, const typename B::
     template void rmsnorm_rope_backward<B>(Stream, B::T*, B::T*, const B::T*, const B::T*, const B::T*, const B::A*, \
                                            const B::A*, const B::A*, const RopeShape&);                              \
     template void rope<B>(Stream, B::T*, const B::A*, const B::A*, const RopeShape&, int);
-SLUICE_BACKENDS(INSTANTIATE)
+SLUICE_CPU_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice

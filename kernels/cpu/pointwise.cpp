@@ -109,6 +109,6 @@ void copy(Stream, typename B::T* out, const typename B::T* x, int64_t count) {
     template void add<B>(Stream, B::T*, const B::T*, int64_t);                                              \
     template void fill<B>(Stream, B::T*, B::T, int64_t);                                                    \
     template void copy<B>(Stream, B::T*, const B::T*, int64_t);
-SLUICE_BACKENDS(INSTANTIATE)
+SLUICE_CPU_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice

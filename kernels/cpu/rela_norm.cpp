@@ -149,6 +149,6 @@ void rela_norm_backward(Stream, typename B::T* dz, typename B::T* dw, typename B
                                     int64_t);                                                                    \
     template void rela_norm_backward<B>(Stream, B::T*, B::T*, B::T*, const B::T*, const B::T*, const B::T*,      \
                                         const B::T*, const B::A*, const B::A*, int64_t, int64_t, int64_t);
-SLUICE_BACKENDS(INSTANTIATE)
+SLUICE_CPU_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice

@@ -72,6 +72,6 @@ void switch_backward(Stream, typename B::T* dy, typename B::T* ds, const typenam
                                     int64_t);                                                                       \
     template void switch_backward<B>(Stream, B::T*, B::T*, const B::T*, const B::T*, const B::T*, int64_t, int64_t, \
                                      int64_t, int64_t, int64_t);
-SLUICE_BACKENDS(INSTANTIATE)
+SLUICE_CPU_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice

@@ -53,6 +53,6 @@ void TileProducts<A>::to_queries(Into into, HeadView<A> dq, const A* p, HeadView
 }
 
 #define INSTANTIATE(B) template struct TileProducts<B::A>;
-SLUICE_BACKENDS(INSTANTIATE)
+SLUICE_CPU_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice

@@ -62,6 +62,6 @@ void relu_attention_backward(Stream, typename B::T* dq, typename B::T* dk, typen
                                             const AttentionShape&);                                               \
     template void relu_attention_backward<B>(Stream, B::T*, B::T*, B::T*, const B::T*, const B::T*, const B::T*,  \
                                              const B::T*, const int32_t*, const AttentionShape&);
-SLUICE_BACKENDS(INSTANTIATE)
+SLUICE_CPU_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice

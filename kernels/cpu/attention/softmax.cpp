@@ -118,6 +118,6 @@ void attention_backward(Stream, typename B::T* dq, typename B::T* dk, typename B
                                        const AttentionShape&);                                                      \
     template void attention_backward<B>(Stream, B::T*, B::T*, B::T*, B::A*, const B::T*, const B::T*, const B::A*,  \
                                         const B::T*, const B::T*, const B::T*, const int32_t*, const AttentionShape&);
-SLUICE_BACKENDS(INSTANTIATE)
+SLUICE_CPU_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice
