@@ -36,7 +36,7 @@ void warn_idle_optimizer(const OptimizerSpec& n, Marks& marks) {
 void warn_cut_schedule(const Config& c, Marks& marks) {
     const ScheduleSpec& s = c.schedule;
     const int64_t steps = c.train.steps;
-    const std::string run = "a run of " + text(steps) + " steps";
+    const std::string run = "a run of " + text(steps) + (steps == 1 ? " step" : " steps");
     if (s.warmup_steps > steps)
         return marks.warn("schedule.warmup_steps",
                           text(s.warmup_steps) + " steps of warm-up in " + run + ": it ends at " +
