@@ -146,7 +146,17 @@ Config config_of(const Checkpoint& checkpoint) {
     } catch (const Failure& f) { fail(Exit::checkpoint, f.what()); }
 }
 
-ConfigChanges compare_configs(const Config& before, const Config& now) {
+// Values of layers may be given in other ranges, and mean the same.
+template <class T>
+static void align_ranges(PerLayer<T>& a, int64_t layers_of_a, PerLayer<T>& b, int64_t layers_of_b) {
+    if (a.same_ranges(b)) return;
+    a = a.by_layer(layers_of_a);
+    b = b.by_layer(layers_of_b);
+}
+
+ConfigChanges compare_configs(Config before, Config now) {
+    align_ranges(before.model.attention, before.model.layers, now.model.attention, now.model.layers);
+    align_ranges(before.model.gates, before.model.layers, now.model.gates, now.model.layers);
     std::map<std::string, std::pair<std::string, std::string>> values;
     for (const auto& [key, value] : flatten(before)) values[key].first = value;
     for (const auto& [key, value] : flatten(now)) values[key].second = value;

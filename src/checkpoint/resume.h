@@ -49,6 +49,6 @@ Config config_of(const Checkpoint& checkpoint);
 struct ConfigChanges {
     std::vector<std::string> model, course, rounding;
 };
-ConfigChanges compare_configs(const Config& before, const Config& now);
+ConfigChanges compare_configs(Config before, Config now);
 
 }  // namespace sluice

@@ -1,6 +1,7 @@
 // A value for each layer, as `model.gates` and `model.attention` are given: one for all layers, or a map
 // {0-3: VALUE, 4: VALUE} of layer ranges, counted from 0, both ends included.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -36,6 +37,20 @@ struct PerLayer {
         for (auto& range : ranges)
             if (range.first <= layer && layer <= range.last) return range.value;
         return kDefault;
+    }
+    // Whether both name the same layers, whatever their values.
+    bool same_ranges(const PerLayer& other) const {
+        return per_layer == other.per_layer &&
+               std::equal(
+                   ranges.begin(), ranges.end(), other.ranges.begin(), other.ranges.end(),
+                   [](const LayerRange& a, const LayerRange& b) { return a.first == b.first && a.last == b.last; });
+    }
+    // The same values with a range for each layer.
+    PerLayer by_layer(int64_t layers) const {
+        PerLayer spelled;
+        spelled.per_layer = true;
+        for (int64_t l = 0; l < layers; l++) spelled.ranges.push_back({{l, l}, at(l)});
+        return spelled;
     }
 };
 

@@ -38,16 +38,10 @@ TEST(CompareConfigs, WhatMakesAnotherModel) {
     const ConfigChanges gates = changed("model.gates=[{position: sdpa}]");
     ASSERT_FALSE(gates.model.empty());
     EXPECT_EQ(gates.model[0], "model.gates: [] -> (absent)");
-    const ConfigChanges ranges = changed("model.gates={0: []}");
-    EXPECT_EQ(ranges.model.size(), 2u);
-    EXPECT_TRUE(ranges.course.empty() && ranges.rounding.empty());
 }
 
 TEST(CompareConfigs, AttentionOfEachLayer) {
     EXPECT_EQ(changed("model.attention.window=2").model[0], "model.attention.window: 0 -> 2");
-    const ConfigChanges map = changed("model.attention={0: {}}");
-    EXPECT_EQ(map.model[0], "model.attention.0.kind: (absent) -> softmax");
-    EXPECT_TRUE(map.course.empty() && map.rounding.empty());
     const std::string before = "model.attention={0: {kind: rela}, 1-2: {window: 4}}", layers = "model.layers=3";
     const auto differ = [&](const std::string& now) {
         return compare_configs(config({layers, before}), config({layers, now})).model;
@@ -55,6 +49,22 @@ TEST(CompareConfigs, AttentionOfEachLayer) {
     EXPECT_TRUE(differ(before).empty());
     EXPECT_EQ(differ("model.attention={0: {kind: rela}, 1-2: {window: 5}}"),
               std::vector<std::string>{"model.attention.1-2.window: 4 -> 5"});
+    EXPECT_EQ(differ("model.attention={0: {kind: rela}, 1: {window: 4}}"),
+              std::vector<std::string>{"model.attention.2.window: 4 -> 0"});
+}
+
+// One value, ranges, or layer by layer; and no range is the default.
+TEST(CompareConfigs, TheSameValuesInOtherRangesAreNoChange) {
+    const auto differ = [](const std::string& before, const std::string& now) {
+        return compare_configs(config({"model.layers=3", before}), config({"model.layers=3", now})).model;
+    };
+    const std::string none = "model.layers=3";
+    EXPECT_TRUE(differ(none, "model.attention={0-1: {}}").empty());
+    EXPECT_TRUE(differ("model.attention={0: {window: 4}, 1-2: {window: 4}}", "model.attention.window=4").empty());
+    EXPECT_TRUE(differ("model.gates={0: []}", none).empty());
+    EXPECT_TRUE(differ("model.gates={0-2: [{position: sdpa}]}", "model.gates=[{position: sdpa}]").empty());
+    EXPECT_EQ(differ("model.gates={0-2: [{position: sdpa}]}", "model.gates={0-1: [{position: sdpa}]}")[0],
+              "model.gates.2: (absent) -> []");
 }
 
 TEST(CompareConfigs, WhatOnlyRoundsOtherwise) {
