@@ -15,7 +15,9 @@ inline MatmulPrecision matmul_precision(Precision precision) {
 // Errors: Failure(Exit::config).
 inline void require_backend(const Config& config) {
     if (config.device == Device::cuda) fail(Exit::config, "device: this build has no CUDA backend: use cpu or auto");
-    require_matmul<Cpu<float>>(matmul_precision(config.train.precision));
+    try {
+        require_matmul<Cpu<float>>(matmul_precision(config.train.precision));
+    } catch (const Failure& f) { fail(f.code(), std::string("train.precision: ") + f.what()); }
 }
 
 // Returns run(B()) of the backend B. Errors: those of require_backend().

@@ -43,7 +43,7 @@ const bf16* rounded(int operand, const float* x, int64_t count) { return rounded
 void require_bf16_gemm() {
     const auto isa = dnnl_get_effective_cpu_isa();
     if ((isa & dnnl_cpu_isa_avx512_core_bf16) != dnnl_cpu_isa_avx512_core_bf16)
-        fail(Exit::config, "train.precision: bf16 on a CPU needs AVX512-BF16, and " +
+        fail(Exit::config, "bf16 on a CPU needs AVX512-BF16, and " +
                                std::string(multiplies_bf16(processor()) ? "DNNL_MAX_CPU_ISA keeps oneDNN from it"
                                                                         : "this one has none") +
                                ": use fp32");
