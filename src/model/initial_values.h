@@ -1,6 +1,5 @@
 // The values that a tensor starts from.
 #pragma once
-#include "base/bf16.h"
 #include "tensor/params.h"
 
 namespace sluice {
