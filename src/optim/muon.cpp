@@ -106,7 +106,7 @@ void Muon<B>::update(size_t i, const Slot<T>& slot, const Update& n) {
     const Prepared& p = *prepared_[i];
     const OptimizerShard& shard = *slot.shard;
     // Pointwise, on the elements whose gradient this rank has: its own rows with zero, else its whole slice.
-    muon_momentum<B>({}, u_, slot.state[0], slot.gradient, n.zero ? shard.count : slot.tensor->count, spec_.momentum,
+    muon_momentum<B>({}, u_, slot.state(0), slot.gradient, n.zero ? shard.count : slot.tensor->count, spec_.momentum,
                      n.gradient_scale);
     T* own = slot.weight + shard.begin;
     if (shard.some) {

@@ -16,8 +16,8 @@ Optimizer<B>::Optimizer(const OptimizerSpec& spec, Model<B>& model, Mesh& mesh, 
         const TensorInfo& t = model.tensors()[i];
         const OptimizerShard& shard = shards[i];
         const T* gradient = zero_ ? gradient_shards + shard.offset : model.gradients() + t.offset;
-        T* state = reinterpret_cast<T*>(state_.data()) + shard.state;
-        slots_.push_back({&t, &shard, model.weights() + t.offset, gradient, {state, state + shard.capacity}});
+        T* states = reinterpret_cast<T*>(state_.data()) + shard.state;
+        slots_.push_back({&t, &shard, model.weights() + t.offset, gradient, states});
     }
 }
 

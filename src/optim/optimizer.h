@@ -28,7 +28,7 @@ class Optimizer {
             for (size_t k = 0; k < state_of(kind).prefixes.size(); k++)
                 for (size_t i = 0; i < slots_.size(); i++)
                     if (slots_[i].tensor->trained() && kind_of(*slots_[i].tensor, spec_) == kind)
-                        v(state_of(kind).prefixes[k], i, slots_[i].state[k]);
+                        v(state_of(kind).prefixes[k], i, slots_[i].state(k));
     }
     size_t bytes() const { return state_.bytes() + muon_.bytes(); }
 

@@ -54,7 +54,7 @@ int64_t capacity_of_shard(const TensorInfo& t, const MeshCoord& coord, bool zero
 
 OptimizerShards::OptimizerShards(const std::vector<TensorInfo>& tensors, const MeshCoord& coord, bool zero,
                                  const OptimizerSpec& spec) {
-    Loads loads(coord.data, tensors.size());
+    Loads loads(coord.data, tensors.size()), states(coord.data, tensors.size());
     for (const TensorInfo& t : tensors) {
         // Tensor and expert group split the tensor into slices; the `ranks` ranks that hold the same slice divide its
         // rows. `copies` tensor ranks hold the same slice too, and the same rows of it.
@@ -69,15 +69,18 @@ OptimizerShards::OptimizerShards(const std::vector<TensorInfo>& tensors, const M
         s.begin = s.rows.begin * width;
         s.count = s.rows.size() * width;
         s.first = coord.tensor_rank % copies == 0;
-        const int64_t before = s.owner < 0 ? 0 : loads.add(s.owner, s.capacity);
+        const int64_t state = s.capacity * int64_t(state_of(t, spec).prefixes.size());
+        if (s.owner >= 0) {
+            s.offset = loads.add(s.owner, s.capacity);
+            s.state = states.add(s.owner, state);
+        }
         if (zero && s.owner >= 0) {  // comes after all tensors that are divided: see below
-            s.offset = s.state = before;
             if (!s.some) s.capacity = 0;
         } else {
             s.offset = capacity_;
             s.state = state_capacity_;
             capacity_ += s.capacity;
-            state_capacity_ += s.capacity * int64_t(state_of(t, spec).prefixes.size());
+            state_capacity_ += state;
         }
         shards_.push_back(std::move(s));
     }
@@ -89,7 +92,7 @@ OptimizerShards::OptimizerShards(const std::vector<TensorInfo>& tensors, const M
             s.state += state_capacity_;
         }
     capacity_ += loads.largest();
-    state_capacity_ += loads.largest();  // Muon has one state tensor per matrix
+    state_capacity_ += states.largest();
 }
 
 OptimizerShards::OptimizerShards(const std::vector<TensorInfo>& tensors, Mesh& mesh, bool zero,

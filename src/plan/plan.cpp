@@ -57,7 +57,7 @@ void add_parameters(TrafficPlan& t, const Config& c, const MeshCoord& coord, int
         (experts ? t.expert_data : t.data) += sums.handed + gathers.handed;
         (experts ? t.wire.expert_gradients : t.wire.gradients) += sums.sent;
         (experts ? t.wire.expert_weights : t.wire.weights) += gathers.sent;
-        if (tensor.offset == 0) t.wire.last_gradients = sums.sent;  // the embedding
+        if (i == 0) t.wire.last_gradients = sums.sent;  // of the embedding: backward ends with it
     }
 }
 
