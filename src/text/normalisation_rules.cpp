@@ -1,5 +1,6 @@
 #include "text/normalisation_rules.h"
 
+#include <algorithm>
 #include <cstring>
 #include <stdexcept>
 
@@ -27,34 +28,43 @@ NormalisationRules::NormalisationRules(std::string_view compiled) {
     trie_.resize(bytes / sizeof(uint32_t));
     std::memcpy(trie_.data(), compiled.data() + sizeof bytes, bytes);
     replacements_ = compiled.substr(sizeof bytes + bytes);
-    // Visit every string of the trie, depth first.
-    struct Step {
-        size_t node;
-        int next;  // the next label to try
+    // All children, by what `place` of their parents finds: a child for `byte` is at place ^ byte.
+    struct Child {
+        size_t place, node;
+        bool operator<(const Child& other) const { return place < other.place; }
     };
-    std::vector<Step> path{{0, 1}};
+    std::vector<Child> children;
+    for (size_t node = 0; node < trie_.size(); node++)
+        if (const uint32_t byte = label_of(trie_[node]); byte >= 1 && byte <= 255)
+            children.push_back({node ^ byte, node});
+    std::sort(children.begin(), children.end());
+    const auto children_of = [&](size_t node) {
+        return std::equal_range(children.begin(), children.end(), Child{place_of_children(node), 0});
+    };
+    // Visit every string of the trie, depth first.
+    std::vector path{children_of(0)};  // at each depth the children that are still to be visited
     std::string key;
     for (size_t nodes = 0; !path.empty();) {
-        Step& step = path.back();
-        if (step.next > 255) {
+        auto& [next, end] = path.back();
+        if (next == end) {
             path.pop_back();
             if (!key.empty()) key.pop_back();
             continue;
         }
-        size_t node = step.node;
-        const auto label = uint8_t(step.next++);
-        if (!child(node, label)) continue;
+        const size_t node = next++->node;
         if (key.size() >= kLongestRule || ++nodes > kMostNodes)
             throw std::runtime_error("damaged rules of normalisation");
-        key += char(label);
+        key += char(label_of(trie_[node]));
         if (ends(node)) add_key(key);
-        path.push_back({node, 1});
+        path.push_back(children_of(node));
     }
 }
 
-// In a double array the child of a node for `byte` is at node ^ offset ^ byte, and has that byte as its label.
+size_t NormalisationRules::place_of_children(size_t node) const { return node ^ offset_of(trie_[node]); }
+
+// A child has its byte as its label.
 bool NormalisationRules::child(size_t& node, uint8_t byte) const {
-    const size_t to = node ^ offset_of(trie_[node]) ^ byte;
+    const size_t to = place_of_children(node) ^ byte;
     if (to >= trie_.size() || label_of(trie_[to]) != byte) return false;
     node = to;
     return true;
@@ -68,9 +78,9 @@ void NormalisationRules::add_key(const std::string& key) {
         if (begins_character(key[at])) later_.insert(character_at(key, at));
 }
 
-// The leaf of a node, at node ^ offset, holds where its replacement begins.
+// The leaf of a node, its child for byte 0, holds where its replacement begins.
 std::string_view NormalisationRules::replacement(size_t node) const {
-    const size_t leaf = node ^ offset_of(trie_[node]);
+    const size_t leaf = place_of_children(node);
     const size_t begin = leaf < trie_.size() ? trie_[leaf] & 0x7FFFFFFF : replacements_.size();
     const size_t end = begin < replacements_.size() ? replacements_.find('\0', begin) : replacements_.npos;
     return end == replacements_.npos ? std::string_view() : std::string_view(replacements_).substr(begin, end - begin);

@@ -23,7 +23,9 @@ class NormalisationRules {
     bool join(char32_t character) const { return later_.contains(character); }
 
  private:
-    bool child(size_t& node, uint8_t byte) const;
+    // In a double array the child of a node for `byte` is at this place ^ byte.
+    size_t place_of_children(size_t node) const;
+    bool child(size_t& node, uint8_t byte) const;  // goes there, if there is one
     bool ends(size_t node) const;
     std::string_view replacement(size_t node) const;
     void add_key(const std::string& key);
