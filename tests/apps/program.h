@@ -86,6 +86,14 @@ class Program : public testing::Test {
             if (Json row = parse_json(line); row.contains(key)) rows.push_back(row);
         return rows;
     }
+    // Of a run's checkpoints; -1: it has none.
+    int64_t newest_step(const std::string& name) {
+        int64_t newest = -1;
+        for (const auto& entry : fs::directory_iterator(folder_ / "runs" / name / "checkpoints"))
+            if (const std::string step = entry.path().filename(); step.starts_with("step-"))
+                newest = std::max<int64_t>(newest, std::stoll(step.substr(5)));
+        return newest;
+    }
     std::string digest(const std::string& name, int64_t step) {
         char path[80];
         std::snprintf(path, sizeof path, "runs/%s/checkpoints/step-%08lld/manifest.json", name.c_str(),

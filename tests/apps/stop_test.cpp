@@ -38,13 +38,6 @@ class Stopped : public Program {
         waitpid(launched_, &status, 0);
         return -1;
     }
-    int64_t newest_step(const std::string& name) {
-        int64_t newest = -1;
-        for (const auto& entry : fs::directory_iterator(folder_ / "runs" / name / "checkpoints"))
-            if (const std::string step = entry.path().filename(); step.starts_with("step-"))
-                newest = std::max<int64_t>(newest, std::stoll(step.substr(5)));
-        return newest;
-    }
     pid_t launched_ = 0;
 };
 

@@ -98,10 +98,8 @@ Tensors<double> plain_gradients(const AttentionCase& c, const std::vector<double
     return g;
 }
 
-// Sizes at which blocks are shared out in other ways: many heads, and sequences whose blocks go in runs.
 TEST(Attention, GradientsOfManyHeadsAndOfLongSequences) {
-    for (const AttentionCase& c : std::vector<AttentionCase>{
-             {16, 70, 1, 1, 4, 0}, {4, 130, 8, 4, 2, 40, 33}, {1, 8200, 2, 1, 2, 0}, {1, 12301, 1, 1, 2, 700, 1111}}) {
+    for (const AttentionCase& c : kLargeAttentionCases) {
         SCOPED_TRACE(text(c));
         const size_t nq = size_t(c.sequences * c.length * c.heads * c.dim),
                      nk = size_t(c.sequences * c.length * c.kv_heads * c.dim);

@@ -100,10 +100,8 @@ TEST(ReluAttention, Gradients) {
     }
 }
 
-// Sizes at which blocks are shared out in other ways: many heads, and sequences whose blocks go in runs.
 TEST(ReluAttention, ManyHeadsAndLongSequences) {
-    for (const AttentionCase& c : std::vector<AttentionCase>{
-             {16, 70, 1, 1, 4, 0}, {4, 130, 8, 4, 2, 40, 33}, {1, 8200, 2, 1, 2, 0}, {1, 12301, 1, 1, 2, 700, 1111}}) {
+    for (const AttentionCase& c : kLargeAttentionCases) {
         SCOPED_TRACE(text(c));
         const Tensors<double> x{off_the_kink(queries(c), c.dim, 1), off_the_kink(keys(c), c.dim, 2), noise(keys(c), 3)};
         const auto dout = noise(queries(c), 4);

@@ -1,7 +1,7 @@
 // Holds an op to its oracle. An op is run(inputs, dout, out) -> gradients of the inputs, generic in T: in double its
-// gradients are held to central differences of sum(dout * out), in float all is held to double, and two threads must
-// give the bits of one. An op whose backward takes long has one parameter more, run(inputs, dout, out, backward): false
-// where only out is looked at.
+// gradients are held to central differences of sum(dout * out) (in groups, where an input is large), in float all is
+// held to double, and two threads must give the bits of one. An op whose backward takes long has one parameter more,
+// run(inputs, dout, out, backward): false where only out is looked at.
 #pragma once
 #include <gtest/gtest.h>
 #include <omp.h>
@@ -40,8 +40,9 @@ void hold(const std::string& what, Tensors<double> inputs, size_t outputs, Run r
             for (size_t j = 0; j < outputs; j++) sum += dout[j] * y[j];
             return sum;
         };
-        const auto slopes = central_difference(loss, inputs[i].data(), inputs[i].size());
-        EXPECT_LT(relative_error(gradients[i], slopes), tolerance<double>()) << "gradient of input " << i;
+        const Groups groups(inputs[i].size());
+        const auto slopes = groups.central_difference(loss, inputs[i].data());
+        EXPECT_LT(relative_error(groups.along(gradients[i]), slopes), tolerance<double>()) << "gradient of input " << i;
     }
     const auto inputs_f = cast_all<float>(inputs);
     const auto dout_f = cast<float>(dout);

@@ -1,5 +1,6 @@
 // What every numeric test shares: inputs, derivatives by differences, and the one tolerance a type has.
 #pragma once
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <functional>
@@ -46,6 +47,43 @@ inline std::vector<double> central_difference(const std::function<double()>& los
     }
     return slope;
 }
+
+// A tensor as at most kGroups sums of its elements, each with a random sign: every element is in one of them, so that a
+// wrong element is a wrong sum. Up to kGroups elements stand for themselves.
+class Groups {
+ public:
+    explicit Groups(size_t count) : count_(count), groups_(std::min(count, kGroups)) {}
+
+    // The sums over sqrt(elements of the group): what `gradient` (count) is along unit vectors.
+    std::vector<double> along(const std::vector<double>& gradient) const {
+        std::vector<double> sums(groups_);
+        for (size_t i = 0; i < count_; i++) sums[i % groups_] += unit(i) * gradient[i];
+        return sums;
+    }
+    // The same of the gradient of loss by x (count), by fourth-order central differences.
+    std::vector<double> central_difference(const std::function<double()>& loss, double* x, double h = 1e-3) const {
+        const std::vector<double> x0(x, x + count_);
+        std::vector<double> slope(groups_);
+        for (size_t g = 0; g < groups_; g++) {
+            const auto move = [&](double step) {
+                for (size_t i = g; i < count_; i += groups_) x[i] = x0[i] + step * unit(i);
+            };
+            const auto at = [&](double step) { return move(step), loss(); };
+            slope[g] = (8 * (at(h) - at(-h)) - (at(2 * h) - at(-2 * h))) / (12 * h);
+            move(0);
+        }
+        return slope;
+    }
+
+ private:
+    static constexpr size_t kGroups = 128;
+    double unit(size_t i) const {
+        if (count_ <= kGroups) return 1;
+        const size_t in_group = (count_ - i % groups_ + groups_ - 1) / groups_;
+        return ((i * 0x9E3779B97F4A7C15u >> 40 & 1) != 0 ? 1 : -1) / std::sqrt(double(in_group));
+    }
+    size_t count_, groups_;
+};
 
 template <class T>
 constexpr double tolerance();
