@@ -16,20 +16,16 @@
 namespace sluice {
 namespace {
 
+struct Group;
+
 // One for all ranks of a launch, whatever groups they form: a rank that fails releases all others.
 struct Launch {
-    std::mutex mutex;               // guards this and every group
-    std::condition_variable event;  // a group is complete, or a rank is lost
-    int lost = -1;                  // the first rank that failed
+    std::mutex mutex;  // guards this and every group
+    std::vector<std::shared_ptr<Group>> groups;
+    int lost = -1;  // the first rank that failed
     std::exception_ptr cause;
 
-    void lose(int rank, std::exception_ptr why) {
-        std::lock_guard lock(mutex);
-        if (lost >= 0) return;
-        lost = rank;
-        cause = why;
-        event.notify_all();
-    }
+    void lose(int rank, std::exception_ptr why);
 };
 
 // What a rank publishes in a collective: its data, and in an all_to_all the counts of elements for each rank.
@@ -46,6 +42,7 @@ struct Group {
     std::vector<int> colors;                          // in a split: by rank
     std::map<int, std::shared_ptr<Group>> subgroups;  // in a split: by color
     size_t arrived = 0, generation = 0;               // of wait()
+    std::condition_variable event;                    // the group is complete, or a rank of the launch is lost
 
     // A barrier. The last rank to arrive starts the next generation, which the others wait for.
     void wait() {
@@ -55,14 +52,22 @@ struct Group {
         if (++arrived == published.size()) {
             arrived = 0;
             generation++;
-            launch.event.notify_all();
+            event.notify_all();
             return;
         }
-        launch.event.wait(lock, [&] { return generation != mine || launch.lost >= 0; });
+        event.wait(lock, [&] { return generation != mine || launch.lost >= 0; });
         if (generation == mine) give_up();
     }
     [[noreturn]] void give_up() const { fail(Exit::peer_lost, "rank " + std::to_string(launch.lost) + " is lost"); }
 };
+
+void Launch::lose(int rank, std::exception_ptr why) {
+    std::lock_guard lock(mutex);
+    if (lost >= 0) return;
+    lost = rank;
+    cause = why;
+    for (const auto& group : groups) group->event.notify_all();
+}
 
 class Threads : public Comm {
  public:
@@ -82,7 +87,8 @@ class Threads : public Comm {
             }
         if (subrank == 0) {  // the lowest rank of each color makes the group
             std::lock_guard lock(group_->launch.mutex);
-            group_->subgroups[color] = std::make_shared<Group>(group_->launch, size_t(subsize));
+            group_->subgroups[color] =
+                group_->launch.groups.emplace_back(std::make_shared<Group>(group_->launch, size_t(subsize)));
         }
         group_->wait();
         std::shared_ptr<Group> subgroup;
@@ -182,7 +188,7 @@ class Threads : public Comm {
 
 void run_threads(int ranks, const std::function<void(Comm&)>& body) {
     Launch launch;
-    const auto group = std::make_shared<Group>(launch, size_t(ranks));
+    const auto group = launch.groups.emplace_back(std::make_shared<Group>(launch, size_t(ranks)));
     std::vector<std::thread> threads;
     for (int r = 0; r < ranks; r++)
         threads.emplace_back([&, r] {
