@@ -3,6 +3,7 @@
 #include <thread>
 
 #include "apps/program.h"
+#include "support/sanitizers.h"
 
 namespace sluice {
 namespace {
@@ -49,7 +50,7 @@ const std::string kWide =
 
 TEST_F(Stopped, TwentyTimesGivesTwentyTimes75AndEveryBit) {
     const std::string arguments = kWide.substr(6);
-    for (int stops = 0; stops < 20; stops++) {
+    for (int stops = 0; stops < (kSanitized ? 5 : 20); stops++) {
         launch(arguments + "train.steps=100000");
         wait_for(" | loss ");
         const int code = stop(SIGTERM);

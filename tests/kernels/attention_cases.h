@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "kernels/ops.h"
+#include "support/sanitizers.h"
 
 namespace sluice {
 
@@ -17,11 +18,7 @@ inline const AttentionCase kAttentionCases[] = {
     {2, 12, 2, 1, 4, 0, 5}, {1, 130, 1, 1, 2, 40, 33}, {1, 64, 1, 1, 34, 0}};
 // Sizes at which tiles are shared out in other ways: many heads, and sequences whose tiles go in runs. The sanitizers
 // see those through a window, since all pairs of 8200 tokens take them a minute.
-#ifdef __SANITIZE_ADDRESS__
-inline constexpr int64_t kWindowOfRuns = 900;
-#else
-inline constexpr int64_t kWindowOfRuns = 0;
-#endif
+inline constexpr int64_t kWindowOfRuns = kSanitized ? 900 : 0;
 inline const AttentionCase kLargeAttentionCases[] = {
     {16, 70, 1, 1, 4, 0}, {4, 130, 8, 4, 2, 40, 33}, {1, 8200, 2, 1, 2, kWindowOfRuns}, {1, 12301, 1, 1, 2, 700, 1111}};
 

@@ -42,7 +42,8 @@ void hold(const std::string& what, Tensors<double> inputs, size_t outputs, Run r
         };
         const Groups groups(inputs[i].size());
         const auto slopes = groups.central_difference(loss, inputs[i].data());
-        EXPECT_LT(relative_error(groups.along(gradients[i]), slopes), tolerance<double>()) << "gradient of input " << i;
+        EXPECT_LT(relative_error(groups.along(gradients[i].data()), slopes), tolerance<double>())
+            << "gradient of input " << i;
     }
     const auto inputs_f = cast_all<float>(inputs);
     const auto dout_f = cast<float>(dout);

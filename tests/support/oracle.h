@@ -35,27 +35,14 @@ double relative_error(const std::vector<X>& x, const std::vector<Y>& reference) 
     return norm > 1e-24 ? std::sqrt(diff / norm) : std::sqrt(diff);
 }
 
-// d loss / d x by a fourth-order central difference, moving each of x in turn.
-inline std::vector<double> central_difference(const std::function<double()>& loss, double* x, size_t count,
-                                              double h = 1e-3) {
-    std::vector<double> slope(count);
-    for (size_t i = 0; i < count; i++) {
-        const double x0 = x[i];
-        auto at = [&](double step) { return x[i] = x0 + step, loss(); };
-        slope[i] = (8 * (at(h) - at(-h)) - (at(2 * h) - at(-2 * h))) / (12 * h);
-        x[i] = x0;
-    }
-    return slope;
-}
-
-// A tensor as at most kGroups sums of its elements, each with a random sign: every element is in one of them, so that a
-// wrong element is a wrong sum. Up to kGroups elements stand for themselves.
+// A tensor as at most `most` sums of its elements with random signs. Every element is in one of them, so that a wrong
+// element is a wrong sum. Up to `most` elements each stand for themselves.
 class Groups {
  public:
-    explicit Groups(size_t count) : count_(count), groups_(std::min(count, kGroups)) {}
+    explicit Groups(size_t count, size_t most = 128) : count_(count), groups_(std::min(count, most)) {}
 
     // The sums over sqrt(elements of the group): what `gradient` (count) is along unit vectors.
-    std::vector<double> along(const std::vector<double>& gradient) const {
+    std::vector<double> along(const double* gradient) const {
         std::vector<double> sums(groups_);
         for (size_t i = 0; i < count_; i++) sums[i % groups_] += unit(i) * gradient[i];
         return sums;
@@ -76,9 +63,8 @@ class Groups {
     }
 
  private:
-    static constexpr size_t kGroups = 128;
     double unit(size_t i) const {
-        if (count_ <= kGroups) return 1;
+        if (count_ == groups_) return 1;
         const size_t in_group = (count_ - i % groups_ + groups_ - 1) / groups_;
         return ((i * 0x9E3779B97F4A7C15u >> 40 & 1) != 0 ? 1 : -1) / std::sqrt(double(in_group));
     }
@@ -98,6 +84,23 @@ constexpr double tolerance<float>() {
 template <>
 constexpr double tolerance<bf16>() {  // a row at a time
     return 1.0 / 128;
+}
+
+// The error of a gradient (count) of loss by x, against differences at several steps: a small one stays clear of kinks
+// (clip, ReLU, top-k), a large one of rounding. Each group counts at the step it agrees with best; a wrong gradient
+// agrees with none.
+inline double error_against_differences(const std::function<double()>& loss, double* x, const double* gradient,
+                                        size_t count) {
+    const Groups groups(count, 16);
+    const auto expected = groups.along(gradient);
+    std::vector<double> best(expected.size(), INFINITY);
+    for (const double h : {1e-3, 3e-4, 1e-4, 2e-3, 3e-5}) {
+        const auto slopes = groups.central_difference(loss, x, h);
+        for (size_t g = 0; g < best.size(); g++)
+            if (std::abs(slopes[g] - expected[g]) < std::abs(best[g] - expected[g])) best[g] = slopes[g];
+        if (relative_error(expected, best) < tolerance<double>()) break;
+    }
+    return relative_error(expected, best);
 }
 
 // The largest relative error of a row.

@@ -13,6 +13,7 @@
 #include "plan/plan.h"
 #include "support/folder.h"
 #include "support/oracle.h"
+#include "support/sanitizers.h"
 #include "train/step.h"
 
 namespace sluice {
@@ -372,12 +373,7 @@ void resume(Resumed& out, const ModelCase& model, const MeshCase& mesh_case, con
     out.digest = open_checkpoint(again / step_name(4)).info.digest;
 }
 
-// How many meshes read what one wrote: all, or under sanitizers, where a pair takes ten times as long, the next one.
-#ifdef __SANITIZE_ADDRESS__
-constexpr size_t kReaders = 1;
-#else
-constexpr size_t kReaders = 100;
-#endif
+constexpr size_t kReaders = kSanitized ? 1 : 100;  // at most, meshes that read what one wrote
 
 std::vector<MeshCase> meshes_for(bool experts) {
     std::vector<MeshCase> meshes;
