@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/bf16.h"
+#include "support/sanitizers.h"
 
 namespace sluice {
 
@@ -39,7 +40,7 @@ double relative_error(const std::vector<X>& x, const std::vector<Y>& reference) 
 // element is a wrong sum. Up to `most` elements each stand for themselves.
 class Groups {
  public:
-    explicit Groups(size_t count, size_t most = 128) : count_(count), groups_(std::min(count, most)) {}
+    explicit Groups(size_t count, size_t most = kSanitized ? 8 : 128) : count_(count), groups_(std::min(count, most)) {}
 
     // The sums over sqrt(elements of the group): what `gradient` (count) is along unit vectors.
     std::vector<double> along(const double* gradient) const {
@@ -91,7 +92,7 @@ constexpr double tolerance<bf16>() {  // a row at a time
 // agrees with none.
 inline double error_against_differences(const std::function<double()>& loss, double* x, const double* gradient,
                                         size_t count) {
-    const Groups groups(count, 16);
+    const Groups groups(count, kSanitized ? 4 : 16);
     const auto expected = groups.along(gradient);
     std::vector<double> best(expected.size(), INFINITY);
     for (const double h : {1e-3, 3e-4, 1e-4, 2e-3, 3e-5}) {
