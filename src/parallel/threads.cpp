@@ -20,9 +20,9 @@ struct Group;
 
 // One for all ranks of a launch, whatever groups they form: a rank that fails releases all others.
 struct Launch {
-    std::mutex mutex;  // guards this and every group
-    std::vector<std::shared_ptr<Group>> groups;
-    int lost = -1;  // the first rank that failed
+    std::mutex mutex;                            // guards this and every group
+    std::vector<std::shared_ptr<Group>> groups;  // all that were ever made: lose() wakes them
+    int lost = -1;                               // the first rank that failed
     std::exception_ptr cause;
 
     void lose(int rank, std::exception_ptr why);

@@ -28,7 +28,7 @@ NormalisationRules::NormalisationRules(std::string_view compiled) {
     trie_.resize(bytes / sizeof(uint32_t));
     std::memcpy(trie_.data(), compiled.data() + sizeof bytes, bytes);
     replacements_ = compiled.substr(sizeof bytes + bytes);
-    // All children, by what `place` of their parents finds: a child for `byte` is at place ^ byte.
+    // All children, sorted by place_of_children() of their parents.
     struct Child {
         size_t place, node;
         bool operator<(const Child& other) const { return place < other.place; }

@@ -48,7 +48,7 @@ const std::string kWide =
     "data.sequence_length=64 schedule.kind=constant schedule.warmup_steps=0 "
     "optimizer.lr=0.001 checkpoint.every=0 checkpoint.allow_change=true ";
 
-TEST_F(Stopped, TwentyTimesGivesTwentyTimes75AndEveryBit) {
+TEST_F(Stopped, EveryTimeGives75AndEveryBit) {
     const std::string arguments = kWide.substr(6);
     for (int stops = 0; stops < (kSanitized ? 5 : 20); stops++) {
         launch(arguments + "train.steps=100000");
