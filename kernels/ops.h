@@ -193,32 +193,54 @@ template <class B>
 void router_forward(Stream, typename B::A* probs, typename B::A* lse, int32_t* topk_ids, typename B::A* weights,
                     int64_t* tokens_per_expert, const typename B::T* logits, const typename B::T* bias,
                     const RouterShape&);
-// dlogits (rows, experts) = gradient of sum(dweights weights) + sum over tokens of (sum over experts of balance probs)
-// + z sum over tokens of lse^2. dweights (rows, top_k), balance (experts): the slope of the balance loss.
+// dlogits (rows, experts) = gradient of sum(dweights weights) + balance sum over tokens of (sum over experts of load
+// probs) + z sum over tokens of lse^2. dweights (rows, top_k), load (experts).
 template <class B>
 void router_backward(Stream, typename B::T* dlogits, const typename B::A* dweights, const typename B::A* probs,
                      const typename B::A* lse, const int32_t* topk_ids, const typename B::A* weights,
-                     const typename B::A* balance, double z, const RouterShape&);
+                     const typename B::A* load, double balance, double z, const RouterShape&);
 struct RouterSums {
     double balance = 0, z = 0, entropy = 0;
 };
-// Adds to *sums, times scale, the sums over tokens of: the sum over experts of share probs; lse^2; the entropy of
-// probs, in nats. share (experts).
+// Adds to *sums, times scale, the sums over tokens of: the sum over experts of load probs; lse^2; the entropy of probs,
+// in nats. load (experts).
 template <class B>
 void router_sums(Stream, RouterSums* sums, const typename B::T* logits, const typename B::A* probs,
-                 const typename B::A* lse, const typename B::A* share, double scale, const RouterShape&);
+                 const typename B::A* lse, const typename B::A* load, double scale, const RouterShape&);
+// total (experts) += counts (experts).
+template <class B>
+void add_counts(Stream, int64_t* total, const int64_t* counts, int64_t experts);
+// load (experts) = counts (experts) over their mean; not a number where all are 0.
+template <class B>
+void expert_load(Stream, typename B::A* load, const int64_t* counts, int64_t experts);
+// bias (experts) += rate for experts with fewer counts (experts) than the mean, -= rate for those with more.
+template <class B>
+void move_router_bias(Stream, typename B::T* bias, const int64_t* counts, int64_t experts, double rate);
 // A stable sort of the assignments by expert. permutation (count) = the sorted position of each assignment, inverse
 // (count) = the assignment at each sorted position. topk_ids (count) and tokens_per_expert (experts) are
 // router_forward's.
+template <class B>
 void sort_by_expert(Stream, int32_t* permutation, int32_t* inverse, const int32_t* topk_ids,
                     const int64_t* tokens_per_expert, int64_t count, int64_t experts);
+// Every rank p of `ranks` sends counts[p, e] rows for expert e of this rank; counts (ranks, experts). They are received
+// in order (p, e) and used in order (e, p):
+//
+//     received   p0e0 p0e0 p0e1 | p1e0 p1e1 p1e1      index     0 1 3 | 2 4 5
+//     used       p0e0 p0e0 p1e0 | p0e1 p1e1 p1e1      offsets   0 3 6
+//
+// offsets (experts + 1) = the first row of each expert as used; index (rows) = the place at which each used row was
+// received.
+template <class B>
+void expert_offsets(Stream, int64_t* offsets, const int64_t* counts, int64_t ranks, int64_t experts);
+template <class B>
+void expert_arrivals(Stream, int32_t* index, const int64_t* counts, int64_t ranks, int64_t experts);
 // Permute: out[i] = x[index[i] / per]. out (count, width), index (count). With the inverse of sort_by_expert as index
-// and per = top_k, x (rows, width) are tokens, and out their copies sorted by expert.
-template <class T>
-void gather_rows(Stream, T* out, const T* x, const int32_t* index, int64_t count, int64_t width, int64_t per);
+// and per = top_k, x (rows, width) are tokens, and out their copies sorted by expert. X is T or A.
+template <class B, class X>
+void gather_rows(Stream, X* out, const X* x, const int32_t* index, int64_t count, int64_t width, int64_t per);
 // out[index[i]] = x[i]. x (count, width), index (count).
-template <class T>
-void scatter_rows(Stream, T* out, const T* x, const int32_t* index, int64_t count, int64_t width);
+template <class B, class X>
+void scatter_rows(Stream, X* out, const X* x, const int32_t* index, int64_t count, int64_t width);
 // Unpermute: out (rows, width) = or += the sum over j < per of x[index[row * per + j]], index (rows, per). With the
 // permutation of sort_by_expert as index and per = top_k, a token gets the sum of its experts' rows.
 template <class B>
@@ -227,7 +249,8 @@ void sum_rows_at(Stream, typename B::T* out, const typename B::T* x, const int32
 // Linear maps of groups of unequal length: rows offsets[e] .. offsets[e + 1] - 1 of x (rows, in) and y (rows, out) are
 // expert e's, whose matrix is w[e] of w (experts, out, in). Gradients as for linear.
 struct GroupedShape {
-    const int64_t* offsets;  // (experts + 1), begins with 0
+    const int64_t* offsets;  // (experts + 1): 0 .. rows
+    int64_t rows;            // of all experts
     int64_t experts, in, out;
 };
 template <class B>
@@ -273,8 +296,6 @@ void residual_backward(Stream, typename B::T* dy, const typename B::T* dout, con
 template <class B>
 void add(Stream, typename B::T* x, const typename B::T* y, int64_t count);  // x += y
 template <class B>
-void fill(Stream, typename B::T* x, typename B::T value, int64_t count);
-template <class B>
 void copy(Stream, typename B::T* out, const typename B::T* x, int64_t count);
 
 // ---------------------------------------------------------------- loss
@@ -298,10 +319,14 @@ template <class B>
 void cross_entropy_backward(Stream, typename B::T* dlogits, const typename B::A* stats, const typename B::A* lse,
                             const int32_t* targets, int64_t rows, int64_t first_id, int64_t vocab, double scale);
 
-// ---------------------------------------------------------------- optimizer
-// The sum of x^2 over x (count), kept in double in a fixed order.
+// *total += the sum of losses (rows), kept in double in order of rows.
 template <class B>
-double sum_of_squares(Stream, const typename B::T* x, int64_t count);
+void sum_of_losses(Stream, double* total, const typename B::A* losses, int64_t rows);
+
+// ---------------------------------------------------------------- optimizer
+// *total += the sum of x^2 over x (count), kept in double in a fixed order.
+template <class B>
+void sum_of_squares(Stream, double* total, const typename B::T* x, int64_t count);
 
 struct AdamW {
     double lr, beta1, beta2, eps, weight_decay;

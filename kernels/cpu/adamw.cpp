@@ -9,7 +9,7 @@ namespace sluice {
 
 // Chunks of a fixed length, added up in order: the same sum for any number of threads.
 template <class B>
-double sum_of_squares(Stream, const typename B::T* x, int64_t count) {
+void sum_of_squares(Stream, double* total, const typename B::T* x, int64_t count) {
     const Timed timed(__func__, moved<B>(1, count, 1));
     constexpr int64_t kChunk = 65536;
     const int64_t chunks = (count + kChunk - 1) / kChunk;
@@ -25,7 +25,7 @@ double sum_of_squares(Stream, const typename B::T* x, int64_t count) {
     }
     double sum = 0;
     for (int64_t c = 0; c < chunks; c++) sum += partials[c];
-    return sum;
+    *total += sum;
 }
 
 // All constants are formed once, so that an element costs one division and one root:
@@ -51,8 +51,8 @@ void adamw(Stream, typename B::T* w, typename B::T* m, typename B::T* v, const t
     });
 }
 
-#define INSTANTIATE(B)                                               \
-    template double sum_of_squares<B>(Stream, const B::T*, int64_t); \
+#define INSTANTIATE(B)                                                      \
+    template void sum_of_squares<B>(Stream, double*, const B::T*, int64_t); \
     template void adamw<B>(Stream, B::T*, B::T*, B::T*, const B::T*, int64_t, const AdamW&);
 SLUICE_CPU_BACKENDS(INSTANTIATE)
 

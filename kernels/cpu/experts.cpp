@@ -2,6 +2,7 @@
 // two maps. The grouped maps themselves are in linear.cpp. Rows are tokens, e counts experts, j a token's top_k.
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/simd_math.h"
@@ -63,15 +64,19 @@ void router_forward(Stream, typename B::A* probs, typename B::A* lse, int32_t* t
 
 // With dp (experts) the gradient of one token's p = probs: dlogits = p (dp - sum of dp p) + 2 z lse p. dp is the sum of
 //
-//     balance[e], of the balance loss
+//     balance load[e], of the balance loss
 //     dweight[j] for e = topk_ids[j], of its weight p; if weights are normalised, p / sum over j of p, it is
 //         (dweight[j] - sum over j of dweight weight) / sum over j of p
 template <class B>
 void router_backward(Stream, typename B::T* dlogits, const typename B::A* dweights, const typename B::A* probs,
                      const typename B::A* lse, const int32_t* topk_ids, const typename B::A* weights,
-                     const typename B::A* balance, double z, const RouterShape& n) {
+                     const typename B::A* load, double balance, double z, const RouterShape& n) {
     const Timed timed(__func__, moved<B>(n.rows, n.experts, 2));
     using A = typename B::A;
+    thread_local std::vector<A> storage;  // (experts) balance load
+    storage.resize(size_t(n.experts));
+    A* slope = storage.data();
+    for (int64_t e = 0; e < n.experts; e++) slope[e] = load[e] * A(balance);
     parallel_chunks(n.rows, 3 * n.experts, [&](int64_t begin, int64_t end) {
         for (int64_t r = begin; r < end; r++) {
             const A *p = probs + r * n.experts, *weight = weights + r * n.top_k, *dweight = dweights + r * n.top_k;
@@ -86,10 +91,10 @@ void router_backward(Stream, typename B::T* dlogits, const typename B::A* dweigh
                 }
             }
             A mean = 0;  // the sum of dp p
-            for (int64_t e = 0; e < n.experts; e++) mean += balance[e] * p[e];
+            for (int64_t e = 0; e < n.experts; e++) mean += slope[e] * p[e];
             for (int64_t j = 0; j < n.top_k; j++) mean += (dweight[j] - shared) / sum * p[ids[j]];
             const A z_slope = A(2 * z) * lse[r];
-            for (int64_t e = 0; e < n.experts; e++) d[e] = p[e] * (balance[e] - mean + z_slope);
+            for (int64_t e = 0; e < n.experts; e++) d[e] = p[e] * (slope[e] - mean + z_slope);
             for (int64_t j = 0; j < n.top_k; j++) d[ids[j]] += p[ids[j]] * (dweight[j] - shared) / sum;
         }
     });
@@ -97,14 +102,14 @@ void router_backward(Stream, typename B::T* dlogits, const typename B::A* dweigh
 
 template <class B>
 void router_sums(Stream, RouterSums* sums, const typename B::T* logits, const typename B::A* probs,
-                 const typename B::A* lse, const typename B::A* share, double scale, const RouterShape& n) {
+                 const typename B::A* lse, const typename B::A* load, double scale, const RouterShape& n) {
     const Timed timed(__func__, moved<B>(n.rows, n.experts, 2));
     double total[3] = {0, 0, 0};  // balance, z, entropy
     sum_rows<double, double>(total, n.rows, 3, [&](int64_t r, double* partial) {
         double balance = 0, mean_logit = 0;
         for (int64_t e = 0; e < n.experts; e++) {
             const double p = double(probs[r * n.experts + e]);
-            balance += double(share[e]) * p;
+            balance += double(load[e]) * p;
             mean_logit += p * double(logits[r * n.experts + e]);
         }
         partial[0] += balance;
@@ -116,7 +121,31 @@ void router_sums(Stream, RouterSums* sums, const typename B::T* logits, const ty
     sums->entropy += scale * total[2];
 }
 
+template <class B>
+void add_counts(Stream, int64_t* total, const int64_t* counts, int64_t experts) {
+    const Timed timed(__func__, moved<int64_t>(1, experts, 2));
+    for (int64_t e = 0; e < experts; e++) total[e] += counts[e];
+}
+
+template <class B>
+void expert_load(Stream, typename B::A* load, const int64_t* counts, int64_t experts) {
+    const Timed timed(__func__, moved<int64_t>(1, experts, 2));
+    const double all = double(std::accumulate(counts, counts + experts, int64_t{0}));
+    for (int64_t e = 0; e < experts; e++) load[e] = typename B::A(double(experts) * double(counts[e]) / all);
+}
+
+// The mean is all / experts; compared without dividing.
+template <class B>
+void move_router_bias(Stream, typename B::T* bias, const int64_t* counts, int64_t experts, double rate) {
+    const Timed timed(__func__, moved<int64_t>(1, experts, 2));
+    using T = typename B::T;
+    const int64_t all = std::accumulate(counts, counts + experts, int64_t{0});
+    for (int64_t e = 0; e < experts; e++)
+        bias[e] += T(rate) * T(all > counts[e] * experts ? 1 : all < counts[e] * experts ? -1 : 0);
+}
+
 // A counting sort: each expert's rows begin where those of the experts before it end.
+template <class B>
 void sort_by_expert(Stream, int32_t* permutation, int32_t* inverse, const int32_t* topk_ids,
                     const int64_t* tokens_per_expert, int64_t count, int64_t experts) {
     const Timed timed(__func__, moved<int32_t>(1, count, 3));
@@ -129,17 +158,39 @@ void sort_by_expert(Stream, int32_t* permutation, int32_t* inverse, const int32_
     }
 }
 
-template <class T>
-void gather_rows(Stream, T* out, const T* x, const int32_t* index, int64_t count, int64_t width, int64_t per) {
-    const Timed timed(__func__, ragged(moved<T>(count, width, 2)));
+template <class B>
+void expert_offsets(Stream, int64_t* offsets, const int64_t* counts, int64_t ranks, int64_t experts) {
+    const Timed timed(__func__, moved<int64_t>(ranks, experts, 1));
+    offsets[0] = 0;
+    for (int64_t e = 0; e < experts; e++) {
+        offsets[e + 1] = offsets[e];
+        for (int64_t p = 0; p < ranks; p++) offsets[e + 1] += counts[p * experts + e];
+    }
+}
+
+template <class B>
+void expert_arrivals(Stream, int32_t* index, const int64_t* counts, int64_t ranks, int64_t experts) {
+    const Timed timed(__func__, moved<int64_t>(ranks, experts, 1));
+    int64_t row = 0;
+    for (int64_t e = 0; e < experts; e++)
+        for (int64_t p = 0; p < ranks; p++) {
+            // What came before: all of the ranks before p, and of rank p what was for the experts before e.
+            const int64_t from = std::accumulate(counts, counts + p * experts + e, int64_t{0});
+            for (int64_t i = 0; i < counts[p * experts + e]; i++) index[row++] = int32_t(from + i);
+        }
+}
+
+template <class B, class X>
+void gather_rows(Stream, X* out, const X* x, const int32_t* index, int64_t count, int64_t width, int64_t per) {
+    const Timed timed(__func__, ragged(moved<X>(count, width, 2)));
     parallel_chunks(count, width, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; i++) std::copy_n(x + index[i] / per * width, width, out + i * width);
     });
 }
 
-template <class T>
-void scatter_rows(Stream, T* out, const T* x, const int32_t* index, int64_t count, int64_t width) {
-    const Timed timed(__func__, ragged(moved<T>(count, width, 2)));
+template <class B, class X>
+void scatter_rows(Stream, X* out, const X* x, const int32_t* index, int64_t count, int64_t width) {
+    const Timed timed(__func__, ragged(moved<X>(count, width, 2)));
     parallel_chunks(count, width, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; i++) std::copy_n(x + i * width, width, out + int64_t(index[i]) * width);
     });
@@ -208,7 +259,15 @@ void weighted_swiglu_backward(Stream, typename B::T* dgate, typename B::T* dup, 
     template void router_forward<B>(Stream, B::A*, B::A*, int32_t*, B::A*, int64_t*, const B::T*, const B::T*,        \
                                     const RouterShape&);                                                              \
     template void router_backward<B>(Stream, B::T*, const B::A*, const B::A*, const B::A*, const int32_t*,            \
-                                     const B::A*, const B::A*, double, const RouterShape&);                           \
+                                     const B::A*, const B::A*, double, double, const RouterShape&);                   \
+    template void add_counts<B>(Stream, int64_t*, const int64_t*, int64_t);                                           \
+    template void expert_load<B>(Stream, B::A*, const int64_t*, int64_t);                                             \
+    template void move_router_bias<B>(Stream, B::T*, const int64_t*, int64_t, double);                                \
+    template void sort_by_expert<B>(Stream, int32_t*, int32_t*, const int32_t*, const int64_t*, int64_t, int64_t);    \
+    template void expert_offsets<B>(Stream, int64_t*, const int64_t*, int64_t, int64_t);                              \
+    template void expert_arrivals<B>(Stream, int32_t*, const int64_t*, int64_t, int64_t);                             \
+    template void gather_rows<B>(Stream, B::T*, const B::T*, const int32_t*, int64_t, int64_t, int64_t);              \
+    template void scatter_rows<B>(Stream, B::T*, const B::T*, const int32_t*, int64_t, int64_t);                      \
     template void router_sums<B>(Stream, RouterSums*, const B::T*, const B::A*, const B::A*, const B::A*, double,     \
                                  const RouterShape&);                                                                 \
     template void sum_rows_at<B>(Stream, B::T*, const B::T*, const int32_t*, int64_t, int64_t, int64_t, Into);        \
@@ -216,9 +275,5 @@ void weighted_swiglu_backward(Stream, typename B::T* dgate, typename B::T* dup, 
     template void weighted_swiglu_backward<B>(Stream, B::T*, B::T*, B::A*, const B::T*, const B::T*, const B::T*,     \
                                               const B::A*, int64_t, int64_t);
 SLUICE_CPU_BACKENDS(INSTANTIATE)
-template void gather_rows(Stream, float*, const float*, const int32_t*, int64_t, int64_t, int64_t);
-template void gather_rows(Stream, double*, const double*, const int32_t*, int64_t, int64_t, int64_t);
-template void scatter_rows(Stream, float*, const float*, const int32_t*, int64_t, int64_t);
-template void scatter_rows(Stream, double*, const double*, const int32_t*, int64_t, int64_t);
 
 }  // namespace sluice

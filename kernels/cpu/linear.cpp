@@ -34,7 +34,7 @@ void linear_backward_weight(Stream stream, typename B::T* dw, const typename B::
 template <class B>
 void grouped_linear_forward(Stream stream, typename B::T* y, const typename B::T* x, const typename B::T* w,
                             const GroupedShape& n) {
-    const Timed timed(__func__, ragged(multiplied(n.offsets[n.experts], n.out, n.in)));
+    const Timed timed(__func__, ragged(multiplied(n.rows, n.out, n.in)));
     for (int64_t e = 0; e < n.experts; e++) {
         const int64_t at = n.offsets[e], rows = n.offsets[e + 1] - at;
         if (rows > 0)
@@ -46,7 +46,7 @@ void grouped_linear_forward(Stream stream, typename B::T* y, const typename B::T
 template <class B>
 void grouped_linear_backward_input(Stream stream, typename B::T* dx, const typename B::T* dy, const typename B::T* w,
                                    const GroupedShape& n, Into into) {
-    const Timed timed(__func__, ragged(multiplied(n.offsets[n.experts], n.in, n.out)));
+    const Timed timed(__func__, ragged(multiplied(n.rows, n.in, n.out)));
     for (int64_t e = 0; e < n.experts; e++) {
         const int64_t at = n.offsets[e], rows = n.offsets[e + 1] - at;
         if (rows > 0)
@@ -58,7 +58,7 @@ void grouped_linear_backward_input(Stream stream, typename B::T* dx, const typen
 template <class B>
 void grouped_linear_backward_weight(Stream stream, typename B::T* dw, const typename B::T* dy, const typename B::T* x,
                                     const GroupedShape& n) {
-    const Timed timed(__func__, ragged(multiplied(n.offsets[n.experts], n.out, n.in)));
+    const Timed timed(__func__, ragged(multiplied(n.rows, n.out, n.in)));
     for (int64_t e = 0; e < n.experts; e++) {
         const int64_t at = n.offsets[e], rows = n.offsets[e + 1] - at;
         if (rows > 0)

@@ -97,12 +97,21 @@ void cross_entropy_backward(Stream, typename B::T* dlogits, const typename B::A*
     });
 }
 
+template <class B>
+void sum_of_losses(Stream, double* total, const typename B::A* losses, int64_t rows) {
+    const Timed timed(__func__, moved<B>(1, rows, 1));
+    double sum = 0;
+    for (int64_t r = 0; r < rows; r++) sum += double(losses[r]);
+    *total += sum;
+}
+
 #define INSTANTIATE(B)                                                                                                 \
     template void cross_entropy_stats<B>(Stream, B::A*, B::T*, const B::T*, const int32_t*, int64_t, int64_t,          \
                                          int64_t);                                                                     \
     template void cross_entropy_join<B>(Stream, B::A*, B::A*, const B::A*, const int32_t*, int64_t, int64_t);          \
     template void cross_entropy_backward<B>(Stream, B::T*, const B::A*, const B::A*, const int32_t*, int64_t, int64_t, \
-                                            int64_t, double);
+                                            int64_t, double);                                                          \
+    template void sum_of_losses<B>(Stream, double*, const B::A*, int64_t);
 SLUICE_CPU_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice

@@ -79,8 +79,9 @@ void orthogonalize(Stream stream, typename B::T* x, int64_t rows, int64_t column
     T* other = scratch;            // (rows, columns)
     T* gram = other + count;       // (n, n)
     T* polynomial = gram + n * n;  // (n, n)
-    const double norm = std::sqrt(sum_of_squares<B>(stream, x, count));
-    scaled(other, x, count, T(1 / (norm + 1e-7)));
+    double squares = 0;
+    sum_of_squares<B>(stream, &squares, x, count);
+    scaled(other, x, count, T(1 / (std::sqrt(squares) + 1e-7)));
     // Steps go to and fro between `other` and x.
     static_assert(kSteps % 2 == 1, "the last step writes to x");
     for (int step = 0; step < kSteps; step++)

@@ -88,12 +88,6 @@ void add(Stream, typename B::T* x, const typename B::T* y, int64_t count) {
 }
 
 template <class B>
-void fill(Stream, typename B::T* x, typename B::T value, int64_t count) {
-    const Timed timed(__func__, moved<B>(1, count, 1));
-    each(count, [&](int64_t i) { x[i] = value; });
-}
-
-template <class B>
 void copy(Stream, typename B::T* out, const typename B::T* x, int64_t count) {
     const Timed timed(__func__, moved<B>(1, count, 2));
     each(count, [&](int64_t i) { out[i] = x[i]; });
@@ -107,7 +101,6 @@ void copy(Stream, typename B::T* out, const typename B::T* x, int64_t count) {
     template void residual_forward<B>(Stream, B::T*, const B::T*, const B::T*, int64_t, double);            \
     template void residual_backward<B>(Stream, B::T*, const B::T*, const B::T*, int64_t, double);           \
     template void add<B>(Stream, B::T*, const B::T*, int64_t);                                              \
-    template void fill<B>(Stream, B::T*, B::T, int64_t);                                                    \
     template void copy<B>(Stream, B::T*, const B::T*, int64_t);
 SLUICE_CPU_BACKENDS(INSTANTIATE)
 

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "checkpoint/resume.h"
 #include "cli/terminal.h"
+#include "kernels/memory.h"
 #include "model/with_backend.h"
 
 namespace sluice {
@@ -35,7 +36,8 @@ std::unique_ptr<Model<B>> load_model(const Opened& opened, int64_t sequences, Me
                                             matmul_precision(opened.config.train.precision));
     std::vector<StateTensor> state;
     for (const TensorInfo& t : model->tensors())
-        state.push_back({t.name, dtype_of<typename B::T>(), t.shape, t.box, model->weights() + t.offset, t.box});
+        state.push_back({t.name, dtype_of<typename B::T>(), t.shape, t.box, model->weights() + t.offset, t.box,
+                         &memory_of<B>(), model->stream()});
     const auto missing = load_checkpoint(opened.checkpoint, state, true);
     if (!missing.empty())
         fail(Exit::checkpoint, opened.checkpoint.path.string() + ": tensor '" + missing[0] + "' is missing");

@@ -95,14 +95,13 @@ std::string shape_text(const std::vector<int64_t>& shape) {
     return "[" + text + "]";
 }
 
-// Reads the elements that a piece has in common with this rank's box of a tensor. For each contiguous run `from` and
-// `to` are the element's index in the piece and in the box.
-void read_piece(const SafetensorsFile& file, const Piece& p, const StateTensor& t) {
+// Reads the elements that a piece has in common with this rank's box of a tensor into host (box). For each contiguous
+// run `from` and `to` are the element's index in the piece and in the box.
+void read_piece(const SafetensorsFile& file, const Piece& p, const StateTensor& t, char* host) {
     const auto& entry = file.at(t.name);
     const size_t element = dtype_bytes(t.dtype);
     for_each_run(intersection(p.box, t.box), p.box, t.box, [&](int64_t from, int64_t to, int64_t count) {
-        file.read(entry, static_cast<char*>(t.data) + size_t(to) * element, size_t(count) * element,
-                  size_t(from) * element);
+        file.read(entry, host + size_t(to) * element, size_t(count) * element, size_t(from) * element);
     });
 }
 
@@ -207,15 +206,18 @@ std::vector<std::string> load_checkpoint(const Checkpoint& c, const std::vector<
             refuse(name, "is not one of the model's");
 
     std::map<std::string, std::unique_ptr<SafetensorsFile>> files;
+    std::vector<char> host;
     for (const StateTensor& t : state) {
         const auto stored = c.tensors.find(t.name);
         if (stored == c.tensors.end()) continue;
+        host.resize(size_t(volume(t.box.shape)) * dtype_bytes(t.dtype));
         for (const Piece& p : stored->second.pieces) {
             if (volume(intersection(p.box, t.box).shape) == 0) continue;
             auto& file = files[p.file];
             if (!file) file = std::make_unique<SafetensorsFile>(c.path / p.file);
-            read_piece(*file, p, t);
+            read_piece(*file, p, t, host.data());
         }
+        t.memory->to_device(t.stream, t.data, host.data(), host.size());
     }
     return missing;
 }

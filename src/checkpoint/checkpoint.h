@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "checkpoint/data_record.h"
+#include "kernels/memory.h"
 #include "tensor/box.h"
 
 namespace sluice {
@@ -29,8 +30,10 @@ struct StateTensor {
     std::string dtype;           // "F32" or "F64"
     std::vector<int64_t> shape;  // of the whole tensor; [out, in] for matrices
     Box box;                     // in indices of the whole tensor, as is `own`
-    void* data;                  // the elements of box
+    void* data;                  // the elements of box, in `memory`
     Box own;                     // some rows of box along dimension 0
+    Memory* memory = &host_memory();
+    Stream stream = {};  // what reads and writes data
 };
 
 // Autotuning choices of a library on a kind of machine (kernels/autotune.h). Only that library's backend can read the

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <cstring>
 
 #include "base/check.h"
 #include "base/file.h"
@@ -64,16 +63,21 @@ struct Digest {
     }
 };
 
-Digest digest_of(const StateTensor& t) {
+Digest digest_of(const StateTensor& t, const void* host) {
     Digest digest;
     if (dtype_bytes(t.dtype) == 4)
-        digest.add(static_cast<const uint32_t*>(t.data), t.box, t.shape);
+        digest.add(static_cast<const uint32_t*>(host), t.box, t.shape);
     else
-        digest.add(static_cast<const uint64_t*>(t.data), t.box, t.shape);
+        digest.add(static_cast<const uint64_t*>(host), t.box, t.shape);
     return digest;
 }
 
 size_t bytes_of(const StateTensor& t) { return size_t(volume(t.box.shape)) * dtype_bytes(t.dtype); }
+
+void copy_to_host(const StateTensor& t, char* host) {
+    t.memory->to_host(t.stream, host, t.data, bytes_of(t));
+    t.memory->wait(t.stream);
+}
 
 // The tensor with the rows that this rank writes alone. They are contiguous in its memory.
 StateTensor own_rows(StateTensor t) {
@@ -139,8 +143,10 @@ void CheckpointWriter::begin(Comm& comm, const CheckpointInfo& info, const std::
     snapshot_.resize(bytes);
     size_t at = 0;
     for (StateTensor& t : own_rows_) {
-        std::memcpy(snapshot_.data() + at, t.data, bytes_of(t));
+        copy_to_host(t, snapshot_.data() + at);
         t.data = snapshot_.data() + at;
+        t.memory = &host_memory();
+        t.stream = {};
         at += bytes_of(t);
     }
     thread_ = std::thread([this] { write_own_rows(); });
@@ -152,12 +158,23 @@ void CheckpointWriter::write_own_rows() {
     Json report;
     try {
         std::vector<TensorData> tensors;
-        for (const StateTensor& t : own_rows_) {
-            tensors.push_back({t.name, t.dtype, t.box.shape, t.data, bytes_of(t)});
-            const Digest digest = digest_of(t);
-            report["tensors"][t.name] = {
-                {"start", t.box.start}, {"shape", t.box.shape}, {"digest", {digest.low, digest.high}}};
-        }
+        std::vector<char> host;  // of a tensor that lies in another memory
+        for (const StateTensor& t : own_rows_)
+            tensors.push_back({t.name, t.dtype, t.box.shape,
+                               [&] {
+                                   const void* data = t.data;
+                                   if (t.memory != &host_memory()) {
+                                       host.resize(bytes_of(t));
+                                       copy_to_host(t, host.data());
+                                       data = host.data();
+                                   }
+                                   const Digest digest = digest_of(t, data);
+                                   report["tensors"][t.name] = {{"start", t.box.start},
+                                                                {"shape", t.box.shape},
+                                                                {"digest", {digest.low, digest.high}}};
+                                   return data;
+                               },
+                               bytes_of(t)});
         const FileSummary summary = write_safetensors(temporary_ / file_, tensors);
         report["size"] = summary.size;
         for (const AutotuneRecord& mine : info_.autotune)

@@ -70,7 +70,7 @@ FileSummary write_safetensors(const std::filesystem::path& path, const std::vect
     const uint64_t length = text.size();
     put(&length, sizeof length);
     put(text.data(), text.size());
-    for (const TensorData& t : tensors) put(t.data, t.bytes);
+    for (const TensorData& t : tensors) put(t.data(), t.bytes);
     file.close();
     summary.hash = hash.hex();
     return summary;

@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -13,11 +14,12 @@ namespace sluice {
 
 size_t dtype_bytes(const std::string& dtype);  // bytes of an element; 0: unknown, or not a whole number of bytes
 
-// A tensor, or a piece of one, to be written.
+// A tensor, or a piece of one, to be written. data() is called once, when its turn has come; what it returns is read
+// before the next one's is called.
 struct TensorData {
     std::string name, dtype;
     std::vector<int64_t> shape;
-    const void* data;
+    std::function<const void*()> data;
     size_t bytes;
 };
 

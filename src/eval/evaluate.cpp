@@ -18,7 +18,7 @@ Evaluation evaluate(Model<B>& model, ValidationData& data, const EvaluationSpec&
 
     std::vector<int32_t> tokens(size_t(spec.sequences * length)), targets(tokens.size()), doc_start(tokens.size()),
         window, starts;
-    double sums[2] = {0, 0};  // sum of losses, number of tokens
+    double sums[2] = {0, 0}, done = 0;  // sum of losses, number of tokens; tokens so far
     std::optional<ProgressLine> progress;
     if (spec.progress) progress.emplace("eval", "tokens", double(std::min(predicted, windows * length)), spec.progress);
     // Forward of windows w, w + 1, ..., w + sequences - 1, of tokens_each tokens each.
@@ -31,10 +31,13 @@ Evaluation evaluate(Model<B>& model, ValidationData& data, const EvaluationSpec&
             std::copy_n(window.begin() + 1, tokens_each, targets.begin() + i * tokens_each);
             if (spec.document_mask) std::copy_n(starts.begin(), tokens_each, doc_start.begin() + i * tokens_each);
         }
-        sums[0] += model.forward({sequences, tokens_each}, tokens.data(), targets.data(),
-                                 spec.document_mask ? doc_start.data() : nullptr);
-        sums[1] += double(sequences * tokens_each);
-        if (progress) progress->at(sums[1] * double(model.mesh().coord.data));
+        const double loss = model.forward({sequences, tokens_each}, tokens.data(), targets.data(),
+                                          spec.document_mask ? doc_start.data() : nullptr);
+        done += double(sequences * tokens_each);
+        if (progress) progress->at(done * double(model.mesh().coord.data));
+        if (model.mesh().coord.tensor_rank != 0) return;  // the ranks of a tensor group have the same tokens
+        sums[0] += loss;
+        sums[1] = done;
     };
     // Batch b is evaluated by data-parallel rank b modulo their number. Forward is collective over an expert group, so
     // that a rank without a batch in the last round runs it without tokens.
@@ -50,7 +53,7 @@ Evaluation evaluate(Model<B>& model, ValidationData& data, const EvaluationSpec&
         else
             run(0, 0, 0);
     }
-    model.mesh().data->all_reduce(sums, 2);
+    model.mesh().world.all_reduce(sums, 2);
     Evaluation e;
     e.tokens = int64_t(sums[1]);
     e.loss = e.tokens > 0 ? sums[0] / sums[1] : 0;

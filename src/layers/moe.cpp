@@ -1,7 +1,8 @@
 #include "layers/moe.h"
 
-#include <algorithm>
+#include <numeric>
 
+#include "kernels/memory.h"
 #include "parallel/rows.h"
 
 namespace sluice {
@@ -24,41 +25,35 @@ void Moe<B>::route(const Pass<B>& pass, const Params& w, Acts& a, const T* x) co
     linear_forward<B>(pass.stream, a.logits, x, w.router, tokens, hidden_, n_.experts);
     router_forward<B>(pass.stream, a.probs, a.lse, a.topk_ids, a.weights, a.tokens_per_expert, a.logits, w.bias,
                       {tokens, n_.experts, n_.top_k, n_.norm_top_k});
-    sort_by_expert(pass.stream, a.permutation, a.inverse, a.topk_ids, a.tokens_per_expert, tokens * n_.top_k,
-                   n_.experts);
+    sort_by_expert<B>(pass.stream, a.permutation, a.inverse, a.topk_ids, a.tokens_per_expert, tokens * n_.top_k,
+                      n_.experts);
     exchange_counts(pass, a);
 }
 
-// Every rank of the expert group sends each other rank the number of rows that it has for that rank's experts. With
-// ranks p and experts e of this rank, rows are received in order (p, e) and used in order (e, p):
-//
-//     received   p0e0 p0e0 p0e1 | p1e0 p1e1 p1e1      recv_index   0 1 3 | 2 4 5
-//     used       p0e0 p0e0 p1e0 | p0e1 p1e1 p1e1      offsets      0 3 6
+// Every rank of the expert group sends each other rank the number of rows that it has for that rank's experts. Only
+// with an expert group does the host wait for the counts, since it tells collectives how many rows to move.
 template <class B>
 void Moe<B>::exchange_counts(const Pass<B>& pass, Acts& a) const {
     const int64_t P = coord_.expert;
-    std::fill_n(a.recv_rows, P, experts_);  // here as counts of the all-to-all: experts_ numbers to and from each rank
-    pass.mesh->expert->all_to_all(a.recv_counts, a.recv_rows, a.tokens_per_expert, a.recv_rows);
-    a.offsets[0] = 0;
-    for (int64_t e = 0; e < experts_; e++) {
-        a.offsets[e + 1] = a.offsets[e];
-        for (int64_t p = 0; p < P; p++) a.offsets[e + 1] += a.recv_counts[p * experts_ + e];
-    }
-    for (int64_t p = 0; p < P; p++) {
-        a.send_rows[p] = a.recv_rows[p] = 0;
-        for (int64_t e = 0; e < experts_; e++) {
-            a.send_rows[p] += a.tokens_per_expert[p * experts_ + e];
-            a.recv_rows[p] += a.recv_counts[p * experts_ + e];
-        }
-    }
+    a.recv_rows.assign(size_t(P), experts_);  // here as counts of the all-to-all: of numbers to and from each rank
+    pass.mesh->expert->all_to_all(a.recv_counts, a.recv_rows.data(), a.tokens_per_expert, a.recv_rows.data());
+    expert_offsets<B>(pass.stream, a.offsets, a.recv_counts, P, experts_);
+    a.rows = pass.tokens() * n_.top_k;
     if (P == 1) return;
-    int64_t row = 0;
-    for (int64_t e = 0; e < experts_; e++)
-        for (int64_t p = 0, of_rank = 0; p < P; of_rank += a.recv_rows[p++]) {
-            int64_t from = of_rank;  // first of the rows that rank p sent for expert e
-            for (int64_t i = 0; i < e; i++) from += a.recv_counts[p * experts_ + i];
-            for (int64_t i = 0; i < a.recv_counts[p * experts_ + e]; i++) a.recv_index[row++] = int32_t(from + i);
-        }
+    expert_arrivals<B>(pass.stream, a.recv_index, a.recv_counts, P, experts_);
+    Memory& memory = memory_of<B>();
+    const size_t bytes = size_t(n_.experts) * sizeof(int64_t);
+    memory.to_host(pass.stream, a.sent.data(), a.tokens_per_expert, bytes);
+    memory.to_host(pass.stream, a.received.data(), a.recv_counts, bytes);
+    memory.wait(pass.stream);
+    a.rows = 0;
+    for (int64_t p = 0; p < P; p++) {
+        const auto of_rank = [&](const std::vector<int64_t>& counts) {
+            return std::accumulate(counts.begin() + p * experts_, counts.begin() + (p + 1) * experts_, int64_t{0});
+        };
+        a.send_rows[size_t(p)] = of_rank(a.sent);
+        a.rows += a.recv_rows[size_t(p)] = of_rank(a.received);
+    }
 }
 
 template <class B>
@@ -66,11 +61,11 @@ template <class X>
 void Moe<B>::dispatch(const Pass<B>& pass, const Acts& a, const Scratch& s, X* out, const X* x, int64_t width,
                       int64_t per) const {
     const int64_t assignments = pass.tokens() * n_.top_k;
-    if (coord_.expert == 1) return gather_rows(pass.stream, out, x, a.inverse, assignments, width, per);
+    if (coord_.expert == 1) return gather_rows<B>(pass.stream, out, x, a.inverse, assignments, width, per);
     X *send = reinterpret_cast<X*>(s.send), *recv = reinterpret_cast<X*>(s.recv);
-    gather_rows(pass.stream, send, x, a.inverse, assignments, width, per);
-    exchange_rows(*pass.mesh->expert, recv, a.recv_rows, send, a.send_rows, width);
-    gather_rows(pass.stream, out, recv, a.recv_index, rows(a), width, 1);
+    gather_rows<B>(pass.stream, send, x, a.inverse, assignments, width, per);
+    exchange_rows(*pass.mesh->expert, recv, a.recv_rows.data(), send, a.send_rows.data(), width);
+    gather_rows<B>(pass.stream, out, recv, a.recv_index, a.rows, width, 1);
 }
 
 template <class B>
@@ -78,8 +73,8 @@ template <class X>
 const X* Moe<B>::combine(const Pass<B>& pass, const Acts& a, const Scratch& s, const X* y, int64_t width) const {
     if (coord_.expert == 1) return y;
     X *send = reinterpret_cast<X*>(s.recv), *recv = reinterpret_cast<X*>(s.send);  // the buffers swap their roles
-    scatter_rows(pass.stream, send, y, a.recv_index, rows(a), width);
-    exchange_rows(*pass.mesh->expert, recv, a.send_rows, send, a.recv_rows, width);
+    scatter_rows<B>(pass.stream, send, y, a.recv_index, a.rows, width);
+    exchange_rows(*pass.mesh->expert, recv, a.send_rows.data(), send, a.recv_rows.data(), width);
     return recv;
 }
 
@@ -92,35 +87,33 @@ void Moe<B>::forward(const Pass<B>& pass, const Params& w, Acts& a, const Scratc
     dispatch(pass, a, s, a.weight, a.weights, 1, 1);  // partner: combine of dweight
     grouped_linear_forward<B>(pass.stream, a.gate, a.x, w.gate, inner(a));
     grouped_linear_forward<B>(pass.stream, a.up, a.x, w.up, inner(a));
-    weighted_swiglu_forward<B>(pass.stream, a.hidden, a.gate, a.up, a.weight, rows(a), width_);
+    weighted_swiglu_forward<B>(pass.stream, a.hidden, a.gate, a.up, a.weight, a.rows, width_);
     grouped_linear_forward<B>(pass.stream, s.y, a.hidden, w.down, outer(a));
     const T* results = combine(pass, a, s, s.y, hidden_);  // partner: dispatch of dout
     sum_rows_at<B>(pass.stream, out, results, a.permutation, pass.tokens(), n_.top_k, hidden_, into);
 }
 
 // ---------------------------------------------------------------- backward
-// Leaves in s.balance (experts) the derivative of the load-balance loss by each expert's probability for one token, and
-// adds the losses and counts to this layer's routing.
+// Leaves in s.load (experts) each expert's count over the mean count, of the tokens that this kind of balance counts,
+// or 0 where it has no loss. Adds losses and counts to this layer's routing.
 template <class B>
 void Moe<B>::load_balance_loss(const Pass<B>& pass, const Acts& a, const Scratch& s) const {
     const int64_t E = n_.experts;
-    Routing& routing = pass.routing[layer_];
-    const int64_t* counts = a.tokens_per_expert;
-    for (int64_t e = 0; e < E; e++) routing.tokens_per_expert[e] += a.tokens_per_expert[e];
+    const Routing& routing = pass.routing[layer_];
+    add_counts<B>(pass.stream, routing.tokens_per_expert, a.tokens_per_expert, E);
     if (n_.balance == Balance::global_batch) {
-        std::copy_n(a.tokens_per_expert, E, s.global_counts);
+        zero<B>(pass.stream, s.global_counts, E);
+        add_counts<B>(pass.stream, s.global_counts, a.tokens_per_expert, E);
         pass.mesh->data->all_reduce(s.global_counts, E);
-        for (int64_t e = 0; e < E; e++) routing.global_tokens_per_expert[e] += s.global_counts[e];
-        counts = routing.global_tokens_per_expert;
+        add_counts<B>(pass.stream, routing.global_tokens_per_expert, s.global_counts, E);
+        expert_load<B>(pass.stream, s.load, routing.global_tokens_per_expert, E);
+    } else if (n_.balance == Balance::micro_batch) {
+        expert_load<B>(pass.stream, s.load, a.tokens_per_expert, E);
+    } else {
+        zero<B>(pass.stream, s.load, E);
     }
-    int64_t all = 0;
-    for (int64_t e = 0; e < E; e++) all += counts[e];
-    const bool balanced = n_.balance == Balance::global_batch || n_.balance == Balance::micro_batch;
-    for (int64_t e = 0; e < E; e++) s.balance[e] = balanced ? A(double(E) * double(counts[e]) / double(all)) : A(0);
-    const RouterShape shape{pass.tokens(), E, n_.top_k, n_.norm_top_k};
-    router_sums<B>(pass.stream, &routing.sums, a.logits, a.probs, a.lse, s.balance, pass.scale, shape);
-    // Every rank of the tensor group adds this gradient for the same tokens; together they must count once.
-    for (int64_t e = 0; e < E; e++) s.balance[e] *= A(n_.balance_coef * pass.scale / double(coord_.tensor));
+    router_sums<B>(pass.stream, routing.sums, a.logits, a.probs, a.lse, s.load, pass.scale,
+                   {pass.tokens(), E, n_.top_k, n_.norm_top_k});
 }
 
 template <class B>
@@ -131,7 +124,7 @@ void Moe<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, Acts& a,
     grouped_linear_backward_weight<B>(pass.stream, dw.down, s.y, a.hidden, outer(a));
     grouped_linear_backward_input<B>(pass.stream, s.dhidden, s.y, w.down, outer(a), Into::overwrite);
     T *dgate = a.gate, *dup = a.up, *drows = s.y;  // in place: nothing reads the old values afterwards
-    weighted_swiglu_backward<B>(pass.stream, dgate, dup, s.dweight, s.dhidden, a.gate, a.up, a.weight, rows(a), width_);
+    weighted_swiglu_backward<B>(pass.stream, dgate, dup, s.dweight, s.dhidden, a.gate, a.up, a.weight, a.rows, width_);
     grouped_linear_backward_weight<B>(pass.stream, dw.up, dup, a.x, inner(a));
     grouped_linear_backward_input<B>(pass.stream, drows, dup, w.up, inner(a), Into::overwrite);
     grouped_linear_backward_weight<B>(pass.stream, dw.gate, dgate, a.x, inner(a));
@@ -140,10 +133,13 @@ void Moe<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, Acts& a,
     sum_rows_at<B>(pass.stream, dx, dassignments, a.permutation, tokens, n_.top_k, hidden_, into);
 
     const A* dweight = combine(pass, a, s, s.dweight, 1);
-    gather_rows(pass.stream, s.dweights, dweight, a.permutation, tokens * n_.top_k, 1, 1);
+    gather_rows<B>(pass.stream, s.dweights, dweight, a.permutation, tokens * n_.top_k, 1, 1);
     load_balance_loss(pass, a, s);
-    router_backward<B>(pass.stream, s.dlogits, s.dweights, a.probs, a.lse, a.topk_ids, a.weights, s.balance,
-                       n_.z_coef * pass.scale / double(coord_.tensor), {tokens, n_.experts, n_.top_k, n_.norm_top_k});
+    // Every rank of the tensor group adds these gradients for the same tokens; together they must count once.
+    const double parts = double(coord_.tensor);
+    router_backward<B>(pass.stream, s.dlogits, s.dweights, a.probs, a.lse, a.topk_ids, a.weights, s.load,
+                       n_.balance_coef * pass.scale / parts, n_.z_coef * pass.scale / parts,
+                       {tokens, n_.experts, n_.top_k, n_.norm_top_k});
     linear_backward_weight<B>(pass.stream, dw.router, s.dlogits, x, tokens, hidden_, n_.experts);
     linear_backward_input<B>(pass.stream, dx, s.dlogits, w.router, tokens, hidden_, n_.experts, Into::add);
 }

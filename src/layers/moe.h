@@ -12,6 +12,7 @@
 // batch: arXiv 2501.11873; z-loss: 2202.08906; selection bias: 2408.15664.
 #pragma once
 #include <string>
+#include <vector>
 
 #include "config/specs.h"
 #include "kernels/ops.h"
@@ -22,11 +23,11 @@
 
 namespace sluice {
 
-// Statistics of a layer's router over the micro-batches of a step.
+// What a layer's router adds up over the micro-batches of a step, in the backend's memory.
 struct Routing {
     int64_t* tokens_per_expert = nullptr;         // (experts): counts of this rank's tokens
     int64_t* global_tokens_per_expert = nullptr;  // (experts): of all data-parallel ranks; with balance global_batch
-    RouterSums sums;                              // this rank's part of the means over tokens
+    RouterSums* sums = nullptr;                   // (1): this rank's part of the means over tokens
 };
 
 template <class B>
@@ -64,12 +65,16 @@ class Moe {
         int32_t* inverse = nullptr;            // (tokens, top_k): the assignment at each sorted position
         int64_t* tokens_per_expert = nullptr;  // (experts): of this rank's tokens
         int64_t* recv_counts = nullptr;        // (expert ranks, experts of this rank): rows that each rank sends
-        int64_t *send_rows = nullptr, *recv_rows = nullptr;   // (expert ranks): rows to and from each rank
-        int64_t* offsets = nullptr;                           // (experts of this rank + 1): first row of each expert
-        int32_t* recv_index = nullptr;                        // (rows): index of each sorted row as it was received
-        T* x = nullptr;                                       // (rows, hidden), sorted by expert
-        A* weight = nullptr;                                  // (rows): the router's weight
+        int64_t* offsets = nullptr;            // (experts of this rank + 1): first row of each expert
+        int32_t* recv_index = nullptr;         // (rows): index of each sorted row as it was received
+        T* x = nullptr;                        // (rows, hidden), sorted by expert
+        A* weight = nullptr;                   // (rows): the router's weight
         T *gate = nullptr, *up = nullptr, *hidden = nullptr;  // (rows, width); hidden: times the router's weight
+
+        // On the host: the number of rows; with an expert group what tokens_per_expert and recv_counts hold, and the
+        // rows to and from each of its ranks.
+        int64_t rows = 0;
+        std::vector<int64_t> sent, received, send_rows, recv_rows;
     };
     template <class V>
     void acts(V&& v, Acts& a, int64_t tokens) const {
@@ -83,8 +88,6 @@ class Moe {
         v("inverse", a.inverse, {tokens, k});
         v("tokens_per_expert", a.tokens_per_expert, {E});
         v("recv_counts", a.recv_counts, {P, experts_});
-        v("send_rows", a.send_rows, {P});
-        v("recv_rows", a.recv_rows, {P});
         v("offsets", a.offsets, {experts_ + 1});
         v("recv_index", a.recv_index, {P > 1 ? rows : 0});
         v("expert.x", a.x, {rows, hidden_});
@@ -92,15 +95,17 @@ class Moe {
         v("expert.gate", a.gate, {rows, width_});
         v("expert.up", a.up, {rows, width_});
         v("expert.hidden", a.hidden, {rows, width_});
+        for (auto* counts : {&a.sent, &a.received}) counts->resize(size_t(E));
+        for (auto* rows_by_rank : {&a.send_rows, &a.recv_rows}) rows_by_rank->resize(size_t(P));
     }
 
     struct Scratch {
         T *send = nullptr, *recv = nullptr;  // (tokens, top_k, hidden), (rows, hidden): buffers of the all-to-alls
         T* y = nullptr;                      // (rows, hidden): results; in backward gradients of results, then of x
         T* dhidden = nullptr;                // (rows, width)
-        A *dweight = nullptr, *dweights = nullptr, *balance = nullptr;  // (rows), (tokens, top_k), (experts)
-        T* dlogits = nullptr;                                           // (tokens, experts)
-        int64_t* global_counts = nullptr;                               // (experts)
+        A *dweight = nullptr, *dweights = nullptr, *load = nullptr;  // (rows), (tokens, top_k), (experts)
+        T* dlogits = nullptr;                                        // (tokens, experts)
+        int64_t* global_counts = nullptr;                            // (experts)
     };
     template <class V>
     void scratch(V&& v, Scratch& s, int64_t tokens, bool backward) const {
@@ -113,7 +118,7 @@ class Moe {
         v("expert.dhidden", s.dhidden, {rows, width_});
         v("expert.dweight", s.dweight, {rows});
         v("dweights", s.dweights, {tokens, n_.top_k});
-        v("balance", s.balance, {n_.experts});
+        v("load", s.load, {n_.experts});
         v("dlogits", s.dlogits, {tokens, n_.experts});
         v("global_counts", s.global_counts, {n_.experts});
     }
@@ -129,9 +134,8 @@ class Moe {
     int64_t max_rows(int64_t tokens) const {
         return tokens * (coord_.even_load ? n_.top_k : coord_.expert * std::min(n_.top_k, experts_));
     }
-    GroupedShape inner(const Acts& a) const { return {a.offsets, experts_, hidden_, width_}; }
-    GroupedShape outer(const Acts& a) const { return {a.offsets, experts_, width_, hidden_}; }
-    int64_t rows(const Acts& a) const { return a.offsets[experts_]; }
+    GroupedShape inner(const Acts& a) const { return {a.offsets, a.rows, experts_, hidden_, width_}; }
+    GroupedShape outer(const Acts& a) const { return {a.offsets, a.rows, experts_, width_, hidden_}; }
     void route(const Pass<B>&, const Params&, Acts&, const T* x) const;
     void exchange_counts(const Pass<B>&, Acts&) const;
     // dispatch: out (rows, width), sorted by expert, from x (tokens * top_k / per, width) of this rank's tokens, where

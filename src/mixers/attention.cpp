@@ -17,13 +17,13 @@ void Attention<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, Ac
                             T* rows_dout, const T* rows_x) const {
     const GatesBackward<B> gate{gates_, pass, w.gates, dw.gates, a.gates, s.gates};
     if (output_gates()) {
-        fill<B>(pass.stream, s.doutput_gates, T(0), pass.rows * hidden_);
+        zero<B>(pass.stream, s.doutput_gates, pass.rows * hidden_);
         gate(Position::output, rows_dout, s.doutput_gates, rows_x);
     }
     const T* x = pass.gather_sequence(pass.gathered, rows_x, hidden_);
     const T* dout = pass.gather_sequence(pass.partial, rows_dout, hidden_);
     T* dx = pass.partial_buffer(pass.dpartial, rows_dx);
-    fill<B>(pass.stream, dx, T(0), pass.tokens() * hidden_);
+    zero<B>(pass.stream, dx, pass.tokens() * hidden_);
 
     output_.backward(pass, w.output, dw.output, a.output, s.output, dx, dout, x, gate);
     core_.backward(pass, w.core, dw.core, a.core, s.core, {s.heads.dq, s.heads.dk, s.heads.dv}, s.output.din,

@@ -1,6 +1,9 @@
 #include "model/model.h"
 
+#include <algorithm>
+
 #include "base/check.h"
+#include "kernels/memory.h"
 #include "layers/rope.h"
 #include "model/initial_values.h"
 
@@ -11,13 +14,6 @@ MeshShape mesh_shape(const ModelSpec& spec, const ParallelSpec& parallel) {
 }
 
 // ---------------------------------------------------------------- parameters
-template <class B>
-std::vector<Block<B>> Model<B>::make_blocks(const ModelSpec& spec, const MeshCoord& coord) {
-    std::vector<Block<B>> blocks;
-    for (int64_t l = 0; l < spec.layers; l++) blocks.emplace_back(spec, l, coord);
-    return blocks;
-}
-
 template <class B>
 template <class V>
 void Model<B>::params(V&& v, const ModelSpec& spec, const MeshCoord& coord, const std::vector<Block<B>>& blocks,
@@ -40,104 +36,18 @@ template <class B>
 std::vector<TensorInfo> Model<B>::tensors(const ModelSpec& spec, const MeshCoord& coord) {
     TensorLister lister(coord);
     Params<B> unbound;
-    params(lister, spec, coord, make_blocks(spec, coord), unbound);
+    params(lister, spec, coord, make_blocks<B>(spec, coord), unbound);
     return lister.tensors;
 }
 
 // ---------------------------------------------------------------- memory
-// Binds every activation and scratch tensor to its memory, and adds up the bytes by kind. Called twice: with null
-// regions, which only count, and with the arenas of these sizes.
-//
-// A branch that is recomputed before its backward is bound to r.recomputed, which rewinds at every layer: all layers
-// use the same memory for it. In inference that holds for both branches, since no activation outlives its layer.
-template <class B>
-void Model<B>::bind(Regions& r, ModelBytes& bytes, const ModelSpec& spec, const MeshCoord& coord,
-                    const std::vector<Block<B>>& blocks, Batch largest, Recompute recompute, Mode mode, Acts& a,
-                    Scratch& s) {
-    const int64_t tokens = largest.tokens(), rows = coord.max_rows(tokens), hidden = spec.hidden;
-    const bool training = mode == Mode::training, all = !training || recompute == Recompute::block;
-    r.kept("cos", a.cos, {largest.length, spec.head_dim / 2});
-    r.kept("sin", a.sin, {largest.length, spec.head_dim / 2});
-    r.kept("embedded", a.embedded, {rows, hidden});
-    a.blocks.resize(blocks.size());
-    size_t attention_recomputed = 0, ffn_recomputed = 0;  // bytes in r.recomputed: those of the largest layer
-    for (size_t l = 0; l < blocks.size(); l++) {
-        r.recomputed.rewind(0);
-        // Binds a branch's activations and counts their bytes: kept ones add up over layers, recomputed ones do not.
-        const auto bind_branch = [&](bool recomputed, auto acts, size_t& kept_bytes, size_t& recomputed_bytes) {
-            Binder& binder = recomputed ? r.recomputed : r.kept;
-            const size_t before = binder.used();
-            acts(binder);
-            (recomputed ? recomputed_bytes : kept_bytes) += binder.used() - before;
-        };
-        size_t attention = 0, ffn = 0;
-        bind_branch(
-            all || recompute == Recompute::attention,
-            [&](Binder& b) { blocks[l].attention.acts(b, a.blocks[l].attention, tokens, rows); }, bytes.attention,
-            attention);
-        (all ? r.recomputed : r.kept)("mid", a.blocks[l].mid, {rows, hidden});
-        bind_branch(
-            all || recompute == Recompute::ffn,
-            [&](Binder& b) { blocks[l].ffn.acts(b, a.blocks[l].ffn, tokens, rows); }, bytes.ffn, ffn);
-        attention_recomputed = std::max(attention_recomputed, attention);
-        ffn_recomputed = std::max(ffn_recomputed, ffn);
-        if (training)
-            r.kept("out", a.blocks[l].out, {rows, hidden});
-        else
-            a.blocks[l].out = a.embedded;  // the residual is updated in place
-    }
-    r.kept("final_normed", a.final_normed, {rows, hidden});
-    r.kept("final_rstd", a.final_rstd, {rows});
-    r.kept("losses", a.losses, {tokens});
-    if (training && spec.moe.experts > 0) {
-        r.kept("tokens_per_expert", a.tokens_per_expert, {spec.layers, spec.moe.experts});
-        r.kept("global_tokens_per_expert", a.global_tokens_per_expert, {spec.layers, spec.moe.experts});
-    }
-    // bytes.attention and bytes.ffn are so far those in r.kept. What neither branch has is the residual's.
-    const size_t kept = r.kept.peak() - bytes.attention - bytes.ffn;
-    bytes.attention += attention_recomputed;
-    bytes.ffn += ffn_recomputed;
-    bytes.residual = kept + r.recomputed.peak() - attention_recomputed - ffn_recomputed;
-
-    // Scratch: buffers of the whole pass, then the layers' and the head's, which all begin at `common`: no two of them
-    // run at the same time.
-    const int64_t gathered = coord.sequence && coord.tensor > 1 ? tokens : 0;
-    r.scratch("gathered", s.gathered, {gathered, hidden});
-    r.scratch("partial", s.partial, {gathered, hidden});
-    if (training) r.scratch("dpartial", s.dpartial, {gathered, hidden});
-    if (training) r.scratch("dx", s.dx, {rows, hidden});
-    s.blocks.resize(blocks.size());
-    const size_t common = r.scratch.used();
-    for (size_t l = 0; l < s.blocks.size(); l++) {
-        r.scratch.rewind(common);
-        blocks[l].attention.scratch(r.scratch, s.blocks[l].attention, tokens, rows, training);
-        r.scratch.rewind(common);
-        blocks[l].ffn.scratch(r.scratch, s.blocks[l].ffn, tokens, rows, training);
-    }
-    r.scratch.rewind(common);
-    if (training) r.scratch("dfinal", s.dfinal, {rows, hidden});
-    LmHead<B>(spec, coord).scratch(r.scratch, s.head, tokens);
-    bytes.scratch = r.scratch.peak();
-}
-
-template <class B>
-ModelBytes Model<B>::plan_activations(const ModelSpec& spec, Batch largest, Recompute recompute, Mode mode,
-                                      const MeshCoord& coord) {
-    Regions regions;
-    Acts acts;
-    Scratch scratch;
-    ModelBytes bytes;
-    bind(regions, bytes, spec, coord, make_blocks(spec, coord), largest, recompute, mode, acts, scratch);
-    return bytes;
-}
-
 template <class B>
 ModelBytes Model<B>::plan(const ModelSpec& spec, Batch largest, Recompute recompute, Mode mode,
                           const MeshCoord& coord) {
     TensorLister lister(coord);
     Params<B> unbound;
-    params(lister, spec, coord, make_blocks(spec, coord), unbound);
-    ModelBytes bytes = plan_activations(spec, largest, recompute, mode, coord);
+    params(lister, spec, coord, make_blocks<B>(spec, coord), unbound);
+    ModelBytes bytes = plan_activations<B>(spec, largest, recompute, mode, coord);
     bytes.weights = size_t(lister.end) * sizeof(T);
     bytes.gradients = mode == Mode::training ? bytes.weights : 0;
     return bytes;
@@ -148,10 +58,11 @@ Model<B>::Model(const ModelSpec& spec, Batch largest, Recompute recompute, Mode 
                 MatmulPrecision matmul)
     : spec_(spec),
       mesh_(mesh),
-      matmul_(matmul),
+      memory_(memory_of<B>()),
+      stream_{nullptr, matmul},
       largest_(largest),
       recompute_(recompute),
-      blocks_(make_blocks(spec, mesh.coord)),
+      blocks_(make_blocks<B>(spec, mesh.coord)),
       lm_head_(spec, mesh.coord) {
     TensorLister lister(mesh.coord);
     params(lister, spec, mesh.coord, blocks_, weights_);
@@ -166,28 +77,31 @@ Model<B>::Model(const ModelSpec& spec, Batch largest, Recompute recompute, Mode 
     }
 
     Regions counted;  // a dry run: the sizes of the arenas
-    bind(counted, bytes_, spec, mesh.coord, blocks_, largest, recompute, mode, acts_, scratch_);
-    weight_arena_ = Arena("weights", size_t(parameters_) * sizeof(T));
-    kept_arena_ = Arena("activations", counted.kept.peak());
-    recomputed_arena_ = Arena("recomputed activations", counted.recomputed.peak());
-    scratch_arena_ = Arena("scratch", counted.scratch.peak());
+    bind_activations(counted, bytes_, spec, mesh.coord, blocks_, largest, recompute, mode, acts_, scratch_);
+    weight_arena_ = Arena("weights", size_t(parameters_) * sizeof(T), memory_);
+    kept_arena_ = Arena("activations", counted.kept.peak(), memory_);
+    recomputed_arena_ = Arena("recomputed activations", counted.recomputed.peak(), memory_);
+    scratch_arena_ = Arena("scratch", counted.scratch.peak(), memory_);
 
     Regions regions{Binder(kept_arena_.data()), Binder(recomputed_arena_.data()), Binder(scratch_arena_.data())};
     ModelBytes same_bytes;
-    bind(regions, same_bytes, spec, mesh.coord, blocks_, largest, recompute, mode, acts_, scratch_);
+    bind_activations(regions, same_bytes, spec, mesh.coord, blocks_, largest, recompute, mode, acts_, scratch_);
     params(TensorBinder<T>(weights(), mesh.coord), spec, mesh.coord, blocks_, weights_);
     if (mode == Mode::training) {
-        gradient_arena_ = Arena("gradients", size_t(parameters_) * sizeof(T));
+        gradient_arena_ = Arena("gradients", size_t(parameters_) * sizeof(T), memory_);
         params(TensorBinder<T>(gradients(), mesh.coord), spec, mesh.coord, blocks_, gradients_);
     }
-    rope_table(acts_.cos, acts_.sin, spec.rope, spec.head_dim, largest.length);
+    std::vector<A> cos(size_t(largest.length * spec.head_dim / 2)), sin(cos.size());
+    rope_table(cos.data(), sin.data(), spec.rope, spec.head_dim, largest.length);
+    memory_.to_device(stream_, acts_.cos, cos.data(), cos.size() * sizeof(A));
+    memory_.to_device(stream_, acts_.sin, sin.data(), sin.size() * sizeof(A));
     row_counts_.resize(size_t(mesh.sequence->size()));
     if (acts_.tokens_per_expert) {
-        routing_.resize(blocks_.size());
-        for (size_t l = 0; l < blocks_.size(); l++) {
-            routing_[l].tokens_per_expert = acts_.tokens_per_expert + int64_t(l) * spec.moe.experts;
-            routing_[l].global_tokens_per_expert = acts_.global_tokens_per_expert + int64_t(l) * spec.moe.experts;
-        }
+        totals_.routers.resize(blocks_.size());
+        totals_.tokens_per_expert.resize(blocks_.size() * size_t(spec.moe.experts));
+        for (int64_t l = 0; l < spec.layers; l++)
+            routing_.push_back({acts_.tokens_per_expert + l * spec.moe.experts,
+                                acts_.global_tokens_per_expert + l * spec.moe.experts, acts_.router_sums + l});
     }
 }
 
@@ -203,45 +117,72 @@ ModelBytes Model<B>::bytes() const {
 
 template <class B>
 void Model<B>::initialise(int64_t seed) {
-    for (const TensorInfo& t : tensors_) initial_values(weights() + t.offset, t, seed);
+    int64_t largest = 0;
+    for (const TensorInfo& t : tensors_) largest = std::max(largest, t.count);
+    std::vector<T> values(static_cast<size_t>(largest));
+    for (const TensorInfo& t : tensors_) {
+        initial_values(values.data(), t, seed);
+        memory_.to_device(stream_, weights() + t.offset, values.data(), size_t(t.count) * sizeof(T));
+    }
 }
 
-// ---------------------------------------------------------------- routing
+// ---------------------------------------------------------------- totals of a step
 template <class B>
-void Model<B>::reset_routing() {
-    for (Routing& r : routing_) {
-        std::fill_n(r.tokens_per_expert, spec_.moe.experts, 0);
-        std::fill_n(r.global_tokens_per_expert, spec_.moe.experts, 0);
-        r.sums = {};
-    }
+void Model<B>::reset_totals() {
+    const int64_t layers = int64_t(routing_.size()), counts = layers * spec_.moe.experts;
+    zero<B>(stream_, acts_.sums, 2);
+    zero<B>(stream_, acts_.router_sums, layers);
+    zero<B>(stream_, acts_.tokens_per_expert, counts);
+    zero<B>(stream_, acts_.global_tokens_per_expert, counts);
+}
+
+template <class B>
+const StepTotals& Model<B>::totals() {
+    double sums[2];
+    auto& [loss, squares, routers, tokens_per_expert] = totals_;
+    memory_.to_host(stream_, sums, acts_.sums, sizeof sums);
+    memory_.to_host(stream_, routers.data(), acts_.router_sums, routers.size() * sizeof(RouterSums));
+    memory_.to_host(stream_, tokens_per_expert.data(), acts_.tokens_per_expert,
+                    tokens_per_expert.size() * sizeof(int64_t));
+    memory_.wait(stream_);
+    loss = sums[0];
+    squares = sums[1];
+    return totals_;
 }
 
 template <class B>
 void Model<B>::update_router_biases(const int64_t* tokens_per_expert, double rate) {
-    const int64_t E = spec_.moe.experts;
-    for (size_t l = 0; l < routing_.size(); l++) {
-        T* bias = weights_.blocks[l].ffn.layer.experts.bias;
-        if (!bias) continue;
-        const int64_t* counts = tokens_per_expert + int64_t(l) * E;
-        int64_t all = 0;
-        for (int64_t e = 0; e < E; e++) all += counts[e];
-        // The mean is all / E; compared without dividing.
-        for (int64_t e = 0; e < E; e++) bias[e] += T(rate) * T(all > counts[e] * E ? 1 : all < counts[e] * E ? -1 : 0);
-    }
+    if (spec_.moe.balance != Balance::bias) return;
+    const int64_t layers = int64_t(routing_.size()), experts = spec_.moe.experts;
+    int64_t* counts = acts_.global_tokens_per_expert;  // which balance by biases does not use otherwise
+    memory_.to_device(stream_, counts, tokens_per_expert, size_t(layers * experts) * sizeof(int64_t));
+    for (int64_t l = 0; l < layers; l++)
+        move_router_bias<B>(stream_, weights_.blocks[size_t(l)].ffn.layer.experts.bias, counts + l * experts, experts,
+                            rate);
 }
 
 // ---------------------------------------------------------------- forward
 template <class B>
-Pass<B> Model<B>::pass(Batch batch, const int32_t* doc_start, double scale) {
+Pass<B> Model<B>::pass(Batch batch, const int32_t* tokens, const int32_t* targets, const int32_t* doc_start,
+                       double scale) {
     check(batch.length <= largest_.length && batch.tokens() <= largest_.tokens(), "a batch larger than was planned");
+    const size_t bytes = size_t(batch.tokens()) * sizeof(int32_t);
+    memory_.to_device(stream_, acts_.tokens, tokens, bytes);
+    if (targets) memory_.to_device(stream_, acts_.targets, targets, bytes);
+    if (doc_start) memory_.to_device(stream_, acts_.doc_start, doc_start, bytes);
     last_ = batch;
+    return pass_over(batch, doc_start != nullptr, scale);
+}
+
+template <class B>
+Pass<B> Model<B>::pass_over(Batch batch, bool documents, double scale) {
     Pass<B> pass;
-    pass.stream.matmul = matmul_;
+    pass.stream = stream_;
     pass.batch = batch;
     pass.rows = mesh_.coord.rows(batch.tokens()).size();
     pass.cos = acts_.cos;
     pass.sin = acts_.sin;
-    pass.doc_start = doc_start;
+    pass.doc_start = documents ? acts_.doc_start : nullptr;
     pass.mesh = &mesh_;
     for (size_t r = 0; r < row_counts_.size(); r++)
         row_counts_[r] = slice_of(batch.tokens(), int64_t(row_counts_.size()), int64_t(r)).size();
@@ -255,10 +196,10 @@ Pass<B> Model<B>::pass(Batch batch, const int32_t* doc_start, double scale) {
 }
 
 template <class B>
-void Model<B>::run_blocks(const Pass<B>& pass, const int32_t* tokens) {
+void Model<B>::run_blocks(const Pass<B>& pass) {
     const Slice& ids = lm_head_.ids();
     T* partial = pass.partial_buffer(pass.partial, acts_.embedded);
-    embedding_forward<B>(pass.stream, partial, tokens, weights_.embedding, pass.tokens(), spec_.hidden, ids.begin,
+    embedding_forward<B>(pass.stream, partial, acts_.tokens, weights_.embedding, pass.tokens(), spec_.hidden, ids.begin,
                          ids.size());
     pass.reduce_partial(acts_.embedded, partial, spec_.hidden);  // partner: gather_sequence(dx)
     const T* x = acts_.embedded;
@@ -284,39 +225,37 @@ NextNorm<B> Model<B>::norm_after(size_t layer) const {
 }
 
 template <class B>
-double Model<B>::sum_of_losses(int64_t count) const {
-    double sum = 0;
-    for (int64_t t = 0; t < count; t++) sum += double(acts_.losses[t]);
-    return sum;
-}
-
-template <class B>
 void Model<B>::hidden_states(Batch batch, const int32_t* tokens, const int32_t* doc_start) {
-    run_blocks(pass(batch, doc_start, 0), tokens);
+    run_blocks(pass(batch, tokens, nullptr, doc_start, 0));
 }
 
 template <class B>
 double Model<B>::forward(Batch batch, const int32_t* tokens, const int32_t* targets, const int32_t* doc_start) {
-    const Pass<B> pass = this->pass(batch, doc_start, 0);
-    run_blocks(pass, tokens);
-    lm_head_.forward(pass, weights_.head, scratch_.head, acts_.losses, acts_.final_normed, targets);
-    return sum_of_losses(batch.tokens());
+    const Pass<B> pass = this->pass(batch, tokens, targets, doc_start, 0);
+    run_blocks(pass);
+    lm_head_.forward(pass, weights_.head, scratch_.head, acts_.losses, acts_.final_normed, acts_.targets);
+    double loss = 0, *sum = acts_.sums + 2;
+    zero<B>(stream_, sum, 1);
+    sum_of_losses<B>(stream_, sum, acts_.losses, batch.tokens());
+    memory_.to_host(stream_, &loss, sum, sizeof loss);
+    memory_.wait(stream_);
+    return loss;
 }
 
 // ---------------------------------------------------------------- forward and backward
 template <class B>
-double Model<B>::forward_backward(Batch batch, const int32_t* tokens, const int32_t* targets, const int32_t* doc_start,
-                                  double scale, const GradientsReady& ready) {
-    const Pass<B> pass = this->pass(batch, doc_start, scale);
-    run_blocks(pass, tokens);
+void Model<B>::forward_backward(Batch batch, const int32_t* tokens, const int32_t* targets, const int32_t* doc_start,
+                                double scale, const GradientsReady& ready) {
+    const Pass<B> pass = this->pass(batch, tokens, targets, doc_start, scale);
+    run_blocks(pass);
     lm_head_.forward_backward(pass, weights_.head, gradients_.head, scratch_.head, acts_.losses, scratch_.dfinal,
-                              acts_.final_normed, targets);
-    backward_blocks(pass, tokens, ready);
-    return sum_of_losses(batch.tokens());
+                              acts_.final_normed, acts_.targets);
+    sum_of_losses<B>(stream_, acts_.sums, acts_.losses, batch.tokens());
+    backward_blocks(pass, ready);
 }
 
 template <class B>
-void Model<B>::backward_blocks(const Pass<B>& pass, const int32_t* tokens, const GradientsReady& ready) {
+void Model<B>::backward_blocks(const Pass<B>& pass, const GradientsReady& ready) {
     const auto report = [&](size_t begin, size_t end) {
         if (ready) ready(begin, end);
     };
@@ -337,8 +276,8 @@ void Model<B>::backward_blocks(const Pass<B>& pass, const int32_t* tokens, const
     }
     const Slice& ids = lm_head_.ids();
     const T* dembedded = pass.gather_sequence(pass.gathered, dx, spec_.hidden);
-    embedding_backward<B>(pass.stream, gradients_.embedding, dembedded, tokens, pass.tokens(), spec_.hidden, ids.begin,
-                          ids.size());
+    embedding_backward<B>(pass.stream, gradients_.embedding, dembedded, acts_.tokens, pass.tokens(), spec_.hidden,
+                          ids.begin, ids.size());
     report(0, first_tensor_[0]);
 }
 
@@ -360,20 +299,21 @@ void Model<B>::recompute(const Pass<B>& pass, size_t l, const T* x) {
 
 template <class B>
 void Model<B>::logits(T* logits, int64_t row) {
-    const Pass<B> pass = this->pass(last_, nullptr, 0);
+    const Pass<B> pass = pass_over(last_, false, 0);
     const T* x = pass.gather_sequence(pass.gathered, acts_.final_normed, spec_.hidden);
     const int64_t ranks = mesh_.tensor->size();
     std::vector<int64_t> counts;  // ids of each tensor rank
     for (int64_t r = 0; r < ranks; r++) counts.push_back(slice_of(spec_.vocab, ranks, r).size());
     const Slice& ids = lm_head_.ids();
-    linear_forward<B>({nullptr, matmul_}, logits + ids.begin, x + row * spec_.hidden, weights_.head, 1, spec_.hidden,
-                      ids.size());
-    mesh_.tensor->all_gather(logits, logits + ids.begin, counts.data());
+    T* all = scratch_.logits;
+    linear_forward<B>(stream_, all + ids.begin, x + row * spec_.hidden, weights_.head, 1, spec_.hidden, ids.size());
+    mesh_.tensor->all_gather(all, static_cast<const T*>(all) + ids.begin, counts.data());
+    memory_.to_host(stream_, logits, all, size_t(spec_.vocab) * sizeof(T));
+    memory_.wait(stream_);
 }
 
 #define INSTANTIATE(B) template class Model<B>;
 SLUICE_BACKENDS(INSTANTIATE)
 #undef INSTANTIATE
-template ModelBytes Model<PlannedBf16>::plan_activations(const ModelSpec&, Batch, Recompute, Mode, const MeshCoord&);
 
 }  // namespace sluice

@@ -21,7 +21,8 @@ void adamw_update(const Slot<typename B::T>& slot, const OptimizerSpec& n, const
                      .correction1 = 1 - std::pow(n.beta1, double(update.number)),
                      .correction2 = 1 - std::pow(n.beta2, double(update.number))};
     T* own = slot.weight + (update.zero ? shard.begin : 0);
-    adamw<B>({}, own, slot.state(0), slot.state(1), slot.gradient, update.zero ? shard.count : t.count, step);
+    adamw<B>(update.stream, own, slot.state(0), slot.state(1), slot.gradient, update.zero ? shard.count : t.count,
+             step);
     if (update.zero)
         shard.group->all_gather(slot.weight, static_cast<const T*>(slot.weight) + shard.begin, shard.counts.data());
 }

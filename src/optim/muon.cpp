@@ -5,7 +5,7 @@
 #include <numeric>
 
 #include "kernels/autotune.h"
-#include "kernels/backend.h"
+#include "kernels/memory.h"
 #include "kernels/ops.h"
 
 namespace sluice {
@@ -84,7 +84,8 @@ Muon<B>::Muon(const OptimizerSpec& spec, const std::vector<TensorInfo>& tensors,
     : spec_(spec),
       mesh_(mesh),
       prepared_(tensors.size()),
-      arena_("Muon's scratch", size_t(muon_scratch(tensors, mesh.coord, spec, zero).total()) * sizeof(T)) {
+      arena_("Muon's scratch", size_t(muon_scratch(tensors, mesh.coord, spec, zero).total()) * sizeof(T),
+             memory_of<B>()) {
     for (size_t i = 0; i < tensors.size(); i++) {
         const TensorInfo& t = tensors[i];
         if (!t.trained() || kind_of(t, spec) != OptimizerKind::muon) continue;
@@ -106,12 +107,12 @@ void Muon<B>::update(size_t i, const Slot<T>& slot, const Update& n) {
     const Prepared& p = *prepared_[i];
     const OptimizerShard& shard = *slot.shard;
     // Pointwise, on the elements whose gradient this rank has: its own rows with zero, else its whole slice.
-    muon_momentum<B>({}, u_, slot.state(0), slot.gradient, n.zero ? shard.count : slot.tensor->count, spec_.momentum,
-                     n.gradient_scale);
+    muon_momentum<B>(n.stream, u_, slot.state(0), slot.gradient, n.zero ? shard.count : slot.tensor->count,
+                     spec_.momentum, n.gradient_scale);
     T* own = slot.weight + shard.begin;
     if (shard.some) {
         T* u = u_ + (n.zero ? 0 : shard.begin);
-        T* whole = p.matrices.sharded ? gather(p, u) : u;
+        T* whole = p.matrices.sharded ? gather(n.stream, p, u) : u;
         // Of the tensor ranks with the same slice the first computes its update and sends the result to the others.
         if (shard.first) descend(p, slot, whole, n);
         if (p.matrices.copies > 1) {  // copy_counts is (shard.count, 0, ...): the others contribute nothing
@@ -127,15 +128,15 @@ void Muon<B>::update(size_t i, const Slot<T>& slot, const Update& n) {
 // slice of each. The all-gather leaves the slices one rank after another; each is then copied to its rows and columns
 // of matrix j.
 template <class B>
-typename B::T* Muon<B>::gather(const Prepared& p, const T* u) {
+typename B::T* Muon<B>::gather(Stream stream, const Prepared& p, const T* u) {
     const Matrices& m = p.matrices;
     mesh_.tensor->all_gather(pieces_, u, p.gather_counts.data());
     const T* piece = pieces_;
     for (size_t rank = 0; rank < m.parts.size(); rank += size_t(m.copies)) {  // the first rank of each slice
         const MatrixPart& part = m.parts[rank];
         for (int64_t j = 0; j < m.count; j++, piece += part.rows * part.columns)
-            copy_rows<B>({}, whole_ + (j * m.rows + part.row) * m.columns + part.column, piece, part.rows, part.columns,
-                         m.columns);
+            copy_rows<B>(stream, whole_ + (j * m.rows + part.row) * m.columns + part.column, piece, part.rows,
+                         part.columns, m.columns);
     }
     return whole_;
 }
@@ -150,9 +151,9 @@ void Muon<B>::descend(const Prepared& p, const Slot<T>& slot, T* x, const Update
     const AutotuneScope autotuning;
     T* w = slot.weight + slot.shard->begin;
     for (int64_t j = 0; j < m.count; j++, x += m.rows * m.columns, w += part.rows * part.columns) {
-        orthogonalize<B>({}, x, m.rows, m.columns, steps_);
-        muon_update<B>({}, w, x + part.row * m.columns + part.column, part.rows, part.columns, m.columns, n.lr, scale,
-                       spec_.weight_decay);
+        orthogonalize<B>({n.stream.handle}, x, m.rows, m.columns, steps_);  // in full precision
+        muon_update<B>(n.stream, w, x + part.row * m.columns + part.column, part.rows, part.columns, m.columns, n.lr,
+                       scale, spec_.weight_decay);
     }
 }
 

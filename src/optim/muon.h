@@ -62,7 +62,7 @@ class Muon {
         std::vector<int64_t> gather_counts, copy_counts;  // elements, by rank of the tensor group and of `copies`
         Comm* copies;                                     // tensor ranks that hold the same slice
     };
-    T* gather(const Prepared& p, const T* u);
+    T* gather(Stream stream, const Prepared& p, const T* u);
     void descend(const Prepared& p, const Slot<T>& slot, T* x, const Update& update);
 
     OptimizerSpec spec_;

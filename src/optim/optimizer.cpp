@@ -1,6 +1,6 @@
 #include "optim/optimizer.h"
 
-#include "kernels/backend.h"
+#include "kernels/memory.h"
 #include "optim/adamw.h"
 
 namespace sluice {
@@ -10,7 +10,8 @@ Optimizer<B>::Optimizer(const OptimizerSpec& spec, Model<B>& model, Mesh& mesh, 
                         T* gradient_shards)
     : spec_(spec),
       zero_(gradient_shards != nullptr),
-      state_("moments", size_t(shards.state_capacity()) * sizeof(T)),
+      stream_(model.stream()),
+      state_("moments", size_t(shards.state_capacity()) * sizeof(T), memory_of<B>()),
       muon_(spec, model.tensors(), shards, mesh, zero_) {
     for (size_t i = 0; i < model.tensors().size(); i++) {
         const TensorInfo& t = model.tensors()[i];
@@ -23,7 +24,7 @@ Optimizer<B>::Optimizer(const OptimizerSpec& spec, Model<B>& model, Mesh& mesh, 
 
 template <class B>
 void Optimizer<B>::update(double lr, double grad_norm, int64_t number) {
-    Update update{lr, 1, number, zero_};
+    Update update{stream_, lr, 1, number, zero_};
     if (spec_.grad_clip > 0 && grad_norm > spec_.grad_clip) update.gradient_scale = spec_.grad_clip / grad_norm;
     for (size_t i = 0; i < slots_.size(); i++) {
         const Slot<T>& slot = slots_[i];

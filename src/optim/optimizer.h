@@ -35,6 +35,7 @@ class Optimizer {
  private:
     OptimizerSpec spec_;
     bool zero_;
+    Stream stream_;
     Arena state_;
     Muon<B> muon_;
     std::vector<Slot<T>> slots_;  // one per tensor of the model

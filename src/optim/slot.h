@@ -17,6 +17,7 @@ struct Slot {
 };
 
 struct Update {
+    Stream stream;
     double lr;
     double gradient_scale;  // factor of the clip, at most 1
     int64_t number;         // from 1; skipped steps do not count

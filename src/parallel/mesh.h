@@ -56,7 +56,7 @@ struct Mesh {
     Mesh(Comm& world, const MeshShape& shape);
 
     MeshCoord coord;
-    Comm& world;
+    Comm& world;                        // all ranks; its numbers are in the host's memory, the groups' in the backend's
     std::unique_ptr<Comm> data;         // ranks with the same slice of every tensor but the experts
     std::unique_ptr<Comm> tensor;       // ranks that split each layer among themselves
     std::unique_ptr<Comm> replicas;     // ranks of the tensor group with the same key and value heads

@@ -1,6 +1,7 @@
 #include "plan/plan.h"
 
 #include "model/counts.h"
+#include "model/step_sums.h"
 #include "optim/optimizer.h"
 
 namespace sluice {
@@ -79,8 +80,7 @@ MemoryPlan plan_state(const Config& c, const MeshCoord& coord, Precision precisi
 }
 
 void add_activations(MemoryPlan& plan, const Config& c, const MeshCoord& coord, Precision precision) {
-    const auto plan_them =
-        precision == Precision::bf16 ? Model<PlannedBf16>::plan_activations : Model<PlannedFp32>::plan_activations;
+    const auto plan_them = precision == Precision::bf16 ? plan_activations<PlannedBf16> : plan_activations<PlannedFp32>;
     const ModelBytes bytes =
         plan_them(c.model, {c.train.micro_batch, c.data.sequence_length}, c.train.recompute, Mode::training, coord);
     plan.attention += bytes.attention;
@@ -110,11 +110,10 @@ TrafficPlan plan_traffic(const Config& c, const MeshCoord& coord, int64_t item, 
     t.wire.tensor = micro_batches * layers.tensor.sent;
     t.wire.expert = micro_batches * layers.expert.sent;
     add_parameters(t, c, coord, item, gradient_item, tensors);
-    GroupTraffic picks, world;
-    picks.all_reduce(double(c.model.layers * c.model.moe.experts) * kCountBytes, coord.data);
-    world.all_reduce(7 * 8, coord.data * coord.tensor);  // the 7 doubles of StepSums (train/step.h)
-    t.data += picks.handed;
-    t.wire.picks = micro_batches * layers.data.sent + picks.sent;
+    GroupTraffic world;
+    const int64_t sums = kStepSums + c.model.layers * c.model.moe.experts;
+    world.all_reduce(double(sums) * double(sizeof(double)), coord.data * coord.tensor);
+    t.wire.picks = micro_batches * layers.data.sent;
     t.world = world.handed;
     t.wire.world = world.sent;
     return t;

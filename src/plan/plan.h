@@ -32,10 +32,10 @@ struct WireTraffic {
     double gradients = 0, expert_gradients = 0;  // summed over the data group, and over ranks with the same experts
     double last_gradients = 0;                   // part of `gradients`: the embedding's, complete when backward ends
     double weights = 0, expert_weights = 0;      // gathered after the update
-    double picks = 0;                            // tokens per expert, summed over the data group
+    double picks = 0;                            // tokens per expert of a micro-batch, summed over the data group
     double tensor = 0, replicas = 0;             // within layers; gradients of key-value heads that ranks hold together
     double expert = 0;                           // tokens to experts and back
-    double world = 0;                            // loss, norm and flags of a step
+    double world = 0;                            // loss, norm, flags and tokens per expert of a step
     double data() const { return gradients + weights + picks; }
     double expert_data() const { return expert_gradients + expert_weights; }
 };
@@ -47,7 +47,7 @@ struct TrafficPlan {
     double expert_data = 0;  // the experts' gradients, and weights with zero
     double tensor = 0;       // partial sums and tokens within layers; gradients that are partial sums
     double expert = 0;       // tokens to experts and back
-    double world = 0;        // loss, norm and flags of a step
+    double world = 0;        // loss, norm, flags and tokens per expert of a step
     WireTraffic wire;        // what a rank sends for all of these
 };
 // item: bytes of one element of a weight or activation; gradient_item: of a gradient. tensors: those of `coord`.

@@ -10,21 +10,23 @@
 #include <string>
 #include <vector>
 
+#include "kernels/memory.h"
+
 namespace sluice {
 
-constexpr size_t kAlignment = 64;  // bytes: a cache line, and the widest vector
-
-// One allocation, filled with zeros. Errors: Failure(Exit::out_of_memory), naming `what` and its bytes.
+// One allocation of a backend's memory, filled with zeros. Errors: Failure(Exit::out_of_memory), naming `what` and its
+// bytes.
 class Arena {
  public:
-    Arena() = default;
-    Arena(const char* what, size_t bytes);
+    Arena() : data_(nullptr, Free{nullptr}) {}
+    Arena(const char* what, size_t bytes, Memory& memory);
     std::byte* data() const { return data_.get(); }
     size_t bytes() const { return bytes_; }
 
  private:
     struct Free {
-        void operator()(std::byte* p) const;
+        Memory* memory;
+        void operator()(std::byte* p) const { memory->free(p); }
     };
     std::unique_ptr<std::byte[], Free> data_;
     size_t bytes_ = 0;

@@ -1,10 +1,13 @@
 #include "train/step.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cmath>
 #include <limits>
 
 #include "kernels/autotune.h"
+#include "kernels/memory.h"
 #include "model/with_backend.h"
 #include "optim/schedule.h"
 
@@ -18,7 +21,7 @@ Trainer<B>::Trainer(const Config& config, Mesh& mesh)
       model_(config.model, {config.train.micro_batch, config.data.sequence_length}, config.train.recompute,
              Mode::training, mesh, matmul_precision(config.train.precision)),
       shards_(model_.tensors(), mesh, zero_, config.optimizer),
-      gradient_shards_("gradient shares", zero_ ? size_t(shards_.capacity()) * sizeof(T) : 0),
+      gradient_shards_("gradient shares", zero_ ? size_t(shards_.capacity()) * sizeof(T) : 0, memory_of<B>()),
       optimizer_(config.optimizer, model_, mesh, shards_,
                  zero_ ? reinterpret_cast<T*>(gradient_shards_.data()) : nullptr),
       reduce_([this](size_t begin, size_t end) { reduce(begin, end); }) {
@@ -27,7 +30,8 @@ Trainer<B>::Trainer(const Config& config, Mesh& mesh)
     tokens_.resize(tokens);
     targets_.resize(tokens);
     if (config.data.document_mask) doc_start_.resize(tokens);
-    tokens_per_expert_.resize(model_.routing().size() * size_t(config.model.moe.experts));
+    tokens_per_expert_.resize(size_t(config.model.layers * config.model.moe.experts));
+    sums_.resize(size_t(kStepSums) + tokens_per_expert_.size());
     model_.initialise(config.run.seed);
 }
 
@@ -41,26 +45,23 @@ void Trainer<B>::read_micro_batch(const Samples& samples, int64_t first_sample) 
     }
 }
 
-// Leaves the gradient of the step's objective in the model, or with zero in the shards. Returns the sum of the losses
-// of this rank's tokens over the number of all ranks' tokens.
+// Leaves the gradient of the step's objective in the model, or with zero in the shards.
 template <class B>
-double Trainer<B>::forward_backward(const Samples& samples) {
+void Trainer<B>::forward_backward(const Samples& samples) {
     const int64_t m = config_.train.micro_batch, ranks = mesh_.coord.data;
     const double scale = 1 / double(config_.train.batch * config_.data.sequence_length);
     const int64_t micro_batches = config_.train.batch / (m * ranks);
-    fill<B>({}, model_.gradients(), T(0), model_.parameters());
-    model_.reset_routing();
+    zero<B>(model_.stream(), model_.gradients(), model_.parameters());
+    model_.reset_totals();
     const AutotuneScope autotuning;
-    double loss = 0;
     for (int64_t u = 0; u < micro_batches; u++) {
         read_micro_batch(samples, consumed_samples_ + (u * ranks + mesh_.coord.data_rank) * m);
-        loss += model_.forward_backward({m, config_.data.sequence_length}, tokens_.data(), targets_.data(),
-                                        doc_start_.empty() ? nullptr : doc_start_.data(), scale,
-                                        u + 1 == micro_batches ? reduce_ : none_);
+        model_.forward_backward({m, config_.data.sequence_length}, tokens_.data(), targets_.data(),
+                                doc_start_.empty() ? nullptr : doc_start_.data(), scale,
+                                u + 1 == micro_batches ? reduce_ : none_);
     }
     mesh_.data->finish();
     mesh_.expert_data->finish();
-    return loss * scale;
 }
 
 template <class B>
@@ -80,21 +81,45 @@ void Trainer<B>::reduce(size_t begin, size_t end) {
     }
 }
 
-// The sum over this rank's shards. Every element of the model is in the shard of exactly one rank.
+// Of this rank's shards. Every element of the model is in the shard of exactly one rank.
 template <class B>
-double Trainer<B>::sum_of_squares() const {
-    double sum = 0;
+void Trainer<B>::sum_squares() {
     for (size_t i = 0; i < model_.tensors().size(); i++)
         if (shards_[i].first && model_.tensors()[i].trained())
-            sum += sluice::sum_of_squares<B>({}, gradient(i) + (zero_ ? 0 : shards_[i].begin), shards_[i].count);
-    return sum;
+            sum_of_squares<B>(model_.stream(), model_.gradient_squares(), gradient(i) + (zero_ ? 0 : shards_[i].begin),
+                              shards_[i].count);
+}
+
+// Here the host waits for the step, once. All ranks get the same sums, and tokens_per_expert_ of all ranks.
+template <class B>
+StepSums Trainer<B>::sum_over_ranks(StepFlags flags) {
+    const StepTotals& totals = model_.totals();
+    // The ranks of a tensor group have the same tokens: only the first of them adds what it has of these.
+    const double counts = mesh_.coord.tensor_rank == 0 ? 1 : 0;
+    const double scale = 1 / double(config_.train.batch * config_.data.sequence_length);
+    StepSums sums;
+    sums.loss = counts * (totals.loss * scale);
+    sums.stop_requests = flags.stop ? 1 : 0;
+    sums.saved_ranks = flags.saved ? 1 : 0;
+    sums.gradient_squares = totals.gradient_squares;
+    for (const RouterSums& r : totals.routers) {
+        sums.balance += counts * r.balance;
+        sums.z += counts * r.z;
+        sums.entropy += counts * r.entropy;
+    }
+    auto numbers = std::bit_cast<std::array<double, kStepSums>>(sums);
+    std::copy(numbers.begin(), numbers.end(), sums_.begin());
+    for (size_t i = 0; i < totals.tokens_per_expert.size(); i++)
+        sums_[size_t(kStepSums) + i] = counts * double(totals.tokens_per_expert[i]);
+    mesh_.world.all_reduce(sums_.data(), int64_t(sums_.size()));
+    std::copy_n(sums_.begin(), kStepSums, numbers.begin());
+    std::copy(sums_.begin() + kStepSums, sums_.end(), tokens_per_expert_.begin());
+    return std::bit_cast<StepSums>(numbers);
 }
 
 template <class B>
-RoutingResult Trainer<B>::routing(const StepSums& sums) {
+RoutingResult Trainer<B>::routing(const StepSums& sums) const {
     const int64_t layers = config_.model.layers, experts = config_.model.moe.experts;
-    std::copy_n(model_.routing()[0].tokens_per_expert, layers * experts, tokens_per_expert_.begin());
-    mesh_.data->all_reduce(tokens_per_expert_.data(), layers * experts);
     const double mean =
         double(config_.train.batch * config_.data.sequence_length * config_.model.moe.top_k) / double(experts);
     const int64_t largest = *std::max_element(tokens_per_expert_.begin(), tokens_per_expert_.end());
@@ -104,19 +129,12 @@ RoutingResult Trainer<B>::routing(const StepSums& sums) {
 
 template <class B>
 StepResult Trainer<B>::step(const Samples& samples, StepFlags flags) {
-    const double loss = forward_backward(samples);
-    // The ranks of a tensor group have the same tokens: only the first of them adds its loss.
-    const double counts = mesh_.coord.tensor_rank == 0 ? 1 : 0;
-    StepSums sums{counts * loss, flags.stop ? 1.0 : 0.0, flags.saved ? 1.0 : 0.0, sum_of_squares()};
-    for (const Routing& r : model_.routing()) {
-        sums.balance += counts * r.sums.balance;
-        sums.z += counts * r.sums.z;
-        sums.entropy += counts * r.sums.entropy;
-    }
-    mesh_.world.all_reduce(&sums.loss, sizeof sums / sizeof(double));
+    forward_backward(samples);
+    sum_squares();
+    const StepSums sums = sum_over_ranks(flags);
     const double grad_norm = std::sqrt(sums.gradient_squares);
     StepResult result{sums.loss, grad_norm, 0, false, int64_t(sums.stop_requests), int64_t(sums.saved_ranks), {}};
-    if (!model_.routing().empty()) result.routing = routing(sums);
+    if (!tokens_per_expert_.empty()) result.routing = routing(sums);
 
     // A NaN or infinity on any rank is in the sums on every rank: all ranks decide alike.
     result.applied = std::isfinite(sums.loss) && std::isfinite(grad_norm);
@@ -147,7 +165,7 @@ std::vector<StateTensor> Trainer<B>::state() {
         const TensorInfo& t = model_.tensors()[i];
         const Box shard = box_of_rows(t, shards_[i].rows);
         state.push_back({prefix + t.name, dtype, t.shape, shard_only ? shard : t.box, data,
-                         shards_[i].first ? shard : box_of_rows(t, {0, 0})});
+                         shards_[i].first ? shard : box_of_rows(t, {0, 0}), &memory_of<B>(), model_.stream()});
     };
     const size_t count = model_.tensors().size();
     for (size_t i = 0; i < count; i++) list("", i, model_.weights() + model_.tensors()[i].offset, false);

@@ -9,6 +9,7 @@
 #include "config/specs.h"
 #include "log/step_result.h"
 #include "model/model.h"
+#include "model/step_sums.h"
 #include "optim/optimizer.h"
 #include "parallel/mesh.h"
 
@@ -22,13 +23,6 @@ using Samples = std::function<void(int64_t n, int32_t* tokens, int32_t* doc_star
 struct StepFlags {
     bool stop = false;   // a signal asked this rank to stop
     bool saved = false;  // this rank's part of the background checkpoint is on disk
-};
-
-// Sums over all ranks of a step: one all-reduce of doubles.
-struct StepSums {
-    double loss = 0, stop_requests = 0, saved_ranks = 0;
-    double gradient_squares = 0;
-    double balance = 0, z = 0, entropy = 0;  // sums over the routers of all layers
 };
 
 template <class B>
@@ -53,7 +47,7 @@ class Trainer {
     size_t optimizer_bytes() const { return optimizer_.bytes() + gradient_shards_.bytes(); }
 
  private:
-    double forward_backward(const Samples& samples);
+    void forward_backward(const Samples& samples);
     void read_micro_batch(const Samples& samples, int64_t first_sample);
     // Completes the gradients of tensors [begin, end): sums them over tensor ranks that hold partial sums, then starts
     // the sum over the data group.
@@ -63,8 +57,9 @@ class Trainer {
         return zero_ ? reinterpret_cast<T*>(gradient_shards_.data()) + shards_[tensor].offset
                      : model_.gradients() + model_.tensors()[tensor].offset;
     }
-    double sum_of_squares() const;
-    RoutingResult routing(const StepSums& sums);
+    void sum_squares();
+    StepSums sum_over_ranks(StepFlags flags);
+    RoutingResult routing(const StepSums& sums) const;
 
     Config config_;
     Mesh& mesh_;
@@ -77,6 +72,7 @@ class Trainer {
     Progress progress_;
     int64_t consumed_samples_ = 0;
     std::vector<int32_t> sample_, tokens_, targets_, doc_start_;  // (length + 1), (micro_batch, length) each
+    std::vector<double> sums_;                                    // StepSums and what follows them
     std::vector<int64_t> tokens_per_expert_;                      // (layers, experts), sums over all ranks
 };
 

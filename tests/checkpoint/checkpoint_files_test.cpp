@@ -79,7 +79,8 @@ TEST(CheckpointFiles, TensorsThatTheManifestDoesNotKnowAreRefused) {
     const fs::path step = folder / step_name(1);
     Manifest m = parse_manifest(read_file(step / "manifest.json", 4, 1 << 20));
     const float values[] = {1, 2};
-    const TensorData known{"a", "F32", {2}, values, 8}, stranger{"b", "F32", {2}, values, 8};
+    const auto data = [&] { return values; };
+    const TensorData known{"a", "F32", {2}, data, 8}, stranger{"b", "F32", {2}, data, 8};
     for (const auto& tensors : {std::vector<TensorData>{known}, {known, stranger}}) {
         m.files["rank-00000.safetensors"] = write_safetensors(step / "rank-00000.safetensors", tensors);
         write_file(step / "manifest.json", manifest_text(m));

@@ -73,7 +73,8 @@ TEST(Checkpoint, PiecesOfAnyBox) {
             for (int64_t j = start[1]; j < start[1] + shape[1]; j++)
                 for (int64_t k = start[2]; k < start[2] + shape[2]; k++)
                     data.push_back(state.b[size_t((i * 5 + j) * 2 + k)]);
-        m.files[file] = write_safetensors(step / file, {{"b", "F32", shape, data.data(), data.size() * 4}});
+        m.files[file] =
+            write_safetensors(step / file, {{"b", "F32", shape, [&] { return data.data(); }, data.size() * 4}});
         m.tensors["b"].pieces.push_back({file, {start, shape}});
     };
     m.tensors["b"].pieces.clear();
@@ -81,9 +82,9 @@ TEST(Checkpoint, PiecesOfAnyBox) {
     sharding("x2.safetensors", {0, 2, 0}, {3, 3, 1});
     sharding("x3.safetensors", {0, 2, 1}, {3, 3, 1});
     sharding("x4.safetensors", {3, 0, 0}, {1, 5, 2});
-    m.files["rank-00000.safetensors"] =
-        write_safetensors(step / "rank-00000.safetensors",
-                          {{"a", "F32", {2, 3}, state.a.data(), 24}, {"adam.m/a", "F32", {1}, state.c.data(), 4}});
+    m.files["rank-00000.safetensors"] = write_safetensors(
+        step / "rank-00000.safetensors", {{"a", "F32", {2, 3}, [&] { return state.a.data(); }, 24},
+                                          {"adam.m/a", "F32", {1}, [&] { return state.c.data(); }, 4}});
     write_file(step / "manifest.json", manifest_text(m));
     State loaded(0);
     load_checkpoint(open_checkpoint(step), loaded.list(), false);

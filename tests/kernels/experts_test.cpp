@@ -33,11 +33,10 @@ TEST(Router, Gradients) {
                          std::copy(weights.begin(), weights.end(), y.begin());
                          y[weights.size()] = T(sums.balance);
                          y[weights.size() + 1] = T(sums.z);
-                         for (T& s : slope) s *= dout[weights.size()];
                          Tensors<T> g{std::vector<T>(x[0].size())};
                          router_backward<Cpu<T>>({}, g[0].data(), dout.data(), probs.data(), lse.data(),
                                                  topk_ids.data(), weights.data(), slope.data(),
-                                                 double(dout[weights.size() + 1]), n);
+                                                 double(dout[weights.size()]), double(dout[weights.size() + 1]), n);
                          return g;
                      });
         }
@@ -71,18 +70,53 @@ TEST(Router, EntropyOfEvenProbabilitiesIsTheLogarithm) {
     EXPECT_NEAR(sums.z, lse[0] * lse[0], 1e-14);
 }
 
+TEST(Router, LoadsAndBiasesFollowTheCounts) {
+    std::vector<int64_t> total{1, 2, 3, 4};
+    const std::vector<int64_t> counts{7, 5, 5, 3};
+    add_counts<Cpu<double>>({}, total.data(), counts.data(), 4);
+    EXPECT_EQ(total, (std::vector<int64_t>{8, 7, 8, 7}));
+    std::vector<double> load(4), bias{1, 1, 1, 1};
+    expert_load<Cpu<double>>({}, load.data(), counts.data(), 4);
+    EXPECT_EQ(load, (std::vector<double>{1.4, 1, 1, 0.6}));
+    move_router_bias<Cpu<double>>({}, bias.data(), counts.data(), 4, 0.25);
+    EXPECT_EQ(bias, (std::vector<double>{0.75, 1, 1, 1.25}));
+}
+
+// The example of ops.h, and the same with ranks that send nothing.
+TEST(Experts, RowsOfEveryRankArriveAndAreUsedByExpert) {
+    const auto arrivals = [](const std::vector<int64_t>& counts, int64_t ranks, int64_t experts) {
+        std::vector<int64_t> offsets(size_t(experts + 1), -1);
+        expert_offsets<Cpu<double>>({}, offsets.data(), counts.data(), ranks, experts);
+        std::vector<int32_t> index(size_t(offsets.back()), -1);
+        expert_arrivals<Cpu<double>>({}, index.data(), counts.data(), ranks, experts);
+        return std::pair(offsets, index);
+    };
+    using Expected = std::pair<std::vector<int64_t>, std::vector<int32_t>>;
+    EXPECT_EQ(arrivals({2, 1, 1, 2}, 2, 2), Expected({0, 3, 6}, {0, 1, 3, 2, 4, 5}));
+    EXPECT_EQ(arrivals({0, 0, 1, 2, 0, 1}, 3, 2), Expected({0, 1, 4}, {0, 1, 2, 3}));
+    EXPECT_EQ(arrivals({0, 0}, 1, 2), Expected({0, 0, 0}, {}));
+}
+
+TEST(Loss, SumsAddToTheTotal) {
+    double total = 1;
+    const std::vector<float> losses{0.5f, 0.25f, 4};
+    sum_of_losses<Cpu<float>>({}, &total, losses.data(), 3);
+    EXPECT_EQ(total, 5.75);
+}
+
 TEST(Experts, PicksAreSortedStablyAndReturn) {
     const std::vector<int32_t> topk_ids{2, 0, 2, 1, 0, 2};
     const std::vector<int64_t> tokens_per_expert{2, 1, 3, 0};
     std::vector<int32_t> permutation(6), inverse(6);
-    sort_by_expert({}, permutation.data(), inverse.data(), topk_ids.data(), tokens_per_expert.data(), 6, 4);
+    sort_by_expert<Cpu<double>>({}, permutation.data(), inverse.data(), topk_ids.data(), tokens_per_expert.data(), 6,
+                                4);
     EXPECT_EQ(inverse, (std::vector<int32_t>{1, 4, 3, 0, 2, 5}));
     for (size_t i = 0; i < 6; i++) EXPECT_EQ(inverse[size_t(permutation[i])], int32_t(i));
     const std::vector<double> x{10, 20, 30};  // three rows, two experts each
     std::vector<double> sorted(6), back(6), sum(3, 1);
-    gather_rows({}, sorted.data(), x.data(), inverse.data(), 6, 1, 2);
+    gather_rows<Cpu<double>>({}, sorted.data(), x.data(), inverse.data(), 6, 1, 2);
     EXPECT_EQ(sorted, (std::vector<double>{10, 30, 20, 10, 20, 30}));
-    scatter_rows({}, back.data(), sorted.data(), inverse.data(), 6, 1);
+    scatter_rows<Cpu<double>>({}, back.data(), sorted.data(), inverse.data(), 6, 1);
     EXPECT_EQ(back, (std::vector<double>{10, 10, 20, 20, 30, 30}));
     sum_rows_at<Cpu<double>>({}, sum.data(), sorted.data(), permutation.data(), 3, 2, 1, Into::add);
     EXPECT_EQ(sum, (std::vector<double>{21, 41, 61}));
@@ -92,7 +126,7 @@ TEST(Experts, GroupedLinearGradients) {
     for (const auto& offsets :
          std::vector<std::vector<int64_t>>{{0, 2, 2, 5}, {0, 0, 0, 7}, {0, 3, 40, 40}, {0, 0, 0, 0}}) {
         const int64_t rows = offsets[3], in = 6, out = 5;
-        const GroupedShape n{offsets.data(), 3, in, out};
+        const GroupedShape n{offsets.data(), rows, 3, in, out};
         if (rows > 0)
             hold("grouped linear", {noise(size_t(rows * in), 1), noise(size_t(3 * in * out), 2)}, size_t(rows * out),
                  [&]<class T>(const Tensors<T>& x, const std::vector<T>& dout, std::vector<T>& y) {

@@ -121,7 +121,7 @@ TEST(Bf16, ProductsAreTheDefinitionsToItsPrecision) {
             return r;
         };
         const int64_t offsets[] = {0, rows / 3, rows};
-        const GroupedShape groups{offsets, 2, in, out};
+        const GroupedShape groups{offsets, rows, 2, in, out};
         const auto run = [&]<class B>(B, Stream stream, const auto& x, const auto& w, const auto& dy) {
             using T = typename B::T;
             std::vector<std::vector<T>> r{std::vector<T>(dy.size()),          std::vector<T>(x.size(), T(1)),

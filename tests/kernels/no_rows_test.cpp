@@ -2,6 +2,7 @@
 // expert without tokens, a rank without sequences and a batch without documents come to that.
 #include <gtest/gtest.h>
 
+#include "kernels/memory.h"
 #include "kernels/ops.h"
 
 namespace sluice {
@@ -101,14 +102,14 @@ TYPED_TEST(NoRows, Experts) {
     const int64_t offsets[kExperts + 1] = {};
     router_forward<B>({}, none, none, nullptr, none, counts, none, w, shape);
     for (const int64_t count : counts) EXPECT_EQ(count, 0);
-    router_backward<B>({}, none, none, none, none, nullptr, none, w, 0.1, shape);
+    router_backward<B>({}, none, none, none, none, nullptr, none, w, 0.2, 0.1, shape);
     RouterSums sums{1, 2, 3};
     router_sums<B>({}, &sums, none, none, none, w, 1, shape);
     EXPECT_EQ(sums.balance + 10 * sums.z + 100 * sums.entropy, 321);
-    sort_by_expert({}, nullptr, nullptr, nullptr, counts, 0, kExperts);
-    gather_rows({}, none, static_cast<const TypeParam*>(none), nullptr, 0, kWidth, kTopK);
-    scatter_rows({}, none, static_cast<const TypeParam*>(none), nullptr, 0, kWidth);
-    const GroupedShape grouped{offsets, kExperts, kDim, kDim};
+    sort_by_expert<B>({}, nullptr, nullptr, nullptr, counts, 0, kExperts);
+    gather_rows<B>({}, none, static_cast<const TypeParam*>(none), nullptr, 0, kWidth, kTopK);
+    scatter_rows<B>({}, none, static_cast<const TypeParam*>(none), nullptr, 0, kWidth);
+    const GroupedShape grouped{offsets, 0, kExperts, kDim, kDim};
     grouped_linear_forward<B>({}, none, none, w, grouped);
     for (const Into into : {Into::overwrite, Into::add}) {
         sum_rows_at<B>({}, none, none, nullptr, 0, kTopK, kWidth, into);
@@ -129,9 +130,12 @@ TYPED_TEST(NoRows, PointwiseAndOptimizers) {
     residual_forward<B>({}, none, none, none, 0, 1);
     residual_backward<B>({}, none, none, none, 0, 1);
     add<B>({}, none, none, 0);
-    fill<B>({}, none, TypeParam(1), 0);
+    zero<B>({}, none, 0);
     copy<B>({}, none, none, 0);
-    EXPECT_EQ(sum_of_squares<B>({}, none, 0), 0);
+    double total = 3;
+    sum_of_squares<B>({}, &total, none, 0);
+    sum_of_losses<B>({}, &total, none, 0);
+    EXPECT_EQ(total, 3);
     adamw<B>({}, none, none, none, none, 0, AdamW{1e-3, 0.9, 0.95, 1e-8, 0.1, 1, 0.1, 0.05});
     muon_momentum<B>({}, none, none, none, 0, 0.95, 1);
     orthogonalize<B>({}, none, 0, kWidth, none);

@@ -12,12 +12,12 @@ namespace {
 // The loss and what routers add to it, of one micro-batch; gradients are left in the model.
 double objective(Model<Cpu<double>>& model, const TokenBatch& b) {
     const MoeSpec& n = model.spec().moe;
-    model.reset_routing();
+    model.reset_totals();
     double sum = loss_and_gradients(model, b);
     for (const Routing& r : model.routing()) {
         if (n.balance == Balance::global_batch || n.balance == Balance::micro_batch)
-            sum += n.balance_coef * r.sums.balance;
-        sum += n.z_coef * r.sums.z;
+            sum += n.balance_coef * r.sums->balance;
+        sum += n.z_coef * r.sums->z;
     }
     return sum;
 }
@@ -66,7 +66,7 @@ TEST(Mixture, OneExpertOfWeightOneIsTheDenseFeedForward) {
         for (const TensorInfo& t : m.tensors())
             if (const TensorInfo* u = counterpart(t))
                 std::copy_n(a.weights() + u->offset, t.count, m.weights() + t.offset);
-        m.reset_routing();
+        m.reset_totals();
         EXPECT_NEAR(loss_and_gradients(m, b), loss_and_gradients(a, b), 1e-14);
         for (const TensorInfo& t : m.tensors())
             for (int64_t i = 0; i < t.count; i++) {
@@ -87,7 +87,7 @@ TEST(Mixture, CountsAddUpOverMicroBatchesAndEvaluationLeavesThemAlone) {
                   std::vector<int64_t>(r.global_tokens_per_expert, r.global_tokens_per_expert + 4));
         return std::vector<int64_t>(r.tokens_per_expert, r.tokens_per_expert + 4);
     };
-    model.reset_routing();
+    model.reset_totals();
     loss_and_gradients(model, b);
     const auto once = picks();
     EXPECT_EQ(std::accumulate(once.begin(), once.end(), int64_t{0}), 10 * 2);
@@ -95,7 +95,7 @@ TEST(Mixture, CountsAddUpOverMicroBatchesAndEvaluationLeavesThemAlone) {
     for (size_t e = 0; e < 4; e++) EXPECT_EQ(picks()[e], 2 * once[e]);
     model.forward(b.shape, b.tokens.data(), b.targets.data(), nullptr);
     for (size_t e = 0; e < 4; e++) EXPECT_EQ(picks()[e], 2 * once[e]);
-    model.reset_routing();
+    model.reset_totals();
     EXPECT_EQ(picks(), std::vector<int64_t>(4, 0));
 }
 

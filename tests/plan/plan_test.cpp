@@ -118,8 +118,10 @@ TEST(Plan, ExpertTrafficOnTheWire) {
     const TrafficPlan t = traffic(small(zero, 4), 4);
     EXPECT_EQ(t.wire.expert_gradients, 768 * 4 / 2);
     EXPECT_EQ(t.wire.expert_weights, 768 * 2 / 2);
-    // Routers: in one micro-batch a layer's counts of 4 experts, then those of both layers: 2 x 3/4 of 64 bytes twice.
-    EXPECT_EQ(t.wire.picks, 2 * 1.5 * 64);
+    // Routers: in one micro-batch the counts of 4 experts of 2 layers, 2 x 3/4 of 64 bytes; at the end of the step they
+    // stand behind its 7 sums.
+    EXPECT_EQ(t.wire.picks, 1.5 * 64);
+    EXPECT_EQ(t.wire.world, 1.5 * (7 + 8) * 8);
 }
 
 // A GPU with bf16 keeps 2 bytes a weight and 4 + 8 + 4 of masters, moments and gradients; with fp32 no masters.

@@ -45,7 +45,9 @@ template <class T>
 double loss_and_gradients(Model<Cpu<T>>& model, const TokenBatch& b) {
     std::fill(model.gradients(), model.gradients() + model.parameters(), T(0));
     const double scale = 1 / double(b.shape.tokens());
-    return scale * model.forward_backward(b.shape, b.tokens.data(), b.targets.data(), nullptr, scale);
+    const double before = model.totals().loss;
+    model.forward_backward(b.shape, b.tokens.data(), b.targets.data(), nullptr, scale);
+    return scale * (model.totals().loss - before);
 }
 
 }  // namespace sluice

@@ -107,7 +107,7 @@ TEST(Allocation, NothingInAProductOfExperts) {
     std::vector<float> x(size_t(1200 * width), 0.5f), w(size_t(2 * width * width), 0.25f), y(x.size());
     const AutotuneScope autotuning;
     const auto multiply = [&] {
-        grouped_linear_forward<Cpu<float>>({}, y.data(), x.data(), w.data(), {offsets, 2, width, width});
+        grouped_linear_forward<Cpu<float>>({}, y.data(), x.data(), w.data(), {offsets, 1200, 2, width, width});
     };
     multiply();
     allocations = 0;

@@ -10,6 +10,7 @@
 #include "base/rng.h"
 #include "config/load.h"
 #include "data/data.h"
+#include "kernels/memory.h"
 #include "optim/schedule.h"
 
 namespace sluice {
@@ -64,6 +65,39 @@ TEST(Schedule, FollowsTheFormulas) {
     EXPECT_DOUBLE_EQ(learning_rate(c, 100), 1);
     c.schedule.warmup_steps = 1000;  // may exceed the run
     EXPECT_DOUBLE_EQ(learning_rate(c, 100), 0.1);
+}
+
+// How often a step asks its memory to wait. (A CPU's memory cannot show who should have asked.)
+TEST(Step, TheHostWaitsOnce) {
+    const auto waits = [](const std::vector<std::string>& keys) {
+        const Config config = small_config(keys);
+        Trainer<Cpu<float>> trainer(config, solo_mesh());
+        trainer.step(squares);
+        const int64_t before = memory_of<Cpu<float>>().waits();
+        trainer.step(squares);
+        return memory_of<Cpu<float>>().waits() - before;
+    };
+    EXPECT_EQ(waits({}), 1);
+    EXPECT_EQ(waits({"parallel.zero=1", "optimizer.kind=muon", "train.recompute=block"}), 1);
+    for (const char* balance : {"global_batch", "micro_batch", "bias", "none"})
+        EXPECT_EQ(waits({"model.moe={experts: 4, top_k: 2, hidden: 8, balance: " + std::string(balance) + "}"}), 1);
+}
+TEST(Step, WithAnExpertGroupTheHostWaitsForEachExchange) {
+    const Config config =
+        small_config({"model.moe={experts: 4, top_k: 2, hidden: 8}", "parallel.expert=2", "train.recompute=ffn"});
+    run_threads(2, [&](Comm& comm) {
+        Mesh mesh(comm, mesh_shape(config.model, config.parallel));
+        Trainer<Cpu<float>> trainer(config, mesh);
+        trainer.step(squares);
+        comm.barrier();
+        const int64_t before = memory_of<Cpu<float>>().waits();
+        comm.barrier();
+        trainer.step(squares);
+        comm.barrier();
+        // Of two ranks in 4 micro-batches: both layers, and the first of them again before its backward.
+        EXPECT_EQ(memory_of<Cpu<float>>().waits() - before, 2 * (4 * 3 + 1));
+        comm.barrier();
+    });
 }
 
 TEST(Step, RanksAgreeWithOneRank) {

@@ -1,0 +1,44 @@
+#include "kernels/memory.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+#include "kernels/profile.h"
+
+namespace sluice {
+namespace {
+
+class HostMemory final : public Memory {
+    void* allocate(size_t bytes) override {
+        const size_t rounded = std::max(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
+        void* p = std::aligned_alloc(kAlignment, rounded);
+        if (p) std::memset(p, 0, rounded);  // touches the pages now, not in the first step
+        return p;
+    }
+    void free(void* p) override { std::free(p); }
+    void zero(Stream, void* to, size_t bytes) override {
+        if (bytes == 0) return;
+        const Timed timed(__func__, moved<char>(1, int64_t(bytes), 1));
+        constexpr size_t kChunk = size_t{1} << 18;
+#pragma omp parallel for schedule(static) if (bytes > kChunk)
+        for (size_t at = 0; at < bytes; at += kChunk)
+            std::memset(static_cast<char*>(to) + at, 0, std::min(kChunk, bytes - at));
+    }
+    void to_device(Stream, void* to, const void* host, size_t bytes) override {
+        if (bytes > 0) std::memcpy(to, host, bytes);
+    }
+    void to_host(Stream, void* host, const void* from, size_t bytes) override {
+        if (bytes > 0) std::memcpy(host, from, bytes);
+    }
+    void drain(Stream) override {}
+};
+
+}  // namespace
+
+Memory& host_memory() {
+    static HostMemory memory;
+    return memory;
+}
+
+}  // namespace sluice

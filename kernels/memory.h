@@ -1,0 +1,53 @@
+// A backend's memory. Above kernels/ nothing follows a pointer into it: the host copies in what it has, and copies out
+// what it wants to see.
+#pragma once
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/backend.h"
+
+namespace sluice {
+
+constexpr size_t kAlignment = 64;  // bytes: a cache line, and the widest vector
+
+class Memory {
+ public:
+    virtual ~Memory() = default;
+
+    // `bytes` bytes, aligned to kAlignment, which are zero when it returns; null where there are not so many.
+    virtual void* allocate(size_t bytes) = 0;
+    virtual void free(void* p) = 0;  // when all that was queued is done
+
+    // Each is done in the stream's order. to_device reads `host` before it returns; to_host has written it when the
+    // host has waited.
+    virtual void zero(Stream, void* to, size_t bytes) = 0;
+    virtual void to_device(Stream, void* to, const void* host, size_t bytes) = 0;
+    virtual void to_host(Stream, void* host, const void* from, size_t bytes) = 0;
+
+    // Returns when all that was queued on the stream is done.
+    void wait(Stream stream) {
+        waits_++;
+        drain(stream);
+    }
+    int64_t waits() const { return waits_; }  // so far, of all streams
+
+ private:
+    virtual void drain(Stream) = 0;
+    std::atomic<int64_t> waits_{0};
+};
+
+// The host's own memory, which is a CPU's too.
+Memory& host_memory();
+
+// The memory that the tensors of a backend lie in.
+template <class B>
+Memory& memory_of();
+
+// x (count) = 0.
+template <class B, class X>
+void zero(Stream stream, X* x, int64_t count) {
+    memory_of<B>().zero(stream, x, size_t(count) * sizeof(X));
+}
+
+}  // namespace sluice

@@ -1,0 +1,47 @@
+// A block: the branch of attention, then that of the feed-forward.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "model/branch.h"
+
+namespace sluice {
+
+template <class B>
+struct Block {
+    using AttentionBranch = ResidualBranch<B, Attention<B>>;
+    using FfnBranch = ResidualBranch<B, Ffn<B>>;
+    AttentionBranch attention;
+    FfnBranch ffn;
+
+    Block(const ModelSpec& model, int64_t layer, const MeshCoord& coord)
+        : attention(model, Attention<B>(model, layer, coord), coord), ffn(model, Ffn<B>(model, layer, coord), coord) {}
+
+    struct Params {
+        typename AttentionBranch::Params attention;
+        typename FfnBranch::Params ffn;
+    };
+    template <class V>
+    void params(V&& v, Params& p, const std::string& prefix) const {
+        attention.params(v, p.attention, prefix, "attention");
+        ffn.params(v, p.ffn, prefix, "ffn");
+    }
+    struct Acts {
+        typename AttentionBranch::Acts attention;
+        typename FfnBranch::Acts ffn;
+        typename B::T *mid = nullptr, *out = nullptr;  // (rows, hidden): after attention, after the feed-forward
+    };
+    struct Scratch {
+        typename AttentionBranch::Scratch attention;
+        typename FfnBranch::Scratch ffn;
+    };
+};
+
+template <class B>
+std::vector<Block<B>> make_blocks(const ModelSpec& spec, const MeshCoord& coord) {
+    std::vector<Block<B>> blocks;
+    for (int64_t l = 0; l < spec.layers; l++) blocks.emplace_back(spec, l, coord);
+    return blocks;
+}
+
+}  // namespace sluice
