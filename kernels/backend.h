@@ -1,4 +1,5 @@
-// The backends that a layer can be built for, as empty types: T is what tensors store, A what sums are kept in.
+// The backends that a layer can be built for, as empty types: T is what tensors store, A what sums are kept in, and
+// kLogits how many logits the head computes at once.
 #pragma once
 #include <cstdint>
 
@@ -10,6 +11,7 @@ template <class T_>
 struct Cpu {
     using T = T_;
     using A = T_;
+    static constexpr int64_t kLogits = int64_t{1} << 24;  // 64 MiB in float
 };
 
 // Every backend of this build: a file that defines templates for them ends in SLUICE_BACKENDS(INSTANTIATE), and one of
@@ -24,6 +26,7 @@ using PlannedFp32 = Cpu<float>;
 struct PlannedBf16 {
     using T = bf16;
     using A = float;
+    static constexpr int64_t kLogits = int64_t{1} << 30;  // 2 GiB, as each chunk reads all of the head
 };
 
 // What matrix products in fp32 round their operands to; sums stay in A. Products in double ignore it.

@@ -49,10 +49,8 @@ class LmHead {
     Cost cost(const Workload& load) const;
 
  private:
-    // Tokens of a chunk: as many as have 64 MiB of logits in float, but at least 64, which keeps the GEMMs efficient.
-    int64_t chunk(int64_t tokens) const {
-        return std::min(tokens, std::max<int64_t>(64, (int64_t{1} << 24) / max_ids_));
-    }
+    // Tokens of a chunk: as many as have B::kLogits logits, but at least 64, which keeps the GEMMs efficient.
+    int64_t chunk(int64_t tokens) const { return std::min(tokens, std::max<int64_t>(64, B::kLogits / max_ids_)); }
     // Logits, losses and lse of `rows` tokens. exponentials (rows, ids of this rank): exp(logit - max), may alias the
     // logits; null to skip.
     void chunk_forward(const Pass<B>&, const T* w, const Scratch&, T* exponentials, A* losses, const T* x,
