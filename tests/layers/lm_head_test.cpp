@@ -27,6 +27,20 @@ TEST(LmHead, ChunksAddUp) {
     EXPECT_LT(relative_error(gradients, halves), tolerance<float>());
 }
 
+// Bytes of scratch of 4096 tokens: of each token of a chunk its logits and, in float, 3 + 3 statistics and lse. At a
+// vocabulary of 2^20 a CPU's chunk has the least tokens, 64, and a GPU's with bf16 has 1024.
+TEST(LmHead, TheBackendSaysHowManyLogitsAreComputedAtOnce) {
+    const ModelSpec spec = small_model("vocab=1048576");
+    const auto bytes = [&]<class B>(B) {
+        Binder binder;
+        typename LmHead<B>::Scratch scratch;
+        LmHead<B>(spec, {}).scratch(binder, scratch, 4096);
+        return int64_t(binder.used());
+    };
+    EXPECT_EQ(bytes(Cpu<float>()), 64 * (spec.vocab * 4 + 28));
+    EXPECT_EQ(bytes(PlannedBf16()), 1024 * (spec.vocab * 2 + 28));
+}
+
 // The row that is asked for, of the last batch.
 TEST(LmHead, LogitsOfARow) {
     const ModelSpec spec = small_model("");
