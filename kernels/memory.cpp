@@ -31,6 +31,8 @@ class HostMemory final : public Memory {
     void to_host(Stream, void* host, const void* from, size_t bytes) override {
         if (bytes > 0) std::memcpy(host, from, bytes);
     }
+    Stream open_stream() override { return {}; }
+    void close_stream(Stream) override {}
     void drain(Stream) override {}
 };
 

@@ -25,6 +25,10 @@ class Memory {
     virtual void to_device(Stream, void* to, const void* host, size_t bytes) = 0;
     virtual void to_host(Stream, void* host, const void* from, size_t bytes) = 0;
 
+    // A queue of ops with scratch memory of its own. Errors: Failure(Exit::out_of_memory).
+    virtual Stream open_stream() = 0;
+    virtual void close_stream(Stream) = 0;  // when all that was queued is done
+
     // Returns when all that was queued on the stream is done.
     void wait(Stream stream) {
         waits_++;
@@ -43,6 +47,22 @@ Memory& host_memory();
 // The memory that the tensors of a backend lie in.
 template <class B>
 Memory& memory_of();
+
+// Owns a stream of a backend.
+template <class B>
+class StreamOwner {
+ public:
+    explicit StreamOwner(MatmulPrecision matmul = MatmulPrecision::full) : stream_(memory_of<B>().open_stream()) {
+        stream_.matmul = matmul;
+    }
+    ~StreamOwner() { memory_of<B>().close_stream(stream_); }
+    StreamOwner(const StreamOwner&) = delete;
+    StreamOwner& operator=(const StreamOwner&) = delete;
+    Stream get() const { return stream_; }
+
+ private:
+    Stream stream_;
+};
 
 // x (count) = 0.
 template <class B, class X>

@@ -4,10 +4,12 @@
 // Arguments come in the order stream, outputs, inputs, shape, options. Tensors are dense and row-major; a comment gives
 // their shapes in parentheses. Backward overwrites gradients of activations (or adds, where an Into says so) and adds
 // to gradients of parameters, here written "+=". An output may alias an input only where the comment says so. Sums are
-// kept in B::A, in an order that does not depend on the number of threads.
+// kept in B::A, in an order that does not depend on the number of threads. All pointers but `shape` and options lie in
+// the backend's memory. Zero rows are nothing: an op then looks at no tensor of rows.
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "base/activation.h"
 #include "kernels/backend.h"
@@ -16,10 +18,27 @@ namespace sluice {
 
 enum class Into { overwrite, add };
 
+// Rows of a matrix that may be part of a wider one: row i begins at data + i * stride. What several linear maps make of
+// one x is computed by one product, and its parts stand side by side.
+template <class X>
+struct Rows {
+    X* data;
+    int64_t stride;  // in elements
+
+    X* row(int64_t i) const { return data + i * stride; }
+    Rows columns(int64_t begin) const { return {data + begin, stride}; }  // from column `begin` on
+    operator Rows<const X>() const requires(!std::is_const_v<X>) { return {data, stride}; }
+};
+
+// Elements offset .. offset + count - 1 of an array. Ops over many tensors take lists of spans.
+struct Span {
+    int64_t offset, count;
+};
+
 // ---------------------------------------------------------------- linear: y = x w^T
-// y (rows, out), x (rows, in), w (out, in).
-template <class B>
-void linear_forward(Stream, typename B::T* y, const typename B::T* x, const typename B::T* w, int64_t rows, int64_t in,
+// y (rows, out), x (rows, in), w (out, in). Y is T or A: in A the sums are not rounded.
+template <class B, class Y>
+void linear_forward(Stream, Y* y, const typename B::T* x, const typename B::T* w, int64_t rows, int64_t in,
                     int64_t out);
 // dx (rows, in) = or += dy w; dy (rows, out).
 template <class B>
@@ -27,13 +46,13 @@ void linear_backward_input(Stream, typename B::T* dx, const typename B::T* dy, c
                            int64_t in, int64_t out, Into);
 // dw (out, in) += dy^T x.
 template <class B>
-void linear_backward_weight(Stream, typename B::T* dw, const typename B::T* dy, const typename B::T* x, int64_t rows,
+void linear_backward_weight(Stream, typename B::G* dw, const typename B::T* dy, const typename B::T* x, int64_t rows,
                             int64_t in, int64_t out);
 // y (rows, width) += bias (width), in place. db (width) += the sum of dy (rows, width) over rows.
 template <class B>
-void bias_forward(Stream, typename B::T* y, const typename B::T* bias, int64_t rows, int64_t width);
+void bias_forward(Stream, Rows<typename B::T> y, const typename B::T* bias, int64_t rows, int64_t width);
 template <class B>
-void bias_backward(Stream, typename B::T* db, const typename B::T* dy, int64_t rows, int64_t width);
+void bias_backward(Stream, typename B::G* db, Rows<const typename B::T> dy, int64_t rows, int64_t width);
 
 // ---------------------------------------------------------------- embedding
 // The vocabulary may be sharded: table (vocab, width) holds the ids first_id .. first_id + vocab - 1. out (rows, width)
@@ -41,10 +60,11 @@ void bias_backward(Stream, typename B::T* db, const typename B::T* dy, int64_t r
 template <class B>
 void embedding_forward(Stream, typename B::T* out, const int32_t* tokens, const typename B::T* table, int64_t rows,
                        int64_t width, int64_t first_id, int64_t vocab);
-// dtable (vocab, width) += dout (rows, width), in order of rows.
+// dtable (vocab, width) += dout (rows, width). order (rows) = the rows sorted by their tokens, those of one token in
+// order: so a token's gradients stand in one run, and are added one after another.
 template <class B>
-void embedding_backward(Stream, typename B::T* dtable, const typename B::T* dout, const int32_t* tokens, int64_t rows,
-                        int64_t width, int64_t first_id, int64_t vocab);
+void embedding_backward(Stream, typename B::G* dtable, const typename B::T* dout, const int32_t* tokens,
+                        const int32_t* order, int64_t rows, int64_t width, int64_t first_id, int64_t vocab);
 
 // ---------------------------------------------------------------- RMSNorm: y = x / sqrt(mean(x^2) + eps) * w
 // x, y (rows, width), w (width), rstd (rows). y may be x when no backward follows.
@@ -53,7 +73,7 @@ void rmsnorm_forward(Stream, typename B::T* y, typename B::A* rstd, const typena
                      int64_t rows, int64_t width, double eps);
 // dx, dy (rows, width); dx may be dy with Into::overwrite. dw (width) +=.
 template <class B>
-void rmsnorm_backward(Stream, typename B::T* dx, typename B::T* dw, const typename B::T* dy, const typename B::T* x,
+void rmsnorm_backward(Stream, typename B::T* dx, typename B::G* dw, const typename B::T* dy, const typename B::T* x,
                       const typename B::T* w, const typename B::A* rstd, int64_t rows, int64_t width, Into);
 
 // residual_forward and rmsnorm_forward fused, with the bits of the two: out = x + clamp(y), normed = its norm. out,
@@ -67,19 +87,21 @@ void residual_rmsnorm_forward(Stream, typename B::T* out, typename B::T* normed,
 struct RopeShape {
     int64_t sequences, length, heads, dim;
 };
-// x (sequences, length, heads, dim) in place: (x1, x2) -> (x1 cos - x2 sin, x2 cos + x1 sin), x1 = x[0:dim/2]. cos, sin
-// (length, dim / 2). direction 1 is forward; -1 is backward: the inverse rotation (a scale within cos and sin stays).
+// Of a token the heads stand side by side, (heads, dim), and tokens are rows. x in place: (x1, x2) -> (x1 cos - x2 sin,
+// x2 cos + x1 sin), x1 = x[0:dim/2]. cos, sin (length, dim / 2). direction 1 is forward; -1 is backward: the inverse
+// rotation (a scale within cos and sin stays).
 template <class B>
-void rope(Stream, typename B::T* x, const typename B::A* cos, const typename B::A* sin, const RopeShape&,
+void rope(Stream, Rows<typename B::T> x, const typename B::A* cos, const typename B::A* sin, const RopeShape&,
           int direction);
-// RMSNorm of each head, then rope, fused. x, y, dx, dy (sequences, length, heads, dim), w (dim), rstd (sequences,
-// length, heads). In backward dx may be dy; dw (dim) +=.
+// RMSNorm of each head, then rope, fused. y (sequences, length, heads, dim), w (dim), rstd (sequences, length, heads).
+// In backward dx may be dy; dw (dim) +=.
 template <class B>
-void rmsnorm_rope_forward(Stream, typename B::T* y, typename B::A* rstd, const typename B::T* x, const typename B::T* w,
-                          const typename B::A* cos, const typename B::A* sin, const RopeShape&, double eps);
+void rmsnorm_rope_forward(Stream, typename B::T* y, typename B::A* rstd, Rows<const typename B::T> x,
+                          const typename B::T* w, const typename B::A* cos, const typename B::A* sin, const RopeShape&,
+                          double eps);
 template <class B>
-void rmsnorm_rope_backward(Stream, typename B::T* dx, typename B::T* dw, const typename B::T* dy,
-                           const typename B::T* x, const typename B::T* w, const typename B::A* rstd,
+void rmsnorm_rope_backward(Stream, Rows<typename B::T> dx, typename B::G* dw, Rows<const typename B::T> dy,
+                           Rows<const typename B::T> x, const typename B::T* w, const typename B::A* rstd,
                            const typename B::A* cos, const typename B::A* sin, const RopeShape&);
 
 // ---------------------------------------------------------------- causal attention, grouped queries
@@ -88,30 +110,33 @@ struct AttentionShape {
     int64_t window;  // keys that a query sees, its own token's included; 0: all before
     double scale;    // of q k
 };
-// q, out (sequences, length, heads, dim); k, v (sequences, length, kv_heads, dim); lse (sequences, heads, length) =
-// log-sum-exp of each query's scaled scores. Query head h uses kv head h / (heads / kv_heads). The query of token t
-// sees the keys of tokens max(doc_start[t], t - window + 1) .. t of its own sequence; doc_start (sequences, length) =
-// where the document of each token begins, null: all are one document. Tiled: nothing of size length^2 is kept.
+// Tokens are rows: of a token q has (heads, dim), k and v have (kv_heads, dim). out (sequences, length, heads, dim);
+// lse (sequences, heads, length) = log-sum-exp of each query's scaled scores. Query head h uses kv head h / (heads /
+// kv_heads). The query of token t sees the keys of tokens max(doc_start[t], t - window + 1) .. t of its own sequence;
+// doc_start (sequences, length) = where the document of each token begins, null: all are one document. Tiled: nothing
+// of size length^2 is kept.
 template <class B>
-void attention_forward(Stream, typename B::T* out, typename B::A* lse, const typename B::T* q, const typename B::T* k,
-                       const typename B::T* v, const int32_t* doc_start, const AttentionShape&);
-// dq, dk, dv are overwritten. delta (sequences, heads, length) is scratch, for the sum over dim of dout out.
+void attention_forward(Stream, typename B::T* out, typename B::A* lse, Rows<const typename B::T> q,
+                       Rows<const typename B::T> k, Rows<const typename B::T> v, const int32_t* doc_start,
+                       const AttentionShape&);
+// dq, dk, dv, rows as q, k, v, are overwritten. delta (sequences, heads, length) is scratch, for the sum over dim of
+// dout out.
 template <class B>
-void attention_backward(Stream, typename B::T* dq, typename B::T* dk, typename B::T* dv, typename B::A* delta,
-                        const typename B::T* dout, const typename B::T* out, const typename B::A* lse,
-                        const typename B::T* q, const typename B::T* k, const typename B::T* v,
-                        const int32_t* doc_start, const AttentionShape&);
+void attention_backward(Stream, Rows<typename B::T> dq, Rows<typename B::T> dk, Rows<typename B::T> dv,
+                        typename B::A* delta, const typename B::T* dout, const typename B::T* out,
+                        const typename B::A* lse, Rows<const typename B::T> q, Rows<const typename B::T> k,
+                        Rows<const typename B::T> v, const int32_t* doc_start, const AttentionShape&);
 
 // ---------------------------------------------------------------- ReLU attention
 // As attention_forward, with relu(scale q k) in place of softmax, and no row sum. A query with no score above 0 gets 0.
 template <class B>
-void relu_attention_forward(Stream, typename B::T* out, const typename B::T* q, const typename B::T* k,
-                            const typename B::T* v, const int32_t* doc_start, const AttentionShape&);
+void relu_attention_forward(Stream, typename B::T* out, Rows<const typename B::T> q, Rows<const typename B::T> k,
+                            Rows<const typename B::T> v, const int32_t* doc_start, const AttentionShape&);
 // dq, dk, dv are overwritten.
 template <class B>
-void relu_attention_backward(Stream, typename B::T* dq, typename B::T* dk, typename B::T* dv, const typename B::T* dout,
-                             const typename B::T* q, const typename B::T* k, const typename B::T* v,
-                             const int32_t* doc_start, const AttentionShape&);
+void relu_attention_backward(Stream, Rows<typename B::T> dq, Rows<typename B::T> dk, Rows<typename B::T> dv,
+                             const typename B::T* dout, Rows<const typename B::T> q, Rows<const typename B::T> k,
+                             Rows<const typename B::T> v, const int32_t* doc_start, const AttentionShape&);
 
 // ---------------------------------------------------------------- ReLA's norm: y = w z rstd (times sigmoid(u z))
 // y, z (rows, width), w, u (width), rstd (rows) = 1 / sqrt(mean(z^2) + eps), the mean over all heads' channels of a
@@ -130,7 +155,7 @@ void rela_norm_dots(Stream, typename B::A* dots, const typename B::T* dy, const 
                     const typename B::T* w, const typename B::T* u, int64_t rows, int64_t width);
 // dots (rows) is of the whole width. dz may be dy. dw, du (width) +=; u and du are null together.
 template <class B>
-void rela_norm_backward(Stream, typename B::T* dz, typename B::T* dw, typename B::T* du, const typename B::T* dy,
+void rela_norm_backward(Stream, typename B::T* dz, typename B::G* dw, typename B::G* du, const typename B::T* dy,
                         const typename B::T* z, const typename B::T* w, const typename B::T* u,
                         const typename B::A* rstd, const typename B::A* dots, int64_t rows, int64_t width,
                         int64_t whole_width);
@@ -148,35 +173,37 @@ struct GateShape {
     int64_t score_channels() const { return stride.channel ? channels : 1; }
     int64_t scores() const { return score_rows() * score_heads() * score_channels(); }
 };
-// out, y (rows, heads, channels), s (scores()). out may be y when no backward follows.
+// out (rows, heads, channels); a row of y is (heads, channels).
 template <class B>
-void gate_forward(Stream, typename B::T* out, const typename B::T* y, const typename B::T* s, const GateShape&,
+void gate_forward(Stream, typename B::T* out, Rows<const typename B::T> y, const typename B::T* s, const GateShape&,
                   Activation, Combine);
-// dy, dout (rows, heads, channels); dy may be dout. ds (scores()) = or += the sum over all elements that share a score;
-// ds may be s if neither stride.row nor stride.head is 0.
-template <class B>
-void gate_backward(Stream, typename B::T* dy, typename B::T* ds, const typename B::T* dout, const typename B::T* y,
+// Rows of dy, dout and y are (heads, channels); dy may be dout. ds, with the strides of s, = or += the sum over all
+// elements that share a score; ds may be s if neither stride.row nor stride.head is 0. D is T, or G where s is a
+// parameter.
+template <class B, class D>
+void gate_backward(Stream, Rows<typename B::T> dy, D* ds, Rows<const typename B::T> dout, Rows<const typename B::T> y,
                    const typename B::T* s, const GateShape&, Activation, Combine, Into ds_into);
-// mean (rows, channels) = the sum of s (rows, heads, channels) over heads, divided by `of`; in backward ds = or +=
+// mean (rows, channels) = the sum over heads of s, whose rows are (heads, channels), divided by `of`; in backward ds =
 // dmean / of for every head. `of` counts the heads of all ranks that share the mean.
 template <class B>
-void head_mean_forward(Stream, typename B::T* mean, const typename B::T* s, int64_t rows, int64_t heads,
+void head_mean_forward(Stream, typename B::T* mean, Rows<const typename B::T> s, int64_t rows, int64_t heads,
                        int64_t channels, int64_t of);
 template <class B>
-void head_mean_backward(Stream, typename B::T* ds, const typename B::T* dmean, int64_t rows, int64_t heads,
-                        int64_t channels, int64_t of, Into);
+void head_mean_backward(Stream, Rows<typename B::T> ds, const typename B::T* dmean, int64_t rows, int64_t heads,
+                        int64_t channels, int64_t of);
 
 // ---------------------------------------------------------------- Switch Heads
-// out (rows, heads, dim) = for each row and head, the sum over its top_k experts e of sigmoid(s_e) y_e; y (rows, heads,
-// experts, dim), s (rows, heads, experts) = router scores before the sigmoid. The top_k have the largest s; of equal
-// ones the lower index wins. Backward finds them again from s.
+// out (rows, heads, dim) = for each row and head, the sum over its top_k experts e of sigmoid(s_e) y_e. A row of y is
+// (heads, experts, dim), one of s (heads, experts) = router scores before the sigmoid. The top_k have the largest s; of
+// equal ones the lower index wins. Backward finds them again from s.
 template <class B>
-void switch_forward(Stream, typename B::T* out, const typename B::T* y, const typename B::T* s, int64_t rows,
+void switch_forward(Stream, typename B::T* out, Rows<const typename B::T> y, Rows<const typename B::T> s, int64_t rows,
                     int64_t heads, int64_t experts, int64_t dim, int64_t top_k);
 // dy, ds are overwritten, with 0 for experts that are not among the top_k.
 template <class B>
-void switch_backward(Stream, typename B::T* dy, typename B::T* ds, const typename B::T* dout, const typename B::T* y,
-                     const typename B::T* s, int64_t rows, int64_t heads, int64_t experts, int64_t dim, int64_t top_k);
+void switch_backward(Stream, Rows<typename B::T> dy, Rows<typename B::T> ds, const typename B::T* dout,
+                     Rows<const typename B::T> y, Rows<const typename B::T> s, int64_t rows, int64_t heads,
+                     int64_t experts, int64_t dim, int64_t top_k);
 
 // ---------------------------------------------------------------- mixture of experts
 // Router: softmax over the experts, and the top_k experts of each token. An "assignment" is a pair (token, one of its
@@ -191,7 +218,7 @@ struct RouterShape {
 // expert stands in topk_ids.
 template <class B>
 void router_forward(Stream, typename B::A* probs, typename B::A* lse, int32_t* topk_ids, typename B::A* weights,
-                    int64_t* tokens_per_expert, const typename B::T* logits, const typename B::T* bias,
+                    int64_t* tokens_per_expert, const typename B::A* logits, const typename B::A* bias,
                     const RouterShape&);
 // dlogits (rows, experts) = gradient of sum(dweights weights) + balance sum over tokens of (sum over experts of load
 // probs) + z sum over tokens of lse^2. dweights (rows, top_k), load (experts).
@@ -205,7 +232,7 @@ struct RouterSums {
 // Adds to *sums, times scale, the sums over tokens of: the sum over experts of load probs; lse^2; the entropy of probs,
 // in nats. load (experts).
 template <class B>
-void router_sums(Stream, RouterSums* sums, const typename B::T* logits, const typename B::A* probs,
+void router_sums(Stream, RouterSums* sums, const typename B::A* logits, const typename B::A* probs,
                  const typename B::A* lse, const typename B::A* load, double scale, const RouterShape&);
 // total (experts) += counts (experts).
 template <class B>
@@ -215,7 +242,7 @@ template <class B>
 void expert_load(Stream, typename B::A* load, const int64_t* counts, int64_t experts);
 // bias (experts) += rate for experts with fewer counts (experts) than the mean, -= rate for those with more.
 template <class B>
-void move_router_bias(Stream, typename B::T* bias, const int64_t* counts, int64_t experts, double rate);
+void move_router_bias(Stream, typename B::A* bias, const int64_t* counts, int64_t experts, double rate);
 // A stable sort of the assignments by expert. permutation (count) = the sorted position of each assignment, inverse
 // (count) = the assignment at each sorted position. topk_ids (count) and tokens_per_expert (experts) are
 // router_forward's.
@@ -260,7 +287,7 @@ template <class B>
 void grouped_linear_backward_input(Stream, typename B::T* dx, const typename B::T* dy, const typename B::T* w,
                                    const GroupedShape&, Into);
 template <class B>
-void grouped_linear_backward_weight(Stream, typename B::T* dw, const typename B::T* dy, const typename B::T* x,
+void grouped_linear_backward_weight(Stream, typename B::G* dw, const typename B::T* dy, const typename B::T* x,
                                     const GroupedShape&);
 // h (rows, width) = weight silu(gate) up; gate, up (rows, width), weight (rows). In backward dh, dgate, dup (rows,
 // width), dweight (rows) are overwritten; dgate may be gate and dup may be up.
@@ -279,12 +306,13 @@ void activation_forward(Stream, typename B::T* y, const typename B::T* x, int64_
 template <class B>
 void activation_backward(Stream, typename B::T* dx, const typename B::T* dy, const typename B::T* x, int64_t count,
                          Activation);
-// h = silu(gate) up. dgate may be gate and dup may be up.
+// h (rows, width) = silu(gate) up, where gate and up are the halves of gate_up (rows, 2 width). dgate_up (rows, 2
+// width) may be gate_up.
 template <class B>
-void swiglu_forward(Stream, typename B::T* h, const typename B::T* gate, const typename B::T* up, int64_t count);
+void swiglu_forward(Stream, typename B::T* h, const typename B::T* gate_up, int64_t rows, int64_t width);
 template <class B>
-void swiglu_backward(Stream, typename B::T* dgate, typename B::T* dup, const typename B::T* dh,
-                     const typename B::T* gate, const typename B::T* up, int64_t count);
+void swiglu_backward(Stream, typename B::T* dgate_up, const typename B::T* dh, const typename B::T* gate_up,
+                     int64_t rows, int64_t width);
 // out = x + clamp(y, -clip, clip); clip 0: no clamp; out may be x. dy = dout if |y| < clip or y is NaN, else 0; dy may
 // be dout.
 template <class B>
@@ -295,25 +323,23 @@ void residual_backward(Stream, typename B::T* dy, const typename B::T* dout, con
                        double clip);
 template <class B>
 void add(Stream, typename B::T* x, const typename B::T* y, int64_t count);  // x += y
-template <class B>
-void copy(Stream, typename B::T* out, const typename B::T* x, int64_t count);
 
 // ---------------------------------------------------------------- loss
 // Cross-entropy in three steps, since logits may be sharded over the vocabulary: here are logits (rows, vocab) of the
 // ids first_id .. first_id + vocab - 1. targets (rows) are ids of the whole vocabulary; below 0: no target.
 //
 // First, of each row, stats (rows, 3): the largest logit; the sum of exp(logit - largest); the target's logit, or 0 if
-// its id is not in this shard. exponentials (rows, vocab) = exp(logit - largest), saved for backward. May alias logits;
-// null to skip.
+// its id is not in this shard. saved (rows, vocab) = what backward of the same backend reads: the logits, or their
+// exponentials. May alias logits; null to skip.
 template <class B>
-void cross_entropy_stats(Stream, typename B::A* stats, typename B::T* exponentials, const typename B::T* logits,
+void cross_entropy_stats(Stream, typename B::A* stats, typename B::T* saved, const typename B::T* logits,
                          const int32_t* targets, int64_t rows, int64_t first_id, int64_t vocab);
 // Then, from the stats of all shards (parts, rows, 3): lse (rows) = log-sum-exp of the whole row's logits, losses
 // (rows) = lse - the target's logit, or 0 without a target.
 template <class B>
 void cross_entropy_join(Stream, typename B::A* losses, typename B::A* lse, const typename B::A* stats,
                         const int32_t* targets, int64_t rows, int64_t parts);
-// Backward, in place: dlogits (rows, vocab) holds the exponentials, and becomes scale (softmax - onehot(target)), or 0
+// Backward, in place: dlogits (rows, vocab) holds what was saved, and becomes scale (softmax - onehot(target)), or 0
 // without a target. stats are this shard's, lse is of the whole row.
 template <class B>
 void cross_entropy_backward(Stream, typename B::T* dlogits, const typename B::A* stats, const typename B::A* lse,
@@ -324,37 +350,48 @@ template <class B>
 void sum_of_losses(Stream, double* total, const typename B::A* losses, int64_t rows);
 
 // ---------------------------------------------------------------- optimizer
-// *total += the sum of x^2 over x (count), kept in double in a fixed order.
+// *total += the sum of x^2 over `spans` (count) of x, kept in double in a fixed order.
 template <class B>
-void sum_of_squares(Stream, double* total, const typename B::T* x, int64_t count);
+void sum_of_squares(Stream, double* total, const typename B::G* x, const Span* spans, int64_t count);
+
+// Weights are rounded from masters, which are B::A. Where T is A, weights are their own masters, and `master` is null.
+// w (count) = master (count), rounded to nearest even.
+template <class B>
+void round_weights(Stream, typename B::T* w, const typename B::A* master, int64_t count);
 
 struct AdamW {
     double lr, beta1, beta2, eps, weight_decay;
     double gradient_scale;            // what g is multiplied by first: the factor of the gradient clip
     double correction1, correction2;  // 1 - beta^t
 };
-// m = beta1 m + (1 - beta1) g; v likewise of g^2; w -= lr (m / correction1 / (sqrt(v / correction2) + eps) +
-// weight_decay w). All (count).
+// `count` elements that are updated alike: their offsets in the arrays of weights, of gradients, and of masters and
+// moments; and whether weight decay applies.
+struct AdamWSpan {
+    int64_t weights, gradients, state, count;
+    bool decays;
+};
+// Of every span: m = beta1 m + (1 - beta1) g; v likewise of g^2; w -= lr (m / correction1 / (sqrt(v / correction2) +
+// eps) + weight_decay w). spans (count).
 template <class B>
-void adamw(Stream, typename B::T* w, typename B::T* m, typename B::T* v, const typename B::T* g, int64_t count,
-           const AdamW&);
+void adamw(Stream, typename B::T* w, typename B::A* master, typename B::A* m, typename B::A* v, const typename B::G* g,
+           const AdamWSpan* spans, int64_t count, const AdamW&);
 
 // ---------------------------------------------------------------- Muon
 // b = momentum b + gradient_scale g; u = gradient_scale g + momentum b (Nesterov's look ahead). All (count).
 template <class B>
-void muon_momentum(Stream, typename B::T* u, typename B::T* b, const typename B::T* g, int64_t count, double momentum,
+void muon_momentum(Stream, typename B::T* u, typename B::A* b, const typename B::G* g, int64_t count, double momentum,
                    double gradient_scale);
 // x (rows, columns), in place, becomes nearly orthogonal: divided by its norm, then five Newton-Schulz steps, which
 // take its singular values to around 1. scratch (orthogonalize_scratch(rows, columns)).
 template <class B>
 void orthogonalize(Stream, typename B::T* x, int64_t rows, int64_t columns, typename B::T* scratch);
 int64_t orthogonalize_scratch(int64_t rows, int64_t columns);
-// w (rows, width) -= lr (scale x + weight_decay w), where rows of x are `stride` apart.
+// w (rows, width) -= lr (scale x + weight_decay w). master (rows, width), or null.
 template <class B>
-void muon_update(Stream, typename B::T* w, const typename B::T* x, int64_t rows, int64_t width, int64_t stride,
-                 double lr, double scale, double weight_decay);
-// y = x (rows, width), where rows of y are `stride` apart.
+void muon_update(Stream, typename B::T* w, typename B::A* master, Rows<const typename B::T> x, int64_t rows,
+                 int64_t width, double lr, double scale, double weight_decay);
+// y = x (rows, width).
 template <class B>
-void copy_rows(Stream, typename B::T* y, const typename B::T* x, int64_t rows, int64_t width, int64_t stride);
+void copy_rows(Stream, Rows<typename B::T> y, const typename B::T* x, int64_t rows, int64_t width);
 
 }  // namespace sluice

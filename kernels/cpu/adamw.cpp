@@ -1,4 +1,5 @@
-// AdamW (arXiv 1711.05101) in one pass over memory, and the sum of squares that its clip needs.
+// AdamW (arXiv 1711.05101) in one pass over memory, and the sum of squares that its clip needs. A list of spans is done
+// span by span, each on all cores.
 #include <cmath>
 
 #include "kernels/cpu/parallel.h"
@@ -7,10 +8,11 @@
 
 namespace sluice {
 
+namespace {
+
 // Chunks of a fixed length, added up in order: the same sum for any number of threads.
-template <class B>
-void sum_of_squares(Stream, double* total, const typename B::T* x, int64_t count) {
-    const Timed timed(__func__, moved<B>(1, count, 1));
+template <class T>
+double sum_of_squares(const T* x, int64_t count) {
     constexpr int64_t kChunk = 65536;
     const int64_t chunks = (count + kChunk - 1) / kChunk;
     thread_local std::vector<double> storage;  // (chunks)
@@ -25,35 +27,63 @@ void sum_of_squares(Stream, double* total, const typename B::T* x, int64_t count
     }
     double sum = 0;
     for (int64_t c = 0; c < chunks; c++) sum += partials[c];
-    *total += sum;
+    return sum;
+}
+
+template <class S>
+int64_t elements(const S* spans, int64_t count) {
+    int64_t sum = 0;
+    for (int64_t i = 0; i < count; i++) sum += spans[i].count;
+    return sum;
+}
+
+}  // namespace
+
+template <class B>
+void sum_of_squares(Stream, double* total, const typename B::G* x, const Span* spans, int64_t count) {
+    const Timed timed(__func__, moved<B>(1, elements(spans, count), 1));
+    for (int64_t i = 0; i < count; i++) *total += sum_of_squares(x + spans[i].offset, spans[i].count);
+}
+
+template <class B>
+void round_weights(Stream, typename B::T* w, const typename B::A* master, int64_t count) {
+    const Timed timed(__func__, moved<B>(1, count, 2));
+    parallel_chunks(count, 1, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; i++) w[i] = typename B::T(master[i]);
+    });
 }
 
 // All constants are formed once, so that an element costs one division and one root:
 // lr (m / c1) / (sqrt(v / c2) + eps) = rate m / (sqrt(v) root + eps), and w - lr weight_decay w = decay w.
 template <class B>
-void adamw(Stream, typename B::T* w, typename B::T* m, typename B::T* v, const typename B::T* g, int64_t count,
-           const AdamW& n) {
-    const Timed timed(__func__, moved<B>(1, count, 7));
+void adamw(Stream, typename B::T* weights, typename B::A*, typename B::A* first, typename B::A* second,
+           const typename B::G* gradients, const AdamWSpan* spans, int64_t count, const AdamW& n) {
+    const Timed timed(__func__, moved<B>(1, elements(spans, count), 7));
     using A = typename B::A;
     const A b1 = A(n.beta1), b2 = A(n.beta2), new1 = A(1 - n.beta1), new2 = A(1 - n.beta2);
     const A clip = A(n.gradient_scale);
     const A rate = A(n.lr / n.correction1), root = A(1 / std::sqrt(n.correction2)), eps = A(n.eps);
-    const A decay = A(1 - n.lr * n.weight_decay);
-    parallel_chunks(count, 1, [&](int64_t begin, int64_t end) {
+    for (const AdamWSpan* span = spans; span < spans + count; span++) {
+        const A decay = A(1 - n.lr * (span->decays ? n.weight_decay : 0));
+        auto *w = weights + span->weights, *m = first + span->state, *v = second + span->state;
+        const auto* g = gradients + span->gradients;
+        parallel_chunks(span->count, 1, [&](int64_t begin, int64_t end) {
 #pragma omp simd
-        for (int64_t i = begin; i < end; i++) {
-            const A gi = A(g[i]) * clip;
-            const A mi = b1 * A(m[i]) + new1 * gi, vi = b2 * A(v[i]) + new2 * gi * gi;
-            m[i] = mi;
-            v[i] = vi;
-            w[i] = decay * A(w[i]) - rate * mi / (std::sqrt(vi) * root + eps);
-        }
-    });
+            for (int64_t i = begin; i < end; i++) {
+                const A gi = A(g[i]) * clip;
+                const A mi = b1 * A(m[i]) + new1 * gi, vi = b2 * A(v[i]) + new2 * gi * gi;
+                m[i] = mi;
+                v[i] = vi;
+                w[i] = decay * A(w[i]) - rate * mi / (std::sqrt(vi) * root + eps);
+            }
+        });
+    }
 }
 
-#define INSTANTIATE(B)                                                      \
-    template void sum_of_squares<B>(Stream, double*, const B::T*, int64_t); \
-    template void adamw<B>(Stream, B::T*, B::T*, B::T*, const B::T*, int64_t, const AdamW&);
+#define INSTANTIATE(B)                                                                   \
+    template void sum_of_squares<B>(Stream, double*, const B::G*, const Span*, int64_t); \
+    template void round_weights<B>(Stream, B::T*, const B::A*, int64_t);                 \
+    template void adamw<B>(Stream, B::T*, B::A*, B::A*, B::A*, const B::G*, const AdamWSpan*, int64_t, const AdamW&);
 SLUICE_CPU_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice

@@ -65,10 +65,10 @@ double gemm_rate(const Profile& profile) {
 template <class B>
 double copy_rate() {
     using T = typename B::T;
-    constexpr int64_t kCount = (int64_t{1} << 28) / int64_t(sizeof(T));
+    constexpr int64_t kWidth = 4096, kRows = (int64_t{1} << 28) / int64_t(sizeof(T)) / kWidth, kCount = kRows * kWidth;
     const std::vector<T> from(size_t(kCount), T(1));
     std::vector<T> to(size_t(kCount), T(0));
-    const double seconds = least_seconds([&] { copy<B>({}, to.data(), from.data(), kCount); }, 4);
+    const double seconds = least_seconds([&] { copy_rows<B>({}, {to.data(), kWidth}, from.data(), kRows, kWidth); }, 4);
     return 2.0 * sizeof(T) * double(kCount) / seconds;
 }
 

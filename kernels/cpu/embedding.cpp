@@ -20,29 +20,33 @@ void embedding_forward(Stream, typename B::T* out, const int32_t* tokens, const 
     });
 }
 
-// Cores take different channels, and all rows of these: two rows may have the same token, so cores with different rows
-// could meet in one row of dtable. And the sum of a token is in order of rows.
+// Cores take different runs of equal tokens: a run is the work of the core in whose chunk of `order` it begins.
 template <class B>
-void embedding_backward(Stream, typename B::T* dtable, const typename B::T* dout, const int32_t* tokens, int64_t rows,
-                        int64_t width, int64_t first_id, int64_t vocab) {
+void embedding_backward(Stream, typename B::G* dtable, const typename B::T* dout, const int32_t* tokens,
+                        const int32_t* order, int64_t rows, int64_t width, int64_t first_id, int64_t vocab) {
     const Timed timed(__func__, moved<B>(rows, width, 3));
-    constexpr int64_t kChannels = 64;
-#pragma omp parallel for schedule(static) if (width > kChannels)
-    for (int64_t begin = 0; begin < width; begin += kChannels) {
-        const int64_t end = std::min(width, begin + kChannels);
-        for (int64_t r = 0; r < rows; r++) {
-            const int64_t id = tokens[r] - first_id;
+    parallel_chunks(rows, width, [&](int64_t begin, int64_t end) {
+        const auto token = [&](int64_t i) { return tokens[order[i]]; };
+        const auto begins = [&](int64_t i) { return i == 0 || token(i) != token(i - 1); };
+        int64_t first = begin;
+        while (first < end && !begins(first)) first++;
+        if (first == end) return;
+        for (int64_t i = first; i < rows && (i < end || !begins(i)); i++) {
+            const int64_t id = token(i) - first_id;
             if (id < 0 || id >= vocab) continue;
+            auto* row = dtable + id * width;
+            const auto* d = dout + order[i] * width;
 #pragma omp simd
-            for (int64_t i = begin; i < end; i++) dtable[id * width + i] += dout[r * width + i];
+            for (int64_t k = 0; k < width; k++) row[k] += d[k];
         }
-    }
+    });
 }
 
-#define INSTANTIATE(B)                                                                                        \
-    template void embedding_forward<B>(Stream, B::T*, const int32_t*, const B::T*, int64_t, int64_t, int64_t, \
-                                       int64_t);                                                              \
-    template void embedding_backward<B>(Stream, B::T*, const B::T*, const int32_t*, int64_t, int64_t, int64_t, int64_t);
+#define INSTANTIATE(B)                                                                                                \
+    template void embedding_forward<B>(Stream, B::T*, const int32_t*, const B::T*, int64_t, int64_t, int64_t,         \
+                                       int64_t);                                                                      \
+    template void embedding_backward<B>(Stream, B::G*, const B::T*, const int32_t*, const int32_t*, int64_t, int64_t, \
+                                        int64_t, int64_t);
 SLUICE_CPU_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice

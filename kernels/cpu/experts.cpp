@@ -23,12 +23,12 @@ A softmax_row(A* p, const T* z, int64_t experts) {
 }
 
 // The expert with the largest p + bias that is not in ids (taken); of equal ones the lower index wins.
-template <class T, class A>
-int32_t best_expert(const A* p, const T* bias, int64_t experts, const int32_t* ids, int64_t taken) {
+template <class A>
+int32_t best_expert(const A* p, const A* bias, int64_t experts, const int32_t* ids, int64_t taken) {
     int32_t best = -1;
     A best_score = 0;
     for (int32_t e = 0; e < experts; e++) {
-        const A score = p[e] + (bias ? A(bias[e]) : A(0));
+        const A score = p[e] + (bias ? bias[e] : A(0));
         if (best >= 0 && !(score > best_score)) continue;
         if (std::find(ids, ids + taken, e) != ids + taken) continue;
         best = e;
@@ -41,7 +41,7 @@ int32_t best_expert(const A* p, const T* bias, int64_t experts, const int32_t* i
 
 template <class B>
 void router_forward(Stream, typename B::A* probs, typename B::A* lse, int32_t* topk_ids, typename B::A* weights,
-                    int64_t* tokens_per_expert, const typename B::T* logits, const typename B::T* bias,
+                    int64_t* tokens_per_expert, const typename B::A* logits, const typename B::A* bias,
                     const RouterShape& n) {
     const Timed timed(__func__, moved<B>(n.rows, n.experts, 2));
     using A = typename B::A;
@@ -101,7 +101,7 @@ void router_backward(Stream, typename B::T* dlogits, const typename B::A* dweigh
 }
 
 template <class B>
-void router_sums(Stream, RouterSums* sums, const typename B::T* logits, const typename B::A* probs,
+void router_sums(Stream, RouterSums* sums, const typename B::A* logits, const typename B::A* probs,
                  const typename B::A* lse, const typename B::A* load, double scale, const RouterShape& n) {
     const Timed timed(__func__, moved<B>(n.rows, n.experts, 2));
     double total[3] = {0, 0, 0};  // balance, z, entropy
@@ -136,12 +136,12 @@ void expert_load(Stream, typename B::A* load, const int64_t* counts, int64_t exp
 
 // The mean is all / experts; compared without dividing.
 template <class B>
-void move_router_bias(Stream, typename B::T* bias, const int64_t* counts, int64_t experts, double rate) {
+void move_router_bias(Stream, typename B::A* bias, const int64_t* counts, int64_t experts, double rate) {
     const Timed timed(__func__, moved<int64_t>(1, experts, 2));
-    using T = typename B::T;
+    using A = typename B::A;
     const int64_t all = std::accumulate(counts, counts + experts, int64_t{0});
     for (int64_t e = 0; e < experts; e++)
-        bias[e] += T(rate) * T(all > counts[e] * experts ? 1 : all < counts[e] * experts ? -1 : 0);
+        bias[e] += A(rate) * A(all > counts[e] * experts ? 1 : all < counts[e] * experts ? -1 : 0);
 }
 
 // A counting sort: each expert's rows begin where those of the experts before it end.
@@ -256,19 +256,19 @@ void weighted_swiglu_backward(Stream, typename B::T* dgate, typename B::T* dup, 
 }
 
 #define INSTANTIATE(B)                                                                                                \
-    template void router_forward<B>(Stream, B::A*, B::A*, int32_t*, B::A*, int64_t*, const B::T*, const B::T*,        \
+    template void router_forward<B>(Stream, B::A*, B::A*, int32_t*, B::A*, int64_t*, const B::A*, const B::A*,        \
                                     const RouterShape&);                                                              \
     template void router_backward<B>(Stream, B::T*, const B::A*, const B::A*, const B::A*, const int32_t*,            \
                                      const B::A*, const B::A*, double, double, const RouterShape&);                   \
     template void add_counts<B>(Stream, int64_t*, const int64_t*, int64_t);                                           \
     template void expert_load<B>(Stream, B::A*, const int64_t*, int64_t);                                             \
-    template void move_router_bias<B>(Stream, B::T*, const int64_t*, int64_t, double);                                \
+    template void move_router_bias<B>(Stream, B::A*, const int64_t*, int64_t, double);                                \
     template void sort_by_expert<B>(Stream, int32_t*, int32_t*, const int32_t*, const int64_t*, int64_t, int64_t);    \
     template void expert_offsets<B>(Stream, int64_t*, const int64_t*, int64_t, int64_t);                              \
     template void expert_arrivals<B>(Stream, int32_t*, const int64_t*, int64_t, int64_t);                             \
     template void gather_rows<B>(Stream, B::T*, const B::T*, const int32_t*, int64_t, int64_t, int64_t);              \
     template void scatter_rows<B>(Stream, B::T*, const B::T*, const int32_t*, int64_t, int64_t);                      \
-    template void router_sums<B>(Stream, RouterSums*, const B::T*, const B::A*, const B::A*, const B::A*, double,     \
+    template void router_sums<B>(Stream, RouterSums*, const B::A*, const B::A*, const B::A*, const B::A*, double,     \
                                  const RouterShape&);                                                                 \
     template void sum_rows_at<B>(Stream, B::T*, const B::T*, const int32_t*, int64_t, int64_t, int64_t, Into);        \
     template void weighted_swiglu_forward<B>(Stream, B::T*, const B::T*, const B::T*, const B::A*, int64_t, int64_t); \

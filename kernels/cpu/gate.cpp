@@ -15,24 +15,25 @@ constexpr auto logistic = [](auto x) { return fast_logistic(x); };
 }  // namespace
 
 template <class B>
-void gate_forward(Stream, typename B::T* out, const typename B::T* y, const typename B::T* s, const GateShape& n,
+void gate_forward(Stream, typename B::T* out, Rows<const typename B::T> y, const typename B::T* s, const GateShape& n,
                   Activation act, Combine how) {
     const Timed timed(__func__, moved<B>(n.rows, n.heads * n.channels, 2, n.scores()));
     using A = typename B::A;
     with_gate(act, how, [&](auto a, auto c) {
         parallel_chunks(n.rows, n.heads * n.channels, [&](int64_t begin, int64_t end) {
             for (int64_t row = begin * n.heads; row < end * n.heads; row++) {
-                // `row` counts heads of all rows; `at` is its first channel in y.
+                // `row` counts heads of all rows.
                 const auto* score = s + row / n.heads * n.stride.row + row % n.heads * n.stride.head;
-                const int64_t at = row * n.channels;
+                const auto* in = y.row(row / n.heads) + row % n.heads * n.channels;
+                auto* result = out + row * n.channels;
                 if (n.stride.channel == 0) {  // one score for the head's channels
                     const A g = a.value(A(*score), logistic);
 #pragma omp simd
-                    for (int64_t k = 0; k < n.channels; k++) out[at + k] = c.value(A(y[at + k]), g);
+                    for (int64_t k = 0; k < n.channels; k++) result[k] = c.value(A(in[k]), g);
                 } else {
 #pragma omp simd
                     for (int64_t k = 0; k < n.channels; k++)
-                        out[at + k] = c.value(A(y[at + k]), a.value(A(score[k]), logistic));
+                        result[k] = c.value(A(in[k]), a.value(A(score[k]), logistic));
                 }
             }
         });
@@ -69,33 +70,31 @@ static void gate_backward_row(typename B::T* dy, typename B::A* ds, const typena
     }
 }
 
-template <class B>
-void gate_backward(Stream, typename B::T* dy, typename B::T* ds, const typename B::T* dout, const typename B::T* y,
+template <class B, class D>
+void gate_backward(Stream, Rows<typename B::T> dy, D* ds, Rows<const typename B::T> dout, Rows<const typename B::T> y,
                    const typename B::T* s, const GateShape& n, Activation act, Combine how, Into into) {
     const Timed timed(__func__, moved<B>(n.rows, n.heads * n.channels, 3, 2 * n.scores()));
     using A = typename B::A;
-    using T = typename B::T;
     const int64_t width = n.heads * n.channels;
     const int64_t scores = n.score_heads() * n.score_channels();  // of one row
     const bool own = n.stride.row > 0 && n.stride.head > 0;       // each row and head has scores of its own
-    if (into == Into::overwrite && n.stride.row == 0) std::fill(ds, ds + scores, T(0));
+    if (into == Into::overwrite && n.stride.row == 0) std::fill(ds, ds + scores, D(0));
     with_gate(act, how, [&](auto a, auto c) {
         const auto add_row = [&](int64_t r, A* sums) {
-            gate_backward_row<Into::add, B>(dy + r * width, sums, dout + r * width, y + r * width, s + r * n.stride.row,
-                                            n, a, c);
+            gate_backward_row<Into::add, B>(dy.row(r), sums, dout.row(r), y.row(r), s + r * n.stride.row, n, a, c);
         };
         // All rows share their scores: a sum over rows, in fixed chunks.
-        if (n.stride.row == 0) return sum_rows<T, A>(ds, n.rows, scores, add_row);
+        if (n.stride.row == 0) return sum_rows<D, A>(ds, n.rows, scores, add_row);
         parallel_chunks(n.rows, width, [&](int64_t begin, int64_t end) {
             for (int64_t r = begin; r < end; r++) {
-                T* row = ds + r * n.stride.row;
+                D* row = ds + r * n.stride.row;
                 // Written once, ds may be s: each score is read before its gradient takes its place.
                 if (into == Into::overwrite && own) {
-                    gate_backward_row<Into::overwrite, B>(dy + r * width, row, dout + r * width, y + r * width,
-                                                          s + r * n.stride.row, n, a, c);
+                    gate_backward_row<Into::overwrite, B>(dy.row(r), row, dout.row(r), y.row(r), s + r * n.stride.row,
+                                                          n, a, c);
                     continue;
                 }
-                if (into == Into::overwrite) std::fill_n(row, scores, T(0));
+                if (into == Into::overwrite) std::fill_n(row, scores, D(0));
                 add_row(r, row);
             }
         });
@@ -103,7 +102,7 @@ void gate_backward(Stream, typename B::T* dy, typename B::T* ds, const typename 
 }
 
 template <class B>
-void head_mean_forward(Stream, typename B::T* mean, const typename B::T* s, int64_t rows, int64_t heads,
+void head_mean_forward(Stream, typename B::T* mean, Rows<const typename B::T> s, int64_t rows, int64_t heads,
                        int64_t channels, int64_t of) {
     const Timed timed(__func__, moved<B>(rows, heads * channels, 1, rows * channels));
     using A = typename B::A;
@@ -111,32 +110,31 @@ void head_mean_forward(Stream, typename B::T* mean, const typename B::T* s, int6
         for (int64_t r = begin; r < end; r++)
             for (int64_t k = 0; k < channels; k++) {
                 A sum = 0;
-                for (int64_t h = 0; h < heads; h++) sum += s[(r * heads + h) * channels + k];
+                for (int64_t h = 0; h < heads; h++) sum += s.row(r)[h * channels + k];
                 mean[r * channels + k] = sum / A(of);
             }
     });
 }
 
 template <class B>
-void head_mean_backward(Stream, typename B::T* ds, const typename B::T* dmean, int64_t rows, int64_t heads,
-                        int64_t channels, int64_t of, Into into) {
-    const Timed timed(__func__, moved<B>(rows, heads * channels, into == Into::add ? 2 : 1, rows * channels));
+void head_mean_backward(Stream, Rows<typename B::T> ds, const typename B::T* dmean, int64_t rows, int64_t heads,
+                        int64_t channels, int64_t of) {
+    const Timed timed(__func__, moved<B>(rows, heads * channels, 1, rows * channels));
     using A = typename B::A;
     parallel_chunks(rows, heads * channels, [&](int64_t begin, int64_t end) {
-        for (int64_t row = begin * heads; row < end * heads; row++)
-            for (int64_t k = 0; k < channels; k++) {
-                const A old = into == Into::add ? A(ds[row * channels + k]) : A(0);
-                ds[row * channels + k] = old + A(dmean[row / heads * channels + k]) / A(of);
-            }
+        for (int64_t r = begin; r < end; r++)
+            for (int64_t h = 0; h < heads; h++)
+                for (int64_t k = 0; k < channels; k++) ds.row(r)[h * channels + k] = A(dmean[r * channels + k]) / A(of);
     });
 }
 
-#define INSTANTIATE(B)                                                                                             \
-    template void gate_forward<B>(Stream, B::T*, const B::T*, const B::T*, const GateShape&, Activation, Combine); \
-    template void gate_backward<B>(Stream, B::T*, B::T*, const B::T*, const B::T*, const B::T*, const GateShape&,  \
-                                   Activation, Combine, Into);                                                     \
-    template void head_mean_forward<B>(Stream, B::T*, const B::T*, int64_t, int64_t, int64_t, int64_t);            \
-    template void head_mean_backward<B>(Stream, B::T*, const B::T*, int64_t, int64_t, int64_t, int64_t, Into);
+#define INSTANTIATE(B)                                                                                               \
+    template void gate_forward<B>(Stream, B::T*, Rows<const B::T>, const B::T*, const GateShape&, Activation,        \
+                                  Combine);                                                                          \
+    template void gate_backward<B, B::T>(Stream, Rows<B::T>, B::T*, Rows<const B::T>, Rows<const B::T>, const B::T*, \
+                                         const GateShape&, Activation, Combine, Into);                               \
+    template void head_mean_forward<B>(Stream, B::T*, Rows<const B::T>, int64_t, int64_t, int64_t, int64_t);         \
+    template void head_mean_backward<B>(Stream, Rows<B::T>, const B::T*, int64_t, int64_t, int64_t, int64_t);
 SLUICE_CPU_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice

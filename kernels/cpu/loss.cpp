@@ -24,11 +24,11 @@ int64_t local_target(int32_t target, int64_t first_id, int64_t vocab) {
 
 }  // namespace
 
-// Two passes over a row: its maximum, then the sum of exp(logit - maximum).
+// Two passes over a row: its maximum, then the sum of exp(logit - maximum). What is saved are these exponentials.
 template <class B>
-void cross_entropy_stats(Stream, typename B::A* stats, typename B::T* exponentials, const typename B::T* logits,
+void cross_entropy_stats(Stream, typename B::A* stats, typename B::T* saved, const typename B::T* logits,
                          const int32_t* targets, int64_t rows, int64_t first_id, int64_t vocab) {
-    const Timed timed(__func__, moved<B>(rows, vocab, exponentials ? 2 : 1));
+    const Timed timed(__func__, moved<B>(rows, vocab, saved ? 2 : 1));
     using A = typename B::A;
     parallel_chunks(rows, vocab, [&](int64_t begin, int64_t end) {
         for (int64_t r = begin; r < end; r++) {
@@ -40,12 +40,12 @@ void cross_entropy_stats(Stream, typename B::A* stats, typename B::T* exponentia
             // Read before the exponentials, which may stand where the logits are.
             const int64_t target = local_target(targets[r], first_id, vocab);
             row[kTargetLogit] = target >= 0 ? A(z[target]) : A(0);
-            if (exponentials) {
-                auto* saved = exponentials + r * vocab;
+            if (saved) {
+                auto* exponentials = saved + r * vocab;
 #pragma omp simd reduction(+ : sum)
                 for (int64_t i = 0; i < vocab; i++) {
                     const A e = softmax_exp(A(z[i]) - largest);
-                    saved[i] = e;
+                    exponentials[i] = e;
                     sum += e;
                 }
             } else {

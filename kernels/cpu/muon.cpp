@@ -51,7 +51,7 @@ void newton_schulz_step(Stream stream, T* next, const T* x, T* gram, T* polynomi
 }  // namespace
 
 template <class B>
-void muon_momentum(Stream, typename B::T* u, typename B::T* b, const typename B::T* g, int64_t count, double momentum,
+void muon_momentum(Stream, typename B::T* u, typename B::A* b, const typename B::G* g, int64_t count, double momentum,
                    double gradient_scale) {
     const Timed timed(__func__, moved<B>(1, count, 4));
     using A = typename B::A;
@@ -80,7 +80,8 @@ void orthogonalize(Stream stream, typename B::T* x, int64_t rows, int64_t column
     T* gram = other + count;       // (n, n)
     T* polynomial = gram + n * n;  // (n, n)
     double squares = 0;
-    sum_of_squares<B>(stream, &squares, x, count);
+    const Span all{0, count};
+    sum_of_squares<B>(stream, &squares, x, &all, 1);
     scaled(other, x, count, T(1 / (std::sqrt(squares) + 1e-7)));
     // Steps go to and fro between `other` and x.
     static_assert(kSteps % 2 == 1, "the last step writes to x");
@@ -89,32 +90,33 @@ void orthogonalize(Stream stream, typename B::T* x, int64_t rows, int64_t column
 }
 
 template <class B>
-void muon_update(Stream, typename B::T* w, const typename B::T* x, int64_t rows, int64_t width, int64_t stride,
+void muon_update(Stream, typename B::T* w, typename B::A*, Rows<const typename B::T> x, int64_t rows, int64_t width,
                  double lr, double scale, double weight_decay) {
     const Timed timed(__func__, moved<B>(rows, width, 3));
     using A = typename B::A;
     const A decay = A(1 - lr * weight_decay), rate = A(lr * scale);
     parallel_chunks(rows, width, [&](int64_t begin, int64_t end) {
-        for (int64_t r = begin; r < end; r++)
+        for (int64_t r = begin; r < end; r++) {
+            const auto* row = x.row(r);
 #pragma omp simd
-            for (int64_t i = 0; i < width; i++)
-                w[r * width + i] = decay * A(w[r * width + i]) - rate * A(x[r * stride + i]);
+            for (int64_t i = 0; i < width; i++) w[r * width + i] = decay * A(w[r * width + i]) - rate * A(row[i]);
+        }
     });
 }
 
 template <class B>
-void copy_rows(Stream, typename B::T* y, const typename B::T* x, int64_t rows, int64_t width, int64_t stride) {
+void copy_rows(Stream, Rows<typename B::T> y, const typename B::T* x, int64_t rows, int64_t width) {
     const Timed timed(__func__, moved<B>(rows, width, 2));
     parallel_chunks(rows, width, [&](int64_t begin, int64_t end) {
-        for (int64_t r = begin; r < end; r++) std::copy_n(x + r * width, width, y + r * stride);
+        for (int64_t r = begin; r < end; r++) std::copy_n(x + r * width, width, y.row(r));
     });
 }
 
-#define INSTANTIATE(B)                                                                                           \
-    template void muon_momentum<B>(Stream, B::T*, B::T*, const B::T*, int64_t, double, double);                  \
-    template void orthogonalize<B>(Stream, B::T*, int64_t, int64_t, B::T*);                                      \
-    template void muon_update<B>(Stream, B::T*, const B::T*, int64_t, int64_t, int64_t, double, double, double); \
-    template void copy_rows<B>(Stream, B::T*, const B::T*, int64_t, int64_t, int64_t);
+#define INSTANTIATE(B)                                                                                              \
+    template void muon_momentum<B>(Stream, B::T*, B::A*, const B::G*, int64_t, double, double);                     \
+    template void orthogonalize<B>(Stream, B::T*, int64_t, int64_t, B::T*);                                         \
+    template void muon_update<B>(Stream, B::T*, B::A*, Rows<const B::T>, int64_t, int64_t, double, double, double); \
+    template void copy_rows<B>(Stream, Rows<B::T>, const B::T*, int64_t, int64_t);
 SLUICE_CPU_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice

@@ -56,8 +56,13 @@ void rotate_row(T* y, const T* x, const A* cos, const A* sin, int64_t half, A di
     }
 }
 
-// f(row, t) for each head of x (sequences, length, heads, dim), on all cores: row counts (sequence, token, head), t is
-// the token's position in its sequence.
+// A head of a row that counts (sequence, token, head), in tensors whose rows are tokens.
+template <class T>
+T* head_of(const Rows<T>& x, int64_t row, const RopeShape& n) {
+    return x.row(row / n.heads) + row % n.heads * n.dim;
+}
+
+// f(row, t) for each head on all cores: row counts (sequence, token, head), t is the token's position in its sequence.
 template <class F>
 void each_head(const RopeShape& n, F f) {
     parallel_chunks(n.sequences * n.length, n.heads * n.dim, [&](int64_t begin, int64_t end) {
@@ -78,11 +83,11 @@ void rmsnorm_forward(Stream, typename B::T* y, typename B::A* rstd, const typena
 }
 
 template <class B>
-void rmsnorm_backward(Stream, typename B::T* dx, typename B::T* dw, const typename B::T* dy, const typename B::T* x,
+void rmsnorm_backward(Stream, typename B::T* dx, typename B::G* dw, const typename B::T* dy, const typename B::T* x,
                       const typename B::T* w, const typename B::A* rstd, int64_t rows, int64_t width, Into into) {
     const Timed timed(__func__, moved<B>(rows, width, into == Into::add ? 4 : 3));
     using A = typename B::A;
-    sum_rows<typename B::T, A>(dw, rows, width, [&](int64_t r, A* partial_dw) {
+    sum_rows<typename B::G, A>(dw, rows, width, [&](int64_t r, A* partial_dw) {
         norm_row_backward(dx + r * width, partial_dw, dy + r * width, x + r * width, w, rstd[r], width, into);
     });
 }
@@ -111,57 +116,58 @@ void residual_rmsnorm_forward(Stream, typename B::T* out, typename B::T* normed,
 }
 
 template <class B>
-void rmsnorm_rope_forward(Stream, typename B::T* y, typename B::A* rstd, const typename B::T* x, const typename B::T* w,
-                          const typename B::A* cos, const typename B::A* sin, const RopeShape& n, double eps) {
+void rmsnorm_rope_forward(Stream, typename B::T* y, typename B::A* rstd, Rows<const typename B::T> x,
+                          const typename B::T* w, const typename B::A* cos, const typename B::A* sin,
+                          const RopeShape& n, double eps) {
     const Timed timed(__func__, moved<B>(n.sequences * n.length, n.heads * n.dim, 2));
     using A = typename B::A;
     const int64_t half = n.dim / 2;
     each_head(n, [&](int64_t row, int64_t t) {
         auto* head = y + row * n.dim;
-        rstd[row] = norm_row<typename B::T, A>(head, x + row * n.dim, w, n.dim, eps);
+        rstd[row] = norm_row<typename B::T, A>(head, head_of(x, row, n), w, n.dim, eps);
         rotate_row(head, head, cos + t * half, sin + t * half, half, A(1));
     });
 }
 
 template <class B>
-void rmsnorm_rope_backward(Stream, typename B::T* dx, typename B::T* dw, const typename B::T* dy,
-                           const typename B::T* x, const typename B::T* w, const typename B::A* rstd,
+void rmsnorm_rope_backward(Stream, Rows<typename B::T> dx, typename B::G* dw, Rows<const typename B::T> dy,
+                           Rows<const typename B::T> x, const typename B::T* w, const typename B::A* rstd,
                            const typename B::A* cos, const typename B::A* sin, const RopeShape& n) {
     const Timed timed(__func__, moved<B>(n.sequences * n.length, n.heads * n.dim, 3));
     using A = typename B::A;
     const int64_t half = n.dim / 2;
     // The rotation back, into dx, then the norm's backward in place.
-    sum_rows<typename B::T, A>(dw, n.sequences * n.length * n.heads, n.dim, [&](int64_t row, A* partial_dw) {
+    sum_rows<typename B::G, A>(dw, n.sequences * n.length * n.heads, n.dim, [&](int64_t row, A* partial_dw) {
         const int64_t t = row / n.heads % n.length;
-        auto* head = dx + row * n.dim;
-        rotate_row(head, dy + row * n.dim, cos + t * half, sin + t * half, half, A(-1));
-        norm_row_backward(head, partial_dw, head, x + row * n.dim, w, rstd[row], n.dim, Into::overwrite);
+        auto* head = head_of(dx, row, n);
+        rotate_row(head, head_of(dy, row, n), cos + t * half, sin + t * half, half, A(-1));
+        norm_row_backward(head, partial_dw, head, head_of(x, row, n), w, rstd[row], n.dim, Into::overwrite);
     });
 }
 
 template <class B>
-void rope(Stream, typename B::T* x, const typename B::A* cos, const typename B::A* sin, const RopeShape& n,
+void rope(Stream, Rows<typename B::T> x, const typename B::A* cos, const typename B::A* sin, const RopeShape& n,
           int direction) {
     const Timed timed(__func__, moved<B>(n.sequences * n.length, n.heads * n.dim, 2));
     using A = typename B::A;
     const int64_t half = n.dim / 2;
     each_head(n, [&](int64_t row, int64_t t) {
-        auto* head = x + row * n.dim;
+        auto* head = head_of(x, row, n);
         rotate_row(head, head, cos + t * half, sin + t * half, half, A(direction));
     });
 }
 
-#define INSTANTIATE(B)                                                                                               \
-    template void rmsnorm_forward<B>(Stream, B::T*, B::A*, const B::T*, const B::T*, int64_t, int64_t, double);      \
-    template void rmsnorm_backward<B>(Stream, B::T*, B::T*, const B::T*, const B::T*, const B::T*, const B::A*,      \
-                                      int64_t, int64_t, Into);                                                       \
-    template void residual_rmsnorm_forward<B>(Stream, B::T*, B::T*, B::A*, const B::T*, const B::T*, const B::T*,    \
-                                              int64_t, int64_t, double, double);                                     \
-    template void rmsnorm_rope_forward<B>(Stream, B::T*, B::A*, const B::T*, const B::T*, const B::A*, const B::A*,  \
-                                          const RopeShape&, double);                                                 \
-    template void rmsnorm_rope_backward<B>(Stream, B::T*, B::T*, const B::T*, const B::T*, const B::T*, const B::A*, \
-                                           const B::A*, const B::A*, const RopeShape&);                              \
-    template void rope<B>(Stream, B::T*, const B::A*, const B::A*, const RopeShape&, int);
+#define INSTANTIATE(B)                                                                                                 \
+    template void rmsnorm_forward<B>(Stream, B::T*, B::A*, const B::T*, const B::T*, int64_t, int64_t, double);        \
+    template void rmsnorm_backward<B>(Stream, B::T*, B::G*, const B::T*, const B::T*, const B::T*, const B::A*,        \
+                                      int64_t, int64_t, Into);                                                         \
+    template void residual_rmsnorm_forward<B>(Stream, B::T*, B::T*, B::A*, const B::T*, const B::T*, const B::T*,      \
+                                              int64_t, int64_t, double, double);                                       \
+    template void rmsnorm_rope_forward<B>(Stream, B::T*, B::A*, Rows<const B::T>, const B::T*, const B::A*,            \
+                                          const B::A*, const RopeShape&, double);                                      \
+    template void rmsnorm_rope_backward<B>(Stream, Rows<B::T>, B::G*, Rows<const B::T>, Rows<const B::T>, const B::T*, \
+                                           const B::A*, const B::A*, const B::A*, const RopeShape&);                   \
+    template void rope<B>(Stream, Rows<B::T>, const B::A*, const B::A*, const RopeShape&, int);
 SLUICE_CPU_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice

@@ -38,22 +38,36 @@ void activation_backward(Stream, typename B::T* dx, const typename B::T* dy, con
 }
 
 template <class B>
-void swiglu_forward(Stream, typename B::T* h, const typename B::T* gate, const typename B::T* up, int64_t count) {
-    const Timed timed(__func__, moved<B>(1, count, 3));
+void swiglu_forward(Stream, typename B::T* h, const typename B::T* gate_up, int64_t rows, int64_t width) {
+    const Timed timed(__func__, moved<B>(rows, width, 3));
     using A = typename B::A;
-    each(count, [&](int64_t i) { h[i] = A(gate[i]) * logistic(A(gate[i])) * A(up[i]); });
+    parallel_chunks(rows, width, [&](int64_t begin, int64_t end) {
+        for (int64_t r = begin; r < end; r++) {
+            const auto *gate = gate_up + 2 * r * width, *up = gate + width;
+            auto* row = h + r * width;
+#pragma omp simd
+            for (int64_t i = 0; i < width; i++) row[i] = A(gate[i]) * logistic(A(gate[i])) * A(up[i]);
+        }
+    });
 }
 
 template <class B>
-void swiglu_backward(Stream, typename B::T* dgate, typename B::T* dup, const typename B::T* dh,
-                     const typename B::T* gate, const typename B::T* up, int64_t count) {
-    const Timed timed(__func__, moved<B>(1, count, 5));
+void swiglu_backward(Stream, typename B::T* dgate_up, const typename B::T* dh, const typename B::T* gate_up,
+                     int64_t rows, int64_t width) {
+    const Timed timed(__func__, moved<B>(rows, width, 5));
     using A = typename B::A;
-    each(count, [&](int64_t i) {
-        // silu(s) = s g, and its slope g (1 + s (1 - g))
-        const A d = dh[i], s = gate[i], u = up[i], g = logistic(s);
-        dgate[i] = d * u * g * (A(1) + s * (A(1) - g));
-        dup[i] = d * s * g;
+    parallel_chunks(rows, width, [&](int64_t begin, int64_t end) {
+        for (int64_t r = begin; r < end; r++) {
+            const auto *gate = gate_up + 2 * r * width, *up = gate + width, *row = dh + r * width;
+            auto *dgate = dgate_up + 2 * r * width, *dup = dgate + width;
+#pragma omp simd
+            for (int64_t i = 0; i < width; i++) {
+                // silu(s) = s g, and its slope g (1 + s (1 - g))
+                const A d = row[i], s = gate[i], u = up[i], g = logistic(s);
+                dgate[i] = d * u * g * (A(1) + s * (A(1) - g));
+                dup[i] = d * s * g;
+            }
+        }
     });
 }
 
@@ -87,21 +101,14 @@ void add(Stream, typename B::T* x, const typename B::T* y, int64_t count) {
     each(count, [&](int64_t i) { x[i] += y[i]; });
 }
 
-template <class B>
-void copy(Stream, typename B::T* out, const typename B::T* x, int64_t count) {
-    const Timed timed(__func__, moved<B>(1, count, 2));
-    each(count, [&](int64_t i) { out[i] = x[i]; });
-}
-
-#define INSTANTIATE(B)                                                                                      \
-    template void activation_forward<B>(Stream, B::T*, const B::T*, int64_t, Activation);                   \
-    template void activation_backward<B>(Stream, B::T*, const B::T*, const B::T*, int64_t, Activation);     \
-    template void swiglu_forward<B>(Stream, B::T*, const B::T*, const B::T*, int64_t);                      \
-    template void swiglu_backward<B>(Stream, B::T*, B::T*, const B::T*, const B::T*, const B::T*, int64_t); \
-    template void residual_forward<B>(Stream, B::T*, const B::T*, const B::T*, int64_t, double);            \
-    template void residual_backward<B>(Stream, B::T*, const B::T*, const B::T*, int64_t, double);           \
-    template void add<B>(Stream, B::T*, const B::T*, int64_t);                                              \
-    template void copy<B>(Stream, B::T*, const B::T*, int64_t);
+#define INSTANTIATE(B)                                                                                  \
+    template void activation_forward<B>(Stream, B::T*, const B::T*, int64_t, Activation);               \
+    template void activation_backward<B>(Stream, B::T*, const B::T*, const B::T*, int64_t, Activation); \
+    template void swiglu_forward<B>(Stream, B::T*, const B::T*, int64_t, int64_t);                      \
+    template void swiglu_backward<B>(Stream, B::T*, const B::T*, const B::T*, int64_t, int64_t);        \
+    template void residual_forward<B>(Stream, B::T*, const B::T*, const B::T*, int64_t, double);        \
+    template void residual_backward<B>(Stream, B::T*, const B::T*, const B::T*, int64_t, double);       \
+    template void add<B>(Stream, B::T*, const B::T*, int64_t);
 SLUICE_CPU_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice

@@ -121,7 +121,7 @@ void rela_norm_dots(Stream, typename B::A* dots, const typename B::T* dy, const 
 }
 
 template <class B>
-void rela_norm_backward(Stream, typename B::T* dz, typename B::T* dw, typename B::T* du, const typename B::T* dy,
+void rela_norm_backward(Stream, typename B::T* dz, typename B::G* dw, typename B::G* du, const typename B::T* dy,
                         const typename B::T* z, const typename B::T* w, const typename B::T* u,
                         const typename B::A* rstd, const typename B::A* dots, int64_t rows, int64_t width,
                         int64_t whole_width) {
@@ -147,7 +147,7 @@ void rela_norm_backward(Stream, typename B::T* dz, typename B::T* dw, typename B
                                        int64_t, int64_t, int64_t, double);                                       \
     template void rela_norm_dots<B>(Stream, B::A*, const B::T*, const B::T*, const B::T*, const B::T*, int64_t,  \
                                     int64_t);                                                                    \
-    template void rela_norm_backward<B>(Stream, B::T*, B::T*, B::T*, const B::T*, const B::T*, const B::T*,      \
+    template void rela_norm_backward<B>(Stream, B::T*, B::G*, B::G*, const B::T*, const B::T*, const B::T*,      \
                                         const B::T*, const B::A*, const B::A*, int64_t, int64_t, int64_t);
 SLUICE_CPU_BACKENDS(INSTANTIATE)
 

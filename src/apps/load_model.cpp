@@ -34,13 +34,26 @@ std::unique_ptr<Model<B>> load_model(const Opened& opened, int64_t sequences, Me
     auto model = std::make_unique<Model<B>>(opened.config.model, Batch{sequences, opened.config.data.sequence_length},
                                             Recompute::none, Mode::inference, mesh,
                                             matmul_precision(opened.config.train.precision));
+    using A = typename B::A;
+    const bool masters = !std::is_same_v<typename B::T, A>;  // a file has these: they are read to the host, and rounded
     std::vector<StateTensor> state;
-    for (const TensorInfo& t : model->tensors())
-        state.push_back({t.name, dtype_of<typename B::T>(), t.shape, t.box, model->weights() + t.offset, t.box,
-                         &memory_of<B>(), model->stream()});
+    std::vector<std::vector<A>> values(model->tensors().size());
+    for (size_t i = 0; i < values.size(); i++) {
+        const TensorInfo& t = model->tensors()[i];
+        StateTensor& to = state.emplace_back(StateTensor{t.name, dtype_of<A>(), t.shape, t.box, nullptr, t.box});
+        if (masters) {
+            values[i].resize(size_t(t.count));
+            to.data = values[i].data();
+        } else {
+            to.data = t.trained() ? static_cast<void*>(model->weights() + t.offset) : model->untrained() + t.offset;
+            to.memory = &memory_of<B>();
+            to.stream = model->stream();
+        }
+    }
     const auto missing = load_checkpoint(opened.checkpoint, state, true);
     if (!missing.empty())
         fail(Exit::checkpoint, opened.checkpoint.path.string() + ": tensor '" + missing[0] + "' is missing");
+    for (size_t i = 0; masters && i < values.size(); i++) model->set(model->tensors()[i], values[i].data());
     return model;
 }
 

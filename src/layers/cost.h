@@ -79,7 +79,7 @@ class ParameterCounter {
         : cost_(cost), coord_(coord), top_k_(top_k), experts_(experts) {}
     template <class T>
     void operator()(const std::string&, T*&, const std::vector<int64_t>& shape, Init, Role role,
-                    ShardSpec sharding = {}) {
+                    ShardSpec sharding = {}, Place = Place::aligned) {
         if (role == Role::untrained) return;
         const int64_t count = volume(shape), used = sharding.experts ? count / experts_ * top_k_ : count;
         cost_.parameters += count;

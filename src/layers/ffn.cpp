@@ -14,7 +14,7 @@ typename B::T* Ffn<B>::forward(const Pass<B>& pass, const Params& w, Acts& a, co
 }
 
 template <class B>
-void Ffn<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, Acts& a, const Scratch& s, T* rows_dx,
+void Ffn<B>::backward(const Pass<B>& pass, const Params& w, Gradients& dw, Acts& a, const Scratch& s, T* rows_dx,
                       const T* rows_dout, const T* rows_x) const {
     const T* x = pass.gather_sequence(pass.gathered, rows_x, hidden_);
     const T* dout = pass.gather_sequence(pass.partial, rows_dout, hidden_);

@@ -23,12 +23,15 @@ class Ffn {
         if (mixture) experts_.emplace(model, layer, coord);
     }
 
-    struct Params {
-        typename SwiGlu<B>::Params dense;
-        typename Moe<B>::Params experts;
+    template <class X>
+    struct ParamsOf {
+        typename SwiGlu<B>::template ParamsOf<X> dense;
+        typename Moe<B>::template ParamsOf<X> experts;
     };
-    template <class V>
-    void params(V&& v, Params& p, const std::string& block) const {
+    using Params = ParamsOf<T>;
+    using Gradients = ParamsOf<typename B::G>;
+    template <class V, class X>
+    void params(V&& v, ParamsOf<X>& p, const std::string& block) const {
         if (dense_) dense_->params(v, p.dense, block + dense_prefix_);
         if (experts_) experts_->params(v, p.experts, block + prefix_);
     }
@@ -59,7 +62,7 @@ class Ffn {
     T* forward(const Pass<B>&, const Params&, Acts&, const Scratch&, const T* x) const;
     // Overwrites dx and the acts.
     bool overwrites_dout() const { return false; }
-    void backward(const Pass<B>&, const Params& w, Params& dw, Acts&, const Scratch&, T* dx, const T* dout,
+    void backward(const Pass<B>&, const Params& w, Gradients& dw, Acts&, const Scratch&, T* dx, const T* dout,
                   const T* x) const;
     Cost cost(const Workload& load) const;
 

@@ -22,7 +22,8 @@ ShardSpec shard_by_head(int64_t heads, const MeshCoord& coord) {
 }
 
 template <class B>
-Gates<B>::Gates(const ModelSpec& model, int64_t layer, const MeshCoord& coord) : hidden_(model.hidden), coord_(coord) {
+Gates<B>::Gates(int64_t begin, const ModelSpec& model, int64_t layer, const MeshCoord& coord)
+    : hidden_(model.hidden), coord_(coord), end_(begin) {
     for (const GateSpec& spec : model.gates.at(layer)) {
         const GatedShape whole = gated_shape(spec.position, model);
         Gate gate{spec, whole, whole, {}};
@@ -34,6 +35,8 @@ Gates<B>::Gates(const ModelSpec& model, int64_t layer, const MeshCoord& coord) :
             gate.sharding = heads;
             if (spec.heads == HeadSharing::shared) gate.sharding = ShardSpec::partial();
         }
+        gate.begin = end_;
+        if (gate.in_product()) end_ += gate.rows();
         gates_.push_back(gate);
     }
 }
@@ -58,8 +61,9 @@ std::vector<int64_t> Gates<B>::Gate::constant_shape() const {
 template <class B>
 Cost Gates<B>::cost(const Workload& load) const {
     Cost c;
-    std::vector<Params> none;
-    params(ParameterCounter(c, coord_), none, "", 0);
+    Params none;
+    matrices(ParameterCounter(c, coord_), none, "", 0);
+    others(ParameterCounter(c, coord_), none, "", 0);
     c.gates = c.parameters;
     for (const Gate& g : gates_) {
         const double slices = coord_.sequence && g.spec.position == Position::output ? double(coord_.tensor) : 1;
@@ -75,78 +79,84 @@ Cost Gates<B>::cost(const Workload& load) const {
 
 // All that distinguishes granularity, sharing and constants: the dimensions over which a score is broadcast (stride 0).
 template <class B>
-GateShape Gates<B>::Gate::shape(int64_t tokens) const {
-    const int64_t channels = score_channels();
-    const bool by_head = spec.heads == HeadSharing::specific;
+GateShape Gates<B>::Gate::shape(int64_t tokens, int64_t row_stride) const {
     GateShape s{tokens, n.heads, n.channels, {}};
     s.stride.channel = spec.granularity == Granularity::elementwise ? 1 : 0;
-    s.stride.head = by_head ? channels : 0;
-    s.stride.row = spec.input == GateInput::none ? 0 : by_head ? n.heads * channels : channels;
+    s.stride.head = spec.heads == HeadSharing::specific ? score_channels() : 0;
+    s.stride.row = spec.input == GateInput::none ? 0 : row_stride;
     return s;
 }
 
 template <class B>
-typename B::T* Gates<B>::forward(Position position, const Pass<B>& pass, const std::vector<Params>& w,
-                                 std::vector<Acts>& acts, T* y, const T* x) const {
+Rows<typename B::T> Gates<B>::forward(Position position, const Pass<B>& pass, const Params& w, std::vector<Acts>& acts,
+                                      Rows<T> y, Rows<T> product, const T* x) const {
     const int64_t tokens = this->tokens(position, pass);
     for (size_t j = 0; j < gates_.size(); j++) {
         const Gate& g = gates_[j];
         if (g.spec.position != position) continue;
         Acts& a = acts[j];
-        const T* score = w[j].constant;
+        Rows<T> score = product.columns(g.begin);
+        const T* scores = w[j].constant;
         if (g.spec.input == GateInput::hidden) {
-            linear_forward<B>(pass.stream, a.score, x, w[j].weight, tokens, hidden_, g.rows());
-            if (g.spec.bias) bias_forward<B>(pass.stream, a.score, w[j].bias, tokens, g.rows());
-            score = a.score;
+            if (!g.in_product()) {
+                score = {a.score, g.rows()};
+                linear_forward<B>(pass.stream, a.score, x, w[j].weight, tokens, hidden_, g.rows());
+            }
+            if (g.spec.bias) bias_forward<B>(pass.stream, score, w[j].bias, tokens, g.rows());
+            scores = score.data;
         }
         if (g.spec.heads == HeadSharing::averaged) {
             head_mean_forward<B>(pass.stream, a.mean, score, tokens, g.n.heads, g.score_channels(),
                                  g.n.heads * coord_.tensor);
             pass.mesh->tensor->all_reduce(a.mean, tokens * g.score_channels());  // partner: all_reduce(dmean)
-            score = a.mean;
+            score = {a.mean, g.score_channels()};
+            scores = a.mean;
         }
-        gate_forward<B>(pass.stream, a.out, y, score, g.shape(tokens), g.spec.activation, g.spec.combine);
+        gate_forward<B>(pass.stream, a.out, y, scores, g.shape(tokens, score.stride), g.spec.activation,
+                        g.spec.combine);
         a.y = y;
-        y = a.out;
+        y = {a.out, g.n.heads * g.n.channels};
     }
     return y;
 }
 
 template <class B>
-void Gates<B>::backward(Position position, const Pass<B>& pass, const std::vector<Params>& w, std::vector<Params>& dw,
-                        std::vector<Acts>& acts, const Scratch& s, T* dy, T* dx, const T* x) const {
+void Gates<B>::backward(Position position, const Pass<B>& pass, const Params& w, Gradients& dw, std::vector<Acts>& acts,
+                        const Scratch& s, Rows<T> dy, Rows<T> dproduct, Rows<const T> product, T* dx,
+                        const T* x) const {
     const int64_t tokens = this->tokens(position, pass);
     for (size_t j = gates_.size(); j-- > 0;) {
         const Gate& g = gates_[j];
         if (g.spec.position != position) continue;
         const Acts& a = acts[j];
-        const bool averaged = g.spec.heads == HeadSharing::averaged;
-        const auto apply = [&](T* ds, const T* score, Into into) {
-            gate_backward<B>(pass.stream, dy, ds, dy, a.y, score, g.shape(tokens), g.spec.activation, g.spec.combine,
-                             into);
+        const auto apply = [&](auto* ds, Rows<const T> score, Into into) {
+            gate_backward<B>(pass.stream, dy, ds, dy, a.y, score.data, g.shape(tokens, score.stride), g.spec.activation,
+                             g.spec.combine, into);
         };
         if (g.spec.input == GateInput::none) {
-            apply(dw[j].constant, w[j].constant, Into::add);
+            apply(dw[j].constant, {w[j].constant, 0}, Into::add);
             continue;
         }
-        // Where each head has a score of its own, dscore overwrites the scores: nothing reads these afterwards.
-        const bool in_place = !averaged && g.spec.heads == HeadSharing::specific;
-        T* dscore = in_place ? a.score : s.dscore;
-        apply(averaged ? s.dmean : dscore, averaged ? a.mean : a.score, Into::overwrite);
-        if (averaged) {
+        // dscore of an output gate overwrites its scores: nothing reads these afterwards.
+        const Rows<T> dscore = g.in_product() ? dproduct.columns(g.begin) : Rows<T>{a.score, g.rows()};
+        if (g.spec.heads == HeadSharing::averaged) {
+            apply(s.dmean, {a.mean, g.score_channels()}, Into::overwrite);
             pass.mesh->tensor->all_reduce(s.dmean, tokens * g.score_channels());
             head_mean_backward<B>(pass.stream, dscore, s.dmean, tokens, g.n.heads, g.score_channels(),
-                                  g.n.heads * coord_.tensor, Into::overwrite);
+                                  g.n.heads * coord_.tensor);
+        } else {
+            apply(dscore.data, g.in_product() ? product.columns(g.begin) : Rows<const T>(dscore), Into::overwrite);
         }
         if (g.spec.bias) bias_backward<B>(pass.stream, dw[j].bias, dscore, tokens, g.rows());
-        linear_backward_weight<B>(pass.stream, dw[j].weight, dscore, x, tokens, hidden_, g.rows());
-        linear_backward_input<B>(pass.stream, dx, dscore, w[j].weight, tokens, hidden_, g.rows(), Into::add);
+        if (g.in_product()) continue;
+        linear_backward_weight<B>(pass.stream, dw[j].weight, dscore.data, x, tokens, hidden_, g.rows());
+        linear_backward_input<B>(pass.stream, dx, dscore.data, w[j].weight, tokens, hidden_, g.rows(), Into::add);
     }
 }
 
 #define INSTANTIATE(B) template class Gates<B>;
 SLUICE_BACKENDS(INSTANTIATE)
-template Gates<PlannedBf16>::Gates(const ModelSpec&, int64_t, const MeshCoord&);
+template Gates<PlannedBf16>::Gates(int64_t, const ModelSpec&, int64_t, const MeshCoord&);
 template bool Gates<PlannedBf16>::any(Position) const;
 template std::vector<int64_t> Gates<PlannedBf16>::Gate::constant_shape() const;
 

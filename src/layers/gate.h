@@ -1,6 +1,9 @@
 // Gates: y' = y * act(s) or y + act(s), with scores s = x W (+ bias) or a learned constant (arXiv 2505.06708, section
 // 2). A layer holds a list; gates of one position act in list order. Variants differ only in the score's strides
 // (granularity, sharing, constants) and in a pair of scalar functions (activation, combination): the code is the same.
+//
+// The scores of query, key, value and sdpa gates are columns of the layer's product of x, behind those of the heads.
+// Output gates read only the rows that a rank holds, and have a product of their own.
 #pragma once
 #include <vector>
 
@@ -27,34 +30,46 @@ class Gates {
  public:
     using T = typename B::T;
 
-    Gates(const ModelSpec& model, int64_t layer, const MeshCoord& coord);
+    // begin: the first column of their scores in the layer's product.
+    Gates(int64_t begin, const ModelSpec& model, int64_t layer, const MeshCoord& coord);
 
-    struct Params {
-        T *weight = nullptr, *bias = nullptr;  // (score rows, hidden), (score rows)
-        T* constant = nullptr;                 // the score of every token, instead of weight and bias
+    int64_t end() const { return end_; }  // one past the last column
+
+    template <class X>
+    struct ParamsOf {
+        X *weight = nullptr, *bias = nullptr;  // (score rows, hidden), (score rows)
+        X* constant = nullptr;                 // the score of every token, instead of weight and bias
     };
-    template <class V>
-    void params(V&& v, std::vector<Params>& p, const std::string& prefix, double init_std) const {
+    using Params = std::vector<ParamsOf<T>>;
+    using Gradients = std::vector<ParamsOf<typename B::G>>;
+    // The matrices of scores in the layer's product, and then all others.
+    template <class V, class X>
+    void matrices(V&& v, std::vector<ParamsOf<X>>& p, const std::string& prefix, double init_std) const {
+        p.resize(gates_.size());
+        for (size_t j = 0; j < gates_.size(); j++)
+            if (gates_[j].in_product()) matrix(v, p[j], prefix, j, init_std, Place::below);
+    }
+    template <class V, class X>
+    void others(V&& v, std::vector<ParamsOf<X>>& p, const std::string& prefix, double init_std) const {
         p.resize(gates_.size());
         for (size_t j = 0; j < gates_.size(); j++) {
             const Gate& g = gates_[j];
-            const std::string name = prefix + "gates." + std::to_string(j) + ".";
             if (g.spec.input == GateInput::none) {
-                v(name + "constant", p[j].constant, g.constant_shape(), Init{Init::zero}, Role::plain, g.sharding);
+                v(name(prefix, j) + "constant", p[j].constant, g.constant_shape(), Init{Init::zero}, Role::plain,
+                  g.sharding);
                 continue;
             }
-            const int64_t rows = g.whole_score_heads() * g.score_channels();
-            v(name + "weight", p[j].weight, {rows, hidden_}, Init{Init::normal, g.spec.init_std.value_or(init_std)},
-              Role::map, g.sharding);
-            if (g.spec.bias) v(name + "bias", p[j].bias, {rows}, Init{Init::zero}, Role::plain, g.sharding);
+            if (!g.in_product()) matrix(v, p[j], prefix, j, init_std, Place::aligned);
+            if (g.spec.bias)
+                v(name(prefix, j) + "bias", p[j].bias, {g.whole_rows()}, Init{Init::zero}, Role::plain, g.sharding);
         }
     }
 
     struct Acts {
-        T* score = nullptr;    // (tokens, score rows)
-        T* mean = nullptr;     // (tokens, score channels): with averaged scores, their mean over heads
-        T* out = nullptr;      // (tokens, heads, channels)
-        const T* y = nullptr;  // (tokens, heads, channels): the input of forward
+        T* score = nullptr;  // (rows, score rows): of an output gate
+        T* mean = nullptr;   // (tokens, score channels): with averaged scores, their mean over heads
+        T* out = nullptr;    // (tokens, heads, channels)
+        Rows<const T> y{};   // (heads, channels) a row: the input of forward
     };
     // Gates act on all tokens of a pass, at the output only on the rows that this rank holds.
     template <class V>
@@ -62,36 +77,33 @@ class Gates {
         a.resize(gates_.size());
         for (size_t j = 0; j < gates_.size(); j++) {
             const Gate& g = gates_[j];
-            const int64_t tokens = g.spec.position == Position::output ? rows : all_tokens;
-            if (g.spec.input == GateInput::hidden) v("gate.score", a[j].score, {tokens, g.rows()});
+            const bool output = g.spec.position == Position::output;
+            const int64_t tokens = output ? rows : all_tokens;
+            if (output && g.spec.input == GateInput::hidden) v("gate.score", a[j].score, {tokens, g.rows()});
             if (g.spec.heads == HeadSharing::averaged) v("gate.mean", a[j].mean, {tokens, g.score_channels()});
             v("gate.out", a[j].out, {tokens, g.n.heads, g.n.channels});
         }
     }
 
     struct Scratch {
-        // Of gates whose heads have a score in common: (tokens, score rows), (tokens, score channels).
-        T *dscore = nullptr, *dmean = nullptr;
+        T* dmean = nullptr;  // (tokens, score channels), with averaged scores
     };
     template <class V>
     void scratch(V&& v, Scratch& s, int64_t tokens) const {
-        int64_t rows = 0, channels = 0;
-        for (const Gate& g : gates_) {
-            if (g.spec.input == GateInput::hidden && g.spec.heads != HeadSharing::specific)
-                rows = std::max(rows, g.rows());
+        int64_t channels = 0;
+        for (const Gate& g : gates_)
             if (g.spec.heads == HeadSharing::averaged) channels = std::max(channels, g.score_channels());
-        }
-        v("gate.dscore", s.dscore, {tokens, rows});
         v("gate.dmean", s.dmean, {tokens, channels});
     }
 
-    // Returns the gated y (tokens, heads, channels): a buffer of the acts, or y itself without a gate at this position.
-    // x (tokens, hidden). At the output both have `rows` instead of `tokens` rows.
-    T* forward(Position, const Pass<B>&, const std::vector<Params>&, std::vector<Acts>&, T* y, const T* x) const;
-    // dy holds the gradient of forward's result on entry, and that of its y on return. dx += the gradient that reaches
-    // x through the scores. Overwrites the acts.
-    void backward(Position, const Pass<B>&, const std::vector<Params>& w, std::vector<Params>& dw, std::vector<Acts>&,
-                  const Scratch&, T* dy, T* dx, const T* x) const;
+    // Returns the gated y, (heads, channels) a row: a buffer of the acts, or y itself without a gate at this position.
+    // product: of all tokens; biases are added to its scores. x (rows, hidden): what output gates read.
+    Rows<T> forward(Position, const Pass<B>&, const Params&, std::vector<Acts>&, Rows<T> y, Rows<T> product,
+                    const T* x) const;
+    // dy holds the gradient of forward's result on entry, and that of its y on return. Leaves the gradients of scores
+    // in dproduct; those of output gates go on to dw and dx (rows, hidden) +=. Overwrites the acts.
+    void backward(Position, const Pass<B>&, const Params& w, Gradients& dw, std::vector<Acts>&, const Scratch&,
+                  Rows<T> dy, Rows<T> dproduct, Rows<const T> product, T* dx, const T* x) const;
 
     bool any(Position position) const;
     Cost cost(const Workload& load) const;
@@ -101,13 +113,25 @@ class Gates {
         GateSpec spec;
         GatedShape whole, n;  // shape of what it gates: of all ranks together, on this one
         ShardSpec sharding;   // of weight, bias and constant
+        int64_t begin = 0;    // first column of its scores in the layer's product
+        bool in_product() const { return spec.input == GateInput::hidden && spec.position != Position::output; }
         int64_t score_channels() const { return spec.granularity == Granularity::headwise ? 1 : n.channels; }
         int64_t score_heads() const { return spec.heads == HeadSharing::shared ? 1 : n.heads; }
-        int64_t whole_score_heads() const { return spec.heads == HeadSharing::shared ? 1 : whole.heads; }
         int64_t rows() const { return score_heads() * score_channels(); }
+        int64_t whole_rows() const { return (spec.heads == HeadSharing::shared ? 1 : whole.heads) * score_channels(); }
         std::vector<int64_t> constant_shape() const;
-        GateShape shape(int64_t tokens) const;
+        // row_stride: from the scores of a token to those of the next.
+        GateShape shape(int64_t tokens, int64_t row_stride) const;
     };
+    static std::string name(const std::string& prefix, size_t gate) {
+        return prefix + "gates." + std::to_string(gate) + ".";
+    }
+    template <class V, class X>
+    void matrix(V&& v, ParamsOf<X>& p, const std::string& prefix, size_t j, double init_std, Place place) const {
+        const Gate& g = gates_[j];
+        v(name(prefix, j) + "weight", p.weight, {g.whole_rows(), hidden_},
+          Init{Init::normal, g.spec.init_std.value_or(init_std)}, Role::map, g.sharding, place);
+    }
     int64_t tokens(Position position, const Pass<B>& pass) const {
         return position == Position::output ? pass.rows : pass.tokens();
     }
@@ -115,33 +139,38 @@ class Gates {
     int64_t hidden_;
     MeshCoord coord_;
     std::vector<Gate> gates_;
+    int64_t end_;
 };
 
 // The gates of a layer in one pass, bound to its tensors: heads.h and output.h call them, each at its own positions.
-// x (tokens, hidden), rows_x (rows, hidden).
 template <class B>
 struct GatesForward {
     const Gates<B>& gates;
     const Pass<B>& pass;
-    const std::vector<typename Gates<B>::Params>& w;
+    const typename Gates<B>::Params& w;
     std::vector<typename Gates<B>::Acts>& a;
-    const typename B::T *x, *rows_x;
+    Rows<typename B::T> product;
+    const typename B::T* rows_x;
 
-    typename B::T* operator()(Position position, typename B::T* y) const {
-        return gates.forward(position, pass, w, a, y, position == Position::output ? rows_x : x);
+    Rows<typename B::T> operator()(Position position, Rows<typename B::T> y) const {
+        return gates.forward(position, pass, w, a, y, product, rows_x);
     }
 };
 template <class B>
 struct GatesBackward {
     const Gates<B>& gates;
     const Pass<B>& pass;
-    const std::vector<typename Gates<B>::Params>& w;
-    std::vector<typename Gates<B>::Params>& dw;
+    const typename Gates<B>::Params& w;
+    typename Gates<B>::Gradients& dw;
     std::vector<typename Gates<B>::Acts>& a;
     const typename Gates<B>::Scratch& s;
+    Rows<typename B::T> dproduct;
+    Rows<const typename B::T> product;
+    typename B::T* rows_dx;
+    const typename B::T* rows_x;
 
-    void operator()(Position position, typename B::T* dy, typename B::T* dx, const typename B::T* x) const {
-        gates.backward(position, pass, w, dw, a, s, dy, dx, x);
+    void operator()(Position position, Rows<typename B::T> dy) const {
+        gates.backward(position, pass, w, dw, a, s, dy, dproduct, product, rows_dx, rows_x);
     }
 };
 

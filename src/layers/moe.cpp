@@ -117,8 +117,8 @@ void Moe<B>::load_balance_loss(const Pass<B>& pass, const Acts& a, const Scratch
 }
 
 template <class B>
-void Moe<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, Acts& a, const Scratch& s, T* dx, const T* dout,
-                      const T* x, Into into) const {
+void Moe<B>::backward(const Pass<B>& pass, const Params& w, Gradients& dw, Acts& a, const Scratch& s, T* dx,
+                      const T* dout, const T* x, Into into) const {
     const int64_t tokens = pass.tokens();
     dispatch(pass, a, s, s.y, dout, hidden_, n_.top_k);
     grouped_linear_backward_weight<B>(pass.stream, dw.down, s.y, a.hidden, outer(a));

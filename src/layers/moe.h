@@ -38,12 +38,16 @@ class Moe {
 
     Moe(const ModelSpec& model, int64_t layer, const MeshCoord& coord);
 
-    struct Params {
-        T *router = nullptr, *bias = nullptr;               // (experts, hidden), (experts)
-        T *gate = nullptr, *up = nullptr, *down = nullptr;  // (experts, width, hidden) twice, (experts, hidden, width)
+    template <class X>
+    struct ParamsOf {
+        X* router = nullptr;                                // (experts, hidden)
+        A* bias = nullptr;                                  // (experts): not trained
+        X *gate = nullptr, *up = nullptr, *down = nullptr;  // (experts, width, hidden) twice, (experts, hidden, width)
     };
-    template <class V>
-    void params(V&& v, Params& p, const std::string& prefix) const {
+    using Params = ParamsOf<T>;
+    using Gradients = ParamsOf<typename B::G>;
+    template <class V, class X>
+    void params(V&& v, ParamsOf<X>& p, const std::string& prefix) const {
         const Init init{Init::normal, init_std_};
         v(prefix + "router.weight", p.router, {n_.experts, hidden_}, init, Role::rows, ShardSpec::partial());
         if (n_.balance == Balance::bias)
@@ -58,7 +62,7 @@ class Moe {
     // `rows`: a row is one token for one expert of this rank. Their number changes from pass to pass; buffers are
     // allocated for the worst case, in which every token of the expert group picks as many of these experts as it can.
     struct Acts {
-        T* logits = nullptr;                                     // (tokens, experts)
+        A* logits = nullptr;                                     // (tokens, experts): not rounded, so that few tie
         A *probs = nullptr, *lse = nullptr, *weights = nullptr;  // (tokens, experts), (tokens), (tokens, top_k)
         int32_t* topk_ids = nullptr;                             // (tokens, top_k): the experts that a token picks
         int32_t* permutation = nullptr;                          // (tokens, top_k): sorted position of each assignment
@@ -126,8 +130,8 @@ class Moe {
     // out = or += the experts' partial sums; x, out (tokens, hidden).
     void forward(const Pass<B>&, const Params&, Acts&, const Scratch&, T* out, const T* x, Into) const;
     // dx = or += partial sums of the gradient. Overwrites the acts. Adds to this layer's entry of pass.routing.
-    void backward(const Pass<B>&, const Params& w, Params& dw, Acts&, const Scratch&, T* dx, const T* dout, const T* x,
-                  Into) const;
+    void backward(const Pass<B>&, const Params& w, Gradients& dw, Acts&, const Scratch&, T* dx, const T* dout,
+                  const T* x, Into) const;
     Cost cost(const Workload& load) const;
 
  private:

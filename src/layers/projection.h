@@ -1,6 +1,9 @@
 // The map from hidden state to the heads of a key or value: one matrix, or with Switch Heads (arXiv 2312.07987), for
 // each head, the sum over its top-k experts of sigmoid(router score) * expert(x). All experts are computed in one GEMM
 // and the top-k then selected, since the paper's variants select all or most of them.
+//
+// The GEMM is the layer's: it multiplies x by all matrices that read it. A projection knows which columns of the
+// product are its own.
 #pragma once
 #include <string>
 
@@ -19,9 +22,11 @@ class Projection {
  public:
     using T = typename B::T;
 
-    // heads: of all ranks together. experts: per head; 0: one matrix.
-    Projection(int64_t hidden, int64_t heads, int64_t dim, int64_t experts, int64_t top_k, const MeshCoord& coord)
-        : hidden_(hidden),
+    // heads: of all ranks together. experts: per head; 0: one matrix. begin: its first column of the layer's product.
+    Projection(int64_t begin, int64_t hidden, int64_t heads, int64_t dim, int64_t experts, int64_t top_k,
+               const MeshCoord& coord)
+        : begin_(begin),
+          hidden_(hidden),
           whole_heads_(heads),
           heads_(heads / shard_by_head(heads, coord).parts),
           dim_(dim),
@@ -29,49 +34,55 @@ class Projection {
           top_k_(top_k),
           sharding_(shard_by_head(heads, coord)) {}
 
-    struct Params {
-        T* weight = nullptr;  // (heads dim, hidden), or (heads, experts, dim, hidden)
-        T* router = nullptr;  // (heads, experts, hidden)
+    // One past its last column.
+    int64_t end() const { return scores() + heads_ * experts_; }
+
+    template <class X>
+    struct ParamsOf {
+        X* weight = nullptr;  // (heads dim, hidden), or (heads, experts, dim, hidden)
+        X* router = nullptr;  // (heads, experts, hidden)
     };
-    template <class V>
-    void params(V&& v, Params& p, const std::string& prefix, double init_std) const {
+    template <class V, class X>
+    void params(V&& v, ParamsOf<X>& p, const std::string& prefix, double init_std) const {
         const Init init{Init::normal, init_std};
         if (experts_ == 0)
-            return v(prefix + "weight", p.weight, {whole_heads_ * dim_, hidden_}, init, Role::map, sharding_);
-        v(prefix + "experts.weight", p.weight, {whole_heads_, experts_, dim_, hidden_}, init, Role::map, sharding_);
-        v(prefix + "router.weight", p.router, {whole_heads_, experts_, hidden_}, init, Role::rows, sharding_);
+            return v(prefix + "weight", p.weight, {whole_heads_ * dim_, hidden_}, init, Role::map, sharding_,
+                     Place::below);
+        v(prefix + "experts.weight", p.weight, {whole_heads_, experts_, dim_, hidden_}, init, Role::map, sharding_,
+          Place::below);
+        v(prefix + "router.weight", p.router, {whole_heads_, experts_, hidden_}, init, Role::rows, sharding_,
+          Place::below);
     }
 
     struct Acts {
-        T* out = nullptr;                       // (tokens, heads, dim)
-        T *expert = nullptr, *score = nullptr;  // (tokens, heads, experts, dim), (tokens, heads, experts)
+        T* mixed = nullptr;  // (tokens, heads, dim): with experts, the sum over the picked ones
     };
     template <class V>
     void acts(V&& v, Acts& a, int64_t tokens) const {
-        v("out", a.out, {tokens, heads_, dim_});
-        if (experts_ == 0) return;
-        v("expert", a.expert, {tokens, heads_, experts_, dim_});
-        v("score", a.score, {tokens, heads_, experts_});
+        if (experts_ > 0) v("mixed", a.mixed, {tokens, heads_, dim_});
     }
 
     struct Scratch {
-        T *dexpert = nullptr, *dscore = nullptr;  // as expert, score
+        T* dmixed = nullptr;  // as mixed
     };
     template <class V>
     void scratch(V&& v, Scratch& s, int64_t tokens) const {
-        if (experts_ == 0) return;
-        v("dexpert", s.dexpert, {tokens, heads_, experts_, dim_});
-        v("dscore", s.dscore, {tokens, heads_, experts_});
+        if (experts_ > 0) v("dmixed", s.dmixed, {tokens, heads_, dim_});
     }
 
-    // x (tokens, hidden). Leaves its result in a.out.
-    void forward(const Pass<B>&, const Params&, Acts&, const T* x) const;
-    // dx = or += the gradient of x; dout as a.out.
-    void backward(const Pass<B>&, const Params& w, Params& dw, const Acts&, const Scratch&, T* dx, const T* dout,
-                  const T* x, Into) const;
+    // Returns the heads, (heads, dim) a row: columns of the product, or a.mixed.
+    Rows<T> forward(const Pass<B>&, Acts&, Rows<T> product) const;
+    // Where the gradient of the heads is expected.
+    Rows<T> gradient(const Scratch& s, Rows<T> dproduct) const {
+        return experts_ == 0 ? dproduct.columns(begin_) : Rows<T>{s.dmixed, heads_ * dim_};
+    }
+    // From the gradient of the heads, that of its columns of the product.
+    void backward(const Pass<B>&, const Scratch&, Rows<T> dproduct, Rows<const T> product) const;
 
  private:
-    int64_t hidden_, whole_heads_, heads_, dim_, experts_, top_k_;  // heads_: on this rank
+    int64_t scores() const { return begin_ + heads_ * std::max<int64_t>(1, experts_) * dim_; }
+
+    int64_t begin_, hidden_, whole_heads_, heads_, dim_, experts_, top_k_;  // heads_: on this rank
     ShardSpec sharding_;
 };
 

@@ -31,24 +31,28 @@ class SwiGlu {
           init_{Init::normal, model.init_std},
           down_init_(residual_init(model)) {}
 
-    struct Params {
-        T *gate = nullptr, *up = nullptr, *down = nullptr;  // (width, hidden) twice, (hidden, width)
+    template <class X>
+    struct ParamsOf {
+        X *gate = nullptr, *up = nullptr;  // (width, hidden) each, one below the other
+        X* down = nullptr;                 // (hidden, width)
     };
-    template <class V>
-    void params(V&& v, Params& p, const std::string& prefix) const {
+    using Params = ParamsOf<T>;
+    using Gradients = ParamsOf<typename B::G>;
+    template <class V, class X>
+    void params(V&& v, ParamsOf<X>& p, const std::string& prefix) const {
         const ShardSpec rows = ShardSpec::split(0, coord_.tensor), columns = ShardSpec::split(1, coord_.tensor);
         v(prefix + "gate.weight", p.gate, {whole_width_, hidden_}, init_, Role::map, rows);
-        v(prefix + "up.weight", p.up, {whole_width_, hidden_}, init_, Role::map, rows);
+        v(prefix + "up.weight", p.up, {whole_width_, hidden_}, init_, Role::map, rows, Place::below);
         v(prefix + "down.weight", p.down, {hidden_, whole_width_}, down_init_, Role::map, columns);
     }
 
     struct Acts {
-        T *gate = nullptr, *up = nullptr, *hidden = nullptr;  // (tokens, width)
+        T* gate_up = nullptr;  // (tokens, 2 width): gate, then up
+        T* hidden = nullptr;   // (tokens, width)
     };
     template <class V>
     void acts(V&& v, Acts& a, int64_t tokens) const {
-        v("gate", a.gate, {tokens, width_});
-        v("up", a.up, {tokens, width_});
+        v("gate_up", a.gate_up, {tokens, 2 * width_});
         v("hidden", a.hidden, {tokens, width_});
     }
 
@@ -62,7 +66,7 @@ class SwiGlu {
 
     void forward(const Pass<B>&, const Params&, Acts&, T* out, const T* x) const;
     // Overwrites dx and the acts.
-    void backward(const Pass<B>&, const Params& w, Params& dw, Acts&, const Scratch&, T* dx, const T* dout,
+    void backward(const Pass<B>&, const Params& w, Gradients& dw, Acts&, const Scratch&, T* dx, const T* dout,
                   const T* x) const;
     Cost cost(const Workload&) const;
 

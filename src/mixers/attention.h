@@ -18,24 +18,29 @@ class Attention {
     Attention(const ModelSpec& model, int64_t layer, const MeshCoord& coord)
         : hidden_(model.hidden),
           coord_(coord),
-          gates_(model, layer, coord),
           heads_(model, coord),
+          gates_(heads_.end(), model, layer, coord),
           core_(model, layer, coord),
           output_(model, layer, coord),
           init_std_(model.init_std) {}
 
-    struct Params {
-        typename Heads<B>::Params heads;
-        typename Core<B>::Params core;
-        typename Output<B>::Params output;
-        std::vector<typename Gates<B>::Params> gates;
+    template <class X>
+    struct ParamsOf {
+        typename Heads<B>::template ParamsOf<X> heads;
+        typename Core<B>::template ParamsOf<X> core;
+        typename Output<B>::template ParamsOf<X> output;
+        std::vector<typename Gates<B>::template ParamsOf<X>> gates;
     };
-    // The gradient's norm is summed in this order. A resumed run must repeat it to the bit: do not change it.
-    template <class V>
-    void params(V&& v, Params& p, const std::string& block) const {
+    using Params = ParamsOf<T>;
+    using Gradients = ParamsOf<typename B::G>;
+    // The matrices that read x come first and are one matrix: projections, then scores of gates. The gradient's norm is
+    // summed in this order. A resumed run must repeat it to the bit: do not change it.
+    template <class V, class X>
+    void params(V&& v, ParamsOf<X>& p, const std::string& block) const {
         const std::string prefix = block + "attention.";
         heads_.matrices(v, p.heads, prefix);
-        gates_.params(v, p.gates, prefix, init_std_);
+        gates_.matrices(v, p.gates, prefix, init_std_);
+        gates_.others(v, p.gates, prefix, init_std_);
         output_.matrices(v, p.output, prefix);
         heads_.norms(v, p.heads, prefix);
         output_.norms(v, p.output, prefix);
@@ -43,6 +48,7 @@ class Attention {
     }
 
     struct Acts {
+        T* product = nullptr;  // (tokens, width): x times all matrices that read it
         typename Heads<B>::Acts heads;
         typename Core<B>::Acts core;
         typename Output<B>::Acts output;
@@ -50,6 +56,7 @@ class Attention {
     };
     template <class V>
     void acts(V&& v, Acts& a, int64_t tokens, int64_t rows) const {
+        v("product", a.product, {tokens, width()});
         heads_.acts(v, a.heads, tokens);
         gates_.acts(v, a.gates, tokens, rows);
         core_.acts(v, a.core, tokens);
@@ -57,6 +64,7 @@ class Attention {
     }
 
     struct Scratch {
+        T* dproduct = nullptr;  // (tokens, width)
         typename Heads<B>::Scratch heads;
         typename Core<B>::Scratch core;
         typename Output<B>::Scratch output;
@@ -67,6 +75,7 @@ class Attention {
     void scratch(V&& v, Scratch& s, int64_t tokens, int64_t rows, bool backward) const {
         if (!backward) return;
         if (output_gates()) v("doutput_gates", s.doutput_gates, {rows, hidden_});
+        v("dproduct", s.dproduct, {tokens, width()});
         output_.scratch(v, s.output, tokens);
         heads_.scratch(v, s.heads, tokens);
         core_.scratch(v, s.core, tokens);
@@ -77,17 +86,19 @@ class Attention {
     T* forward(const Pass<B>&, const Params&, Acts&, const Scratch&, const T* x) const;
     // dx, dout (rows, hidden). Overwrites dx and the acts, and dout where there are output gates.
     bool overwrites_dout() const { return output_gates(); }
-    void backward(const Pass<B>&, const Params& w, Params& dw, Acts&, const Scratch&, T* dx, T* dout, const T* x) const;
+    void backward(const Pass<B>&, const Params& w, Gradients& dw, Acts&, const Scratch&, T* dx, T* dout,
+                  const T* x) const;
     Cost cost(const Workload& load) const;
 
  private:
     bool output_gates() const { return gates_.any(Position::output); }
-    static Qkv<B> qkv(const typename Heads<B>::Acts& a) { return {a.q_out, a.k_out, a.v_out}; }
+    int64_t width() const { return gates_.end(); }  // columns of the product
+    static Qkv<const T> qkv(const typename Heads<B>::Acts& a) { return {a.q_out, a.k_out, a.v_out}; }
 
     int64_t hidden_;
     MeshCoord coord_;
-    Gates<B> gates_;
     Heads<B> heads_;
+    Gates<B> gates_;
     Core<B> core_;
     Output<B> output_;
     double init_std_;

@@ -24,10 +24,13 @@ class OneOfCores {
 
     OneOfCores(const ModelSpec& model, int64_t layer, const MeshCoord& coord) : core_(choose(model, layer, coord)) {}
 
-    struct Params : std::tuple<typename Cores<B>::Params...> {};
-    template <class V>
-    void params(V&& v, Params& p, const std::string& prefix) const {
-        visit([&]<class C>(const C& core) { core.params(v, std::get<typename C::Params>(p), prefix); });
+    template <class X>
+    struct ParamsOf : std::tuple<typename Cores<B>::template ParamsOf<X>...> {};
+    using Params = ParamsOf<T>;
+    using Gradients = ParamsOf<typename B::G>;
+    template <class V, class X>
+    void params(V&& v, ParamsOf<X>& p, const std::string& prefix) const {
+        visit([&]<class C>(const C& core) { core.params(v, std::get<typename C::template ParamsOf<X>>(p), prefix); });
     }
     struct Acts : std::tuple<typename Cores<B>::Acts...> {};
     template <class V>
@@ -40,15 +43,15 @@ class OneOfCores {
         visit([&]<class C>(const C& core) { core.scratch(v, std::get<typename C::Scratch>(s), tokens); });
     }
 
-    T* forward(const Pass<B>& pass, const Params& w, Acts& a, const Qkv<B>& in) const {
+    T* forward(const Pass<B>& pass, const Params& w, Acts& a, const Qkv<const T>& in) const {
         return visit([&]<class C>(const C& core) {
             return core.forward(pass, std::get<typename C::Params>(w), std::get<typename C::Acts>(a), in);
         });
     }
-    void backward(const Pass<B>& pass, const Params& w, Params& dw, const Acts& a, const Scratch& s,
-                  const QkvGradients<B>& din, T* dout, const Qkv<B>& in) const {
+    void backward(const Pass<B>& pass, const Params& w, Gradients& dw, const Acts& a, const Scratch& s,
+                  const Qkv<T>& din, T* dout, const Qkv<const T>& in) const {
         visit([&]<class C>(const C& core) {
-            core.backward(pass, std::get<typename C::Params>(w), std::get<typename C::Params>(dw),
+            core.backward(pass, std::get<typename C::Params>(w), std::get<typename C::Gradients>(dw),
                           std::get<typename C::Acts>(a), std::get<typename C::Scratch>(s), din, dout, in);
         });
     }

@@ -23,18 +23,17 @@ Heads<B>::Heads(const ModelSpec& model, const MeshCoord& coord)
       qk_norm_(model.qk_norm),
       norm_eps_(model.norm_eps),
       init_std_(model.init_std),
-      key_(model.hidden, model.kv_heads, model.head_dim, key_experts(model), model.switch_heads.top_k, coord),
-      value_(model.hidden, model.kv_heads, model.head_dim, value_experts(model), model.switch_heads.top_k, coord) {}
+      key_(heads_ * dim_, model.hidden, model.kv_heads, model.head_dim, key_experts(model), model.switch_heads.top_k,
+           coord),
+      value_(key_.end(), model.hidden, model.kv_heads, model.head_dim, value_experts(model), model.switch_heads.top_k,
+             coord) {}
 
 template <class B>
-void Heads<B>::forward(const Pass<B>& pass, const Params& w, Acts& a, const T* x, const GatesForward<B>& gate) const {
-    linear_forward<B>(pass.stream, a.q, x, w.query, pass.tokens(), hidden_, heads_ * dim_);
-    key_.forward(pass, w.key, a.k, x);
-    value_.forward(pass, w.value, a.v, x);
-
-    a.q_out = a.q_gated = gate(Position::query, a.q);
-    a.k_out = a.k_gated = gate(Position::key, a.k.out);
-    a.v_out = gate(Position::value, a.v.out);
+void Heads<B>::forward(const Pass<B>& pass, const Params& w, Acts& a, Rows<T> product,
+                       const GatesForward<B>& gate) const {
+    a.q_out = a.q_gated = gate(Position::query, product);
+    a.k_out = a.k_gated = gate(Position::key, key_.forward(pass, a.k, product));
+    a.v_out = gate(Position::value, value_.forward(pass, a.v, product));
 
     const RopeShape q_heads = rope_shape(pass.batch, heads_), k_heads = rope_shape(pass.batch, kv_heads_);
     if (qk_norm_) {
@@ -42,8 +41,8 @@ void Heads<B>::forward(const Pass<B>& pass, const Params& w, Acts& a, const T* x
                                 norm_eps_);
         rmsnorm_rope_forward<B>(pass.stream, a.k_normed, a.k_rstd, a.k_gated, w.key_norm, pass.cos, pass.sin, k_heads,
                                 norm_eps_);
-        a.q_out = a.q_normed;
-        a.k_out = a.k_normed;
+        a.q_out = {a.q_normed, heads_ * dim_};
+        a.k_out = {a.k_normed, kv_heads_ * dim_};
     } else {  // in place
         rope<B>(pass.stream, a.q_out, pass.cos, pass.sin, q_heads, +1);
         rope<B>(pass.stream, a.k_out, pass.cos, pass.sin, k_heads, +1);
@@ -51,27 +50,26 @@ void Heads<B>::forward(const Pass<B>& pass, const Params& w, Acts& a, const T* x
 }
 
 template <class B>
-void Heads<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, const Acts& a, const Scratch& s, T* dx,
-                        const T* x, const GatesBackward<B>& gate) const {
+void Heads<B>::backward(const Pass<B>& pass, const Params& w, Gradients& dw, const Acts& a, const Scratch& s,
+                        Rows<T> dproduct, Rows<const T> product, const GatesBackward<B>& gate) const {
+    const auto [dq, dk, dv] = gradients(s, dproduct);
     const RopeShape q_heads = rope_shape(pass.batch, heads_), k_heads = rope_shape(pass.batch, kv_heads_);
     if (qk_norm_) {
-        rmsnorm_rope_backward<B>(pass.stream, s.dk, dw.key_norm, s.dk, a.k_gated, w.key_norm, a.k_rstd, pass.cos,
-                                 pass.sin, k_heads);
-        rmsnorm_rope_backward<B>(pass.stream, s.dq, dw.query_norm, s.dq, a.q_gated, w.query_norm, a.q_rstd, pass.cos,
+        rmsnorm_rope_backward<B>(pass.stream, dk, dw.key_norm, dk, a.k_gated, w.key_norm, a.k_rstd, pass.cos, pass.sin,
+                                 k_heads);
+        rmsnorm_rope_backward<B>(pass.stream, dq, dw.query_norm, dq, a.q_gated, w.query_norm, a.q_rstd, pass.cos,
                                  pass.sin, q_heads);
     } else {
-        rope<B>(pass.stream, s.dk, pass.cos, pass.sin, k_heads, -1);
-        rope<B>(pass.stream, s.dq, pass.cos, pass.sin, q_heads, -1);
+        rope<B>(pass.stream, dk, pass.cos, pass.sin, k_heads, -1);
+        rope<B>(pass.stream, dq, pass.cos, pass.sin, q_heads, -1);
     }
 
-    gate(Position::value, s.dv, dx, x);
-    gate(Position::key, s.dk, dx, x);
-    gate(Position::query, s.dq, dx, x);
+    gate(Position::value, dv);
+    gate(Position::key, dk);
+    gate(Position::query, dq);
 
-    value_.backward(pass, w.value, dw.value, a.v, s.value, dx, s.dv, x, Into::add);
-    key_.backward(pass, w.key, dw.key, a.k, s.key, dx, s.dk, x, Into::add);
-    linear_backward_weight<B>(pass.stream, dw.query, s.dq, x, pass.tokens(), hidden_, heads_ * dim_);
-    linear_backward_input<B>(pass.stream, dx, s.dq, w.query, pass.tokens(), hidden_, heads_ * dim_, Into::add);
+    value_.backward(pass, s.value, dproduct, product);
+    key_.backward(pass, s.key, dproduct, product);
 }
 
 // QK-norm with RoPE reads or writes queries and keys 5 times, forward and backward.

@@ -1,10 +1,14 @@
 // The input of a core: queries, keys and values of every head. In order: project; query, key and value gates; QK-norm;
 // RoPE. A tensor group splits the heads; with fewer key-value heads than ranks, neighbouring ranks hold the same head.
+//
+// The layer computes the projections, in one product of x with all matrices that read it. Queries, then keys, then
+// values are its first columns.
 #pragma once
 #include <string>
 
 #include "layers/gate.h"
 #include "layers/projection.h"
+#include "mixers/tokens.h"
 
 namespace sluice {
 
@@ -16,20 +20,25 @@ class Heads {
 
     Heads(const ModelSpec& model, const MeshCoord& coord);
 
-    struct Params {
-        T* query = nullptr;  // (heads dim, hidden)
-        typename Projection<B>::Params key, value;
-        T *query_norm = nullptr, *key_norm = nullptr;  // (dim)
+    int64_t end() const { return value_.end(); }  // columns of the product
+
+    template <class X>
+    struct ParamsOf {
+        X* query = nullptr;  // (heads dim, hidden), the first of the layer's matrix
+        typename Projection<B>::template ParamsOf<X> key, value;
+        X *query_norm = nullptr, *key_norm = nullptr;  // (dim)
     };
-    template <class V>
-    void matrices(V&& v, Params& p, const std::string& prefix) const {
+    using Params = ParamsOf<T>;
+    using Gradients = ParamsOf<typename B::G>;
+    template <class V, class X>
+    void matrices(V&& v, ParamsOf<X>& p, const std::string& prefix) const {
         v(prefix + "query.weight", p.query, {whole_heads_ * dim_, hidden_}, Init{Init::normal, init_std_}, Role::map,
           ShardSpec::split(0, coord_.tensor));
         key_.params(v, p.key, prefix + "key.", init_std_);
         value_.params(v, p.value, prefix + "value.", init_std_);
     }
-    template <class V>
-    void norms(V&& v, Params& p, const std::string& prefix) const {
+    template <class V, class X>
+    void norms(V&& v, ParamsOf<X>& p, const std::string& prefix) const {
         if (!qk_norm_) return;
         const ShardSpec partial = ShardSpec::partial();
         v(prefix + "query_norm.weight", p.query_norm, {dim_}, Init{Init::one}, Role::plain, partial);
@@ -37,16 +46,14 @@ class Heads {
     }
 
     struct Acts {
-        T* q = nullptr;                                          // (tokens, heads, dim): projected
-        typename Projection<B>::Acts k, v;                       // (tokens, kv_heads, dim): projected
-        T *q_gated = nullptr, *k_gated = nullptr;                // as q, k: gated, or q, k themselves without a gate
-        T *q_normed = nullptr, *k_normed = nullptr;              // as q, k: with QK-norm, normalised and rotated
-        A *q_rstd = nullptr, *k_rstd = nullptr;                  // (tokens, heads), (tokens, kv_heads)
-        T *q_out = nullptr, *k_out = nullptr, *v_out = nullptr;  // input of the core: each one of the buffers above
+        typename Projection<B>::Acts k, v;
+        Rows<T> q_gated{}, k_gated{};                // (heads, dim), (kv_heads, dim) a row
+        T *q_normed = nullptr, *k_normed = nullptr;  // (tokens, heads, dim), (tokens, kv_heads, dim): with QK-norm
+        A *q_rstd = nullptr, *k_rstd = nullptr;      // (tokens, heads), (tokens, kv_heads)
+        Rows<T> q_out{}, k_out{}, v_out{};           // input of the core: the product's columns, or later buffers
     };
     template <class V>
     void acts(V&& v, Acts& a, int64_t tokens) const {
-        v("q", a.q, {tokens, heads_, dim_});
         key_.acts(v, a.k, tokens);
         value_.acts(v, a.v, tokens);
         if (!qk_norm_) return;
@@ -57,23 +64,23 @@ class Heads {
     }
 
     struct Scratch {
-        T *dq = nullptr, *dk = nullptr, *dv = nullptr;  // as q, k, v: written by the core's backward
         typename Projection<B>::Scratch key, value;
     };
     template <class V>
     void scratch(V&& v, Scratch& s, int64_t tokens) const {
-        v("dq", s.dq, {tokens, heads_, dim_});
-        v("dk", s.dk, {tokens, kv_heads_, dim_});
-        v("dv", s.dv, {tokens, kv_heads_, dim_});
         key_.scratch(v, s.key, tokens);
         value_.scratch(v, s.value, tokens);
     }
 
-    // x (tokens, hidden). Leaves its results in a.q_out, a.k_out and a.v_out.
-    void forward(const Pass<B>&, const Params&, Acts&, const T* x, const GatesForward<B>& gate) const;
-    // Reads s.dq, s.dk and s.dv, and overwrites them. dx (tokens, hidden) += the gradient of x.
-    void backward(const Pass<B>&, const Params& w, Params& dw, const Acts&, const Scratch&, T* dx, const T* x,
-                  const GatesBackward<B>& gate) const;
+    // Leaves its results in a.q_out, a.k_out and a.v_out. Without QK-norm it rotates the product in place.
+    void forward(const Pass<B>&, const Params&, Acts&, Rows<T> product, const GatesForward<B>& gate) const;
+    // Where the gradients of queries, keys and values, as the core reads them, are expected.
+    Qkv<T> gradients(const Scratch& s, Rows<T> dproduct) const {
+        return {dproduct, key_.gradient(s.key, dproduct), value_.gradient(s.value, dproduct)};
+    }
+    // From these, the gradients of its columns of the product.
+    void backward(const Pass<B>&, const Params& w, Gradients& dw, const Acts&, const Scratch&, Rows<T> dproduct,
+                  Rows<const T> product, const GatesBackward<B>& gate) const;
     Cost cost(const Workload& load) const;
 
  private:

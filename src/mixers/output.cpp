@@ -27,22 +27,22 @@ typename B::T* Output<B>::forward(const Pass<B>& pass, const Params& w, Acts& a,
         activation_forward<B>(pass.stream, a.activated, a.before_activation, tokens * width, Activation::silu);
         a.mixed = a.activated;
     }
-    a.mixed = gate(Position::sdpa, a.mixed);
+    a.mixed = gate(Position::sdpa, {a.mixed, width}).data;
 
     T* partial = pass.partial_buffer(pass.partial, a.out);
     linear_forward<B>(pass.stream, partial, a.mixed, w.weight, tokens, width, hidden_);
     pass.reduce_partial(a.out, partial, hidden_);  // partner: gather_sequence(dout)
-    return gate(Position::output, a.out);
+    return gate(Position::output, {a.out, hidden_}).data;
 }
 
 template <class B>
-void Output<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, const Acts& a, const Scratch& s, T* dx,
-                         const T* dout, const T* x, const GatesBackward<B>& gate) const {
+void Output<B>::backward(const Pass<B>& pass, const Params& w, Gradients& dw, const Acts& a, const Scratch& s,
+                         const T* dout, const GatesBackward<B>& gate) const {
     const int64_t tokens = pass.tokens(), width = heads_ * dim_;
     linear_backward_weight<B>(pass.stream, dw.weight, dout, a.mixed, tokens, width, hidden_);
     linear_backward_input<B>(pass.stream, s.din, dout, w.weight, tokens, width, hidden_, Into::overwrite);
 
-    gate(Position::sdpa, s.din, dx, x);
+    gate(Position::sdpa, {s.din, width});
     if (activation_)
         activation_backward<B>(pass.stream, s.din, s.din, a.before_activation, tokens * width, Activation::silu);
     if (norm_)

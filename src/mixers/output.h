@@ -16,17 +16,20 @@ class Output {
 
     Output(const ModelSpec& model, int64_t layer, const MeshCoord& coord);
 
-    struct Params {
-        T* weight = nullptr;  // (hidden, heads dim)
-        T* norm = nullptr;    // (dim)
+    template <class X>
+    struct ParamsOf {
+        X* weight = nullptr;  // (hidden, heads dim)
+        X* norm = nullptr;    // (dim)
     };
-    template <class V>
-    void matrices(V&& v, Params& p, const std::string& prefix) const {
+    using Params = ParamsOf<T>;
+    using Gradients = ParamsOf<typename B::G>;
+    template <class V, class X>
+    void matrices(V&& v, ParamsOf<X>& p, const std::string& prefix) const {
         v(prefix + "output.weight", p.weight, {hidden_, whole_heads_ * dim_}, init_, Role::map,
           ShardSpec::split(1, coord_.tensor));
     }
-    template <class V>
-    void norms(V&& v, Params& p, const std::string& prefix) const {
+    template <class V, class X>
+    void norms(V&& v, ParamsOf<X>& p, const std::string& prefix) const {
         if (norm_) v(prefix + "sdpa_norm.weight", p.norm, {dim_}, Init{Init::one}, Role::plain, ShardSpec::partial());
     }
 
@@ -59,10 +62,9 @@ class Output {
 
     // in (tokens, heads, dim): the core's result. Returns out (rows, hidden), gated where there are output gates.
     T* forward(const Pass<B>&, const Params&, Acts&, T* in, const GatesForward<B>& gate) const;
-    // Leaves the gradient of `in` in s.din. dout (tokens, hidden): gradient of the projection's result. dx += the
-    // gradient that reaches x (tokens, hidden) through the scores of sdpa gates.
-    void backward(const Pass<B>&, const Params& w, Params& dw, const Acts&, const Scratch&, T* dx, const T* dout,
-                  const T* x, const GatesBackward<B>& gate) const;
+    // Leaves the gradient of `in` in s.din. dout (tokens, hidden): gradient of the projection's result.
+    void backward(const Pass<B>&, const Params& w, Gradients& dw, const Acts&, const Scratch&, const T* dout,
+                  const GatesBackward<B>& gate) const;
     Cost cost(const Workload& load) const;
 
  private:

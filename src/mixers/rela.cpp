@@ -3,7 +3,7 @@
 namespace sluice {
 
 template <class B>
-typename B::T* RelaCore<B>::forward(const Pass<B>& pass, const Params& w, Acts& a, const Qkv<B>& in) const {
+typename B::T* RelaCore<B>::forward(const Pass<B>& pass, const Params& w, Acts& a, const Qkv<const T>& in) const {
     const int64_t tokens = pass.tokens(), width = mixing_.width();
     relu_attention_forward<B>(pass.stream, a.z, in.q, in.k, in.v, pass.doc_start, mixing_.shape(pass.batch));
     A* squares = a.rstd;  // (tokens); in place: the norm reads squares and writes rstd
@@ -15,8 +15,8 @@ typename B::T* RelaCore<B>::forward(const Pass<B>& pass, const Params& w, Acts& 
 }
 
 template <class B>
-void RelaCore<B>::backward(const Pass<B>& pass, const Params& w, Params& dw, const Acts& a, const Scratch& s,
-                           const QkvGradients<B>& din, T* dout, const Qkv<B>& in) const {
+void RelaCore<B>::backward(const Pass<B>& pass, const Params& w, Gradients& dw, const Acts& a, const Scratch& s,
+                           const Qkv<T>& din, T* dout, const Qkv<const T>& in) const {
     const int64_t tokens = pass.tokens(), width = mixing_.width();
     rela_norm_dots<B>(pass.stream, s.dots, dout, a.z, w.norm, w.gate, tokens, width);
     pass.mesh->tensor->all_reduce(s.dots, tokens);

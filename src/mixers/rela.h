@@ -25,11 +25,14 @@ class RelaCore {
           gated_(model.attention.at(layer).rela_gate),
           norm_eps_(model.norm_eps) {}
 
-    struct Params {
-        T *norm = nullptr, *gate = nullptr;  // w and u, (heads dim); u null without rela_gate
+    template <class X>
+    struct ParamsOf {
+        X *norm = nullptr, *gate = nullptr;  // w and u, (heads dim); u null without rela_gate
     };
-    template <class V>
-    void params(V&& v, Params& p, const std::string& prefix) const {
+    using Params = ParamsOf<T>;
+    using Gradients = ParamsOf<typename B::G>;
+    template <class V, class X>
+    void params(V&& v, ParamsOf<X>& p, const std::string& prefix) const {
         const ShardSpec heads = ShardSpec::split(0, coord_.tensor);
         v(prefix + "rela_norm.weight", p.norm, {mixing_.whole_width()}, Init{Init::one}, Role::plain, heads);
         if (gated_)
@@ -55,10 +58,10 @@ class RelaCore {
         v("rela_dots", s.dots, {tokens});
     }
 
-    T* forward(const Pass<B>&, const Params&, Acts&, const Qkv<B>& in) const;
+    T* forward(const Pass<B>&, const Params&, Acts&, const Qkv<const T>& in) const;
     // Overwrites dout.
-    void backward(const Pass<B>&, const Params& w, Params& dw, const Acts&, const Scratch&, const QkvGradients<B>& din,
-                  T* dout, const Qkv<B>& in) const;
+    void backward(const Pass<B>&, const Params& w, Gradients& dw, const Acts&, const Scratch&, const Qkv<T>& din,
+                  T* dout, const Qkv<const T>& in) const;
     Cost cost(const Workload& load) const;
 
  private:

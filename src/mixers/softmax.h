@@ -15,9 +15,12 @@ class SoftmaxCore {
 
     SoftmaxCore(const ModelSpec& model, int64_t layer, const MeshCoord& coord) : mixing_(model, layer, coord) {}
 
-    struct Params {};
-    template <class V>
-    void params(V&&, Params&, const std::string&) const {}
+    template <class X>
+    struct ParamsOf {};
+    using Params = ParamsOf<T>;
+    using Gradients = ParamsOf<typename B::G>;
+    template <class V, class X>
+    void params(V&&, ParamsOf<X>&, const std::string&) const {}
 
     struct Acts {
         T* out = nullptr;  // (tokens, heads, dim)
@@ -37,12 +40,12 @@ class SoftmaxCore {
         v("delta", s.delta, {tokens, mixing_.heads()});
     }
 
-    T* forward(const Pass<B>& pass, const Params&, Acts& a, const Qkv<B>& in) const {
+    T* forward(const Pass<B>& pass, const Params&, Acts& a, const Qkv<const T>& in) const {
         attention_forward<B>(pass.stream, a.out, a.lse, in.q, in.k, in.v, pass.doc_start, mixing_.shape(pass.batch));
         return a.out;
     }
-    void backward(const Pass<B>& pass, const Params&, Params&, const Acts& a, const Scratch& s,
-                  const QkvGradients<B>& din, T* dout, const Qkv<B>& in) const {
+    void backward(const Pass<B>& pass, const Params&, Gradients&, const Acts& a, const Scratch& s, const Qkv<T>& din,
+                  T* dout, const Qkv<const T>& in) const {
         attention_backward<B>(pass.stream, din.q, din.k, din.v, s.delta, dout, a.out, a.lse, in.q, in.k, in.v,
                               pass.doc_start, mixing_.shape(pass.batch));
     }

@@ -7,14 +7,11 @@
 
 namespace sluice {
 
-// q (tokens, heads, dim); k, v (tokens, kv_heads, dim); heads: those on this rank.
-template <class B>
+// Rows are tokens: of a token q has (heads, dim), k and v have (kv_heads, dim); heads: those on this rank. X is T, or
+// const T.
+template <class X>
 struct Qkv {
-    const typename B::T *q, *k, *v;
-};
-template <class B>
-struct QkvGradients {
-    typename B::T *q, *k, *v;
+    Rows<X> q, k, v;
 };
 
 // The heads of a layer on a rank, and its window in tokens.

@@ -13,6 +13,7 @@ void bind_activations(Regions& r, ModelBytes& bytes, const ModelSpec& spec, cons
     r.kept("tokens", a.tokens, {tokens});
     r.kept("targets", a.targets, {tokens});
     r.kept("doc_start", a.doc_start, {tokens});
+    if (training) r.kept("order", a.order, {tokens});
     r.kept("cos", a.cos, {largest.length, spec.head_dim / 2});
     r.kept("sin", a.sin, {largest.length, spec.head_dim / 2});
     r.kept("embedded", a.embedded, {rows, hidden});

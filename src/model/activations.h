@@ -25,6 +25,7 @@ struct ModelActs {
     using A = typename B::A;
 
     int32_t *tokens = nullptr, *targets = nullptr, *doc_start = nullptr;  // (tokens): the batch's
+    int32_t* order = nullptr;                                             // (tokens): see embedding_backward
     A *cos = nullptr, *sin = nullptr;                                     // (length, head_dim / 2)
     T* embedded = nullptr;                                                // (rows, hidden)
     std::vector<typename Block<B>::Acts> blocks;

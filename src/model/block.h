@@ -17,12 +17,13 @@ struct Block {
     Block(const ModelSpec& model, int64_t layer, const MeshCoord& coord)
         : attention(model, Attention<B>(model, layer, coord), coord), ffn(model, Ffn<B>(model, layer, coord), coord) {}
 
-    struct Params {
-        typename AttentionBranch::Params attention;
-        typename FfnBranch::Params ffn;
+    template <class X>
+    struct ParamsOf {
+        typename AttentionBranch::template ParamsOf<X> attention;
+        typename FfnBranch::template ParamsOf<X> ffn;
     };
-    template <class V>
-    void params(V&& v, Params& p, const std::string& prefix) const {
+    template <class V, class X>
+    void params(V&& v, ParamsOf<X>& p, const std::string& prefix) const {
         attention.params(v, p.attention, prefix, "attention");
         ffn.params(v, p.ffn, prefix, "ffn");
     }

@@ -29,13 +29,16 @@ class ResidualBranch {
         norm_sharding_.gradient = coord.sequence ? ShardSpec::over_tensor : ShardSpec::whole;
     }
 
-    struct Params {
-        T *norm = nullptr, *post_norm = nullptr;  // (hidden)
-        typename Layer::Params layer;
+    template <class X>
+    struct ParamsOf {
+        X *norm = nullptr, *post_norm = nullptr;  // (hidden)
+        typename Layer::template ParamsOf<X> layer;
     };
+    using Params = ParamsOf<T>;
+    using Gradients = ParamsOf<typename B::G>;
     // Names: PREFIXattention_norm.weight, the layer's, PREFIXattention_post_norm.weight.
-    template <class V>
-    void params(V&& v, Params& p, const std::string& prefix, const std::string& name) const {
+    template <class V, class X>
+    void params(V&& v, ParamsOf<X>& p, const std::string& prefix, const std::string& name) const {
         v(prefix + name + "_norm.weight", p.norm, {n_.hidden}, Init{Init::one}, Role::plain, norm_sharding_);
         layer_.params(v, p.layer, prefix);
         if (n_.sandwich_norm)
@@ -95,7 +98,7 @@ class ResidualBranch {
     }
 
     // dx (rows, hidden) holds the gradient of out on entry, and that of x on return.
-    void backward(const Pass<B>& pass, const Params& w, Params& dw, Acts& a, const Scratch& s, T* dx,
+    void backward(const Pass<B>& pass, const Params& w, Gradients& dw, Acts& a, const Scratch& s, T* dx,
                   const T* x) const {
         const int64_t rows = pass.rows;
         T* dresult = dx;

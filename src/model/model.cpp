@@ -1,6 +1,7 @@
 #include "model/model.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "base/check.h"
 #include "kernels/memory.h"
@@ -15,9 +16,9 @@ MeshShape mesh_shape(const ModelSpec& spec, const ParallelSpec& parallel) {
 
 // ---------------------------------------------------------------- parameters
 template <class B>
-template <class V>
+template <class V, class X>
 void Model<B>::params(V&& v, const ModelSpec& spec, const MeshCoord& coord, const std::vector<Block<B>>& blocks,
-                      Params<B>& p) {
+                      Params<B, X>& p) {
     const Init init{Init::normal, spec.init_std};
     const ShardSpec by_id = ShardSpec::split(0, coord.tensor);
     v("embedding.weight", p.embedding, {spec.vocab, spec.hidden}, init, Role::plain, by_id);
@@ -35,7 +36,7 @@ void Model<B>::params(V&& v, const ModelSpec& spec, const MeshCoord& coord, cons
 template <class B>
 std::vector<TensorInfo> Model<B>::tensors(const ModelSpec& spec, const MeshCoord& coord) {
     TensorLister lister(coord);
-    Params<B> unbound;
+    Params<B, T> unbound;
     params(lister, spec, coord, make_blocks<B>(spec, coord), unbound);
     return lister.tensors;
 }
@@ -45,11 +46,11 @@ template <class B>
 ModelBytes Model<B>::plan(const ModelSpec& spec, Batch largest, Recompute recompute, Mode mode,
                           const MeshCoord& coord) {
     TensorLister lister(coord);
-    Params<B> unbound;
+    Params<B, T> unbound;
     params(lister, spec, coord, make_blocks<B>(spec, coord), unbound);
     ModelBytes bytes = plan_activations<B>(spec, largest, recompute, mode, coord);
-    bytes.weights = size_t(lister.end) * sizeof(T);
-    bytes.gradients = mode == Mode::training ? bytes.weights : 0;
+    bytes.weights = size_t(lister.end()) * sizeof(T) + size_t(lister.untrained_end()) * sizeof(A);
+    bytes.gradients = mode == Mode::training ? size_t(lister.end()) * sizeof(G) : 0;
     return bytes;
 }
 
@@ -59,7 +60,7 @@ Model<B>::Model(const ModelSpec& spec, Batch largest, Recompute recompute, Mode 
     : spec_(spec),
       mesh_(mesh),
       memory_(memory_of<B>()),
-      stream_{nullptr, matmul},
+      stream_(matmul),
       largest_(largest),
       recompute_(recompute),
       blocks_(make_blocks<B>(spec, mesh.coord)),
@@ -67,11 +68,11 @@ Model<B>::Model(const ModelSpec& spec, Batch largest, Recompute recompute, Mode 
     TensorLister lister(mesh.coord);
     params(lister, spec, mesh.coord, blocks_, weights_);
     tensors_ = std::move(lister.tensors);
-    parameters_ = lister.end;
+    parameters_ = lister.end();
     first_tensor_.push_back(1);  // after the embedding
     for (const Block<B>& block : blocks_) {
         TensorLister block_lister(mesh.coord);
-        typename Block<B>::Params unbound;
+        typename Block<B>::template ParamsOf<T> unbound;
         block.params(block_lister, unbound, "");
         first_tensor_.push_back(first_tensor_.back() + block_lister.tensors.size());
     }
@@ -79,6 +80,7 @@ Model<B>::Model(const ModelSpec& spec, Batch largest, Recompute recompute, Mode 
     Regions counted;  // a dry run: the sizes of the arenas
     bind_activations(counted, bytes_, spec, mesh.coord, blocks_, largest, recompute, mode, acts_, scratch_);
     weight_arena_ = Arena("weights", size_t(parameters_) * sizeof(T), memory_);
+    untrained_arena_ = Arena("selection biases", size_t(lister.untrained_end()) * sizeof(A), memory_);
     kept_arena_ = Arena("activations", counted.kept.peak(), memory_);
     recomputed_arena_ = Arena("recomputed activations", counted.recomputed.peak(), memory_);
     scratch_arena_ = Arena("scratch", counted.scratch.peak(), memory_);
@@ -86,15 +88,15 @@ Model<B>::Model(const ModelSpec& spec, Batch largest, Recompute recompute, Mode 
     Regions regions{Binder(kept_arena_.data()), Binder(recomputed_arena_.data()), Binder(scratch_arena_.data())};
     ModelBytes same_bytes;
     bind_activations(regions, same_bytes, spec, mesh.coord, blocks_, largest, recompute, mode, acts_, scratch_);
-    params(TensorBinder<T>(weights(), mesh.coord), spec, mesh.coord, blocks_, weights_);
+    params(TensorBinder<T, A>(weights(), untrained(), mesh.coord), spec, mesh.coord, blocks_, weights_);
     if (mode == Mode::training) {
-        gradient_arena_ = Arena("gradients", size_t(parameters_) * sizeof(T), memory_);
-        params(TensorBinder<T>(gradients(), mesh.coord), spec, mesh.coord, blocks_, gradients_);
+        gradient_arena_ = Arena("gradients", size_t(parameters_) * sizeof(G), memory_);
+        params(TensorBinder<G, A>(gradients(), nullptr, mesh.coord), spec, mesh.coord, blocks_, gradients_);
     }
     std::vector<A> cos(size_t(largest.length * spec.head_dim / 2)), sin(cos.size());
     rope_table(cos.data(), sin.data(), spec.rope, spec.head_dim, largest.length);
-    memory_.to_device(stream_, acts_.cos, cos.data(), cos.size() * sizeof(A));
-    memory_.to_device(stream_, acts_.sin, sin.data(), sin.size() * sizeof(A));
+    memory_.to_device(stream(), acts_.cos, cos.data(), cos.size() * sizeof(A));
+    memory_.to_device(stream(), acts_.sin, sin.data(), sin.size() * sizeof(A));
     row_counts_.resize(size_t(mesh.sequence->size()));
     if (acts_.tokens_per_expert) {
         totals_.routers.resize(blocks_.size());
@@ -108,7 +110,7 @@ Model<B>::Model(const ModelSpec& spec, Batch largest, Recompute recompute, Mode 
 template <class B>
 ModelBytes Model<B>::bytes() const {
     ModelBytes bytes = bytes_;  // attention and ffn as bound; the rest is what the arenas have
-    bytes.weights = weight_arena_.bytes();
+    bytes.weights = weight_arena_.bytes() + untrained_arena_.bytes();
     bytes.gradients = gradient_arena_.bytes();
     bytes.residual = kept_arena_.bytes() + recomputed_arena_.bytes() - bytes.attention - bytes.ffn;
     bytes.scratch = scratch_arena_.bytes();
@@ -119,10 +121,23 @@ template <class B>
 void Model<B>::initialise(int64_t seed) {
     int64_t largest = 0;
     for (const TensorInfo& t : tensors_) largest = std::max(largest, t.count);
-    std::vector<T> values(static_cast<size_t>(largest));
+    std::vector<A> values(static_cast<size_t>(largest));
     for (const TensorInfo& t : tensors_) {
         initial_values(values.data(), t, seed);
-        memory_.to_device(stream_, weights() + t.offset, values.data(), size_t(t.count) * sizeof(T));
+        set(t, values.data());
+    }
+}
+
+template <class B>
+void Model<B>::set(const TensorInfo& t, const A* values) {
+    if (!t.trained()) {
+        memory_.to_device(stream(), untrained() + t.offset, values, size_t(t.count) * sizeof(A));
+    } else if constexpr (std::is_same_v<T, A>) {
+        memory_.to_device(stream(), weights() + t.offset, values, size_t(t.count) * sizeof(A));
+    } else {
+        std::vector<T> rounded(size_t(t.count));
+        std::transform(values, values + t.count, rounded.begin(), [](A x) { return T(x); });
+        memory_.to_device(stream(), weights() + t.offset, rounded.data(), size_t(t.count) * sizeof(T));
     }
 }
 
@@ -130,21 +145,21 @@ void Model<B>::initialise(int64_t seed) {
 template <class B>
 void Model<B>::reset_totals() {
     const int64_t layers = int64_t(routing_.size()), counts = layers * spec_.moe.experts;
-    zero<B>(stream_, acts_.sums, 2);
-    zero<B>(stream_, acts_.router_sums, layers);
-    zero<B>(stream_, acts_.tokens_per_expert, counts);
-    zero<B>(stream_, acts_.global_tokens_per_expert, counts);
+    zero<B>(stream(), acts_.sums, 2);
+    zero<B>(stream(), acts_.router_sums, layers);
+    zero<B>(stream(), acts_.tokens_per_expert, counts);
+    zero<B>(stream(), acts_.global_tokens_per_expert, counts);
 }
 
 template <class B>
 const StepTotals& Model<B>::totals() {
     double sums[2];
     auto& [loss, squares, routers, tokens_per_expert] = totals_;
-    memory_.to_host(stream_, sums, acts_.sums, sizeof sums);
-    memory_.to_host(stream_, routers.data(), acts_.router_sums, routers.size() * sizeof(RouterSums));
-    memory_.to_host(stream_, tokens_per_expert.data(), acts_.tokens_per_expert,
+    memory_.to_host(stream(), sums, acts_.sums, sizeof sums);
+    memory_.to_host(stream(), routers.data(), acts_.router_sums, routers.size() * sizeof(RouterSums));
+    memory_.to_host(stream(), tokens_per_expert.data(), acts_.tokens_per_expert,
                     tokens_per_expert.size() * sizeof(int64_t));
-    memory_.wait(stream_);
+    memory_.wait(stream());
     loss = sums[0];
     squares = sums[1];
     return totals_;
@@ -155,9 +170,9 @@ void Model<B>::update_router_biases(const int64_t* tokens_per_expert, double rat
     if (spec_.moe.balance != Balance::bias) return;
     const int64_t layers = int64_t(routing_.size()), experts = spec_.moe.experts;
     int64_t* counts = acts_.global_tokens_per_expert;  // which balance by biases does not use otherwise
-    memory_.to_device(stream_, counts, tokens_per_expert, size_t(layers * experts) * sizeof(int64_t));
+    memory_.to_device(stream(), counts, tokens_per_expert, size_t(layers * experts) * sizeof(int64_t));
     for (int64_t l = 0; l < layers; l++)
-        move_router_bias<B>(stream_, weights_.blocks[size_t(l)].ffn.layer.experts.bias, counts + l * experts, experts,
+        move_router_bias<B>(stream(), weights_.blocks[size_t(l)].ffn.layer.experts.bias, counts + l * experts, experts,
                             rate);
 }
 
@@ -167,9 +182,17 @@ Pass<B> Model<B>::pass(Batch batch, const int32_t* tokens, const int32_t* target
                        double scale) {
     check(batch.length <= largest_.length && batch.tokens() <= largest_.tokens(), "a batch larger than was planned");
     const size_t bytes = size_t(batch.tokens()) * sizeof(int32_t);
-    memory_.to_device(stream_, acts_.tokens, tokens, bytes);
-    if (targets) memory_.to_device(stream_, acts_.targets, targets, bytes);
-    if (doc_start) memory_.to_device(stream_, acts_.doc_start, doc_start, bytes);
+    memory_.to_device(stream(), acts_.tokens, tokens, bytes);
+    if (targets) memory_.to_device(stream(), acts_.targets, targets, bytes);
+    if (doc_start) memory_.to_device(stream(), acts_.doc_start, doc_start, bytes);
+    if (scale != 0) {  // backward follows
+        order_.resize(size_t(batch.tokens()));
+        std::iota(order_.begin(), order_.end(), 0);
+        std::sort(order_.begin(), order_.end(), [&](int32_t a, int32_t b) {  // stable_sort would allocate
+            return tokens[a] != tokens[b] ? tokens[a] < tokens[b] : a < b;
+        });
+        memory_.to_device(stream(), acts_.order, order_.data(), bytes);
+    }
     last_ = batch;
     return pass_over(batch, doc_start != nullptr, scale);
 }
@@ -177,7 +200,7 @@ Pass<B> Model<B>::pass(Batch batch, const int32_t* tokens, const int32_t* target
 template <class B>
 Pass<B> Model<B>::pass_over(Batch batch, bool documents, double scale) {
     Pass<B> pass;
-    pass.stream = stream_;
+    pass.stream = stream();
     pass.batch = batch;
     pass.rows = mesh_.coord.rows(batch.tokens()).size();
     pass.cos = acts_.cos;
@@ -235,10 +258,10 @@ double Model<B>::forward(Batch batch, const int32_t* tokens, const int32_t* targ
     run_blocks(pass);
     lm_head_.forward(pass, weights_.head, scratch_.head, acts_.losses, acts_.final_normed, acts_.targets);
     double loss = 0, *sum = acts_.sums + 2;
-    zero<B>(stream_, sum, 1);
-    sum_of_losses<B>(stream_, sum, acts_.losses, batch.tokens());
-    memory_.to_host(stream_, &loss, sum, sizeof loss);
-    memory_.wait(stream_);
+    zero<B>(stream(), sum, 1);
+    sum_of_losses<B>(stream(), sum, acts_.losses, batch.tokens());
+    memory_.to_host(stream(), &loss, sum, sizeof loss);
+    memory_.wait(stream());
     return loss;
 }
 
@@ -250,7 +273,7 @@ void Model<B>::forward_backward(Batch batch, const int32_t* tokens, const int32_
     run_blocks(pass);
     lm_head_.forward_backward(pass, weights_.head, gradients_.head, scratch_.head, acts_.losses, scratch_.dfinal,
                               acts_.final_normed, acts_.targets);
-    sum_of_losses<B>(stream_, acts_.sums, acts_.losses, batch.tokens());
+    sum_of_losses<B>(stream(), acts_.sums, acts_.losses, batch.tokens());
     backward_blocks(pass, ready);
 }
 
@@ -276,8 +299,8 @@ void Model<B>::backward_blocks(const Pass<B>& pass, const GradientsReady& ready)
     }
     const Slice& ids = lm_head_.ids();
     const T* dembedded = pass.gather_sequence(pass.gathered, dx, spec_.hidden);
-    embedding_backward<B>(pass.stream, gradients_.embedding, dembedded, acts_.tokens, pass.tokens(), spec_.hidden,
-                          ids.begin, ids.size());
+    embedding_backward<B>(pass.stream, gradients_.embedding, dembedded, acts_.tokens, acts_.order, pass.tokens(),
+                          spec_.hidden, ids.begin, ids.size());
     report(0, first_tensor_[0]);
 }
 
@@ -306,10 +329,10 @@ void Model<B>::logits(T* logits, int64_t row) {
     for (int64_t r = 0; r < ranks; r++) counts.push_back(slice_of(spec_.vocab, ranks, r).size());
     const Slice& ids = lm_head_.ids();
     T* all = scratch_.logits;
-    linear_forward<B>(stream_, all + ids.begin, x + row * spec_.hidden, weights_.head, 1, spec_.hidden, ids.size());
+    linear_forward<B>(stream(), all + ids.begin, x + row * spec_.hidden, weights_.head, 1, spec_.hidden, ids.size());
     mesh_.tensor->all_gather(all, static_cast<const T*>(all) + ids.begin, counts.data());
-    memory_.to_host(stream_, logits, all, size_t(spec_.vocab) * sizeof(T));
-    memory_.wait(stream_);
+    memory_.to_host(stream(), logits, all, size_t(spec_.vocab) * sizeof(T));
+    memory_.wait(stream());
 }
 
 #define INSTANTIATE(B) template class Model<B>;

@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "config/specs.h"
@@ -18,11 +19,12 @@
 
 namespace sluice {
 
-template <class B>
+// X is T for weights, G for gradients.
+template <class B, class X>
 struct Params {
     // (vocab, hidden), (hidden), (vocab, hidden); head is the embedding when tied.
-    typename B::T *embedding = nullptr, *final_norm = nullptr, *head = nullptr;
-    std::vector<typename Block<B>::Params> blocks;
+    X *embedding = nullptr, *final_norm = nullptr, *head = nullptr;
+    std::vector<typename Block<B>::template ParamsOf<X>> blocks;
 };
 
 // What a step adds up in the backend's memory, for the host to read once.
@@ -45,6 +47,7 @@ class Model {
  public:
     using T = typename B::T;
     using A = typename B::A;
+    using G = typename B::G;
 
     // Allocates for batches up to `largest`; shorter or fewer sequences run in the same memory.
     Model(const ModelSpec& spec, Batch largest, Recompute recompute, Mode mode, Mesh& mesh = solo_mesh(),
@@ -57,18 +60,21 @@ class Model {
 
     const ModelSpec& spec() const { return spec_; }
     Mesh& mesh() const { return mesh_; }
-    Stream stream() const { return stream_; }
+    Stream stream() const { return stream_.get(); }
     const std::vector<TensorInfo>& tensors() const { return tensors_; }
     // All weights and all gradients as flat arrays, laid out as tensors() says; padding is zero. In the backend's
-    // memory.
+    // memory. What is not trained has an array of its own.
     T* weights() const { return reinterpret_cast<T*>(weight_arena_.data()); }
-    T* gradients() const { return reinterpret_cast<T*>(gradient_arena_.data()); }
-    int64_t parameters() const { return parameters_; }  // elements of the flat arrays, padding included
+    G* gradients() const { return reinterpret_cast<G*>(gradient_arena_.data()); }
+    A* untrained() const { return reinterpret_cast<A*>(untrained_arena_.data()); }
+    int64_t parameters() const { return parameters_; }  // elements of weights() and gradients(), padding included
     ModelBytes bytes() const;
 
     // Fills the weights by TensorInfo::init. Normal values depend only on the seed, the tensor's name and the element's
     // index in the whole tensor, so that every mesh starts from the same weights.
     void initialise(int64_t seed);
+    // Sets what this rank holds of a tensor from values (count) on the host, rounded to nearest even.
+    void set(const TensorInfo& tensor, const A* values);
 
     // Below: tokens, targets (sequences, length), and doc_start as in attention_forward, or null. All are on the host,
     // and are read before the call returns.
@@ -96,9 +102,9 @@ class Model {
     void update_router_biases(const int64_t* tokens_per_expert, double rate);
 
  private:
-    template <class V>
+    template <class V, class X>
     static void params(V&& v, const ModelSpec& spec, const MeshCoord& coord, const std::vector<Block<B>>& blocks,
-                       Params<B>& p);
+                       Params<B, X>& p);
 
     // Copies a batch in, where targets and doc_start may be null, and returns the pass over it.
     Pass<B> pass(Batch batch, const int32_t* tokens, const int32_t* targets, const int32_t* doc_start, double scale);
@@ -111,7 +117,7 @@ class Model {
     ModelSpec spec_;
     Mesh& mesh_;
     Memory& memory_;
-    const Stream stream_;
+    StreamOwner<B> stream_;
     Batch largest_, last_;
     Recompute recompute_;
     std::vector<Block<B>> blocks_;
@@ -119,13 +125,15 @@ class Model {
     std::vector<TensorInfo> tensors_;
     std::vector<size_t> first_tensor_;  // index in tensors_: of each block's first tensor, and one past the last block
     int64_t parameters_ = 0;
-    Arena weight_arena_, gradient_arena_, kept_arena_, recomputed_arena_, scratch_arena_;
+    Arena weight_arena_, gradient_arena_, untrained_arena_, kept_arena_, recomputed_arena_, scratch_arena_;
     ModelBytes bytes_;
-    Params<B> weights_, gradients_;
+    Params<B, T> weights_;
+    Params<B, G> gradients_;
     ModelActs<B> acts_;
     ModelScratch<B> scratch_;
     std::vector<Routing> routing_;  // (layers) in models with experts
     StepTotals totals_;
+    std::vector<int32_t> order_;       // (tokens): of the last pass, see embedding_backward
     std::vector<int64_t> row_counts_;  // rows of the last pass, by rank of mesh.sequence
 };
 

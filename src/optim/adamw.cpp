@@ -2,32 +2,45 @@
 
 #include <cmath>
 
-#include "kernels/backend.h"
-#include "kernels/ops.h"
-
 namespace sluice {
 
 template <class B>
-void adamw_update(const Slot<typename B::T>& slot, const OptimizerSpec& n, const Update& update) {
-    using T = typename B::T;
-    const TensorInfo& t = *slot.tensor;
-    const OptimizerShard& shard = *slot.shard;
-    const AdamW step{.lr = update.lr,
-                     .beta1 = n.beta1,
-                     .beta2 = n.beta2,
-                     .eps = n.eps,
-                     .weight_decay = decays(t.role) ? n.weight_decay : 0,
-                     .gradient_scale = update.gradient_scale,
-                     .correction1 = 1 - std::pow(n.beta1, double(update.number)),
-                     .correction2 = 1 - std::pow(n.beta2, double(update.number))};
-    T* own = slot.weight + (update.zero ? shard.begin : 0);
-    adamw<B>(update.stream, own, slot.state(0), slot.state(1), slot.gradient, update.zero ? shard.count : t.count,
-             step);
-    if (update.zero)
-        shard.group->all_gather(slot.weight, static_cast<const T*>(slot.weight) + shard.begin, shard.counts.data());
+AdamWTensors<B>::AdamWTensors(const OptimizerSpec& spec, std::vector<Slot<B>> slots, bool zero, Stream stream)
+    : spec_(spec), slots_(std::move(slots)) {
+    std::vector<AdamWSpan> spans;
+    for (const Slot<B>& slot : slots_) {
+        const Slot<B>& first = slots_[0];
+        const OptimizerShard& shard = *slot.shard;
+        spans.push_back({.weights = slot.weight - first.weight + (zero ? shard.begin : 0),
+                         .gradients = slot.gradient - first.gradient,
+                         .state = slot.states - first.states,
+                         .count = zero ? shard.count : slot.tensor->count,
+                         .decays = decays(slot.tensor->role)});
+    }
+    spans_ = SpanList<B, AdamWSpan>(spans, stream);
 }
 
-#define INSTANTIATE(B) template void adamw_update<B>(const Slot<B::T>&, const OptimizerSpec&, const Update&);
+template <class B>
+void AdamWTensors<B>::update(const Update& n) {
+    if (slots_.empty()) return;
+    const Slot<B>& first = slots_[0];
+    adamw<B>(n.stream, first.weight, first.master, first.state(0), first.state(1), first.gradient, spans_.data(),
+             spans_.count(),
+             {.lr = n.lr,
+              .beta1 = spec_.beta1,
+              .beta2 = spec_.beta2,
+              .eps = spec_.eps,
+              .weight_decay = spec_.weight_decay,
+              .gradient_scale = n.gradient_scale,
+              .correction1 = 1 - std::pow(spec_.beta1, double(n.number)),
+              .correction2 = 1 - std::pow(spec_.beta2, double(n.number))});
+    if (!n.zero) return;
+    for (const Slot<B>& slot : slots_)
+        slot.shard->group->all_gather(slot.weight, static_cast<const typename B::T*>(slot.weight) + slot.shard->begin,
+                                      slot.shard->counts.data());
+}
+
+#define INSTANTIATE(B) template class AdamWTensors<B>;
 SLUICE_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice

@@ -13,8 +13,6 @@ namespace {
 
 int64_t extent(const std::vector<int64_t>& shape, size_t from_last) { return shape[shape.size() - from_last]; }
 
-int64_t padded(int64_t elements) { return (elements + 15) / 16 * 16; }
-
 bool shards_matrices(const TensorInfo& t) {
     return t.sharding.parts > 1 && t.sharding.dimension >= int(t.shape.size()) - 2;
 }
@@ -103,7 +101,7 @@ Muon<B>::Muon(const OptimizerSpec& spec, const std::vector<TensorInfo>& tensors,
 }
 
 template <class B>
-void Muon<B>::update(size_t i, const Slot<T>& slot, const Update& n) {
+void Muon<B>::update(size_t i, const Slot<B>& slot, const Update& n) {
     const Prepared& p = *prepared_[i];
     const OptimizerShard& shard = *slot.shard;
     // Pointwise, on the elements whose gradient this rank has: its own rows with zero, else its whole slice.
@@ -135,8 +133,8 @@ typename B::T* Muon<B>::gather(Stream stream, const Prepared& p, const T* u) {
     for (size_t rank = 0; rank < m.parts.size(); rank += size_t(m.copies)) {  // the first rank of each slice
         const MatrixPart& part = m.parts[rank];
         for (int64_t j = 0; j < m.count; j++, piece += part.rows * part.columns)
-            copy_rows<B>(stream, whole_ + (j * m.rows + part.row) * m.columns + part.column, piece, part.rows,
-                         part.columns, m.columns);
+            copy_rows<B>(stream, {whole_ + (j * m.rows + part.row) * m.columns + part.column, m.columns}, piece,
+                         part.rows, part.columns);
     }
     return whole_;
 }
@@ -144,16 +142,21 @@ typename B::T* Muon<B>::gather(Stream stream, const Prepared& p, const T* u) {
 // x (count, rows, columns): u of the matrices that this rank owns; overwritten. Updates this rank's slice w of each
 // matrix j from the same slice of orthogonal(u).
 template <class B>
-void Muon<B>::descend(const Prepared& p, const Slot<T>& slot, T* x, const Update& n) {
+void Muon<B>::descend(const Prepared& p, const Slot<B>& slot, T* x, const Update& n) {
     const Matrices& m = p.matrices;
     const MatrixPart& part = m.parts[size_t(mesh_.coord.tensor_rank)];
     const double scale = 0.2 * std::sqrt(double(std::max(m.rows, m.columns)));
     const AutotuneScope autotuning;
     T* w = slot.weight + slot.shard->begin;
-    for (int64_t j = 0; j < m.count; j++, x += m.rows * m.columns, w += part.rows * part.columns) {
-        orthogonalize<B>({n.stream.handle}, x, m.rows, m.columns, steps_);  // in full precision
-        muon_update<B>(n.stream, w, x + part.row * m.columns + part.column, part.rows, part.columns, m.columns, n.lr,
-                       scale, spec_.weight_decay);
+    A* master = slot.master ? slot.master + (n.zero ? 0 : slot.shard->begin) : nullptr;
+    Stream in_full_precision = n.stream;
+    in_full_precision.matmul = MatmulPrecision::full;
+    for (int64_t j = 0; j < m.count; j++, x += m.rows * m.columns) {
+        const int64_t at = j * part.rows * part.columns;
+        orthogonalize<B>(in_full_precision, x, m.rows, m.columns, steps_);
+        muon_update<B>(n.stream, w + at, master ? master + at : nullptr,
+                       {x + part.row * m.columns + part.column, m.columns}, part.rows, part.columns, n.lr, scale,
+                       spec_.weight_decay);
     }
 }
 

@@ -50,10 +50,11 @@ template <class B>
 class Muon {
  public:
     using T = typename B::T;
+    using A = typename B::A;
     Muon(const OptimizerSpec& spec, const std::vector<TensorInfo>& tensors, const OptimizerShards& shards, Mesh& mesh,
          bool zero);
     // Updates tensor i of the model. Collective over its shard's group and over the tensor group.
-    void update(size_t i, const Slot<T>& slot, const Update& update);
+    void update(size_t i, const Slot<B>& slot, const Update& update);
     size_t bytes() const { return arena_.bytes(); }
 
  private:
@@ -63,7 +64,7 @@ class Muon {
         Comm* copies;                                     // tensor ranks that hold the same slice
     };
     T* gather(Stream stream, const Prepared& p, const T* u);
-    void descend(const Prepared& p, const Slot<T>& slot, T* x, const Update& update);
+    void descend(const Prepared& p, const Slot<B>& slot, T* x, const Update& update);
 
     OptimizerSpec spec_;
     Mesh& mesh_;

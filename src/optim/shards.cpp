@@ -54,7 +54,8 @@ int64_t capacity_of_shard(const TensorInfo& t, const MeshCoord& coord, bool zero
 
 OptimizerShards::OptimizerShards(const std::vector<TensorInfo>& tensors, const MeshCoord& coord, bool zero,
                                  const OptimizerSpec& spec) {
-    Loads loads(coord.data, tensors.size()), states(coord.data, tensors.size());
+    Loads loads(coord.data, tensors.size());
+    std::vector<Loads> states(state_lengths_.size(), loads);  // by optimizer
     for (const TensorInfo& t : tensors) {
         // Tensor and expert group split the tensor into slices; the `ranks` ranks that hold the same slice divide its
         // rows. `copies` tensor ranks hold the same slice too, and the same rows of it.
@@ -69,30 +70,37 @@ OptimizerShards::OptimizerShards(const std::vector<TensorInfo>& tensors, const M
         s.begin = s.rows.begin * width;
         s.count = s.rows.size() * width;
         s.first = coord.tensor_rank % copies == 0;
-        const int64_t state = s.capacity * int64_t(state_of(t, spec).prefixes.size());
+        const size_t kind = size_t(kind_of(t, spec));
         if (s.owner >= 0) {
             s.offset = loads.add(s.owner, s.capacity);
-            s.state = states.add(s.owner, state);
+            s.state = states[kind].add(s.owner, s.capacity);
         }
         if (zero && s.owner >= 0) {  // comes after all tensors that are divided: see below
             if (!s.some) s.capacity = 0;
         } else {
             s.offset = capacity_;
-            s.state = state_capacity_;
+            s.state = state_lengths_[kind];
             capacity_ += s.capacity;
-            state_capacity_ += state;
+            state_lengths_[kind] += s.capacity;
         }
         shards_.push_back(std::move(s));
     }
     if (!zero) return;
     // Every rank reserves for its whole matrices what the rank with the most of them needs.
-    for (OptimizerShard& s : shards_)
-        if (s.owner >= 0) {
-            s.offset += capacity_;
-            s.state += state_capacity_;
+    for (size_t i = 0; i < shards_.size(); i++)
+        if (shards_[i].owner >= 0) {
+            shards_[i].offset += capacity_;
+            shards_[i].state += state_lengths_[size_t(kind_of(tensors[i], spec))];
         }
     capacity_ += loads.largest();
-    state_capacity_ += states.largest();
+    for (size_t kind = 0; kind < states.size(); kind++) state_lengths_[kind] += states[kind].largest();
+}
+
+int64_t OptimizerShards::state_capacity() const {
+    int64_t elements = 0;
+    for (const auto& [word, kind] : EnumNames<OptimizerKind>::all)
+        elements += state_length(kind) * int64_t(state_of(kind).prefixes.size());
+    return elements;
 }
 
 OptimizerShards::OptimizerShards(const std::vector<TensorInfo>& tensors, Mesh& mesh, bool zero,

@@ -2,6 +2,7 @@
 // of the gradient, for the files of a checkpoint and, with parallel.zero, for the optimizer's state. An optimizer may
 // ask for whole matrices. Then one rank owns all rows of a matrix: the one that owns the fewest elements so far.
 #pragma once
+#include <array>
 #include <vector>
 
 #include "config/specs.h"
@@ -18,7 +19,7 @@ struct OptimizerShard {
     int64_t capacity;      // elements allocated, padding included: with zero for this rank's rows alone, else for the
                            // whole slice; 0 for an untrained tensor, and with zero where another rank owns all rows
     int64_t offset;        // first element in a buffer that holds a shard of every tensor
-    int64_t state;         // first element in the optimizer's state, whose tensors are `capacity` apart
+    int64_t state;         // first element in each state array of its optimizer
     // Null and empty without a mesh. group: the ranks with the same slice (mesh.data or mesh.expert_data); counts:
     // `count` of each of them.
     Comm* group = nullptr;
@@ -32,13 +33,17 @@ class OptimizerShards {
                     const OptimizerSpec& spec);
     OptimizerShards(const std::vector<TensorInfo>& tensors, Mesh& mesh, bool zero, const OptimizerSpec& spec);
     const OptimizerShard& operator[](size_t tensor) const { return shards_[tensor]; }
-    // Elements of one shard of every tensor together, and of the optimizer's state: the same on every rank.
+    // Elements of one shard of every tensor together, and of one state array of an optimizer, which has a shard of each
+    // of its own tensors: the same on every rank.
     int64_t capacity() const { return capacity_; }
-    int64_t state_capacity() const { return state_capacity_; }
+    int64_t state_length(OptimizerKind kind) const { return state_lengths_[size_t(kind)]; }
+    // Elements of all state arrays of all optimizers.
+    int64_t state_capacity() const;
 
  private:
     std::vector<OptimizerShard> shards_;
-    int64_t capacity_ = 0, state_capacity_ = 0;
+    int64_t capacity_ = 0;
+    std::array<int64_t, std::size(EnumNames<OptimizerKind>::all)> state_lengths_{};
 };
 
 // Elements allocated for the shard of a tensor, padding included: on every rank those of the largest shard.

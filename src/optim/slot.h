@@ -4,16 +4,20 @@
 
 namespace sluice {
 
-template <class T>
+template <class B>
 struct Slot {
+    using A = typename B::A;
+
     const TensorInfo* tensor;
     const OptimizerShard* shard;
-    T* weight;          // (tensor->count): this rank's whole slice
-    const T* gradient;  // summed over ranks: (shard->count) with zero, else (tensor->count)
-    T* states;          // the optimizer's state tensors, shard->capacity elements apart
+    typename B::T* weight;          // (tensor->count): this rank's whole slice
+    const typename B::G* gradient;  // summed over ranks: (shard->count) with zero, else (tensor->count)
+    A* states;                      // the optimizer's first state tensor, with as many elements as `gradient`
+    int64_t stride;                 // from there to its next state tensor
+    A* master;                      // as `states`; null where weights are their own masters
 
-    // State tensor k, by OptimizerState::prefixes, with as many elements as `gradient`.
-    T* state(size_t k) const { return states + int64_t(k) * shard->capacity; }
+    // State tensor k, by OptimizerState::prefixes.
+    A* state(size_t k) const { return states + int64_t(k) * stride; }
 };
 
 struct Update {

@@ -68,14 +68,15 @@ MemoryPlan plan_state(const Config& c, const MeshCoord& coord, Precision precisi
                       const std::vector<TensorInfo>& tensors) {
     MemoryPlan plan;
     const bool bf16 = precision == Precision::bf16, zero = c.parallel.zero > 0;
-    size_t capacity = 0;  // elements that a rank allocates for its slices
-    for (const TensorInfo& t : tensors) capacity += size_t(capacity_of(t.shape, t.sharding, coord));
-    const OptimizerBytes optimizer = plan_optimizer(tensors, coord, c.optimizer, zero, sizeof(float));
-    plan.weights = capacity * (bf16 ? sizeof(uint16_t) : sizeof(float));
-    plan.masters = bf16 ? optimizer.shards : 0;
+    const auto plan_them = bf16 ? plan_optimizer<PlannedBf16> : plan_optimizer<PlannedFp32>;
+    const OptimizerBytes optimizer = plan_them(tensors, coord, c.optimizer, zero);
+    const size_t trained = size_t(capacity_of(tensors, true, coord));  // elements that a rank allocates
+    const size_t untrained = size_t(capacity_of(tensors, false, coord));
+    plan.weights = trained * (bf16 ? sizeof(uint16_t) : sizeof(float)) + untrained * sizeof(float);
+    plan.masters = optimizer.masters;
     plan.moments = optimizer.state;
-    plan.gradients = capacity * sizeof(float);
-    plan.buffers = (zero ? optimizer.shards : 0) + optimizer.scratch;  // shards: of the summed gradients
+    plan.gradients = trained * sizeof(float);
+    plan.buffers = optimizer.gradient_shards + optimizer.scratch;
     return plan;
 }
 

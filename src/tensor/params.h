@@ -1,10 +1,12 @@
-// Parameters. Each layer lists its tensors once, v(prefix + name, pointer, {shape}, Init, Role, ShardSpec), with the
-// shape of the whole tensor. Visitors count them, shard them over the mesh and bind them to weights or gradients;
-// initial values and names in checkpoints come from the same list.
+// Parameters. Each layer lists its tensors once, v(prefix + name, pointer, {shape}, Init, Role, ShardSpec, Place), with
+// the shape of the whole tensor. Weights are B::T, their gradients B::G, and what is not trained is B::A. Visitors
+// count them, shard them over the mesh and bind them to weights or gradients; initial values and names in checkpoints
+// come from the same list.
 #pragma once
 #include <algorithm>
 #include <cstdint>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "parallel/mesh.h"
@@ -41,13 +43,17 @@ struct ShardSpec {
     static ShardSpec partial() { return {-1, 1, false, over_tensor}; }
 };
 
+// Where a tensor lies: `aligned` to 16 elements, or `below` the tensor that is listed before it, without a gap.
+// Matrices below each other are one matrix: what reads one x is multiplied by one product.
+enum class Place { aligned, below };
+
 struct TensorInfo {
     std::string name;
     std::vector<int64_t> shape;  // of the whole tensor; matrices are [out, in]
     Init init;
     Role role;
     ShardSpec sharding;
-    Box box;         // the slice that this rank holds, row-major from `offset` in the flat array of all parameters
+    Box box;         // the slice that this rank holds, row-major from `offset` in its flat array
     int64_t offset;  // in elements
     int64_t count;   // elements of the slice
 
@@ -68,49 +74,96 @@ inline Box box_of(const std::vector<int64_t>& shape, const ShardSpec& sharding, 
                                                   coord.tensor_rank * sharding.parts / coord.tensor));
     return box;
 }
-// Elements that every rank allocates for it: those of the largest slice, padded to 16.
-inline int64_t capacity_of(std::vector<int64_t> shape, const ShardSpec& sharding, const MeshCoord& coord) {
+inline int64_t padded(int64_t elements) { return (elements + 15) / 16 * 16; }
+// Elements of the largest slice of any rank, padding not included.
+inline int64_t largest_slice(std::vector<int64_t> shape, const ShardSpec& sharding, const MeshCoord& coord) {
     if (sharding.experts) shape[0] = ceil_div(shape[0], coord.expert);
     if (sharding.dimension >= 0) {
         int64_t& extent = shape[size_t(sharding.dimension)];
         extent = ceil_div(extent, sharding.parts);
     }
-    return (volume(shape) + 15) / 16 * 16;
+    return volume(shape);
+}
+// Elements that every rank allocates for it.
+inline int64_t capacity_of(const std::vector<int64_t>& shape, const ShardSpec& sharding, const MeshCoord& coord) {
+    return padded(largest_slice(shape, sharding, coord));
 }
 
-// Lists the tensors of a parameter set one after another, each aligned to 16 elements.
-class TensorLister {
+// Where the next tensor of a flat array begins, in elements.
+class Placer {
  public:
-    explicit TensorLister(const MeshCoord& coord = {}) : coord_(coord) {}
-    template <class T>
-    void operator()(const std::string& name, T*&, std::vector<int64_t> shape, Init init, Role role,
-                    ShardSpec sharding = {}) {
-        Box box = box_of(shape, sharding, coord_);
-        const int64_t count = volume(box.shape), capacity = capacity_of(shape, sharding, coord_);
-        tensors.push_back({name, std::move(shape), init, role, sharding, std::move(box), end, count});
-        end += capacity;
+    explicit Placer(const MeshCoord& coord) : coord_(coord) {}
+    int64_t place(const std::vector<int64_t>& shape, const ShardSpec& sharding, Place place) {
+        const int64_t begin = place == Place::below ? end_ : padded(end_);
+        end_ = begin + largest_slice(shape, sharding, coord_);
+        return begin;
     }
-    std::vector<TensorInfo> tensors;
-    int64_t end = 0;  // elements, padding included: the same on every rank of a mesh
+    int64_t end() const { return padded(end_); }
+    const MeshCoord& coord() const { return coord_; }
 
  private:
     MeshCoord coord_;
+    int64_t end_ = 0;
 };
 
-// Points a parameter set at a flat array that a TensorLister laid out.
-template <class T>
+// Elements of the flat array of what is trained (or is not), padding included: the same on every rank.
+inline int64_t capacity_of(const std::vector<TensorInfo>& tensors, bool trained, const MeshCoord& coord) {
+    int64_t end = 0;
+    for (const TensorInfo& t : tensors)
+        if (t.trained() == trained) end = t.offset + largest_slice(t.shape, t.sharding, coord);
+    return padded(end);
+}
+
+// Lists the tensors of a parameter set one after another, in two flat arrays: those that are trained, and the others.
+class TensorLister {
+ public:
+    explicit TensorLister(const MeshCoord& coord = {}) : trained_(coord), untrained_(coord) {}
+    template <class T>
+    void operator()(const std::string& name, T*&, std::vector<int64_t> shape, Init init, Role role,
+                    ShardSpec sharding = {}, Place place = Place::aligned) {
+        Box box = box_of(shape, sharding, trained_.coord());
+        const int64_t count = volume(box.shape);
+        const int64_t offset = (role == Role::untrained ? untrained_ : trained_).place(shape, sharding, place);
+        tensors.push_back({name, std::move(shape), init, role, sharding, std::move(box), offset, count});
+    }
+    std::vector<TensorInfo> tensors;
+    // Elements of the two flat arrays, padding included: the same on every rank of a mesh.
+    int64_t end() const { return trained_.end(); }
+    int64_t untrained_end() const { return untrained_.end(); }
+
+ private:
+    Placer trained_, untrained_;
+};
+
+// Points a parameter set at the flat arrays that a TensorLister laid out. X is T for weights, G for gradients; a null
+// array binds nothing.
+template <class X, class A>
 class TensorBinder {
  public:
-    TensorBinder(T* base, const MeshCoord& coord) : at_(base), coord_(coord) {}
-    void operator()(const std::string&, T*& pointer, const std::vector<int64_t>& shape, Init, Role,
-                    ShardSpec sharding = {}) {
-        pointer = at_;
-        at_ += capacity_of(shape, sharding, coord_);
+    TensorBinder(X* trained, A* untrained, const MeshCoord& coord)
+        : trained_{trained, Placer(coord)}, untrained_{untrained, Placer(coord)} {}
+    template <class Field>
+    void operator()(const std::string&, Field*& pointer, const std::vector<int64_t>& shape, Init, Role role,
+                    ShardSpec sharding = {}, Place place = Place::aligned) {
+        if (role != Role::untrained)
+            trained_.bind(pointer, shape, sharding, place);
+        else
+            untrained_.bind(pointer, shape, sharding, place);
     }
 
  private:
-    T* at_;
-    MeshCoord coord_;
+    template <class Y>
+    struct Array {
+        Y* base;
+        Placer placer;
+        template <class Field>
+        void bind(Field*& pointer, const std::vector<int64_t>& shape, const ShardSpec& sharding, Place place) {
+            const int64_t offset = placer.place(shape, sharding, place);
+            if constexpr (std::is_same_v<Field, Y>) pointer = base ? base + offset : nullptr;
+        }
+    };
+    Array<X> trained_;
+    Array<A> untrained_;
 };
 
 }  // namespace sluice

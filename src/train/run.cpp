@@ -48,6 +48,7 @@ class Run {
     void open(const std::string& origin);  // opens data and model; origin: rank 0's, as text
     int compare_ranks() { return refuse_other_data(comm_, *data_, config_.data.train.size()); }
     void restore();
+    void round_weights() { trainer_->round_weights(); }
     Exit loop();
     std::string origin() const { return origin_text(origin_); }
 
@@ -306,6 +307,7 @@ Exit train_on(const Config& config, Comm& comm, const OpenText& open_text) {
     if (const int failed = on_all_ranks(comm, [&] { run.open(origin); })) return Exit(failed);
     if (const int failed = run.compare_ranks()) return Exit(failed);
     if (const int failed = on_all_ranks(comm, [&] { run.restore(); })) return Exit(failed);
+    run.round_weights();
     return run.loop();
 }
 

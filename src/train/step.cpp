@@ -21,9 +21,9 @@ Trainer<B>::Trainer(const Config& config, Mesh& mesh)
       model_(config.model, {config.train.micro_batch, config.data.sequence_length}, config.train.recompute,
              Mode::training, mesh, matmul_precision(config.train.precision)),
       shards_(model_.tensors(), mesh, zero_, config.optimizer),
-      gradient_shards_("gradient shares", zero_ ? size_t(shards_.capacity()) * sizeof(T) : 0, memory_of<B>()),
+      gradient_shards_("gradient shares", zero_ ? size_t(shards_.capacity()) * sizeof(G) : 0, memory_of<B>()),
       optimizer_(config.optimizer, model_, mesh, shards_,
-                 zero_ ? reinterpret_cast<T*>(gradient_shards_.data()) : nullptr),
+                 zero_ ? reinterpret_cast<G*>(gradient_shards_.data()) : nullptr),
       reduce_([this](size_t begin, size_t end) { reduce(begin, end); }) {
     const size_t tokens = size_t(config.train.micro_batch * config.data.sequence_length);
     sample_.resize(size_t(config.data.sequence_length + 1));
@@ -32,7 +32,13 @@ Trainer<B>::Trainer(const Config& config, Mesh& mesh)
     if (config.data.document_mask) doc_start_.resize(tokens);
     tokens_per_expert_.resize(size_t(config.model.layers * config.model.moe.experts));
     sums_.resize(size_t(kStepSums) + tokens_per_expert_.size());
+    std::vector<Span> spans;
+    for (size_t i = 0; i < model_.tensors().size(); i++)
+        if (shards_[i].first && model_.tensors()[i].trained())
+            spans.push_back({gradient(i) - gradient(0) + (zero_ ? 0 : shards_[i].begin), shards_[i].count});
+    own_gradients_ = SpanList<B, Span>(spans, model_.stream());
     model_.initialise(config.run.seed);
+    optimizer_.initialise(config.run.seed);
 }
 
 template <class B>
@@ -70,24 +76,15 @@ void Trainer<B>::reduce(size_t begin, size_t end) {
     for (size_t i = begin; i < end; i++) {
         const TensorInfo& t = tensors[i];
         if (!t.trained()) continue;
-        T* gradient = model_.gradients() + t.offset;
+        G* gradient = model_.gradients() + t.offset;
         if (t.sharding.gradient == ShardSpec::over_tensor) mesh_.tensor->all_reduce(gradient, t.count);
         if (t.sharding.gradient == ShardSpec::over_replicas) mesh_.replicas->all_reduce(gradient, t.count);
         const OptimizerShard& shard = shards_[i];
         if (zero_)
-            shard.group->start_reduce_scatter(this->gradient(i), static_cast<const T*>(gradient), shard.counts.data());
+            shard.group->start_reduce_scatter(this->gradient(i), static_cast<const G*>(gradient), shard.counts.data());
         else
             shard.group->start_all_reduce(gradient, t.count);
     }
-}
-
-// Of this rank's shards. Every element of the model is in the shard of exactly one rank.
-template <class B>
-void Trainer<B>::sum_squares() {
-    for (size_t i = 0; i < model_.tensors().size(); i++)
-        if (shards_[i].first && model_.tensors()[i].trained())
-            sum_of_squares<B>(model_.stream(), model_.gradient_squares(), gradient(i) + (zero_ ? 0 : shards_[i].begin),
-                              shards_[i].count);
 }
 
 // Here the host waits for the step, once. All ranks get the same sums, and tokens_per_expert_ of all ranks.
@@ -130,7 +127,9 @@ RoutingResult Trainer<B>::routing(const StepSums& sums) const {
 template <class B>
 StepResult Trainer<B>::step(const Samples& samples, StepFlags flags) {
     forward_backward(samples);
-    sum_squares();
+    // Every element of the model is in the shard of exactly one rank.
+    sum_of_squares<B>(model_.stream(), model_.gradient_squares(), gradient(0), own_gradients_.data(),
+                      own_gradients_.count());
     const StepSums sums = sum_over_ranks(flags);
     const double grad_norm = std::sqrt(sums.gradient_squares);
     StepResult result{sums.loss, grad_norm, 0, false, int64_t(sums.stop_requests), int64_t(sums.saved_ranks), {}};
@@ -160,16 +159,20 @@ void Trainer<B>::restore(const Progress& progress, int64_t consumed_samples) {
 template <class B>
 std::vector<StateTensor> Trainer<B>::state() {
     std::vector<StateTensor> state;
-    const std::string dtype = dtype_of<T>();
-    const auto list = [&](const std::string& prefix, size_t i, T* data, bool shard_only) {
+    using A = typename B::A;
+    const auto list = [&](const std::string& prefix, size_t i, A* data, bool shard_only) {
         const TensorInfo& t = model_.tensors()[i];
         const Box shard = box_of_rows(t, shards_[i].rows);
-        state.push_back({prefix + t.name, dtype, t.shape, shard_only ? shard : t.box, data,
+        state.push_back({prefix + t.name, dtype_of<A>(), t.shape, shard_only ? shard : t.box, data,
                          shards_[i].first ? shard : box_of_rows(t, {0, 0}), &memory_of<B>(), model_.stream()});
     };
-    const size_t count = model_.tensors().size();
-    for (size_t i = 0; i < count; i++) list("", i, model_.weights() + model_.tensors()[i].offset, false);
-    optimizer_.state([&](const char* prefix, size_t i, T* data) { list(prefix, i, data, zero_); });
+    for (size_t i = 0; i < model_.tensors().size(); i++) {
+        const TensorInfo& t = model_.tensors()[i];
+        if (!t.trained()) list("", i, model_.untrained() + t.offset, false);
+        if constexpr (!Optimizer<B>::kMasters)
+            if (t.trained()) list("", i, model_.weights() + t.offset, false);
+    }
+    optimizer_.state([&](const char* prefix, size_t i, A* data) { list(prefix, i, data, zero_); });
     return state;
 }
 

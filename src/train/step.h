@@ -11,6 +11,7 @@
 #include "model/model.h"
 #include "model/step_sums.h"
 #include "optim/optimizer.h"
+#include "optim/spans.h"
 #include "parallel/mesh.h"
 
 namespace sluice {
@@ -29,6 +30,7 @@ template <class B>
 class Trainer {
  public:
     using T = typename B::T;
+    using G = typename B::G;
 
     Trainer(const Config& config, Mesh& mesh);
 
@@ -36,6 +38,9 @@ class Trainer {
     StepResult step(const Samples& samples, StepFlags flags = {});
 
     const Progress& progress() const { return progress_; }
+    // After weights or all of the state were loaded into state(): with masters, rounds the weights. Collective with
+    // zero.
+    void round_weights() { optimizer_.round_weights(); }
     void restore(const Progress& progress, int64_t consumed_samples);  // after the state was loaded
     int64_t consumed_samples() const { return consumed_samples_; }     // samples, over all ranks
     int64_t tokens() const { return consumed_samples_ * config_.data.sequence_length; }
@@ -53,11 +58,10 @@ class Trainer {
     // the sum over the data group.
     void reduce(size_t begin, size_t end);
     // The complete gradient of a tensor, with zero only of this rank's shard of it.
-    T* gradient(size_t tensor) const {
-        return zero_ ? reinterpret_cast<T*>(gradient_shards_.data()) + shards_[tensor].offset
+    G* gradient(size_t tensor) const {
+        return zero_ ? reinterpret_cast<G*>(gradient_shards_.data()) + shards_[tensor].offset
                      : model_.gradients() + model_.tensors()[tensor].offset;
     }
-    void sum_squares();
     StepSums sum_over_ranks(StepFlags flags);
     RoutingResult routing(const StepSums& sums) const;
 
@@ -68,6 +72,7 @@ class Trainer {
     OptimizerShards shards_;
     Arena gradient_shards_;  // with zero: gradients summed over the data group, one shard per tensor
     Optimizer<B> optimizer_;
+    SpanList<B, Span> own_gradients_;  // those of this rank's shards, from gradient(0)
     GradientsReady reduce_, none_;
     Progress progress_;
     int64_t consumed_samples_ = 0;

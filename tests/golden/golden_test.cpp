@@ -11,6 +11,7 @@
 #include "checkpoint/safetensors.h"
 #include "config/load.h"
 #include "model/model.h"
+#include "support/models.h"
 #include "support/oracle.h"
 
 namespace sluice {
@@ -69,7 +70,7 @@ void set_weights(Model<Cpu<T>>& model, const SafetensorsFile& file) {
         ASSERT_EQ(file.tensors().count(t.name), 1u) << t.name << " is no tensor of the golden model";
         ASSERT_EQ(file.at(t.name).shape, t.shape) << t.name;
         const auto values = read<double>(file, t.name, "F64");
-        std::copy(values.begin(), values.end(), model.weights() + t.offset);
+        std::copy(values.begin(), values.end(), values_of(model, t));
     }
     ASSERT_EQ(file.tensors().size(), expected);
 }

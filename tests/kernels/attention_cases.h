@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "kernels/ops.h"
+#include "kernels/rows.h"
 #include "support/sanitizers.h"
 
 namespace sluice {
@@ -32,6 +33,15 @@ inline std::vector<int32_t> starts(const AttentionCase& c) {
     for (int64_t i = 0; c.document && i < c.sequences * c.length; i++)
         doc_start.push_back(int32_t(i % c.length / c.document * c.document));
     return doc_start;
+}
+// Tensors of a case as rows: queries, and keys or values.
+template <class V>
+auto queries_of(const AttentionCase& c, V& x) {
+    return dense(x, c.heads * c.dim);
+}
+template <class V>
+auto keys_of(const AttentionCase& c, V& x) {
+    return dense(x, c.kv_heads * c.dim);
 }
 inline AttentionShape shape(const AttentionCase& c, double scale) {
     return {c.sequences, c.length, c.heads, c.kv_heads, c.dim, c.window, scale};

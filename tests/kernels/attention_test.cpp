@@ -16,7 +16,7 @@ TEST(Attention, EqualsThePlainFormula) {
                    k = noise(size_t(c.sequences * c.length * c.kv_heads * c.dim), 2), v = noise(k.size(), 3);
         const auto doc_start = starts(c);
         std::vector<double> out(q.size()), lse(size_t(c.sequences * c.heads * c.length)), expected(q.size());
-        attention_forward<Cpu<double>>({}, out.data(), lse.data(), q.data(), k.data(), v.data(),
+        attention_forward<Cpu<double>>({}, out.data(), lse.data(), queries_of(c, q), keys_of(c, k), keys_of(c, v),
                                        doc_start.empty() ? nullptr : doc_start.data(), shape(c, kScale));
         for (int64_t s = 0; s < c.sequences; s++)
             for (int64_t h = 0; h < c.heads; h++)
@@ -50,12 +50,12 @@ TEST(Attention, Gradients) {
                  std::vector<T> lse(size_t(c.sequences * c.heads * c.length)), delta(lse.size());
                  Tensors<T> g{std::vector<T>(nq, T(9)), std::vector<T>(nk, T(9)), std::vector<T>(nk, T(9))};
                  const int32_t* mask = doc_start.empty() ? nullptr : doc_start.data();
-                 attention_forward<Cpu<T>>({}, y.data(), lse.data(), x[0].data(), x[1].data(), x[2].data(), mask,
-                                           shape(c, kScale));
+                 attention_forward<Cpu<T>>({}, y.data(), lse.data(), queries_of(c, x[0]), keys_of(c, x[1]),
+                                           keys_of(c, x[2]), mask, shape(c, kScale));
                  if (!backward) return g;
-                 attention_backward<Cpu<T>>({}, g[0].data(), g[1].data(), g[2].data(), delta.data(), dout.data(),
-                                            y.data(), lse.data(), x[0].data(), x[1].data(), x[2].data(), mask,
-                                            shape(c, kScale));
+                 attention_backward<Cpu<T>>({}, queries_of(c, g[0]), keys_of(c, g[1]), keys_of(c, g[2]), delta.data(),
+                                            dout.data(), y.data(), lse.data(), queries_of(c, x[0]), keys_of(c, x[1]),
+                                            keys_of(c, x[2]), mask, shape(c, kScale));
                  return g;
              });
     }
@@ -111,10 +111,11 @@ TEST(Attention, GradientsOfManyHeadsAndOfLongSequences) {
             Tensors<T> g{std::vector<T>(nq, T(9)), std::vector<T>(nk, T(9)), std::vector<T>(nk, T(9))};
             const int32_t* mask = doc_start.empty() ? nullptr : doc_start.data();
             omp_set_num_threads(threads);
-            attention_forward<Cpu<T>>({}, out.data(), lse.data(), tq.data(), tk.data(), tv.data(), mask,
-                                      shape(c, kScale));
-            attention_backward<Cpu<T>>({}, g[0].data(), g[1].data(), g[2].data(), delta.data(), tdout.data(),
-                                       out.data(), lse.data(), tq.data(), tk.data(), tv.data(), mask, shape(c, kScale));
+            attention_forward<Cpu<T>>({}, out.data(), lse.data(), queries_of(c, tq), keys_of(c, tk), keys_of(c, tv),
+                                      mask, shape(c, kScale));
+            attention_backward<Cpu<T>>({}, queries_of(c, g[0]), keys_of(c, g[1]), keys_of(c, g[2]), delta.data(),
+                                       tdout.data(), out.data(), lse.data(), queries_of(c, tq), keys_of(c, tk),
+                                       keys_of(c, tv), mask, shape(c, kScale));
             omp_set_num_threads(1);
             return g;
         };
@@ -132,7 +133,7 @@ TEST(Attention, GradientsOfManyHeadsAndOfLongSequences) {
 TEST(Attention, ShowsNaN) {
     std::vector<float> q(8, 1.0f), k(8, 1.0f), v(8, 1.0f), out(8), lse(4);
     k[2] = std::numeric_limits<float>::quiet_NaN();
-    attention_forward<Cpu<float>>({}, out.data(), lse.data(), q.data(), k.data(), v.data(), nullptr,
+    attention_forward<Cpu<float>>({}, out.data(), lse.data(), dense(q, 2), dense(k, 2), dense(v, 2), nullptr,
                                   {1, 4, 1, 1, 2, 0, 1.0});
     EXPECT_TRUE(std::isnan(out[2]));
     EXPECT_TRUE(std::isnan(out[7]));

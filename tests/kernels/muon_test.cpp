@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "kernels/ops.h"
+#include "kernels/rows.h"
 #include "support/hold.h"
 
 namespace sluice {
@@ -98,8 +99,8 @@ TEST(Muon, MomentumAsWrittenOut) {
 TEST(Muon, UpdatesAndCopiesPartsOfRows) {
     const Matrix x = noise(5 * 7, 1), w = noise(5 * 3, 2);
     Matrix updated = w, whole(x.size(), -1.0);
-    muon_update<Cpu<double>>({}, updated.data(), x.data() + 2, 5, 3, 7, 0.1, 0.8, 0.5);
-    copy_rows<Cpu<double>>({}, whole.data() + 2, w.data(), 5, 3, 7);
+    muon_update<Cpu<double>>({}, updated.data(), nullptr, dense(x, 7).columns(2), 5, 3, 0.1, 0.8, 0.5);
+    copy_rows<Cpu<double>>({}, dense(whole, 7).columns(2), w.data(), 5, 3);
     for (size_t r = 0; r < 5; r++)
         for (size_t c = 0; c < 7; c++) {
             const bool inside = c >= 2 && c < 5;

@@ -15,6 +15,7 @@ class NoRows : public testing::Test {
  protected:
     using B = Cpu<T>;
     static constexpr T* kNone = nullptr;
+    static constexpr Rows<T> kNoRows{nullptr, kWidth};
 
     // All that ops have of parameters: w is read, dw must keep its 3s.
     std::vector<T> w = std::vector<T>(64, T(1)), dw = std::vector<T>(64, T(3));
@@ -31,15 +32,15 @@ TYPED_TEST(NoRows, Linear) {
     for (const Into into : {Into::overwrite, Into::add})
         linear_backward_input<B>({}, none, none, w, 0, kWidth, kDim, into);
     linear_backward_weight<B>({}, dw, none, none, 0, kWidth, kDim);
-    bias_forward<B>({}, none, w, 0, kWidth);
-    bias_backward<B>({}, dw, none, 0, kWidth);
+    bias_forward<B>({}, this->kNoRows, w, 0, kWidth);
+    bias_backward<B>({}, dw, this->kNoRows, 0, kWidth);
 }
 
 TYPED_TEST(NoRows, EmbeddingAndLoss) {
     using B = typename TestFixture::B;
     TypeParam* none = this->kNone;
     embedding_forward<B>({}, none, nullptr, this->w.data(), 0, kWidth, 0, kDim);
-    embedding_backward<B>({}, this->dw.data(), none, nullptr, 0, kWidth, 0, kDim);
+    embedding_backward<B>({}, this->dw.data(), none, nullptr, nullptr, 0, kWidth, 0, kDim);
     cross_entropy_stats<B>({}, none, none, none, nullptr, 0, 0, kWidth);
     cross_entropy_join<B>({}, none, none, none, nullptr, 0, 2);
     cross_entropy_backward<B>({}, none, none, none, nullptr, 0, 0, kWidth, 1);
@@ -52,9 +53,9 @@ TYPED_TEST(NoRows, Norms) {
     const RopeShape heads{0, 5, kHeads, kDim};
     rmsnorm_forward<B>({}, none, none, none, w, 0, kWidth, 1e-6);
     residual_rmsnorm_forward<B>({}, none, none, none, none, none, w, 0, kWidth, 1e-6, 1);
-    rmsnorm_rope_forward<B>({}, none, none, none, w, w, w, heads, 1e-6);
-    rmsnorm_rope_backward<B>({}, none, dw, none, none, w, none, w, w, heads);
-    rope<B>({}, none, w, w, heads, 1);
+    rmsnorm_rope_forward<B>({}, none, none, this->kNoRows, w, w, w, heads, 1e-6);
+    rmsnorm_rope_backward<B>({}, this->kNoRows, dw, this->kNoRows, this->kNoRows, w, none, w, w, heads);
+    rope<B>({}, this->kNoRows, w, w, heads, 1);
     for (const Into into : {Into::overwrite, Into::add})
         rmsnorm_backward<B>({}, none, dw, none, none, w, none, 0, kWidth, into);
     sum_of_squares_by_row<B>({}, none, none, 0, kWidth);
@@ -66,31 +67,32 @@ TYPED_TEST(NoRows, Norms) {
 TYPED_TEST(NoRows, Attention) {
     using B = typename TestFixture::B;
     TypeParam* none = this->kNone;
+    const Rows<TypeParam> no = this->kNoRows;
     for (const AttentionShape& n : {AttentionShape{0, 5, kHeads, 1, kDim, 0, 1}, {1, 0, kHeads, 1, kDim, 3, 1}}) {
-        attention_forward<B>({}, none, none, none, none, none, nullptr, n);
-        attention_backward<B>({}, none, none, none, none, none, none, none, none, none, none, nullptr, n);
-        relu_attention_forward<B>({}, none, none, none, none, nullptr, n);
-        relu_attention_backward<B>({}, none, none, none, none, none, none, none, nullptr, n);
+        attention_forward<B>({}, none, none, no, no, no, nullptr, n);
+        attention_backward<B>({}, no, no, no, none, none, none, none, no, no, no, nullptr, n);
+        relu_attention_forward<B>({}, none, no, no, no, nullptr, n);
+        relu_attention_backward<B>({}, no, no, no, none, no, no, no, nullptr, n);
     }
 }
 
 TYPED_TEST(NoRows, Gates) {
     using B = typename TestFixture::B;
     TypeParam* none = this->kNone;
+    const Rows<TypeParam> no = this->kNoRows;
     const GateShape of_rows{0, kHeads, kDim, {kWidth, kDim, 1}};
-    gate_forward<B>({}, none, none, none, of_rows, Activation::sigmoid, Combine::multiply);
-    for (const Into into : {Into::overwrite, Into::add}) {
-        gate_backward<B>({}, none, none, none, none, none, of_rows, Activation::sigmoid, Combine::multiply, into);
-        head_mean_backward<B>({}, none, none, 0, kHeads, kDim, kHeads, into);
-    }
+    gate_forward<B>({}, none, no, none, of_rows, Activation::sigmoid, Combine::multiply);
+    for (const Into into : {Into::overwrite, Into::add})
+        gate_backward<B>({}, no, none, no, no, none, of_rows, Activation::sigmoid, Combine::multiply, into);
     // A score of all rows is a parameter.
     const GateShape of_all{0, kHeads, kDim, {0, kDim, 1}};
-    gate_forward<B>({}, none, none, this->w.data(), of_all, Activation::silu, Combine::add);
-    gate_backward<B>({}, none, this->dw.data(), none, none, this->w.data(), of_all, Activation::silu, Combine::add,
+    gate_forward<B>({}, none, no, this->w.data(), of_all, Activation::silu, Combine::add);
+    gate_backward<B>({}, no, this->dw.data(), no, no, this->w.data(), of_all, Activation::silu, Combine::add,
                      Into::add);
-    head_mean_forward<B>({}, none, none, 0, kHeads, kDim, kHeads);
-    switch_forward<B>({}, none, none, none, 0, kHeads, kExperts, kDim, kTopK);
-    switch_backward<B>({}, none, none, none, none, none, 0, kHeads, kExperts, kDim, kTopK);
+    head_mean_forward<B>({}, none, no, 0, kHeads, kDim, kHeads);
+    head_mean_backward<B>({}, no, none, 0, kHeads, kDim, kHeads);
+    switch_forward<B>({}, none, no, no, 0, kHeads, kExperts, kDim, kTopK);
+    switch_backward<B>({}, no, no, none, no, no, 0, kHeads, kExperts, kDim, kTopK);
 }
 
 TYPED_TEST(NoRows, Experts) {
@@ -125,23 +127,28 @@ TYPED_TEST(NoRows, PointwiseAndOptimizers) {
     TypeParam* none = this->kNone;
     activation_forward<B>({}, none, none, 0, Activation::silu);
     activation_backward<B>({}, none, none, none, 0, Activation::silu);
-    swiglu_forward<B>({}, none, none, none, 0);
-    swiglu_backward<B>({}, none, none, none, none, none, 0);
+    swiglu_forward<B>({}, none, none, 0, kWidth);
+    swiglu_backward<B>({}, none, none, none, 0, kWidth);
     residual_forward<B>({}, none, none, none, 0, 1);
     residual_backward<B>({}, none, none, none, 0, 1);
     add<B>({}, none, none, 0);
     zero<B>({}, none, 0);
-    copy<B>({}, none, none, 0);
     double total = 3;
-    sum_of_squares<B>({}, &total, none, 0);
+    const Span empty{0, 0};
+    sum_of_squares<B>({}, &total, none, nullptr, 0);
+    sum_of_squares<B>({}, &total, none, &empty, 1);
     sum_of_losses<B>({}, &total, none, 0);
     EXPECT_EQ(total, 3);
-    adamw<B>({}, none, none, none, none, 0, AdamW{1e-3, 0.9, 0.95, 1e-8, 0.1, 1, 0.1, 0.05});
+    round_weights<B>({}, none, none, 0);
+    const AdamW update{1e-3, 0.9, 0.95, 1e-8, 0.1, 1, 0.1, 0.05};
+    const AdamWSpan nothing{0, 0, 0, 0, true};
+    adamw<B>({}, none, none, none, none, none, nullptr, 0, update);
+    adamw<B>({}, none, none, none, none, none, &nothing, 1, update);
     muon_momentum<B>({}, none, none, none, 0, 0.95, 1);
     orthogonalize<B>({}, none, 0, kWidth, none);
     orthogonalize<B>({}, none, kWidth, 0, none);
-    muon_update<B>({}, none, none, 0, kWidth, kWidth, 1e-3, 1, 0.1);
-    copy_rows<B>({}, none, none, 0, kWidth, kWidth);
+    muon_update<B>({}, none, none, this->kNoRows, 0, kWidth, 1e-3, 1, 0.1);
+    copy_rows<B>({}, this->kNoRows, none, 0, kWidth);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <limits>
 
+#include "kernels/rows.h"
 #include "support/hold.h"
 
 namespace sluice {
@@ -41,15 +42,15 @@ TEST(Bias, Gradients) {
         hold("bias", {noise(size_t(rows * width), 1), noise(size_t(width), 2)}, size_t(rows * width),
              [=]<class T>(const Tensors<T>& x, const std::vector<T>& dout, std::vector<T>& y) {
                  y = x[0];
-                 bias_forward<Cpu<T>>({}, y.data(), x[1].data(), rows, width);
+                 bias_forward<Cpu<T>>({}, dense(y, width), x[1].data(), rows, width);
                  Tensors<T> g{dout, std::vector<T>(size_t(width))};
-                 bias_backward<Cpu<T>>({}, g[1].data(), dout.data(), rows, width);
+                 bias_backward<Cpu<T>>({}, g[1].data(), dense(dout, width), rows, width);
                  return g;
              });
 }
 
 TEST(Embedding, Gradients) {
-    const std::vector<int32_t> tokens{2, 0, 2, 2, 4};
+    const std::vector<int32_t> tokens{2, 0, 2, 2, 4}, order = rows_by_token(tokens);
     for (const int width : {1, 7, 130})
         for (const auto [first, vocab] : {std::array{0, 5}, {1, 2}, {4, 0}})  // the whole, or a part of the ids
             hold("embedding", {noise(size_t(vocab * width), 1)}, size_t(5 * width),
@@ -57,9 +58,40 @@ TEST(Embedding, Gradients) {
                                                             std::vector<T>& y) {
                      embedding_forward<Cpu<T>>({}, y.data(), tokens.data(), x[0].data(), 5, width, first, vocab);
                      Tensors<T> g{std::vector<T>(x[0].size())};
-                     embedding_backward<Cpu<T>>({}, g[0].data(), dout.data(), tokens.data(), 5, width, first, vocab);
+                     embedding_backward<Cpu<T>>({}, g[0].data(), dout.data(), tokens.data(), order.data(), 5, width,
+                                                first, vocab);
                      return g;
                  });
+}
+
+// Gradients of one token are added one after another, in order of rows, however many cores their run is shared by.
+template <class T>
+void add_long_runs() {
+    const int64_t rows = 9000, width = 8, vocab = 6;  // a core's chunk has 2048 rows
+    std::vector<int32_t> tokens;
+    for (int64_t r = 0; r < rows; r++) tokens.push_back(r % 9 < 4 ? 3 : r % 9 < 8 ? 5 : int32_t(r / 9 % 3));
+    ASSERT_EQ(std::count(tokens.begin(), tokens.end(), 3), 4000);
+    const auto order = rows_by_token(tokens);
+    const auto dout = cast<T>(noise(size_t(rows * width), 1)), before = cast<T>(noise(size_t(vocab * width), 2));
+    auto expected = before;
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t k = 0; k < width; k++)
+            expected[size_t(tokens[size_t(r)] * width + k)] += dout[size_t(r * width + k)];
+    for (const auto [first, ids] : {std::array<int64_t, 2>{0, vocab}, {0, 3}, {3, 2}, {4, 2}})
+        for (const int threads : {1, 3}) {
+            std::vector<T> dtable(before.begin() + first * width, before.begin() + (first + ids) * width);
+            omp_set_num_threads(threads);
+            embedding_backward<Cpu<T>>({}, dtable.data(), dout.data(), tokens.data(), order.data(), rows, width, first,
+                                       ids);
+            omp_set_num_threads(1);
+            const auto part = expected.begin() + first * width;
+            EXPECT_EQ(dtable, std::vector<T>(part, part + ids * width))
+                << "ids from " << first << ", " << threads << " threads";
+        }
+}
+TEST(Embedding, AddsLongRunsInOrderOfRows) {
+    add_long_runs<float>();
+    add_long_runs<double>();
 }
 
 TEST(RmsNorm, Gradients) {
@@ -82,14 +114,15 @@ TEST(Rope, TurnsBackAndGradients) {
     const RopeShape n{2, 3, 2, 6};
     const auto angle = noise(size_t(n.length * n.dim / 2), 5);
     const auto count = size_t(n.sequences * n.length * n.heads * n.dim);
+    const int64_t width = n.heads * n.dim;
     hold("rope", {noise(count, 1)}, count,
          [&]<class T>(const Tensors<T>& x, const std::vector<T>& dout, std::vector<T>& y) {
              std::vector<T> cos, sin;
              for (double a : angle) cos.push_back(T(std::cos(a))), sin.push_back(T(std::sin(a)));
              y = x[0];
-             rope<Cpu<T>>({}, y.data(), cos.data(), sin.data(), n, +1);
+             rope<Cpu<T>>({}, dense(y, width), cos.data(), sin.data(), n, +1);
              Tensors<T> g{dout};
-             rope<Cpu<T>>({}, g[0].data(), cos.data(), sin.data(), n, -1);
+             rope<Cpu<T>>({}, dense(g[0], width), cos.data(), sin.data(), n, -1);
              return g;
          });
 }
@@ -118,14 +151,14 @@ void expect_fused_to_be_exact() {
     std::vector<T> cos, sin, y(700), rstd(70), y2(700), rstd2(70), dx(dy), dw(10), dx2(dy), dw2(10);
     for (double a : angle) cos.push_back(T(std::cos(a))), sin.push_back(T(std::sin(a)));
     rmsnorm_forward<B>({}, y.data(), rstd.data(), x.data(), w.data(), 70, 10, 1e-3);
-    rope<B>({}, y.data(), cos.data(), sin.data(), n, +1);
-    rmsnorm_rope_forward<B>({}, y2.data(), rstd2.data(), x.data(), w.data(), cos.data(), sin.data(), n, 1e-3);
+    rope<B>({}, dense(y, 70), cos.data(), sin.data(), n, +1);
+    rmsnorm_rope_forward<B>({}, y2.data(), rstd2.data(), dense(x, 70), w.data(), cos.data(), sin.data(), n, 1e-3);
     EXPECT_EQ(y, y2);
     EXPECT_EQ(rstd, rstd2);
-    rope<B>({}, dx.data(), cos.data(), sin.data(), n, -1);
+    rope<B>({}, dense(dx, 70), cos.data(), sin.data(), n, -1);
     rmsnorm_backward<B>({}, dx.data(), dw.data(), dx.data(), x.data(), w.data(), rstd.data(), 70, 10, Into::overwrite);
-    rmsnorm_rope_backward<B>({}, dx2.data(), dw2.data(), dx2.data(), x.data(), w.data(), rstd.data(), cos.data(),
-                             sin.data(), n);
+    rmsnorm_rope_backward<B>({}, dense(dx2, 70), dw2.data(), dense(dx2, 70), dense(x, 70), w.data(), rstd.data(),
+                             cos.data(), sin.data(), n);
     EXPECT_LT(relative_error(dx2, dx), tolerance<T>());
     EXPECT_LT(relative_error(dw2, dw), tolerance<T>());
 }
@@ -140,10 +173,12 @@ TEST(SwitchHeads, Gradients) {
         hold("switch", {noise(size_t(rows * heads * experts * dim), 1), noise(size_t(rows * heads * experts), 2)},
              size_t(rows * heads * dim),
              [=]<class T>(const Tensors<T>& x, const std::vector<T>& dout, std::vector<T>& y) {
-                 switch_forward<Cpu<T>>({}, y.data(), x[0].data(), x[1].data(), rows, heads, experts, dim, top_k);
+                 const int64_t width = heads * experts * dim, scores = heads * experts;
+                 switch_forward<Cpu<T>>({}, y.data(), dense(x[0], width), dense(x[1], scores), rows, heads, experts,
+                                        dim, top_k);
                  Tensors<T> g{std::vector<T>(x[0].size()), std::vector<T>(x[1].size())};
-                 switch_backward<Cpu<T>>({}, g[0].data(), g[1].data(), dout.data(), x[0].data(), x[1].data(), rows,
-                                         heads, experts, dim, top_k);
+                 switch_backward<Cpu<T>>({}, dense(g[0], width), dense(g[1], scores), dout.data(), dense(x[0], width),
+                                         dense(x[1], scores), rows, heads, experts, dim, top_k);
                  return g;
              });
 }
@@ -151,7 +186,7 @@ TEST(SwitchHeads, Gradients) {
 TEST(SwitchHeads, LowerIndexWinsATie) {
     const std::vector<double> y{1, 10, 100}, s{0, 0, 0};
     double out = 0;
-    switch_forward<Cpu<double>>({}, &out, y.data(), s.data(), 1, 1, 3, 1, 2);
+    switch_forward<Cpu<double>>({}, &out, dense(y, 3), dense(s, 3), 1, 1, 3, 1, 2);
     EXPECT_DOUBLE_EQ(out, 5.5);
 }
 
@@ -165,13 +200,14 @@ TEST(Pointwise, Gradients) {
                      activation_backward<Cpu<T>>({}, g[0].data(), g[0].data(), x[0].data(), int64_t(n), act);
                      return g;
                  });
-    hold("swiglu", {noise(33, 1), noise(33, 2)}, 33,
-         []<class T>(const Tensors<T>& x, const std::vector<T>& dout, std::vector<T>& y) {
-             swiglu_forward<Cpu<T>>({}, y.data(), x[0].data(), x[1].data(), 33);
-             Tensors<T> g{x[0], x[1]};  // in place
-             swiglu_backward<Cpu<T>>({}, g[0].data(), g[1].data(), dout.data(), g[0].data(), g[1].data(), 33);
-             return g;
-         });
+    for (const auto [rows, width] : {std::array{1, 33}, {5, 7}, {700, 30}})
+        hold("swiglu", {noise(size_t(2 * rows * width), 1)}, size_t(rows * width),
+             [=]<class T>(const Tensors<T>& x, const std::vector<T>& dout, std::vector<T>& y) {
+                 swiglu_forward<Cpu<T>>({}, y.data(), x[0].data(), rows, width);
+                 Tensors<T> g{x[0]};  // in place
+                 swiglu_backward<Cpu<T>>({}, g[0].data(), dout.data(), g[0].data(), rows, width);
+                 return g;
+             });
     for (const double clip : {0.0, 0.5})
         hold("residual", {noise(33, 1), noise(33, 2)}, 33,
              [=]<class T>(const Tensors<T>& x, const std::vector<T>& dout, std::vector<T>& y) {
@@ -180,6 +216,14 @@ TEST(Pointwise, Gradients) {
                  residual_backward<Cpu<T>>({}, g[1].data(), dout.data(), x[1].data(), 33, clip);
                  return g;
              });
+}
+
+TEST(SwiGlu, TheHalvesOfARowAreGateAndUp) {
+    const std::vector<double> gate_up{1, 2, 3, 4, 5, 6, 7, 8};
+    std::vector<double> h(4);
+    swiglu_forward<Cpu<double>>({}, h.data(), gate_up.data(), 2, 2);
+    const auto silu = [](double x) { return x / (1 + std::exp(-x)); };
+    EXPECT_LT(relative_error(h, std::vector<double>{silu(1) * 3, silu(2) * 4, silu(5) * 7, silu(6) * 8}), 1e-14);
 }
 
 TEST(Residual, ClipsAndPassesNoGradient) {
@@ -256,7 +300,8 @@ TEST(AdamW, FollowsTheFormula) {
     const auto run = []<class T>(T) {
         const AdamW n{0.1, 0.9, 0.95, 1e-8, 0.2, 0.5, 1 - 0.9, 1 - 0.95};
         std::vector<T> w{1, -2}, m{0, 0}, v{0, 0}, g{4, -0.5};
-        adamw<Cpu<T>>({}, w.data(), m.data(), v.data(), g.data(), 2, n);
+        const AdamWSpan all{0, 0, 0, 2, true};
+        adamw<Cpu<T>>({}, w.data(), nullptr, m.data(), v.data(), g.data(), &all, 1, n);
         EXPECT_LT(relative_error(w, std::vector<double>{1 * 0.98 - 0.1, -2 * 0.98 + 0.1}), tolerance<float>());
         EXPECT_LT(relative_error(m, std::vector<double>{0.2, -0.025}), tolerance<float>());
         EXPECT_LT(relative_error(v, std::vector<double>{0.05 * 4, 0.05 * 0.0625}), tolerance<float>());
@@ -270,7 +315,8 @@ TEST(SumOfSquares, InAFixedOrder) {
     double sum = 0;
     for (size_t i = 0; i < x.size(); i++) sum += double(x[i] = float(i % 13) - 6) * x[i];
     double total = 0;
-    sum_of_squares<Cpu<float>>({}, &total, x.data(), int64_t(x.size()));
+    const Span all{0, int64_t(x.size())};
+    sum_of_squares<Cpu<float>>({}, &total, x.data(), &all, 1);
     EXPECT_DOUBLE_EQ(total, sum);
 }
 

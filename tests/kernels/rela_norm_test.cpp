@@ -1,6 +1,7 @@
 // ReLA's norm and gate: against differences, cut over a tensor group, on rows of zeros, and the golden value of the
 // whole.
 #include "kernels/ops.h"
+#include "kernels/rows.h"
 #include "support/hold.h"
 
 namespace sluice {
@@ -173,7 +174,7 @@ TEST(RelaNorm, OfReluAttentionHasTheGoldenValues) {
     const auto q = wave(42, 0.7, 0.3), k = wave(42, 1.3, -0.4), narrow = wave(28, 0.9, 1.1), dy = wave(28, 0.5, 0.2);
     std::vector<double> v(42), out(42), z, squares(7), rstd(7), y(28);
     for (size_t i = 0; i < narrow.size(); i++) v[i / 2 * 3 + i % 2] = narrow[i];
-    relu_attention_forward<Cpu<double>>({}, out.data(), q.data(), k.data(), v.data(), nullptr,
+    relu_attention_forward<Cpu<double>>({}, out.data(), dense(q, 6), dense(k, 6), dense(v, 6), nullptr,
                                         {1, tokens, heads, heads, 3, 0, 1 / std::sqrt(3.0)});
     for (size_t i = 0; i < narrow.size(); i++) z.push_back(out[i / 2 * 3 + i % 2]);
     std::vector<double> w, u;

@@ -65,11 +65,12 @@ Tensors<T> run(const AttentionCase& c, const Tensors<T>& x, const std::vector<T>
                const std::vector<int32_t>& doc_start, std::vector<T>& out, bool backward = true) {
     Tensors<T> g{std::vector<T>(x[0].size(), T(9)), std::vector<T>(x[1].size(), T(9)),
                  std::vector<T>(x[2].size(), T(9))};
-    relu_attention_forward<Cpu<T>>({}, out.data(), x[0].data(), x[1].data(), x[2].data(), data_or_null(doc_start),
-                                   shape(c, kHalf));
+    relu_attention_forward<Cpu<T>>({}, out.data(), queries_of(c, x[0]), keys_of(c, x[1]), keys_of(c, x[2]),
+                                   data_or_null(doc_start), shape(c, kHalf));
     if (!backward) return g;
-    relu_attention_backward<Cpu<T>>({}, g[0].data(), g[1].data(), g[2].data(), dout.data(), x[0].data(), x[1].data(),
-                                    x[2].data(), data_or_null(doc_start), shape(c, kHalf));
+    relu_attention_backward<Cpu<T>>({}, queries_of(c, g[0]), keys_of(c, g[1]), keys_of(c, g[2]), dout.data(),
+                                    queries_of(c, x[0]), keys_of(c, x[1]), keys_of(c, x[2]), data_or_null(doc_start),
+                                    shape(c, kHalf));
     return g;
 }
 

@@ -108,7 +108,7 @@ TEST(Mixture, BiasesMoveTowardsBalance) {
     std::vector<std::vector<double>> biases;
     for (const TensorInfo& t : model.tensors())
         if (t.name.ends_with("router.bias")) {
-            biases.emplace_back(model.weights() + t.offset, model.weights() + t.offset + 4);
+            biases.emplace_back(values_of(model, t), values_of(model, t) + 4);
             EXPECT_FALSE(t.trained());
         }
     ASSERT_EQ(biases.size(), 2u);

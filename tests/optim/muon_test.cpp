@@ -10,6 +10,7 @@
 #include "checkpoint/safetensors.h"
 #include "config/load.h"
 #include "support/folder.h"
+#include "support/models.h"
 #include "support/oracle.h"
 #include "train/step.h"
 
@@ -161,7 +162,7 @@ TEST(Muon, RanksThatHoldTheSameHaveTheSameBits) {
             for (const TensorInfo& t : trainer.model().tensors()) {
                 std::string key = t.name;
                 for (const int64_t start : t.box.start) key += "," + std::to_string(start);
-                const float* w = trainer.model().weights() + t.offset;
+                const float* w = values_of(trainer.model(), t);
                 const auto at = held.try_emplace(key, w, w + t.count).first;
                 EXPECT_EQ(at->second, Bits(w, w + t.count)) << key << ", rank " << comm.rank();
             }
@@ -188,7 +189,7 @@ TEST(Muon, TenStepsAsInPyTorch) {
     for (const TensorInfo& t : trainer.model().tensors()) {
         ASSERT_EQ(file.at(t.name).shape, t.shape) << t.name;
         const auto values = read(file, t.name);
-        std::copy(values.begin(), values.end(), trainer.model().weights() + t.offset);
+        std::copy(values.begin(), values.end(), values_of(trainer.model(), t));
     }
     const auto losses = read(file, "losses"), norms = read(file, "norms");
     ASSERT_EQ(losses.size(), 10u);

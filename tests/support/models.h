@@ -31,13 +31,19 @@ struct TokenBatch {
     }
 };
 
+// What this rank holds of a tensor, trained or not.
+template <class T>
+T* values_of(const Model<Cpu<T>>& model, const TensorInfo& t) {
+    return (t.trained() ? model.weights() : model.untrained()) + t.offset;
+}
+
 // Random weights of healthy size: every gradient well away from zero, nothing saturated.
 template <class T>
 void set_weights(Model<Cpu<T>>& model) {
     for (const TensorInfo& t : model.tensors()) {
         const double mean = t.init.kind == Init::one ? 1 : 0, std = t.name == "embedding.weight" ? 0.7 : 0.25;
         for (int64_t i = 0; i < t.count; i++)
-            model.weights()[t.offset + i] = T(float(mean + std * normal(hash_name(t.name), uint64_t(i))));
+            values_of(model, t)[i] = T(float(mean + std * normal(hash_name(t.name), uint64_t(i))));
     }
 }
 

@@ -12,7 +12,7 @@
 #include "config/load.h"
 #include "plan/plan.h"
 #include "support/folder.h"
-#include "support/oracle.h"
+#include "support/models.h"
 #include "support/sanitizers.h"
 #include "train/step.h"
 
@@ -242,8 +242,8 @@ TEST(Mesh, UnevenExpertsAgreeWithOneRank) {
     const Prepare prepare = [](Trainer<Cpu<double>>& trainer) {
         for (const TensorInfo& t : trainer.model().tensors())
             if (t.name.ends_with("router.bias")) {
-                trainer.model().weights()[t.offset + 1] = 10;
-                trainer.model().weights()[t.offset + 2] = -10;
+                values_of(trainer.model(), t)[1] = 10;
+                values_of(trainer.model(), t)[2] = -10;
             }
     };
     for (const char* top_k : {"model.moe.top_k=1", "model.moe.top_k=3"})

@@ -99,8 +99,9 @@ struct BackwardHead {
 // The gradients of all heads. rule_of(s, h) makes the Rule of the kv head whose first query head is h of sequence s.
 template <class A>
 struct AttentionGradients {
-    A *dq, *dk, *dv;
-    const A *dout, *q, *k, *v;
+    Rows<A> dq, dk, dv;
+    const A* dout;
+    Rows<const A> q, k, v;
     const int32_t* doc_start;
     const AttentionShape& n;
 
@@ -133,14 +134,14 @@ struct AttentionGradients {
     auto head(int64_t index, A* transposed, RuleOf rule_of) {
         const int64_t s = index / n.kv_heads, kv = index % n.kv_heads, group = n.heads / n.kv_heads, h = kv * group;
         auto rule = rule_of(s, h);
-        return BackwardHead<A, decltype(rule)>{query_head(q, n, s, h),
-                                               query_head(dout, n, s, h),
-                                               query_head(dq, n, s, h),
+        return BackwardHead<A, decltype(rule)>{head_of(q, n, s, h),
+                                               head_of(dense(dout, n), n, s, h),
+                                               head_of(dq, n, s, h),
                                                group,
-                                               kv_head(k, n, s, kv),
-                                               kv_head(v, n, s, kv),
-                                               kv_head(dk, n, s, kv),
-                                               kv_head(dv, n, s, kv),
+                                               head_of(k, n, s, kv),
+                                               head_of(v, n, s, kv),
+                                               head_of(dk, n, s, kv),
+                                               head_of(dv, n, s, kv),
                                                transposed,
                                                transposed + tiles(n) * kTile * n.dim,
                                                n,

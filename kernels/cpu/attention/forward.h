@@ -75,15 +75,15 @@ void forward_tile(const ForwardHead<A>& head, int64_t q0, const AttentionShape& 
 // All query tiles of all heads, the longest walks of a head first. rows_of(s, h) makes the Rows of a tile of query head
 // h of sequence s.
 template <class A, class RowsOf>
-void attention_forward_walk(A* out, const A* q, const A* k, const A* v, const int32_t* doc_start,
+void attention_forward_walk(A* out, Rows<const A> q, Rows<const A> k, Rows<const A> v, const int32_t* doc_start,
                             const AttentionShape& n, RowsOf rows_of) {
     const int64_t per_head = tiles(n), group = n.heads / n.kv_heads;
 #pragma omp parallel for schedule(dynamic)
     for (int64_t job = 0; job < n.sequences * n.heads * per_head; job++) {
         const int64_t s = job / (n.heads * per_head), h = job / per_head % n.heads;
         const int64_t tile = per_head - 1 - job % per_head;
-        const ForwardHead<A> head{query_head(out, n, s, h), query_head(q, n, s, h), kv_head(k, n, s, h / group),
-                                  kv_head(v, n, s, h / group), mask_of(doc_start, n, s)};
+        const ForwardHead<A> head{head_of(dense(out, n), n, s, h), head_of(q, n, s, h), head_of(k, n, s, h / group),
+                                  head_of(v, n, s, h / group), mask_of(doc_start, n, s)};
         forward_tile<A>(head, tile * kTile, n, rows_of(s, h));
     }
 }

@@ -40,28 +40,29 @@ struct ReluGradient {
 }  // namespace
 
 template <class B>
-void relu_attention_forward(Stream, typename B::T* out, const typename B::T* q, const typename B::T* k,
-                            const typename B::T* v, const int32_t* doc_start, const AttentionShape& n) {
+void relu_attention_forward(Stream, typename B::T* out, Rows<const typename B::T> q, Rows<const typename B::T> k,
+                            Rows<const typename B::T> v, const int32_t* doc_start, const AttentionShape& n) {
     const Timed timed(__func__, attention_work(n, 2));
     using A = typename B::A;
     attention_forward_walk<A>(out, q, k, v, doc_start, n, [](int64_t, int64_t) { return ReluRows<A>(); });
 }
 
 template <class B>
-void relu_attention_backward(Stream, typename B::T* dq, typename B::T* dk, typename B::T* dv, const typename B::T* dout,
-                             const typename B::T* q, const typename B::T* k, const typename B::T* v,
-                             const int32_t* doc_start, const AttentionShape& n) {
+void relu_attention_backward(Stream, Rows<typename B::T> dq, Rows<typename B::T> dk, Rows<typename B::T> dv,
+                             const typename B::T* dout, Rows<const typename B::T> q, Rows<const typename B::T> k,
+                             Rows<const typename B::T> v, const int32_t* doc_start, const AttentionShape& n) {
     const Timed timed(__func__, attention_work(n, 4));
     using A = typename B::A;
     AttentionGradients<A>{dq, dk, dv, dout, q, k, v, doc_start, n}.walk(
         [&](int64_t, int64_t) { return ReluGradient<A>{A(n.scale)}; });
 }
 
-#define INSTANTIATE(B)                                                                                            \
-    template void relu_attention_forward<B>(Stream, B::T*, const B::T*, const B::T*, const B::T*, const int32_t*, \
-                                            const AttentionShape&);                                               \
-    template void relu_attention_backward<B>(Stream, B::T*, B::T*, B::T*, const B::T*, const B::T*, const B::T*,  \
-                                             const B::T*, const int32_t*, const AttentionShape&);
+#define INSTANTIATE(B)                                                                                             \
+    template void relu_attention_forward<B>(Stream, B::T*, Rows<const B::T>, Rows<const B::T>, Rows<const B::T>,   \
+                                            const int32_t*, const AttentionShape&);                                \
+    template void relu_attention_backward<B>(Stream, Rows<B::T>, Rows<B::T>, Rows<B::T>, const B::T*,              \
+                                             Rows<const B::T>, Rows<const B::T>, Rows<const B::T>, const int32_t*, \
+                                             const AttentionShape&);
 SLUICE_CPU_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice

@@ -92,8 +92,9 @@ struct SoftmaxGradient {
 }  // namespace
 
 template <class B>
-void attention_forward(Stream, typename B::T* out, typename B::A* lse, const typename B::T* q, const typename B::T* k,
-                       const typename B::T* v, const int32_t* doc_start, const AttentionShape& n) {
+void attention_forward(Stream, typename B::T* out, typename B::A* lse, Rows<const typename B::T> q,
+                       Rows<const typename B::T> k, Rows<const typename B::T> v, const int32_t* doc_start,
+                       const AttentionShape& n) {
     const Timed timed(__func__, attention_work(n, 2));
     using A = typename B::A;
     attention_forward_walk<A>(out, q, k, v, doc_start, n,
@@ -101,23 +102,24 @@ void attention_forward(Stream, typename B::T* out, typename B::A* lse, const typ
 }
 
 template <class B>
-void attention_backward(Stream, typename B::T* dq, typename B::T* dk, typename B::T* dv, typename B::A* delta,
-                        const typename B::T* dout, const typename B::T* out, const typename B::A* lse,
-                        const typename B::T* q, const typename B::T* k, const typename B::T* v,
-                        const int32_t* doc_start, const AttentionShape& n) {
+void attention_backward(Stream, Rows<typename B::T> dq, Rows<typename B::T> dk, Rows<typename B::T> dv,
+                        typename B::A* delta, const typename B::T* dout, const typename B::T* out,
+                        const typename B::A* lse, Rows<const typename B::T> q, Rows<const typename B::T> k,
+                        Rows<const typename B::T> v, const int32_t* doc_start, const AttentionShape& n) {
     const Timed timed(__func__, attention_work(n, 4));
     using A = typename B::A;
     AttentionGradients<A>{dq, dk, dv, dout, q, k, v, doc_start, n}.walk([&](int64_t s, int64_t h) {
         const int64_t row = (s * n.heads + h) * n.length;
-        return SoftmaxGradient<A>{query_head(out, n, s, h), lse + row, delta + row, n.length, A(n.scale)};
+        return SoftmaxGradient<A>{head_of(dense(out, n), n, s, h), lse + row, delta + row, n.length, A(n.scale)};
     });
 }
 
-#define INSTANTIATE(B)                                                                                              \
-    template void attention_forward<B>(Stream, B::T*, B::A*, const B::T*, const B::T*, const B::T*, const int32_t*, \
-                                       const AttentionShape&);                                                      \
-    template void attention_backward<B>(Stream, B::T*, B::T*, B::T*, B::A*, const B::T*, const B::T*, const B::A*,  \
-                                        const B::T*, const B::T*, const B::T*, const int32_t*, const AttentionShape&);
+#define INSTANTIATE(B)                                                                                               \
+    template void attention_forward<B>(Stream, B::T*, B::A*, Rows<const B::T>, Rows<const B::T>, Rows<const B::T>,   \
+                                       const int32_t*, const AttentionShape&);                                       \
+    template void attention_backward<B>(Stream, Rows<B::T>, Rows<B::T>, Rows<B::T>, B::A*, const B::T*, const B::T*, \
+                                        const B::A*, Rows<const B::T>, Rows<const B::T>, Rows<const B::T>,           \
+                                        const int32_t*, const AttentionShape&);
 SLUICE_CPU_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice

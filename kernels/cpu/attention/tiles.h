@@ -20,17 +20,15 @@ struct HeadView {
 
 inline int64_t tiles(const AttentionShape& n) { return (n.length + kTile - 1) / kTile; }
 
-// Of sequence s: query head h of q (sequences, length, heads, dim), kv head h of k (sequences, length, kv_heads, dim),
-// and the mask by doc_start (sequences, length).
+// Of sequence s: head h of x, whose rows are tokens, (heads, dim) each; and the mask by doc_start (sequences, length).
 template <class A>
-HeadView<A> query_head(A* q, const AttentionShape& n, int64_t s, int64_t h) {
-    const int64_t stride = n.heads * n.dim;
-    return {q + s * n.length * stride + h * n.dim, stride};
+HeadView<A> head_of(const Rows<A>& x, const AttentionShape& n, int64_t s, int64_t h) {
+    return {x.row(s * n.length) + h * n.dim, x.stride};
 }
+// Rows of a dense tensor of query heads.
 template <class A>
-HeadView<A> kv_head(A* k, const AttentionShape& n, int64_t s, int64_t h) {
-    const int64_t stride = n.kv_heads * n.dim;
-    return {k + s * n.length * stride + h * n.dim, stride};
+Rows<A> dense(A* q, const AttentionShape& n) {
+    return {q, n.heads * n.dim};
 }
 inline CausalMask mask_of(const int32_t* doc_start, const AttentionShape& n, int64_t s) {
     return {doc_start ? doc_start + s * n.length : nullptr, n.window};
