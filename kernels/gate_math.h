@@ -2,12 +2,7 @@
 // test differentiates the value to hold the slope to it. A backend brings its own `logistic` as a function object.
 #pragma once
 #include "base/activation.h"
-
-#ifdef __CUDACC__
-#define SLUICE_HD __host__ __device__ inline
-#else
-#define SLUICE_HD inline
-#endif
+#include "base/host_device.h"
 
 namespace sluice {
 

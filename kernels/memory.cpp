@@ -25,6 +25,9 @@ class HostMemory final : public Memory {
         for (size_t at = 0; at < bytes; at += kChunk)
             std::memset(static_cast<char*>(to) + at, 0, std::min(kChunk, bytes - at));
     }
+    void copy(Stream, void* to, const void* from, size_t bytes) override {
+        if (bytes > 0) std::memcpy(to, from, bytes);
+    }
     void to_device(Stream, void* to, const void* host, size_t bytes) override {
         if (bytes > 0) std::memcpy(to, host, bytes);
     }

@@ -19,9 +19,10 @@ class Memory {
     virtual void* allocate(size_t bytes) = 0;
     virtual void free(void* p) = 0;  // when all that was queued is done
 
-    // Each is done in the stream's order. to_device reads `host` before it returns; to_host has written it when the
-    // host has waited.
+    // Each is done in the stream's order; copy is within this memory. to_device reads `host` before it returns; to_host
+    // has written it when the host has waited.
     virtual void zero(Stream, void* to, size_t bytes) = 0;
+    virtual void copy(Stream, void* to, const void* from, size_t bytes) = 0;
     virtual void to_device(Stream, void* to, const void* host, size_t bytes) = 0;
     virtual void to_host(Stream, void* host, const void* from, size_t bytes) = 0;
 

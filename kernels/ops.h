@@ -7,6 +7,7 @@
 // kept in B::A, in an order that does not depend on the number of threads. All pointers but `shape` and options lie in
 // the backend's memory. Zero rows are nothing: an op then looks at no tensor of rows.
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
@@ -27,7 +28,10 @@ struct Rows {
 
     X* row(int64_t i) const { return data + i * stride; }
     Rows columns(int64_t begin) const { return {data + begin, stride}; }  // from column `begin` on
-    operator Rows<const X>() const requires(!std::is_const_v<X>) { return {data, stride}; }
+    template <class Y, class = std::enable_if_t<std::is_same_v<Y, const X>>>
+    operator Rows<Y>() const {
+        return {data, stride};
+    }
 };
 
 // Elements offset .. offset + count - 1 of an array. Ops over many tensors take lists of spans.
@@ -385,7 +389,10 @@ void muon_momentum(Stream, typename B::T* u, typename B::A* b, const typename B:
 // take its singular values to around 1. scratch (orthogonalize_scratch(rows, columns)).
 template <class B>
 void orthogonalize(Stream, typename B::T* x, int64_t rows, int64_t columns, typename B::T* scratch);
-int64_t orthogonalize_scratch(int64_t rows, int64_t columns);
+inline int64_t orthogonalize_scratch(int64_t rows, int64_t columns) {
+    const int64_t n = std::min(rows, columns);
+    return rows * columns + 2 * n * n;
+}
 // w (rows, width) -= lr (scale x + weight_decay w). master (rows, width), or null.
 template <class B>
 void muon_update(Stream, typename B::T* w, typename B::A* master, Rows<const typename B::T> x, int64_t rows,

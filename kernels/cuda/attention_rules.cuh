@@ -1,0 +1,87 @@
+// What turns scores of attention into weights, and gradients of weights into those of scores: the rules of softmax and
+// of ReLU, for the walks of attention.cu.
+#pragma once
+#include <cmath>
+
+#include "kernels/cuda/prim/device.cuh"
+
+namespace sluice {
+
+// ---------------------------------------------------------------- forward
+// A thread keeps a `Row` of a query, and turns the query's scores of one key tile after another into weights.
+// add(row, w, from, end): w[from .. end - 1], scores -> weights; returns what the sum over earlier tiles is multiplied
+// by, to have the same scale. finish(row, query): the last factor of the sum; query = index into (sequences, heads,
+// length).
+//
+// Each query's weights are exp(score - peak), with the largest score so far.
+struct SoftmaxRule {
+    Global<float> lse;
+
+    struct Row {
+        float peak = -INFINITY, sum = 0;
+    };
+    DEVICE float add(Row& row, Shared<float> w, int from, int end) const {
+        if (from >= end) return 1;
+        float peak = row.peak;
+        for (int j = from; j < end; j++) {
+            const float score = w[j];
+            peak = score > peak ? score : peak;
+        }
+        const float base = peak == -INFINITY ? 0 : peak, rescale = exponential(row.peak - base);
+        float sum = row.sum * rescale;
+        for (int j = from; j < end; j++) {
+            const float weight = exponential(w[j] - base);
+            w[j] = weight;
+            sum += weight;
+        }
+        row = {peak, sum};
+        return rescale;
+    }
+    DEVICE float finish(const Row& row, int64_t query) const {
+        lse[query] = row.peak + logarithm(row.sum);
+        return 1 / row.sum;
+    }
+};
+
+// Weights are relu(score). Comparisons are such that a score of NaN shows: only one that is not above 0 gets weight 0.
+struct ReluRule {
+    struct Row {};
+    DEVICE float add(Row&, Shared<float> w, int from, int end) const {
+        for (int j = from; j < end; j++) {
+            const float score = w[j];
+            w[j] = score <= 0 ? 0 : score;
+        }
+        return 1;
+    }
+    DEVICE float finish(const Row&, int64_t) const { return 1; }
+};
+
+// ---------------------------------------------------------------- backward
+// Element by element. keep(kept, query) puts kKept numbers of a query where all threads find them.
+// weight(kept, score), and slope(kept, score, weight, dweight): the gradient of the score from that of its weight.
+//
+// Weights are p = exp(score - lse), and the slope is p (dp - delta), with delta = the sum over keys of p dp, which is
+// the dot product of dout and out.
+struct SoftmaxGradient {
+    static constexpr int kKept = 2;
+    Global<const float> lse, delta;  // (sequences, heads, length)
+
+    DEVICE void keep(Shared<float> kept, int64_t query) const {
+        kept[0] = float(lse[query]);
+        kept[1] = float(delta[query]);
+    }
+    DEVICE float weight(Shared<float> kept, float score) const { return exponential(score - kept[0]); }
+    DEVICE float slope(Shared<float> kept, float, float weight, float dweight) const {
+        return weight * (dweight - kept[1]);
+    }
+};
+
+// The gradient of a score is that of its weight where the score is above 0, else 0 (at 0 too).
+struct ReluGradient {
+    static constexpr int kKept = 0;
+    DEVICE void keep(Shared<float>, int64_t) const {}
+    DEVICE float weight(Shared<float>, float score) const { return score <= 0 ? 0 : score; }
+    DEVICE float slope(Shared<float>, float score, float, float dweight) const { return score <= 0 ? 0 : dweight; }
+};
+
+}  // namespace sluice

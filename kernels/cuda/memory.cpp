@@ -1,0 +1,222 @@
+// The memory of a CUDA device. The host's side of every copy is pinned memory of the stream, so that copies neither
+// wait for the device nor leave it waiting for the host.
+#include "kernels/memory.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/check.h"
+#include "kernels/cuda/prim/runtime.h"
+
+namespace sluice {
+namespace {
+
+constexpr size_t kScratch = size_t{32} << 20;  // bytes of a stream, for its ops
+constexpr size_t kStaging = size_t{8} << 20;   // bytes of each of two buffers on the way to the device
+constexpr size_t kReturns = size_t{4} << 20;   // bytes on the way back
+constexpr size_t kAligned = 64;                // bytes: where a copy begins in a buffer
+
+void done(cudaError_t error, const char* what) {
+    if (error == cudaSuccess) return;
+    fail(error == cudaErrorMemoryAllocation ? Exit::out_of_memory : Exit::other,
+         std::string(what) + ": " + cudaGetErrorString(error));
+}
+
+cudaStream_t handle_of(Stream stream) { return static_cast<cudaStream_t>(stream.handle); }
+
+class Pinned {
+ public:
+    explicit Pinned(size_t bytes) {
+        void* p = nullptr;
+        done(cudaMallocHost(&p, bytes), "pinned memory of the host");
+        data_ = static_cast<char*>(p);
+    }
+    ~Pinned() { cudaFreeHost(data_); }
+    Pinned(const Pinned&) = delete;
+    Pinned& operator=(const Pinned&) = delete;
+    char* data() const { return data_; }
+
+ private:
+    char* data_ = nullptr;
+};
+
+// What the host gives is copied behind one another into a buffer, until it is full. Then the other one is used, once
+// what was copied from it has reached the device.
+class Staging {
+ public:
+    Staging() {
+        for (Buffer& buffer : buffers_)
+            done(cudaEventCreateWithFlags(&buffer.sent, cudaEventDisableTiming), "an event");
+    }
+    ~Staging() {
+        for (Buffer& buffer : buffers_) cudaEventDestroy(buffer.sent);
+    }
+    Staging(const Staging&) = delete;
+    Staging& operator=(const Staging&) = delete;
+
+    void send(cudaStream_t stream, char* to, const char* host, size_t bytes) {
+        while (bytes > 0) {
+            if (used_ == kStaging) {
+                current_ = 1 - current_;
+                used_ = 0;
+                done(cudaEventSynchronize(buffers_[current_].sent), "a copy to the device");
+            }
+            Buffer& buffer = buffers_[current_];
+            const size_t piece = std::min(bytes, kStaging - used_);
+            std::memcpy(buffer.pinned.data() + used_, host, piece);
+            done(cudaMemcpyAsync(to, buffer.pinned.data() + used_, piece, cudaMemcpyHostToDevice, stream),
+                 "a copy to the device");
+            done(cudaEventRecord(buffer.sent, stream), "an event");
+            used_ = std::min(kStaging, (used_ + piece + kAligned - 1) / kAligned * kAligned);
+            to += piece;
+            host += piece;
+            bytes -= piece;
+        }
+    }
+    void all_sent() { used_ = 0; }  // the stream was waited for
+
+ private:
+    struct Buffer {
+        Pinned pinned{kStaging};
+        cudaEvent_t sent = nullptr;
+    };
+    std::array<Buffer, 2> buffers_;
+    size_t current_ = 0, used_ = 0;  // bytes of the current buffer
+};
+
+// What comes back lies in pinned memory until the host has waited. Of what does not fit, to_host itself waits.
+class Returns {
+ public:
+    void fetch(cudaStream_t stream, char* host, const char* from, size_t bytes) {
+        while (bytes > 0) {
+            if (used_ == kReturns) arrive(stream);
+            const size_t piece = std::min(bytes, kReturns - used_);
+            char* const via = pinned_.data() + used_;
+            done(cudaMemcpyAsync(via, from, piece, cudaMemcpyDeviceToHost, stream), "a copy to the host");
+            pending_.push_back({host, via, piece});
+            used_ = std::min(kReturns, (used_ + piece + kAligned - 1) / kAligned * kAligned);
+            host += piece;
+            from += piece;
+            bytes -= piece;
+        }
+    }
+    // Waits for the stream, and writes to the host's memory what was asked for.
+    void arrive(cudaStream_t stream) {
+        const cudaError_t error = cudaStreamSynchronize(stream);
+        const auto arrived = std::move(pending_);
+        pending_.clear();
+        used_ = 0;
+        done(error, "the device");
+        for (const Piece& piece : arrived) std::memcpy(piece.host, piece.via, piece.bytes);
+    }
+
+ private:
+    struct Piece {
+        char* host;
+        const char* via;
+        size_t bytes;
+    };
+    Pinned pinned_{kReturns};
+    std::vector<Piece> pending_;
+    size_t used_ = 0;  // bytes of pinned_
+};
+
+struct Buffers {
+    Staging to_device;
+    Returns to_host;
+};
+
+class CudaMemory final : public Memory {
+    void* allocate(size_t bytes) override {
+        void* p = nullptr;
+        const cudaError_t error = cudaMalloc(&p, std::max(bytes, kAlignment));
+        if (error == cudaErrorMemoryAllocation) {
+            cudaGetLastError();  // forgotten: the caller says what it means
+            return nullptr;
+        }
+        done(error, "device memory");
+        done(cudaMemsetAsync(p, 0, bytes, nullptr), "device memory");
+        done(cudaStreamSynchronize(nullptr), "device memory");
+        return p;
+    }
+    void free(void* p) override {
+        cudaDeviceSynchronize();  // an error there is of what was queued, and nobody here can be told
+        cudaFree(p);
+    }
+    void zero(Stream stream, void* to, size_t bytes) override {
+        if (bytes > 0) done(cudaMemsetAsync(to, 0, bytes, handle_of(stream)), "zeros");
+    }
+    void copy(Stream stream, void* to, const void* from, size_t bytes) override {
+        if (bytes > 0) done(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, handle_of(stream)), "a copy");
+    }
+    void to_device(Stream stream, void* to, const void* host, size_t bytes) override {
+        if (bytes > 0)
+            buffers(stream).to_device.send(handle_of(stream), static_cast<char*>(to), static_cast<const char*>(host),
+                                           bytes);
+    }
+    void to_host(Stream stream, void* host, const void* from, size_t bytes) override {
+        if (bytes > 0)
+            buffers(stream).to_host.fetch(handle_of(stream), static_cast<char*>(host), static_cast<const char*>(from),
+                                          bytes);
+    }
+    void drain(Stream stream) override {
+        Buffers& of_stream = buffers(stream);
+        of_stream.to_host.arrive(handle_of(stream));
+        of_stream.to_device.all_sent();
+    }
+
+    Stream open_stream() override {
+        Stream stream;
+        cudaStream_t handle = nullptr;
+        done(cudaStreamCreateWithFlags(&handle, cudaStreamNonBlocking), "a stream");
+        stream.handle = handle;
+        stream.scratch_bytes = kScratch;
+        const cudaError_t error = cudaMalloc(&stream.scratch, kScratch);
+        if (error != cudaSuccess) cudaStreamDestroy(handle);
+        done(error, "32 MiB of device memory for the ops of a stream");
+        buffers(stream);
+        return stream;
+    }
+    void close_stream(Stream stream) override {
+        cudaDeviceSynchronize();
+        {
+            const std::lock_guard lock(mutex_);
+            buffers_.erase(stream.handle);
+        }
+        cudaStreamDestroy(handle_of(stream));
+        cudaFree(stream.scratch);
+    }
+
+    Buffers& buffers(Stream stream) {
+        const std::lock_guard lock(mutex_);
+        auto& of_stream = buffers_[stream.handle];
+        if (!of_stream) of_stream = std::make_unique<Buffers>();
+        return *of_stream;
+    }
+
+    std::mutex mutex_;
+    std::map<void*, std::unique_ptr<Buffers>> buffers_;  // by the stream's handle
+};
+
+Memory& cuda_memory() {
+    static CudaMemory* const memory = new CudaMemory;  // outlives what frees memory as the program ends
+    return *memory;
+}
+
+}  // namespace
+
+template <class B>
+Memory& memory_of() {
+    return cuda_memory();
+}
+
+#define INSTANTIATE(B) template Memory& memory_of<B>();
+SLUICE_CUDA_BACKENDS(INSTANTIATE)
+
+}  // namespace sluice

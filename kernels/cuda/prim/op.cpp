@@ -1,0 +1,59 @@
+#include "kernels/cuda/prim/op.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "kernels/cuda/prim/kernel_name.h"
+
+namespace sluice {
+namespace {
+
+constexpr size_t kScratchAlignment = 256;                            // bytes
+constexpr int64_t kMostX = (int64_t{1} << 31) - 1, kMostYZ = 65535;  // blocks of a grid
+
+}  // namespace
+
+Op::Op(const char* name, Stream stream, std::initializer_list<Extent> shape) : name_(name), stream_(stream) {
+    sluice::check(shape.size() <= shape_.size(), "an op's shape has too many extents");
+    std::copy(shape.begin(), shape.end(), shape_.begin());
+    extents_ = shape.size();
+}
+
+std::string Op::text() const {
+    std::string text = name_;
+    for (size_t i = 0; i < extents_; i++)
+        text += std::string(" ") + shape_[i].name + " " + std::to_string(shape_[i].size);
+    return text;
+}
+
+void Op::refuse(const std::type_info& kernel, const std::string& why) const {
+    fail(Exit::other, text() + ": " + kernel_name(kernel) + ": " + why);
+}
+
+bool Op::check(const std::type_info& kernel, int threads, const LaunchShape& shape) const {
+    const auto [x, y, z] = shape.grid;
+    if (x == 0 || y == 0 || z == 0) return false;
+    if (threads < 32 || threads > 1024 || threads % 32 != 0)
+        refuse(kernel, std::to_string(threads) + " threads a block: must be a multiple of 32, at most 1024");
+    if (x < 0 || y < 0 || z < 0 || x > kMostX || y > kMostYZ || z > kMostYZ)
+        refuse(kernel, "a grid of " + std::to_string(x) + " x " + std::to_string(y) + " x " + std::to_string(z) +
+                           " blocks: at most 2147483647 x 65535 x 65535");
+    if (shape.shared < 0 || shape.shared > kMostShared)
+        refuse(kernel, std::to_string(shape.shared) + " bytes of dynamic shared memory: at most " +
+                           std::to_string(kMostShared));
+    return true;
+}
+
+void* Op::take_scratch(int64_t bytes) const {
+    const size_t begin = (scratch_used_ + kScratchAlignment - 1) / kScratchAlignment * kScratchAlignment;
+    if (bytes < 0 || begin > stream_.scratch_bytes || size_t(bytes) > stream_.scratch_bytes - begin)
+        fail(Exit::other, text() + ": needs " + std::to_string(begin + size_t(bytes)) +
+                              " bytes of scratch memory; its stream has " + std::to_string(stream_.scratch_bytes));
+    scratch_used_ = begin + size_t(bytes);
+    void* const taken = static_cast<char*>(stream_.scratch) + begin;
+    if (kEmulated && bytes > 0)  // NaN: an op may not read what the one before it left
+        cudaMemsetAsync(taken, 0xff, size_t(bytes), static_cast<cudaStream_t>(stream_.handle));
+    return taken;
+}
+
+}  // namespace sluice

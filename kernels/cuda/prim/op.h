@@ -1,0 +1,67 @@
+// How an op of kernels/ops.h queues its kernels. A kernel is a struct: fields are its arguments, operator() its body.
+//
+//     const Op op(__func__, stream, {{"rows", rows}, {"width", width}});
+//     op.launch(RmsNormForward<T>{y, x, width}, {.grid = {rows}, .shared = bytes});
+//
+// Errors: Failure(Exit::other) that names op, shape and kernel.
+#pragma once
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <typeinfo>
+
+#include "kernels/backend.h"
+#include "kernels/cuda/prim/runtime.h"
+
+namespace sluice {
+
+struct Extent {
+    const char* name;
+    int64_t size;
+};
+
+// gx up to 2^31 - 1, gy and gz up to 65535; a grid with a 0 launches nothing. shared: bytes of dynamic shared memory.
+struct Grid {
+    int64_t x = 1, y = 1, z = 1;
+};
+struct LaunchShape {
+    Grid grid{};
+    int64_t shared = 0;
+};
+
+// Bytes of shared memory that a block may have, static and dynamic: without a word, and from sm_80 on where a launch
+// asks for more dynamic memory than that.
+constexpr int64_t kSharedWithoutOptIn = int64_t{48} << 10, kMostShared = int64_t{163} << 10;
+
+class Op {
+ public:
+    Op(const char* name, Stream stream, std::initializer_list<Extent> shape);
+
+    template <class K>
+    void launch(const K& kernel, const LaunchShape& shape) const;  // device.cuh defines it
+
+    // The stream's scratch memory, count elements of X: aligned to 256 bytes, of any content. Calls in one Op follow
+    // one another. It is valid for what is queued until the op returns. Failure(Exit::other) where it does not suffice.
+    template <class X>
+    X* scratch(int64_t count) const {
+        return static_cast<X*>(take_scratch(count * int64_t(sizeof(X))));
+    }
+
+    std::string text() const;  // "rmsnorm_forward rows 3 width 100"
+
+ private:
+    // Whether there is anything to run; a Failure where no GPU could run it.
+    bool check(const std::type_info& kernel, int threads, const LaunchShape&) const;
+    [[noreturn]] void refuse(const std::type_info& kernel, const std::string& why) const;
+    void* take_scratch(int64_t bytes) const;
+
+    const char* name_;
+    Stream stream_;
+    std::array<Extent, 8> shape_{};
+    size_t extents_ = 0;
+    mutable size_t scratch_used_ = 0;  // bytes
+};
+
+}  // namespace sluice

@@ -1,0 +1,34 @@
+// How the emulator runs kernels, for tests to set. Change it while nothing is queued.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace sluice::emu {
+
+enum class Order { forward, reverse, seeded };  // in which threads of a block, blocks of a grid and streams take turns
+enum class Blocks {
+    all,
+    edges,  // the first and the last of each dimension of the grid: launches of real sizes, over memory that is hardly
+            // used
+    none,   // launches are checked against the limits of a GPU, and nothing runs
+};
+
+#ifdef SLUICE_EMU_PROTECT
+constexpr bool kProtect = true;
+#else
+constexpr bool kProtect = false;
+#endif
+
+struct Options {
+    Order order = Order::forward;
+    uint64_t seed = 0;  // of Order::seeded
+    Blocks blocks = Blocks::all;
+    bool checks = true;    // bounds, alignment, what was never written, races: each access, three times slower
+    bool traffic = false;  // count what moves: see traffic.h
+    // The host cannot read device memory outside of launches and copies: a touch ends the program, with its place.
+    bool protect = kProtect;
+    size_t device_bytes = 0;  // of device memory; 0: as much as the host has
+};
+Options& options();
+
+}  // namespace sluice::emu

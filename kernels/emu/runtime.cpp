@@ -1,0 +1,311 @@
+#include "kernels/emu/runtime.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "kernels/emu/device_memory.h"
+#include "kernels/emu/emu.h"
+#include "kernels/emu/launch.h"
+#include "kernels/emu/machine.h"
+#include "kernels/emu/queue.h"
+#include "kernels/emu/touch.h"
+
+namespace sluice::emu {
+namespace {
+
+thread_local cudaError_t last_error = cudaSuccess;
+thread_local std::string last_failure;
+
+cudaError_t result(cudaError_t error) {
+    if (error != cudaSuccess) last_error = error;
+    return error;
+}
+// What a call that has waited for a stream or an event returns.
+cudaError_t waited(Device& device) {
+    std::string failure = device.take_failure();
+    if (failure.empty()) return cudaSuccess;
+    last_failure = std::move(failure);
+    return result(cudaErrorLaunchFailure);
+}
+
+// ---------------------------------------------------------------- the host's memory
+std::map<const char*, size_t>& pinned() {
+    static auto* const ranges = new std::map<const char*, size_t>;
+    return *ranges;
+}
+bool is_pinned(const void* p) {
+    const auto* at = static_cast<const char*>(p);
+    auto range = pinned().upper_bound(at);
+    return range != pinned().begin() && at < (--range)->first + range->second;
+}
+
+// ---------------------------------------------------------------- tasks
+// A copy or fill touches device memory: p lies in it, or nothing is looked at.
+void touch_range(const char* does, const void* p, size_t bytes, bool writes) {
+    const DeviceMemory& memory = DeviceMemory::get();
+    if (!memory.is_device(p) || !options().checks || options().blocks != Blocks::all) return;
+    const Allocation* allocation = memory.find(p);
+    sluice::check(allocation && allocation->contains(p, bytes), "a queued copy outlived its memory");
+    Toucher toucher(0);
+    if (!(writes ? toucher.may_write(*allocation, p, bytes) : toucher.may_read(*allocation, p, bytes)))
+        fail(Exit::other, std::string(does) + " " + toucher.why());
+}
+
+void copy_now(void* to, const void* from, size_t bytes) {
+    touch_range("a copy", from, bytes, false);
+    touch_range("a copy", to, bytes, true);
+    std::memcpy(to, from, bytes);
+}
+
+// Zeros for much memory are pages that come into being when they are used.
+void fill_now(void* p, int byte, size_t bytes) {
+    touch_range("a fill", p, bytes, true);
+    constexpr uintptr_t kPage = 4096, kMuch = uintptr_t{1} << 20;
+    const auto begin = reinterpret_cast<uintptr_t>(p), end = begin + bytes;
+    const uintptr_t first = (begin + kPage - 1) / kPage * kPage, last = end / kPage * kPage;
+    if (byte != 0 || bytes < kMuch || madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED) != 0) {
+        std::memset(p, byte, bytes);
+        return;
+    }
+    std::memset(p, 0, first - begin);
+    std::memset(reinterpret_cast<void*>(last), 0, end - last);
+}
+
+std::string hash(const void* p, size_t bytes) {
+    sluice::Hash hash;
+    hash.add(p, bytes);
+    return hash.hex();
+}
+
+// The host may not change pinned memory between the call and the copy.
+std::function<void()> copy_of_pinned(void* to, const void* from, size_t bytes) {
+    if (!options().checks) return [=] { copy_now(to, from, bytes); };
+    return [=, before = hash(from, bytes)] {
+        if (hash(from, bytes) != before)
+            fail(Exit::other, "a copy of " + std::to_string(bytes) +
+                                  " bytes from pinned memory: the host wrote to them before it was done: a staging "
+                                  "buffer used again too early");
+        copy_now(to, from, bytes);
+    };
+}
+
+std::function<void()> copy_of_pageable(void* to, const void* from, size_t bytes) {
+    const auto* begin = static_cast<const char*>(from);
+    return [to, staged = std::make_shared<const std::vector<char>>(begin, begin + bytes)] {
+        copy_now(to, staged->data(), staged->size());
+    };
+}
+
+bool is_range(const void* p, size_t bytes) {
+    const DeviceMemory& memory = DeviceMemory::get();
+    if (!memory.is_device(p)) return true;
+    const Allocation* allocation = memory.find(p);
+    return allocation && allocation->contains(p, bytes);
+}
+
+}  // namespace
+
+void queue(void* handle, Launch launch) {
+    Device& device = Device::get();
+    const auto lock = device.lock();
+    StreamQueue& stream = device.of(static_cast<StreamQueue*>(handle));
+    const std::type_info* kernel = launch.kernel;
+    if (options().blocks == Blocks::none) return;
+    device.queue(
+        stream, [launch = std::move(launch)] { Machine::of_this_thread().run(launch); }, kernel);
+}
+
+}  // namespace sluice::emu
+
+using namespace sluice::emu;
+
+// ---------------------------------------------------------------- memory
+cudaError_t cudaMalloc(void** p, size_t bytes) {
+    const auto lock = Device::get().lock();
+    DeviceMemory& memory = DeviceMemory::get();
+    void* const allocated = memory.allocate(bytes);
+    if (!allocated) return result(cudaErrorMemoryAllocation);
+    constexpr size_t kPoisoned = size_t{1} << 20;  // more would take time, and pages of what is never used
+    if (bytes <= kPoisoned) {
+        const DeviceMemory::Open open;
+        std::memset(allocated, kPoison, bytes);
+    }
+    *p = allocated;
+    return cudaSuccess;
+}
+
+cudaError_t cudaFree(void* p) {
+    if (!p) return cudaSuccess;
+    Device& device = Device::get();
+    const auto lock = device.lock();
+    device.reach_all();
+    return DeviceMemory::get().free(p) ? cudaSuccess : result(cudaErrorInvalidValue);
+}
+
+cudaError_t cudaMallocHost(void** p, size_t bytes) {
+    constexpr size_t kPage = 4096;
+    const auto lock = Device::get().lock();
+    void* const allocated = std::aligned_alloc(kPage, (bytes + kPage) / kPage * kPage);
+    if (!allocated) return result(cudaErrorMemoryAllocation);
+    pinned()[static_cast<char*>(allocated)] = bytes;
+    *p = allocated;
+    return cudaSuccess;
+}
+
+cudaError_t cudaFreeHost(void* p) {
+    if (!p) return cudaSuccess;
+    Device& device = Device::get();
+    const auto lock = device.lock();
+    device.reach_all();
+    if (pinned().erase(static_cast<char*>(p)) == 0) return result(cudaErrorInvalidValue);
+    std::free(p);
+    return cudaSuccess;
+}
+
+cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
+    const auto lock = Device::get().lock();
+    const DeviceMemory& memory = DeviceMemory::get();
+    *total = memory.total();
+    *free = *total - std::min(*total, memory.used());
+    return cudaSuccess;
+}
+
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t handle) {
+    Device& device = Device::get();
+    const auto lock = device.lock();
+    if (!device.is_stream(handle)) return result(cudaErrorInvalidResourceHandle);
+    if (bytes == 0) return cudaSuccess;
+    if (!is_range(to, bytes) || !is_range(from, bytes)) return result(cudaErrorInvalidValue);
+    StreamQueue& stream = device.of(handle);
+    const DeviceMemory& memory = DeviceMemory::get();
+    if (memory.is_device(from))
+        device.queue(stream, [=] { copy_now(to, from, bytes); });
+    else if (is_pinned(from))
+        device.queue(stream, copy_of_pinned(to, from, bytes));
+    else
+        device.queue(stream, copy_of_pageable(to, from, bytes));
+    return memory.is_device(to) || is_pinned(to) ? cudaSuccess : cudaStreamSynchronize(handle);
+}
+
+cudaError_t cudaMemsetAsync(void* p, int byte, size_t bytes, cudaStream_t handle) {
+    Device& device = Device::get();
+    const auto lock = device.lock();
+    if (!device.is_stream(handle)) return result(cudaErrorInvalidResourceHandle);
+    if (bytes == 0) return cudaSuccess;
+    if (!DeviceMemory::get().is_device(p) || !is_range(p, bytes)) return result(cudaErrorInvalidValue);
+    device.queue(device.of(handle), [=] { fill_now(p, byte, bytes); });
+    return cudaSuccess;
+}
+
+// ---------------------------------------------------------------- streams
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
+    const auto lock = Device::get().lock();
+    if (flags != cudaStreamNonBlocking) return result(cudaErrorInvalidValue);
+    *stream = Device::get().open();
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+    Device& device = Device::get();
+    const auto lock = device.lock();
+    if (!stream || !device.is_stream(stream)) return result(cudaErrorInvalidResourceHandle);
+    device.close(stream);
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
+    Device& device = Device::get();
+    const auto lock = device.lock();
+    if (!device.is_stream(handle)) return result(cudaErrorInvalidResourceHandle);
+    StreamQueue& stream = device.of(handle);
+    device.reach(stream, stream.queued);
+    device.host_knows(stream.clock);
+    return waited(device);
+}
+
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
+    Device& device = Device::get();
+    const auto lock = device.lock();
+    if (!device.is_stream(stream)) return result(cudaErrorInvalidResourceHandle);
+    if (event->mark) device.queue_wait(device.of(stream), event->mark);
+    return cudaSuccess;
+}
+
+cudaError_t cudaDeviceSynchronize() {
+    Device& device = Device::get();
+    const auto lock = device.lock();
+    device.reach_all();
+    return cudaSuccess;
+}
+
+// ---------------------------------------------------------------- events
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
+    *event = new Event;
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+    delete event;
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+    Device& device = Device::get();
+    const auto lock = device.lock();
+    if (!device.is_stream(stream)) return result(cudaErrorInvalidResourceHandle);
+    event->mark = device.record(device.of(stream));
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventQuery(cudaEvent_t event) {
+    Device& device = Device::get();
+    const auto lock = device.lock();
+    const Mark* const mark = event->mark.get();
+    if (mark && device.is_stream(mark->stream) && !mark->stream->reached(mark->serial)) {
+        device.step(*mark->stream);
+        return cudaErrorNotReady;
+    }
+    if (mark) device.host_knows(mark->clock);
+    return waited(device);
+}
+
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+    Device& device = Device::get();
+    const auto lock = device.lock();
+    const Mark* const mark = event->mark.get();
+    if (!mark) return cudaSuccess;
+    if (device.is_stream(mark->stream)) device.reach(*mark->stream, mark->serial);
+    device.host_knows(mark->clock);
+    return waited(device);
+}
+
+// ---------------------------------------------------------------- errors
+cudaError_t cudaGetLastError() { return std::exchange(last_error, cudaSuccess); }
+
+const char* cudaGetErrorString(cudaError_t error) {
+    switch (error) {
+        case cudaSuccess:
+            return "no error";
+        case cudaErrorInvalidValue:
+            return "invalid argument";
+        case cudaErrorMemoryAllocation:
+            return "out of memory";
+        case cudaErrorInvalidResourceHandle:
+            return "invalid resource handle";
+        case cudaErrorNotReady:
+            return "device not ready";
+        case cudaErrorLaunchFailure:
+            return last_failure.c_str();
+    }
+    return "unknown error";
+}

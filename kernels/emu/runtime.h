@@ -1,0 +1,67 @@
+// The part of CUDA's runtime that kernels/cuda uses, under CUDA's names. Streams are queues: what is queued runs when
+// an event or a wait asks for it, and no earlier. Other threads of the host may call at the same time.
+//
+// An error of a kernel appears where a stream or an event is next waited for, as cudaErrorLaunchFailure;
+// cudaGetErrorString then tells all: op, shape, kernel, block, thread, what and where. What was queued behind it on the
+// stream is dropped. What frees or destroys waits too, and leaves the error for the next wait.
+#pragma once
+#include <cstddef>
+
+enum cudaError_t {
+    cudaSuccess = 0,
+    cudaErrorInvalidValue = 1,
+    cudaErrorMemoryAllocation = 2,
+    cudaErrorInvalidResourceHandle = 400,
+    cudaErrorNotReady = 600,
+    cudaErrorLaunchFailure = 719,
+};
+enum cudaMemcpyKind {
+    cudaMemcpyHostToHost = 0,
+    cudaMemcpyHostToDevice = 1,
+    cudaMemcpyDeviceToHost = 2,
+    cudaMemcpyDeviceToDevice = 3,
+    cudaMemcpyDefault = 4,
+};
+constexpr unsigned cudaStreamNonBlocking = 1;
+constexpr unsigned cudaEventDisableTiming = 2;
+
+namespace sluice::emu {
+class StreamQueue;
+struct Event;
+}  // namespace sluice::emu
+using cudaStream_t = sluice::emu::StreamQueue*;
+using cudaEvent_t = sluice::emu::Event*;
+
+cudaError_t cudaMalloc(void** p, size_t bytes);
+cudaError_t cudaFree(void* p);  // waits for all streams
+cudaError_t cudaMallocHost(void** p, size_t bytes);
+cudaError_t cudaFreeHost(void* p);  // waits for all streams
+template <class T>
+cudaError_t cudaMalloc(T** p, size_t bytes) {
+    return cudaMalloc(reinterpret_cast<void**>(p), bytes);
+}
+template <class T>
+cudaError_t cudaMallocHost(T** p, size_t bytes) {
+    return cudaMallocHost(reinterpret_cast<void**>(p), bytes);
+}
+cudaError_t cudaMemGetInfo(size_t* free, size_t* total);
+
+// Pinned memory is read and written when the copy runs. Pageable memory is read before the call returns; where it is
+// written to, the call waits for the stream.
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t);
+cudaError_t cudaMemsetAsync(void* p, int byte, size_t bytes, cudaStream_t);
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t*, unsigned flags);  // cudaStreamNonBlocking alone
+cudaError_t cudaStreamDestroy(cudaStream_t);
+cudaError_t cudaStreamSynchronize(cudaStream_t);
+cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned flags = 0);
+cudaError_t cudaDeviceSynchronize();
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t*, unsigned flags);
+cudaError_t cudaEventDestroy(cudaEvent_t);
+cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t);
+cudaError_t cudaEventQuery(cudaEvent_t);  // each call lets the stream do one thing more
+cudaError_t cudaEventSynchronize(cudaEvent_t);
+
+cudaError_t cudaGetLastError();  // and forgets it
+const char* cudaGetErrorString(cudaError_t);

@@ -1,0 +1,151 @@
+// Muon's ops on CUDA.
+#include <algorithm>
+#include <cmath>
+
+#include "cuda/case.h"
+
+namespace sluice {
+namespace {
+
+struct Size {
+    int64_t rows, columns;
+};
+const Size kSizes[] = {{1, 1}, {0, 8}, {70, 3}, {3, 100}, {257, 8}, {70, 33}, {9, 130}, {64, 64}};
+
+template <class T>
+class Muon : public testing::Test {};
+using Stored = testing::Types<float, bf16>;
+TYPED_TEST_SUITE(Muon, Stored);
+
+std::string text(const Size& n) { return std::to_string(n.rows) + " x " + std::to_string(n.columns); }
+
+TYPED_TEST(Muon, Momentum) {
+    for (const int64_t count : {0, 1, 3, 8, 33, 1000, 2056, 12345}) {
+        SCOPED_TRACE(count);
+        hold<TypeParam>([&](auto& c) {
+            using B = typename std::remove_reference_t<decltype(c)>::Backend;
+            muon_momentum<B>(c.stream(), c.T("u", 1, count), c.A("b", 1, count), c.G("g", 1, count), count, 0.95, 0.3);
+            c.result("u");
+            c.result("b");
+        });
+    }
+}
+
+// Weights with masters, whose roundings they become; in float without, too. x stands in a wider matrix, behind
+// eight columns or none: a stride may be odd where pointers are aligned.
+TYPED_TEST(Muon, Update) {
+    for (const Size& n : kSizes)
+        for (const int64_t more : {0, 8, 13})
+            for (const bool masters : {true, false}) {
+                if (!masters && std::is_same_v<TypeParam, bf16>) continue;
+                SCOPED_TRACE(text(n) + ", stride " + std::to_string(n.columns + more) + (masters ? ", masters" : ""));
+                hold<TypeParam>([&](auto& c) {
+                    using B = typename std::remove_reference_t<decltype(c)>::Backend;
+                    const Rows<const typename B::T> x = c.part("x", n.rows, n.columns + more, more / 8 * 8);
+                    // In double weights are their own masters: the test's are the masters of the backend under test.
+                    if constexpr (std::is_same_v<B, Cpu<double>>) {
+                        auto* w = masters ? c.A("master", n.rows, n.columns) : c.T("w", n.rows, n.columns);
+                        muon_update<B>(c.stream(), w, nullptr, x, n.rows, n.columns, 0.1, 0.7, 0.3);
+                        if (masters)
+                            copy_rows<B>(c.stream(), {c.T("w", n.rows, n.columns), n.columns}, w, n.rows, n.columns);
+                    } else {
+                        auto* master = masters ? c.A("master", n.rows, n.columns) : nullptr;
+                        muon_update<B>(c.stream(), c.T("w", n.rows, n.columns), master, x, n.rows, n.columns, 0.1, 0.7,
+                                       0.3);
+                    }
+                    if (masters) c.result("master");
+                    c.result("w");
+                });
+            }
+}
+
+// What stands beside the rows of y stays.
+TYPED_TEST(Muon, CopyRows) {
+    for (const Size& n : kSizes)
+        for (const int64_t more : {0, 8, 13}) {
+            SCOPED_TRACE(text(n) + ", stride " + std::to_string(n.columns + more));
+            hold<TypeParam>([&](auto& c) {
+                using B = typename std::remove_reference_t<decltype(c)>::Backend;
+                copy_rows<B>(c.stream(), c.part("y", n.rows, n.columns + more, more / 8 * 8),
+                             c.T("x", n.rows, n.columns), n.rows, n.columns);
+                c.result("y");
+            });
+        }
+}
+
+// X X^T, or X^T X where that is the smaller, as (n, n) with n = min(rows, columns).
+std::vector<double> gram(const std::vector<double>& x, const Size& size) {
+    const bool wide = size.rows <= size.columns;
+    const int64_t n = std::min(size.rows, size.columns), depth = std::max(size.rows, size.columns);
+    std::vector<double> product(size_t(n * n), 0);
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < n; j++)
+            for (int64_t l = 0; l < depth; l++)
+                product[size_t(i * n + j)] += wide ? x[size_t(i * depth + l)] * x[size_t(j * depth + l)]
+                                                   : x[size_t(l * n + i)] * x[size_t(l * n + j)];
+    return product;
+}
+
+// The stream's scratch may hold anything before.
+template <class B, class T>
+std::vector<double> orthogonalized(const Size& size, double scale, int64_t shift = 0) {
+    Case<B, T> c(shift);
+    const std::vector<double> garbage(1024, std::nan(""));
+    if (c.stream().scratch)
+        memory_of<B>().to_device(c.stream(), c.stream().scratch, garbage.data(), 1024 * sizeof(double));
+    orthogonalize<B>(c.stream(), c.T("x", size.rows, size.columns, scale), size.rows, size.columns,
+                     c.T("scratch", 1, orthogonalize_scratch(size.rows, size.columns), scale));
+    c.result("x");
+    return c.results().at("x").values;
+}
+
+const Size kMatrices[] = {{1, 1}, {1, 9}, {9, 1}, {5, 12}, {40, 33}, {33, 40}, {64, 64}, {24, 130}, {257, 8}};
+
+// bf16's rounding grows along the five steps, each of which rounds x, A and the polynomial.
+TYPED_TEST(Muon, OrthogonalizesAsTheReference) {
+    const double tolerance = std::is_same_v<TypeParam, bf16> ? 0.06 : kTolerance<float>;
+    for (const Size& size : kMatrices)
+        for (const double scale : {1.0, 1e-6}) {
+            SCOPED_TRACE(text(size) + " times " + std::to_string(scale));
+            const auto want = orthogonalized<Cpu<double>, TypeParam>(size, scale);
+            const auto got = orthogonalized<Cuda<TypeParam>, TypeParam>(size, scale);
+            EXPECT_LT(distance(got, want, 0, size.rows * size.columns), tolerance);
+            EXPECT_EQ(got, (orthogonalized<Cuda<TypeParam>, TypeParam>(size, scale, 1))) << "unaligned";
+        }
+}
+
+// The five steps take singular values to 0.7 .. 1.2, so the diagonal of the smaller Gram matrix to 0.5 .. 1.5; rows of
+// a wide random matrix are near orthogonal before, and remain so.
+TYPED_TEST(Muon, OrthogonalizesTowardsTheIdentity) {
+    for (const Size& size : {Size{8, 130}, Size{130, 8}, Size{20, 100}}) {
+        const auto product = gram(orthogonalized<Cuda<TypeParam>, TypeParam>(size, 3), size);
+        const int64_t n = std::min(size.rows, size.columns);
+        for (int64_t i = 0; i < n; i++)
+            for (int64_t j = 0; j < n; j++)
+                EXPECT_NEAR(product[size_t(i * n + j)], i == j ? 1 : 0, i == j ? 0.5 : 0.25)
+                    << text(size) << ": " << i << ", " << j;
+    }
+}
+
+// Nothing has no direction: 0 stays 0. A matrix without elements is nothing.
+TYPED_TEST(Muon, OrthogonalizesZeros) {
+    for (const double v : orthogonalized<Cuda<TypeParam>, TypeParam>({9, 5}, 0)) EXPECT_EQ(v, 0);
+    EXPECT_TRUE((orthogonalized<Cuda<TypeParam>, TypeParam>({0, 5}, 1).empty()));
+}
+
+// Thread orders do not matter.
+TYPED_TEST(Muon, OrthogonalizesWithTheSameBits) {
+    for (const Size& size : {Size{33, 40}, Size{70, 3}, Size{130, 100}}) {
+        std::vector<double> first;
+        for (const int order : {0, 1, 2}) {
+            set_thread_order(order);
+            const auto x = orthogonalized<Cuda<TypeParam>, TypeParam>(size, 1);
+            if (order == 0) first = x;
+            EXPECT_EQ(x, first) << text(size) << ", order " << order;
+        }
+        set_thread_order(0);
+    }
+}
+
+}  // namespace
+}  // namespace sluice
