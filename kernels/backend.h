@@ -27,19 +27,39 @@ struct Cuda {
     static constexpr int64_t kSpan = 65536;                              // a block's work
 };
 
-// Every backend of this build: a file that defines templates for them ends in SLUICE_BACKENDS(INSTANTIATE), one of
-// kernels/cpu in SLUICE_CPU_BACKENDS(INSTANTIATE), and one of kernels/cuda in SLUICE_CUDA_BACKENDS(INSTANTIATE).
+// What a run stores, to plan its memory and to count its costs: it computes nothing.
+template <class T_, int64_t kLogits_>
+struct Planned {
+    using T = T_;
+    using A = float;
+    using G = float;
+    static constexpr int64_t kLogits = kLogits_;
+};
+using PlannedFp32 = Planned<float, Cpu<float>::kLogits>;
+using PlannedBf16 = Planned<bf16, Cuda<bf16>::kLogits>;  // on a GPU
+
+// A file that defines templates for backends ends in SLUICE_BACKENDS(INSTANTIATE), one of kernels/cpu in
+// SLUICE_CPU_BACKENDS(INSTANTIATE), one of kernels/cuda in SLUICE_CUDA_BACKENDS(INSTANTIATE). What depends on the
+// backend is compiled once for each engine (CMakeLists.txt), with that engine's backends. Where it states costs and
+// sizes, these are instantiated by SLUICE_PLANNED in what all engines share.
 #define SLUICE_CPU_BACKENDS(X) \
     X(Cpu<float>)              \
     X(Cpu<double>)
 #define SLUICE_CUDA_BACKENDS(X) \
     X(Cuda<float>)              \
     X(Cuda<bf16>)
+#if defined(SLUICE_CUDA_ENGINE)
+#define SLUICE_BACKENDS(X) SLUICE_CUDA_BACKENDS(X)
+#define SLUICE_PLANNED(X)
+#elif defined(SLUICE_CPU_ENGINE)
 #define SLUICE_BACKENDS(X) SLUICE_CPU_BACKENDS(X)
-
-// What is stored with train.precision fp32, and by a GPU with bf16, to plan memory with.
-using PlannedFp32 = Cpu<float>;
-using PlannedBf16 = Cuda<bf16>;
+#define SLUICE_PLANNED(X)
+#else
+#define SLUICE_BACKENDS(X)
+#define SLUICE_PLANNED(X) \
+    X(PlannedFp32)        \
+    X(PlannedBf16)
+#endif
 
 // What matrix products in fp32 round their operands to; sums stay in A. Products in double ignore it.
 enum class MatmulPrecision { full, bf16 };

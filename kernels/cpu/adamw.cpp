@@ -1,7 +1,6 @@
 // AdamW (arXiv 1711.05101) in one pass over memory, and the sum of squares that its clip needs. A list of spans is done
 // span by span, each on all cores.
-#include <cmath>
-
+#include "kernels/adamw_math.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/ops.h"
 #include "kernels/profile.h"
@@ -53,29 +52,18 @@ void round_weights(Stream, typename B::T* w, const typename B::A* master, int64_
     });
 }
 
-// All constants are formed once, so that an element costs one division and one root:
-// lr (m / c1) / (sqrt(v / c2) + eps) = rate m / (sqrt(v) root + eps), and w - lr weight_decay w = decay w.
 template <class B>
 void adamw(Stream, typename B::T* weights, typename B::A*, typename B::A* first, typename B::A* second,
            const typename B::G* gradients, const AdamWSpan* spans, int64_t count, const AdamW& n) {
     const Timed timed(__func__, moved<B>(1, elements(spans, count), 7));
     using A = typename B::A;
-    const A b1 = A(n.beta1), b2 = A(n.beta2), new1 = A(1 - n.beta1), new2 = A(1 - n.beta2);
-    const A clip = A(n.gradient_scale);
-    const A rate = A(n.lr / n.correction1), root = A(1 / std::sqrt(n.correction2)), eps = A(n.eps);
     for (const AdamWSpan* span = spans; span < spans + count; span++) {
-        const A decay = A(1 - n.lr * (span->decays ? n.weight_decay : 0));
         auto *w = weights + span->weights, *m = first + span->state, *v = second + span->state;
         const auto* g = gradients + span->gradients;
-        parallel_chunks(span->count, 1, [&](int64_t begin, int64_t end) {
+        parallel_chunks(span->count, 1, [&, math = AdamWMath<A>(n)](int64_t begin, int64_t end) {
+            const A kept = math.kept(span->decays);
 #pragma omp simd
-            for (int64_t i = begin; i < end; i++) {
-                const A gi = A(g[i]) * clip;
-                const A mi = b1 * A(m[i]) + new1 * gi, vi = b2 * A(v[i]) + new2 * gi * gi;
-                m[i] = mi;
-                v[i] = vi;
-                w[i] = decay * A(w[i]) - rate * mi / (std::sqrt(vi) * root + eps);
-            }
+            for (int64_t i = begin; i < end; i++) w[i] = math.update(w[i], m[i], v[i], g[i], kept);
         });
     }
 }

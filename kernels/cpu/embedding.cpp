@@ -2,6 +2,7 @@
 #include "kernels/cpu/parallel.h"
 #include "kernels/ops.h"
 #include "kernels/profile.h"
+#include "kernels/vocab_math.h"
 
 namespace sluice {
 
@@ -11,8 +12,8 @@ void embedding_forward(Stream, typename B::T* out, const int32_t* tokens, const 
     const Timed timed(__func__, moved<B>(rows, width, 2));
     parallel_chunks(rows, width, [&](int64_t begin, int64_t end) {
         for (int64_t r = begin; r < end; r++) {
-            const int64_t id = tokens[r] - first_id;
-            if (id >= 0 && id < vocab)
+            const int64_t id = local_id(tokens[r], first_id, vocab);
+            if (id >= 0)
                 std::copy_n(table + id * width, width, out + r * width);
             else
                 std::fill_n(out + r * width, width, typename B::T(0));
@@ -32,8 +33,8 @@ void embedding_backward(Stream, typename B::G* dtable, const typename B::T* dout
         while (first < end && !begins(first)) first++;
         if (first == end) return;
         for (int64_t i = first; i < rows && (i < end || !begins(i)); i++) {
-            const int64_t id = token(i) - first_id;
-            if (id < 0 || id >= vocab) continue;
+            const int64_t id = local_id(token(i), first_id, vocab);
+            if (id < 0) continue;
             auto* row = dtable + id * width;
             const auto* d = dout + order[i] * width;
 #pragma omp simd

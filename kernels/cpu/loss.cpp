@@ -6,24 +6,12 @@
 
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/simd_math.h"
+#include "kernels/loss_math.h"
 #include "kernels/ops.h"
 #include "kernels/profile.h"
+#include "kernels/vocab_math.h"
 
 namespace sluice {
-namespace {
-
-// A row of stats: what a shard says of its part of a row of logits.
-enum { kMax, kSumExp, kTargetLogit, kStats };
-
-// The target's index within the shard's (vocab) logits, or -1: it is another shard's, or there is no target (an id
-// below 0, and so before every shard).
-int64_t local_target(int32_t target, int64_t first_id, int64_t vocab) {
-    const int64_t local = target - first_id;
-    return local >= 0 && local < vocab ? local : -1;
-}
-
-}  // namespace
-
 // Two passes over a row: its maximum, then the sum of exp(logit - maximum). What is saved are these exponentials.
 template <class B>
 void cross_entropy_stats(Stream, typename B::A* stats, typename B::T* saved, const typename B::T* logits,
@@ -38,7 +26,7 @@ void cross_entropy_stats(Stream, typename B::A* stats, typename B::T* saved, con
 #pragma omp simd reduction(max : largest)
             for (int64_t i = 0; i < vocab; i++) largest = A(z[i]) > largest ? A(z[i]) : largest;
             // Read before the exponentials, which may stand where the logits are.
-            const int64_t target = local_target(targets[r], first_id, vocab);
+            const int64_t target = local_id(targets[r], first_id, vocab);
             row[kTargetLogit] = target >= 0 ? A(z[target]) : A(0);
             if (saved) {
                 auto* exponentials = saved + r * vocab;
@@ -64,17 +52,11 @@ void cross_entropy_join(Stream, typename B::A* losses, typename B::A* lse, const
     const Timed timed(__func__, moved<B>(rows, 3 * parts, 1));
     using A = typename B::A;
     for (int64_t r = 0; r < rows; r++) {
-        const auto part = [&](int64_t p) { return stats + kStats * (p * rows + r); };
-        A largest = -std::numeric_limits<A>::infinity(), sum = 0, target_logit = 0;
-        for (int64_t p = 0; p < parts; p++) largest = std::max(largest, part(p)[kMax]);
-        for (int64_t p = 0; p < parts; p++) {
-            // Brought from the shard's maximum to the row's. An empty shard has sum 0 and maximum -inf.
-            const A rescale = parts > 1 ? std::exp(part(p)[kMax] - largest) : A(1);
-            if (part(p)[kSumExp] != 0) sum += part(p)[kSumExp] * rescale;
-            target_logit += part(p)[kTargetLogit];
-        }
-        lse[r] = largest + std::log(sum);
-        losses[r] = targets[r] < 0 ? A(0) : lse[r] - target_logit;
+        const RowLoss<A> row = join_stats<A>(
+            parts, [&](int64_t p, int i) { return stats[kStats * (p * rows + r) + i]; },
+            [](A x) { return std::exp(x); }, [](A x) { return std::log(x); });
+        lse[r] = row.lse;
+        losses[r] = targets[r] < 0 ? A(0) : row.lse - row.target_logit;
     }
 }
 
@@ -91,7 +73,7 @@ void cross_entropy_backward(Stream, typename B::T* dlogits, const typename B::A*
             const A factor = targets[r] < 0 ? A(0) : A(scale) * std::exp(stats[kStats * r + kMax] - lse[r]);
 #pragma omp simd
             for (int64_t i = 0; i < vocab; i++) d[i] *= factor;
-            const int64_t target = local_target(targets[r], first_id, vocab);
+            const int64_t target = local_id(targets[r], first_id, vocab);
             if (target >= 0) d[target] -= T(scale);
         }
     });

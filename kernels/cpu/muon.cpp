@@ -3,15 +3,12 @@
 #include <cmath>
 
 #include "kernels/cpu/parallel.h"
+#include "kernels/muon_math.h"
 #include "kernels/ops.h"
 #include "kernels/profile.h"
 
 namespace sluice {
 namespace {
-
-// The polynomial a x + b x^3 + c x^5 takes singular values in (0, 1] to around 1 in five steps.
-constexpr double kA = 3.4445, kB = -4.7750, kC = 2.0315;
-constexpr int kSteps = 5;
 
 // y = scale x.
 template <class T>
@@ -39,9 +36,10 @@ void newton_schulz_step(Stream stream, T* next, const T* x, T* gram, T* polynomi
     linear_forward<B>(stream, polynomial, gram, gram, n, n, n);  // A is symmetric: A A^T = A A
     parallel_chunks(n * n, 1, [&](int64_t begin, int64_t end) {
 #pragma omp simd
-        for (int64_t i = begin; i < end; i++) polynomial[i] = T(kB) * gram[i] + T(kC) * polynomial[i];
+        for (int64_t i = begin; i < end; i++)
+            polynomial[i] = T(NewtonSchulz::b) * gram[i] + T(NewtonSchulz::c) * polynomial[i];
     });
-    scaled(next, x, rows * columns, T(kA));
+    scaled(next, x, rows * columns, T(NewtonSchulz::a));
     if (wide)
         linear_backward_input<B>(stream, next, polynomial, x, n, columns, n, Into::add);
     else
@@ -59,16 +57,11 @@ void muon_momentum(Stream, typename B::T* u, typename B::A* b, const typename B:
     parallel_chunks(count, 1, [&](int64_t begin, int64_t end) {
 #pragma omp simd
         for (int64_t i = begin; i < end; i++) {
-            const A gi = A(g[i]) * clip, bi = keep * A(b[i]) + gi;
-            b[i] = bi;
-            u[i] = gi + keep * bi;
+            const MuonMomentum<A> next = muon_momentum_of(A(b[i]), A(g[i]), keep, clip);
+            b[i] = next.b;
+            u[i] = next.u;
         }
     });
-}
-
-int64_t orthogonalize_scratch(int64_t rows, int64_t columns) {
-    const int64_t n = std::min(rows, columns);
-    return rows * columns + 2 * n * n;
 }
 
 template <class B>
@@ -82,10 +75,9 @@ void orthogonalize(Stream stream, typename B::T* x, int64_t rows, int64_t column
     double squares = 0;
     const Span all{0, count};
     sum_of_squares<B>(stream, &squares, x, &all, 1);
-    scaled(other, x, count, T(1 / (std::sqrt(squares) + 1e-7)));
-    // Steps go to and fro between `other` and x.
-    static_assert(kSteps % 2 == 1, "the last step writes to x");
-    for (int step = 0; step < kSteps; step++)
+    scaled(other, x, count, T(1 / (std::sqrt(squares) + NewtonSchulz::epsilon)));
+    // Steps go to and fro between `other` and x; the last one writes to x.
+    for (int step = 0; step < NewtonSchulz::steps; step++)
         newton_schulz_step<B>(stream, step % 2 ? other : x, step % 2 ? x : other, gram, polynomial, rows, columns);
 }
 
@@ -99,7 +91,8 @@ void muon_update(Stream, typename B::T* w, typename B::A*, Rows<const typename B
         for (int64_t r = begin; r < end; r++) {
             const auto* row = x.row(r);
 #pragma omp simd
-            for (int64_t i = 0; i < width; i++) w[r * width + i] = decay * A(w[r * width + i]) - rate * A(row[i]);
+            for (int64_t i = 0; i < width; i++)
+                w[r * width + i] = muon_updated(A(w[r * width + i]), A(row[i]), decay, rate);
         }
     });
 }

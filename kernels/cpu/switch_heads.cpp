@@ -5,6 +5,7 @@
 #include "kernels/cpu/parallel.h"
 #include "kernels/ops.h"
 #include "kernels/profile.h"
+#include "kernels/top_k_math.h"
 
 namespace sluice {
 namespace {
@@ -12,15 +13,6 @@ namespace {
 template <class A>
 A logistic(A x) {
     return A(1) / (A(1) + std::exp(-x));
-}
-
-// Whether expert e is among the top_k of s (experts): fewer than top_k others go before it, with a larger score or, of
-// equal ones, a lower index.
-template <class T>
-bool in_top_k(const T* s, int64_t experts, int64_t top_k, int64_t e) {
-    int64_t before = 0;
-    for (int64_t i = 0; i < experts; i++) before += s[i] > s[e] || (s[i] == s[e] && i < e);
-    return before < top_k;
 }
 
 }  // namespace
@@ -36,7 +28,7 @@ void switch_forward(Stream, typename B::T* out, Rows<const typename B::T> y, Row
             const auto *expert = y.row(row) + h * experts * dim, *score = s.row(row) + h * experts;
             std::fill(out + r * dim, out + (r + 1) * dim, 0);
             for (int64_t e = 0; e < experts; e++, expert += dim) {
-                if (!in_top_k(score, experts, top_k, e)) continue;
+                if (!in_top_k([&](int64_t i) { return score[i]; }, experts, top_k, e)) continue;
                 const A g = logistic(A(score[e]));
 #pragma omp simd
                 for (int64_t k = 0; k < dim; k++) out[r * dim + k] += g * A(expert[k]);
@@ -57,7 +49,7 @@ void switch_backward(Stream, Rows<typename B::T> dy, Rows<typename B::T> ds, con
             const auto *expert = y.row(row) + h * experts * dim, *score = s.row(row) + h * experts;
             auto *dexpert = dy.row(row) + h * experts * dim, *dscore = ds.row(row) + h * experts;
             for (int64_t e = 0; e < experts; e++, expert += dim, dexpert += dim) {
-                const bool chosen = in_top_k(score, experts, top_k, e);
+                const bool chosen = in_top_k([&](int64_t i) { return score[i]; }, experts, top_k, e);
                 const A g = chosen ? logistic(A(score[e])) : A(0);
                 A sum = 0;
 #pragma omp simd reduction(+ : sum)

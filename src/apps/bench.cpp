@@ -3,20 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
-#include <filesystem>
 
 #include "apps/commands.h"
 #include "base/check.h"
 #include "base/format.h"
 #include "base/json.h"
-#include "base/rng.h"
 #include "cli/terminal.h"
-#include "kernels/capability.h"
+#include "engine/choose.h"
 #include "kernels/profile.h"
 #include "model/counts.h"
-#include "model/with_backend.h"
-#include "train/step.h"
 
 namespace sluice {
 namespace {
@@ -25,49 +20,6 @@ double median(std::vector<double> x) {
     std::sort(x.begin(), x.end());
     return x[x.size() / 2];
 }
-
-template <class B>
-class Bench {
- public:
-    Bench(Comm& comm, const Config& config)
-        : comm_(comm),
-          config_(config),
-          mesh_(comm, mesh_shape(config.model, config.parallel)),
-          trainer_(config, mesh_) {
-        step();  // warms up
-    }
-
-    // Takes a step; returns its seconds.
-    double step() {
-        const auto random_tokens = [&](int64_t sample, int32_t* tokens, int32_t* doc_start) {
-            if (doc_start) std::fill_n(doc_start, config_.data.sequence_length, 0);
-            for (int64_t t = 0; t <= config_.data.sequence_length; t++)
-                tokens[t] = int32_t(mix(uint64_t(sample), uint64_t(t)) % uint64_t(config_.model.vocab));
-        };
-        comm_.barrier();
-        const auto start = std::chrono::steady_clock::now();
-        trainer_.step(random_tokens);
-        return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    }
-    // The same, and adds each op's time to a profile.
-    double step_into(Profile& profile) {
-        profile_into(&profile);
-        const double seconds = step();
-        profile_into(nullptr);
-        return seconds;
-    }
-    // FLOP/s of all ranks together when each runs only the GEMMs of its profile.
-    double gemm_rate(const Profile& profile) {
-        comm_.barrier();
-        return sluice::gemm_rate<B>(profile) * comm_.size();
-    }
-
- private:
-    Comm& comm_;
-    const Config& config_;
-    Mesh mesh_;
-    Trainer<B> trainer_;
-};
 
 // Rows of a profile, those that took longest first.
 using Row = std::pair<std::string, OpTime>;
@@ -96,19 +48,15 @@ std::string size_text(const std::array<int64_t, 3>& size) {
     return text;
 }
 
-template <class B>
-int bench_step(Comm& comm, const Config& config, bool json) {
+}  // namespace
+
+int bench_step_command(Comm& comm, const Config& config, bool json) {
     constexpr int kSteps = 7;
-    std::vector<double> seconds, gemm_rates;
     ProgressLine progress("bench", "steps", kSteps + 1, json ? stderr : stdout);
-    Bench<B> bench(comm, config);
-    Profile profile;
-    const double profiled_seconds = bench.step_into(profile);
-    for (int i = 0; i < kSteps; i++) {
-        if (comm.rank() == 0) progress.at(i + 1);
-        gemm_rates.push_back(bench.gemm_rate(profile));
-        seconds.push_back(bench.step());
-    }
+    const auto [seconds, gemm_rates, profile, profiled_seconds] =
+        engine_of(config, comm.rank()).bench_step(config, comm, kSteps, [&](int i) {
+            if (comm.rank() == 0) progress.at(i + 1);
+        });
     const double step_seconds = median(seconds), gemm = median(gemm_rates);
     const double tokens_per_second = double(config.train.batch * config.data.sequence_length) / step_seconds;
     const double model = tokens_per_second * flops_per_token(config.model, config.data.sequence_length);
@@ -139,19 +87,13 @@ int bench_step(Comm& comm, const Config& config, bool json) {
     return 0;
 }
 
-template <class B>
-int bench_kernels(Comm& comm, const Config& config, bool json) {
+int bench_kernels_command(Comm& comm, const Config& config, bool json) {
     constexpr int kSteps = 5;
     ProgressLine progress("bench", "steps", kSteps, json ? stderr : stdout);
-    Bench<B> bench(comm, config);
-    Profile profile;
-    std::vector<double> gemm_rates, copy_rates;
-    for (int i = 0; i < kSteps; i++) {
-        if (comm.rank() == 0) progress.at(i);
-        bench.step_into(profile);
-        gemm_rates.push_back(bench.gemm_rate(profile) / comm.size());
-        copy_rates.push_back(copy_rate<B>());
-    }
+    const auto [profile, gemm_rates, copy_rates] =
+        engine_of(config, comm.rank()).bench_kernels(config, comm, kSteps, [&](int i) {
+            if (comm.rank() == 0) progress.at(i);
+        });
     const double gemm = median(gemm_rates), copy = median(copy_rates);
     if (comm.rank() != 0) return 0;
     Json table = Json::array();
@@ -181,16 +123,6 @@ int bench_kernels(Comm& comm, const Config& config, bool json) {
                    format_count(rate) + (product ? "FLOP/s" : "B/s"), 100 * row["share"].get<double>());
     }
     return 0;
-}
-
-}  // namespace
-
-int bench_step_command(Comm& comm, const Config& config, bool json) {
-    return with_backend(config, [&]<class B>(B) { return bench_step<B>(comm, config, json); });
-}
-
-int bench_kernels_command(Comm& comm, const Config& config, bool json) {
-    return with_backend(config, [&]<class B>(B) { return bench_kernels<B>(comm, config, json); });
 }
 
 }  // namespace sluice

@@ -23,6 +23,7 @@
 #include "cli/terminal.h"
 #include "config/load.h"
 #include "config/read.h"
+#include "engine/choose.h"
 
 namespace sluice {
 namespace {
@@ -223,5 +224,6 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
     sluice::secure_standard_streams();
     sluice::receive_signals_on_one_thread();
+    sluice::set_cpu_engine(sluice::built_engine());
     return sluice::run(argc, argv);
 }

@@ -1,11 +1,9 @@
 #include <fmt/format.h>
 
 #include "apps/commands.h"
-#include "apps/load_model.h"
 #include "apps/text.h"
 #include "base/check.h"
-#include "eval/generate.h"
-#include "model/with_backend.h"
+#include "engine/choose.h"
 
 namespace sluice {
 
@@ -25,9 +23,7 @@ int sample_command(const SampleArgs& args) {
     std::vector<int32_t> prompt{words.delimiter};
     for (int32_t id : words.encode(args.prompt)) prompt.push_back(id);
     const Sampling sampling{args.tokens, args.temperature, args.top_k, uint64_t(args.seed), stderr};
-    const auto ids = with_backend(opened.config, [&]<class B>(B) {
-        return generate(*load_model<B>(opened, 1), prompt, opened.config.data.sequence_length, words.drawn, sampling);
-    });
+    const auto ids = engine_of(opened.config).generate(opened, prompt, words.drawn, sampling);
     std::vector<int32_t> text(prompt.begin() + 1, prompt.end());
     text.insert(text.end(), ids.begin(), ids.end());
     fmt::print("{}\n", tokenizer->decode(text));  // may hold any byte, even NUL

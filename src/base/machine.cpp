@@ -36,6 +36,8 @@ int usable_cores() { return std::max(1, int(std::thread::hardware_concurrency())
 
 bool multiplies_bf16(const std::string& processor) { return processor.find(" avx512_bf16") != std::string::npos; }
 
+std::filesystem::path program_folder() { return std::filesystem::read_symlink("/proc/self/exe").parent_path(); }
+
 std::filesystem::path cache_folder() {
     const auto named = [](const char* variable, const char* within) {
         const char* value = std::getenv(variable);

@@ -16,6 +16,8 @@ int usable_cores();
 // Whether a processor, as described by processor(), multiplies bf16 (AVX512-BF16).
 bool multiplies_bf16(const std::string& processor);
 
+std::filesystem::path program_folder();  // where the running program lies
+
 // $SLUICE_CACHE, $XDG_CACHE_HOME/sluice or ~/.cache/sluice, which may not exist; empty where none of these is set.
 std::filesystem::path cache_folder();
 

@@ -40,5 +40,7 @@ Cost Ffn<B>::cost(const Workload& load) const {
 
 #define INSTANTIATE(B) template class Ffn<B>;
 SLUICE_BACKENDS(INSTANTIATE)
+#define INSTANTIATE_PLAN(B) template Cost Ffn<B>::cost(const Workload&) const;
+SLUICE_PLANNED(INSTANTIATE_PLAN)
 
 }  // namespace sluice

@@ -2,25 +2,6 @@
 
 namespace sluice {
 
-GatedShape gated_shape(Position position, const ModelSpec& model) {
-    switch (position) {
-        case Position::query:
-        case Position::sdpa:
-            return {model.heads, model.head_dim};
-        case Position::key:
-        case Position::value:
-            return {model.kv_heads, model.head_dim};
-        case Position::output:
-            break;
-    }
-    return {1, model.hidden};  // the output projection has mixed the heads
-}
-
-ShardSpec shard_by_head(int64_t heads, const MeshCoord& coord) {
-    const int64_t parts = std::min(heads, coord.tensor);
-    return {0, parts, false, parts < coord.tensor ? ShardSpec::over_replicas : ShardSpec::whole};
-}
-
 template <class B>
 Gates<B>::Gates(int64_t begin, const ModelSpec& model, int64_t layer, const MeshCoord& coord)
     : hidden_(model.hidden), coord_(coord), end_(begin) {
@@ -156,8 +137,11 @@ void Gates<B>::backward(Position position, const Pass<B>& pass, const Params& w,
 
 #define INSTANTIATE(B) template class Gates<B>;
 SLUICE_BACKENDS(INSTANTIATE)
-template Gates<PlannedBf16>::Gates(int64_t, const ModelSpec&, int64_t, const MeshCoord&);
-template bool Gates<PlannedBf16>::any(Position) const;
-template std::vector<int64_t> Gates<PlannedBf16>::Gate::constant_shape() const;
+#define INSTANTIATE_PLAN(B)                                                         \
+    template Gates<B>::Gates(int64_t, const ModelSpec&, int64_t, const MeshCoord&); \
+    template bool Gates<B>::any(Position) const;                                    \
+    template Cost Gates<B>::cost(const Workload&) const;                            \
+    template std::vector<int64_t> Gates<B>::Gate::constant_shape() const;
+SLUICE_PLANNED(INSTANTIATE_PLAN)
 
 }  // namespace sluice

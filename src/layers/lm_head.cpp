@@ -21,8 +21,8 @@ void LmHead<B>::forward(const Pass<B>& pass, const T* w, const Scratch& s, A* lo
 }
 
 template <class B>
-void LmHead<B>::forward_backward(const Pass<B>& pass, const T* w, T* dw, const Scratch& s, A* losses, T* rows_dx,
-                                 const T* rows_x, const int32_t* targets) const {
+void LmHead<B>::forward_backward(const Pass<B>& pass, const T* w, typename B::G* dw, const Scratch& s, A* losses,
+                                 T* rows_dx, const T* rows_x, const int32_t* targets) const {
     const int64_t tokens = pass.tokens(), step = chunk(tokens), vocab = ids_.size();
     const T* x = pass.gather_sequence(pass.gathered, rows_x, hidden_);  // partner: reduce_partial(dx)
     T* dx = pass.partial_buffer(pass.dpartial, rows_dx);
@@ -53,5 +53,7 @@ Cost LmHead<B>::cost(const Workload& load) const {
 
 #define INSTANTIATE(B) template class LmHead<B>;
 SLUICE_BACKENDS(INSTANTIATE)
+#define INSTANTIATE_PLAN(B) template Cost LmHead<B>::cost(const Workload&) const;
+SLUICE_PLANNED(INSTANTIATE_PLAN)
 
 }  // namespace sluice

@@ -43,7 +43,7 @@ class LmHead {
     // w (ids of this rank, hidden); losses, targets (tokens); x (rows, hidden).
     void forward(const Pass<B>&, const T* w, const Scratch&, A* losses, const T* x, const int32_t* targets) const;
     // The same, and with L = pass.scale * sum(losses): dx = and dw += the gradient of L.
-    void forward_backward(const Pass<B>&, const T* w, T* dw, const Scratch&, A* losses, T* dx, const T* x,
+    void forward_backward(const Pass<B>&, const T* w, typename B::G* dw, const Scratch&, A* losses, T* dx, const T* x,
                           const int32_t* targets) const;
     // The cost of GEMM and loss. The model counts the parameters: they may be the embedding's.
     Cost cost(const Workload& load) const;

@@ -165,6 +165,9 @@ Cost Moe<B>::cost(const Workload& load) const {
 
 #define INSTANTIATE(B) template class Moe<B>;
 SLUICE_BACKENDS(INSTANTIATE)
-template Moe<PlannedBf16>::Moe(const ModelSpec&, int64_t, const MeshCoord&);
+#define INSTANTIATE_PLAN(B)                                            \
+    template Moe<B>::Moe(const ModelSpec&, int64_t, const MeshCoord&); \
+    template Cost Moe<B>::cost(const Workload&) const;
+SLUICE_PLANNED(INSTANTIATE_PLAN)
 
 }  // namespace sluice

@@ -34,5 +34,7 @@ Cost SwiGlu<B>::cost(const Workload&) const {
 
 #define INSTANTIATE(B) template class SwiGlu<B>;
 SLUICE_BACKENDS(INSTANTIATE)
+#define INSTANTIATE_PLAN(B) template Cost SwiGlu<B>::cost(const Workload&) const;
+SLUICE_PLANNED(INSTANTIATE_PLAN)
 
 }  // namespace sluice

@@ -9,11 +9,9 @@
 #include "base/machine.h"
 #include "cli/terminal.h"
 #include "config/load.h"
-#include "kernels/capability.h"
 #include "log/banner.h"
 #include "log/kept_config.h"
 #include "model/counts.h"
-#include "model/with_backend.h"
 
 namespace sluice {
 
@@ -35,12 +33,9 @@ void RunLog::open(const RunFacts& facts) {
     if (config_.log.tensorboard) tensorboard_.emplace(folder_, facts.step + 1);
 }
 
-void RunLog::begin(const Origin& origin) {
+void RunLog::begin(const Origin& origin, const std::function<double(int times)>& gemm_rate) {
     flops_ = flops_per_token(config_.model, config_.data.sequence_length);
-    gemm_rate_.emplace([this](int times) {
-        const MatmulPrecision precision = matmul_precision(config_.train.precision);
-        return with_backend(config_, [&]<class B>(B) { return gemm_rate<B>(precision, times); }) * facts_.ranks;
-    });
+    gemm_rate_.emplace([=, this](int times) { return gemm_rate(times) * facts_.ranks; });
     for (const auto& line : banner(config_, folder_.string(), facts_, gemm_rate_->best())) info(line);
     if (const auto crowd = crowded(facts_.local_ranks, facts_.threads, usable_cores()); !crowd.empty()) warn(crowd);
     for (const auto& warning : origin.warnings) warn(warning);

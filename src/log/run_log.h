@@ -48,8 +48,8 @@ class RunLog {
 
     // At a start: opens the files of numbers, and keeps the config.
     void open(const RunFacts& facts);
-    // Prints the banner. Collective: each rank measures its GEMM rate.
-    void begin(const Origin& origin);
+    // Prints the banner. Collective: each rank measures its GEMM rate by gemm_rate(times), see GemmRate.
+    void begin(const Origin& origin, const std::function<double(int times)>& gemm_rate);
     // After every step, on all ranks.
     void step(const StepFacts& step);
     void evaluation(const std::string& set, const Evaluation& evaluation);

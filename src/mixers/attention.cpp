@@ -53,5 +53,7 @@ Cost Attention<B>::cost(const Workload& load) const {
 
 #define INSTANTIATE(B) template class Attention<B>;
 SLUICE_BACKENDS(INSTANTIATE)
+#define INSTANTIATE_PLAN(B) template Cost Attention<B>::cost(const Workload&) const;
+SLUICE_PLANNED(INSTANTIATE_PLAN)
 
 }  // namespace sluice

@@ -85,6 +85,9 @@ Cost Heads<B>::cost(const Workload&) const {
 
 #define INSTANTIATE(B) template class Heads<B>;
 SLUICE_BACKENDS(INSTANTIATE)
-template Heads<PlannedBf16>::Heads(const ModelSpec&, const MeshCoord&);
+#define INSTANTIATE_PLAN(B)                                       \
+    template Heads<B>::Heads(const ModelSpec&, const MeshCoord&); \
+    template Cost Heads<B>::cost(const Workload&) const;
+SLUICE_PLANNED(INSTANTIATE_PLAN)
 
 }  // namespace sluice

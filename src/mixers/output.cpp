@@ -63,6 +63,9 @@ Cost Output<B>::cost(const Workload& load) const {
 
 #define INSTANTIATE(B) template class Output<B>;
 SLUICE_BACKENDS(INSTANTIATE)
-template Output<PlannedBf16>::Output(const ModelSpec&, int64_t, const MeshCoord&);
+#define INSTANTIATE_PLAN(B)                                                  \
+    template Output<B>::Output(const ModelSpec&, int64_t, const MeshCoord&); \
+    template Cost Output<B>::cost(const Workload&) const;
+SLUICE_PLANNED(INSTANTIATE_PLAN)
 
 }  // namespace sluice

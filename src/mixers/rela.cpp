@@ -43,5 +43,7 @@ Cost RelaCore<B>::cost(const Workload& load) const {
 
 #define INSTANTIATE(B) template class RelaCore<B>;
 SLUICE_BACKENDS(INSTANTIATE)
+#define INSTANTIATE_PLAN(B) template Cost RelaCore<B>::cost(const Workload&) const;
+SLUICE_PLANNED(INSTANTIATE_PLAN)
 
 }  // namespace sluice

@@ -96,10 +96,12 @@ ModelBytes plan_activations(const ModelSpec& spec, Batch largest, Recompute reco
 #define INSTANTIATE(B)                                                                                  \
     template void bind_activations(Regions&, ModelBytes&, const ModelSpec&, const MeshCoord&,           \
                                    const std::vector<Block<B>>&, Batch, Recompute, Mode, ModelActs<B>&, \
-                                   ModelScratch<B>&);                                                   \
-    template ModelBytes plan_activations<B>(const ModelSpec&, Batch, Recompute, Mode, const MeshCoord&);
+                                   ModelScratch<B>&);
 SLUICE_BACKENDS(INSTANTIATE)
+#define INSTANTIATE_PLAN(B) \
+    template ModelBytes plan_activations<B>(const ModelSpec&, Batch, Recompute, Mode, const MeshCoord&);
+SLUICE_PLANNED(INSTANTIATE_PLAN)
 #undef INSTANTIATE
-template ModelBytes plan_activations<PlannedBf16>(const ModelSpec&, Batch, Recompute, Mode, const MeshCoord&);
+#undef INSTANTIATE_PLAN
 
 }  // namespace sluice

@@ -10,10 +10,6 @@
 
 namespace sluice {
 
-MeshShape mesh_shape(const ModelSpec& spec, const ParallelSpec& parallel) {
-    return {parallel.tensor, parallel.expert, parallel.sequence, std::max<int64_t>(1, parallel.tensor / spec.kv_heads)};
-}
-
 // ---------------------------------------------------------------- parameters
 template <class B>
 template <class V, class X>
@@ -207,6 +203,7 @@ Pass<B> Model<B>::pass_over(Batch batch, bool documents, double scale) {
     pass.sin = acts_.sin;
     pass.doc_start = documents ? acts_.doc_start : nullptr;
     pass.mesh = &mesh_;
+    mesh_.stream = stream();
     for (size_t r = 0; r < row_counts_.size(); r++)
         row_counts_[r] = slice_of(batch.tokens(), int64_t(row_counts_.size()), int64_t(r)).size();
     pass.row_counts = row_counts_.data();
@@ -337,6 +334,11 @@ void Model<B>::logits(T* logits, int64_t row) {
 
 #define INSTANTIATE(B) template class Model<B>;
 SLUICE_BACKENDS(INSTANTIATE)
+#define INSTANTIATE_PLAN(B)                                                                 \
+    template std::vector<TensorInfo> Model<B>::tensors(const ModelSpec&, const MeshCoord&); \
+    template ModelBytes Model<B>::plan(const ModelSpec&, Batch, Recompute, Mode, const MeshCoord&);
+SLUICE_PLANNED(INSTANTIATE_PLAN)
 #undef INSTANTIATE
+#undef INSTANTIATE_PLAN
 
 }  // namespace sluice

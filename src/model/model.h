@@ -15,6 +15,7 @@
 
 #include "config/specs.h"
 #include "model/activations.h"
+#include "model/mesh_shape.h"
 #include "parallel/mesh.h"
 
 namespace sluice {
@@ -38,10 +39,6 @@ struct StepTotals {
 // Called during backward when the gradients of tensors [begin, end) of tensors() are complete on this rank.
 using GradientsReady = std::function<void(size_t begin, size_t end)>;
 
-// The group sizes of a config's mesh. With fewer key-value heads than tensor ranks, neighbouring ranks hold the same
-// head.
-MeshShape mesh_shape(const ModelSpec& spec, const ParallelSpec& parallel);
-
 template <class B>
 class Model {
  public:
@@ -50,7 +47,7 @@ class Model {
     using G = typename B::G;
 
     // Allocates for batches up to `largest`; shorter or fewer sequences run in the same memory.
-    Model(const ModelSpec& spec, Batch largest, Recompute recompute, Mode mode, Mesh& mesh = solo_mesh(),
+    Model(const ModelSpec& spec, Batch largest, Recompute recompute, Mode mode, Mesh& mesh = solo_mesh(memory_of<B>()),
           MatmulPrecision matmul = MatmulPrecision::full);
 
     // Every parameter in the order of the flat arrays, with the slice that the rank at `coord` holds.

@@ -1,5 +1,5 @@
-// The backend that computes a config, chosen in one place. Whether a config is valid does not depend on the machine;
-// what this build or this machine lacks to compute it is reported here.
+// The backend of this engine that computes a config. Whether a config is valid does not depend on the machine; what the
+// machine lacks to compute it is reported here.
 #pragma once
 #include "base/check.h"
 #include "config/specs.h"
@@ -12,19 +12,23 @@ inline MatmulPrecision matmul_precision(Precision precision) {
     return precision == Precision::bf16 ? MatmulPrecision::bf16 : MatmulPrecision::full;
 }
 
-// Errors: Failure(Exit::config).
-inline void require_backend(const Config& config) {
-    if (config.device == Device::cuda) fail(Exit::config, "device: this build has no CUDA backend: use cpu or auto");
-    try {
-        require_matmul<Cpu<float>>(matmul_precision(config.train.precision));
-    } catch (const Failure& f) { fail(f.code(), std::string("train.precision: ") + f.what()); }
-}
-
 // Returns run(B()) of the backend B. Errors: those of require_backend().
 template <class F>
 auto with_backend(const Config& config, F&& run) {
-    require_backend(config);
+#ifdef SLUICE_CUDA_ENGINE
+    if (config.train.precision == Precision::bf16) return run(Cuda<bf16>());
+    return run(Cuda<float>());
+#else
+    try {
+        require_matmul<Cpu<float>>(matmul_precision(config.train.precision));
+    } catch (const Failure& f) { fail(f.code(), std::string("train.precision: ") + f.what()); }
     return run(Cpu<float>());
+#endif
+}
+
+// Errors: Failure(Exit::config).
+inline void require_backend(const Config& config) {
+    with_backend(config, [](auto) {});
 }
 
 }  // namespace sluice

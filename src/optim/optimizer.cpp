@@ -11,6 +11,7 @@ template <class B>
 Optimizer<B>::Optimizer(const OptimizerSpec& spec, Model<B>& model, Mesh& mesh, const OptimizerShards& shards,
                         G* gradient_shards)
     : spec_(spec),
+      mesh_(mesh),
       zero_(gradient_shards != nullptr),
       stream_(model.stream()),
       state_("moments", size_t(shards.state_capacity() + (kMasters ? shards.capacity() : 0)) * sizeof(A),
@@ -58,6 +59,7 @@ template <class B>
 void Optimizer<B>::update(double lr, double grad_norm, int64_t number) {
     Update update{stream_, lr, 1, number, zero_};
     if (spec_.grad_clip > 0 && grad_norm > spec_.grad_clip) update.gradient_scale = spec_.grad_clip / grad_norm;
+    mesh_.stream = stream_;
     adamw_.update(update);
     for (size_t i = 0; i < slots_.size(); i++)
         if (slots_[i].tensor->trained() && kind_of(*slots_[i].tensor, spec_) == OptimizerKind::muon)
@@ -84,6 +86,7 @@ void Optimizer<B>::initialise(int64_t seed) {
 template <class B>
 void Optimizer<B>::round_weights() {
     if (!kMasters) return;
+    mesh_.stream = stream_;
     for (const Slot<B>& slot : slots_) {
         if (!slot.tensor->trained()) continue;
         const OptimizerShard& shard = *slot.shard;
@@ -93,29 +96,7 @@ void Optimizer<B>::round_weights() {
     }
 }
 
-UpdateCost update_cost(const TensorInfo& t, const OptimizerShard& shard, const MeshCoord& coord,
-                       const OptimizerSpec& spec, int64_t item, int64_t gradient_item) {
-    if (!t.trained() || kind_of(t, spec) != OptimizerKind::muon) return {};
-    return muon_cost(t, shard, coord, item, gradient_item);
-}
-
-template <class B>
-OptimizerBytes plan_optimizer(const std::vector<TensorInfo>& tensors, const MeshCoord& coord, const OptimizerSpec& spec,
-                              bool zero) {
-    const OptimizerShards shards(tensors, coord, zero, spec);
-    const size_t capacity = size_t(shards.capacity());
-    return {size_t(shards.state_capacity()) * sizeof(typename B::A),
-            Optimizer<B>::kMasters ? capacity * sizeof(typename B::A) : 0, zero ? capacity * sizeof(typename B::G) : 0,
-            size_t(muon_scratch(tensors, coord, spec, zero).total()) * sizeof(typename B::T)};
-}
-
-#define INSTANTIATE(B)                                                                                                \
-    template class Optimizer<B>;                                                                                      \
-    template OptimizerBytes plan_optimizer<B>(const std::vector<TensorInfo>&, const MeshCoord&, const OptimizerSpec&, \
-                                              bool);
+#define INSTANTIATE(B) template class Optimizer<B>;
 SLUICE_BACKENDS(INSTANTIATE)
-#undef INSTANTIATE
-template OptimizerBytes plan_optimizer<PlannedBf16>(const std::vector<TensorInfo>&, const MeshCoord&,
-                                                    const OptimizerSpec&, bool);
 
 }  // namespace sluice

@@ -42,7 +42,7 @@ class Optimizer {
                         v(state_of(kind).prefixes[k], i, slots_[i].state(k));
     }
     size_t bytes() const { return state_.bytes() + muon_.bytes(); }
-    static constexpr bool kMasters = !std::is_same_v<T, A>;  // else weights are their own masters
+    static constexpr bool kMasters = kHasMasters<B>;
 
  private:
     static std::vector<Slot<B>> make_slots(const OptimizerSpec& spec, Model<B>& model, const OptimizerShards& shards,
@@ -50,6 +50,7 @@ class Optimizer {
     std::vector<Slot<B>> slots_of(OptimizerKind kind) const;
 
     OptimizerSpec spec_;
+    Mesh& mesh_;
     bool zero_;
     Stream stream_;
     Arena state_;                 // by optimizer: its state arrays, then its masters
@@ -57,17 +58,5 @@ class Optimizer {
     AdamWTensors<B> adamw_;
     Muon<B> muon_;
 };
-
-// What the update of one tensor costs on a rank. item, gradient_item: bytes of one element of a weight, of a gradient.
-UpdateCost update_cost(const TensorInfo& tensor, const OptimizerShard& shard, const MeshCoord& coord,
-                       const OptimizerSpec& spec, int64_t item, int64_t gradient_item);
-
-// Planned bytes on a rank: the optimizer's state, masters, with zero a shard of every gradient, and scratch memory.
-struct OptimizerBytes {
-    size_t state, masters, gradient_shards, scratch;
-};
-template <class B>
-OptimizerBytes plan_optimizer(const std::vector<TensorInfo>& tensors, const MeshCoord& coord, const OptimizerSpec& spec,
-                              bool zero);
 
 }  // namespace sluice

@@ -1,7 +1,7 @@
 #include "optim/state.h"
 
 #include "optim/adamw.h"
-#include "optim/muon.h"
+#include "optim/matrices.h"
 
 namespace sluice {
 

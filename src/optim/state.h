@@ -2,6 +2,7 @@
 // checkpoints, plans and loading follow from that list.
 #pragma once
 #include <span>
+#include <type_traits>
 
 #include "config/specs.h"
 #include "parallel/traffic.h"
@@ -27,6 +28,10 @@ struct UpdateCost {
     GroupTraffic tensor;  // bytes within the tensor group
     GroupTraffic copies;  // bytes among the tensor ranks that hold the same slice
 };
+
+// Whether weights are rounded from masters, which an optimizer keeps beside its state; else they are their own masters.
+template <class B>
+inline constexpr bool kHasMasters = !std::is_same_v<typename B::T, typename B::A>;
 
 // The optimizer that updates a trained tensor.
 OptimizerKind kind_of(const TensorInfo& tensor, const OptimizerSpec& spec);

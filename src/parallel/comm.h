@@ -1,6 +1,7 @@
 // A communicator: a fixed group of ranks that act together. Every member calls the same methods in the same order.
 // Reductions are sums in a fixed order: the same inputs on the same group give the same bits.
-// Implementations: solo (one rank), threads (ranks of one process) and MPI.
+// Implementations: solo (one rank), threads (ranks of one process) and MPI, all of the host's memory; staged.h for a
+// device's.
 // Errors: Failure(Exit::peer_lost) when a member is gone or does not answer within the time limit.
 #pragma once
 #include <cstddef>
@@ -8,10 +9,12 @@
 #include <functional>
 #include <memory>
 
+#include "base/bf16.h"
+
 namespace sluice {
 
-// Numbers that can be summed over ranks: float, double, int64_t.
-enum class Number { f32, f64, i64 };
+// Numbers that can be summed over ranks: float, double, int64_t; and bf16 in a device's memory.
+enum class Number { f32, f64, i64, bf16 };
 template <class T>
 constexpr Number number_of();
 template <>
@@ -26,7 +29,11 @@ template <>
 constexpr Number number_of<int64_t>() {
     return Number::i64;
 }
-constexpr size_t bytes_of(Number type) { return type == Number::f32 ? 4 : 8; }
+template <>
+constexpr Number number_of<bf16>() {
+    return Number::bf16;
+}
+constexpr size_t bytes_of(Number type) { return type == Number::f32 ? 4 : type == Number::bf16 ? 2 : 8; }
 
 class Comm {
  public:
@@ -51,7 +58,7 @@ class Comm {
         scatter(out, in, counts, number_of<T>());
     }
     // out (sum of counts) receives each rank's in (counts[rank()]), in rank order; in may be its slice of out. T is any
-    // type of 1, 4 or 8 bytes.
+    // type of 1, 2, 4 or 8 bytes.
     template <class T>
     void all_gather(T* out, const T* in, const int64_t* counts) {
         count_bytes(counts[rank()], sizeof(T));
@@ -94,6 +101,7 @@ class Comm {
     int64_t bytes() const { return bytes_; }
 
  protected:
+    friend class StagedComm;
     virtual void reduce(void* x, int64_t count, Number) = 0;
     virtual void scatter(void* out, const void* in, const int64_t* counts, Number) = 0;
     virtual void gather(void* out, const void* in, const int64_t* counts, size_t item) = 0;

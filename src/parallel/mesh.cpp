@@ -1,6 +1,9 @@
 #include "parallel/mesh.h"
 
+#include <map>
+
 #include "base/check.h"
+#include "parallel/staged.h"
 
 namespace sluice {
 
@@ -15,7 +18,7 @@ MeshCoord mesh_coord(const MeshShape& n, int64_t ranks, int64_t rank) {
     return coord;
 }
 
-Mesh::Mesh(Comm& everyone, const MeshShape& n)
+Mesh::Mesh(Comm& everyone, const MeshShape& n, Memory& memory)
     : coord(mesh_coord(n, everyone.size(), everyone.rank())), world(everyone) {
     check(world.size() % n.tensor == 0 && coord.data % n.expert == 0 && n.tensor % n.replicas == 0,
           "a mesh that does not fit its ranks");
@@ -28,12 +31,15 @@ Mesh::Mesh(Comm& everyone, const MeshShape& n)
     expert_data = data->split(int(coord.expert_rank()));
     sequence = world.split(n.sequence ? int(coord.data_rank) : alone);
     hidden = world.split(n.sequence ? alone : int(coord.data_rank));
+    if (&memory == &host_memory()) return;
+    for (auto* group : {&data, &tensor, &replicas, &expert, &expert_data, &sequence, &hidden})
+        *group = staged_comm(std::move(*group), memory, &stream);
 }
 
-Mesh& solo_mesh() {
+Mesh& solo_mesh(Memory& memory) {
     thread_local const std::unique_ptr<Comm> comm = solo_comm();
-    thread_local Mesh mesh(*comm, {});
-    return mesh;
+    thread_local std::map<Memory*, Mesh> meshes;
+    return meshes.try_emplace(&memory, *comm, MeshShape(), memory).first->second;
 }
 
 }  // namespace sluice

@@ -11,6 +11,7 @@
 #include <memory>
 #include <vector>
 
+#include "kernels/memory.h"
 #include "parallel/comm.h"
 
 namespace sluice {
@@ -53,10 +54,14 @@ MeshCoord mesh_coord(const MeshShape& shape, int64_t ranks, int64_t rank);
 
 struct Mesh {
     // Collective over `world`. shape.tensor must divide its size, shape.expert the number of data-parallel ranks.
-    Mesh(Comm& world, const MeshShape& shape);
+    // memory: what the groups' numbers lie in.
+    Mesh(Comm& world, const MeshShape& shape, Memory& memory = host_memory());
+    Mesh(const Mesh&) = delete;
+    Mesh& operator=(const Mesh&) = delete;
 
     MeshCoord coord;
-    Comm& world;                        // all ranks; its numbers are in the host's memory, the groups' in the backend's
+    Stream stream;  // in whose order the groups act where their memory is a device's; whoever uses them sets it
+    Comm& world;    // all ranks; its numbers are in the host's memory, the groups' in the backend's
     std::unique_ptr<Comm> data;         // ranks with the same slice of every tensor but the experts
     std::unique_ptr<Comm> tensor;       // ranks that split each layer among themselves
     std::unique_ptr<Comm> replicas;     // ranks of the tensor group with the same key and value heads
@@ -68,6 +73,6 @@ struct Mesh {
 };
 
 // A mesh of one rank; each thread has its own.
-Mesh& solo_mesh();
+Mesh& solo_mesh(Memory& memory = host_memory());
 
 }  // namespace sluice

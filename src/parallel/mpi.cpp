@@ -88,11 +88,12 @@ class Watchdog {
 };
 
 MPI_Datatype type_of(Number type) {
+    check(type != Number::bf16, "bf16 is not summed in the host's memory");
     return type == Number::f32 ? MPI_FLOAT : type == Number::f64 ? MPI_DOUBLE : MPI_INT64_T;
 }
 MPI_Datatype type_of(size_t item) {  // a type of so many bytes, to move and not to sum
-    check(item == 1 || item == 4 || item == 8, "items of 1, 4 or 8 bytes");
-    return item == 1 ? MPI_BYTE : item == 4 ? MPI_FLOAT : MPI_DOUBLE;
+    check(item == 1 || item == 2 || item == 4 || item == 8, "items of 1, 2, 4 or 8 bytes");
+    return item == 1 ? MPI_BYTE : item == 2 ? MPI_UINT16_T : item == 4 ? MPI_FLOAT : MPI_DOUBLE;
 }
 
 // MPI counts and displacements are ints.

@@ -131,7 +131,10 @@ class Threads : public Comm {
                 return sum(static_cast<double*>(total), begin, count);
             case Number::i64:
                 return sum(static_cast<int64_t*>(total), begin, count);
+            case Number::bf16:
+                break;
         }
+        check(false, "bf16 is not summed in the host's memory");
     }
 
     void reduce(void* x, int64_t count, Number type) override {

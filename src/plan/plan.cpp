@@ -2,7 +2,7 @@
 
 #include "model/counts.h"
 #include "model/step_sums.h"
-#include "optim/optimizer.h"
+#include "optim/cost.h"
 
 namespace sluice {
 namespace {

@@ -6,7 +6,7 @@
 
 #include "base/format.h"
 #include "model/counts.h"
-#include "optim/optimizer.h"
+#include "optim/cost.h"
 
 namespace sluice {
 namespace {

@@ -21,6 +21,7 @@
 #include "data/data_report.h"
 #include "eval/evaluate.h"
 #include "eval/generate.h"
+#include "kernels/capability.h"
 #include "log/run_log.h"
 #include "model/with_backend.h"
 #include "parallel/collective.h"
@@ -38,7 +39,7 @@ class Run {
     Run(const Config& config, Comm& comm, const OpenText& open_text)
         : config_(config),
           comm_(comm),
-          mesh_(comm, mesh_shape(config.model, config.parallel)),
+          mesh_(comm, mesh_shape(config.model, config.parallel), memory_of<B>()),
           open_text_(open_text),
           folder_(std::filesystem::path(config.run.dir) / config.run.name),
           checkpoints_(folder_ / "checkpoints") {}
@@ -231,7 +232,7 @@ Exit Run<B>::loop() {
         log_->finished();
         return Exit::done;
     }
-    log_->begin(origin_);
+    log_->begin(origin_, [&](int times) { return gemm_rate<B>(matmul_precision(config_.train.precision), times); });
     if (is_rank0()) {
         const DataReport report = report_data(config_, *data_, validation_);
         for (const auto& line : report.lines) log_->info(line);

@@ -25,6 +25,7 @@
 #include "kernels/emu/emu.h"
 #include "kernels/memory.h"
 #include "kernels/ops.h"
+#include "support/sanitizers.h"
 
 namespace sluice {
 
@@ -171,6 +172,8 @@ inline void set_thread_order(int order) {
     emu::options().seed = uint64_t(order);
 }
 
+inline constexpr int kOrders = kSanitized ? 1 : 3;
+
 // Runs f on the reference and on Cuda<T>: with aligned and unaligned tensors, in several orders of threads (see
 // with_orders), which must all give the same bits.
 template <class T, class F>
@@ -180,7 +183,7 @@ void hold(F f) {
     const std::map<std::string, Result> want = reference.results();
     for (const int64_t shift : {0, 1}) {
         std::map<std::string, Result> first;
-        for (const int order : {0, 1, 2}) {
+        for (int order = 0; order < kOrders; order++) {
             set_thread_order(order);
             Case<Cuda<T>, T> tested(shift);
             f(tested);
@@ -190,8 +193,8 @@ void hold(F f) {
                 if (order == 0)
                     expect_near(name, result, want.at(name));
                 else
-                    EXPECT_TRUE(!std::memcmp(result.values.data(), first[name].values.data(),
-                                             result.values.size() * sizeof(double)))
+                    EXPECT_TRUE(result.values.empty() || !std::memcmp(result.values.data(), first[name].values.data(),
+                                                                      result.values.size() * sizeof(double)))
                         << name << " has other bits in thread order " << order;
             }
             if (order == 0) first = got;

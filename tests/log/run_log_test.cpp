@@ -39,7 +39,7 @@ class RunLogTest : public testing::Test {
         testing::internal::CaptureStdout();
         testing::internal::CaptureStderr();
         log_->open(facts);
-        log_->begin({});
+        log_->begin({}, [](int) { return 1e9; });
         step_ = from;
     }
     void step(double seconds, double loss = 5, bool beside_save = false) {

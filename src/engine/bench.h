@@ -1,0 +1,56 @@
+// Training steps on synthetic tokens, to be measured.
+#pragma once
+#include <algorithm>
+#include <chrono>
+
+#include "base/rng.h"
+#include "kernels/capability.h"
+#include "kernels/profile.h"
+#include "train/step.h"
+
+namespace sluice {
+
+template <class B>
+class Bench {
+ public:
+    Bench(Comm& comm, const Config& config)
+        : comm_(comm),
+          config_(config),
+          mesh_(comm, mesh_shape(config.model, config.parallel), memory_of<B>()),
+          trainer_(config, mesh_) {
+        step();  // warms up
+    }
+
+    // Takes a step; returns its seconds.
+    double step() {
+        const auto random_tokens = [&](int64_t sample, int32_t* tokens, int32_t* doc_start) {
+            if (doc_start) std::fill_n(doc_start, config_.data.sequence_length, 0);
+            for (int64_t t = 0; t <= config_.data.sequence_length; t++)
+                tokens[t] = int32_t(mix(uint64_t(sample), uint64_t(t)) % uint64_t(config_.model.vocab));
+        };
+        comm_.barrier();
+        const auto start = std::chrono::steady_clock::now();
+        trainer_.step(random_tokens);
+        return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    }
+    // The same, and adds each op's time to a profile.
+    double step_into(Profile& profile) {
+        profile_into(&profile);
+        const double seconds = step();
+        profile_into(nullptr);
+        return seconds;
+    }
+    // FLOP/s of all ranks together when each runs only the GEMMs of its profile.
+    double gemm_rate(const Profile& profile) {
+        comm_.barrier();
+        return sluice::gemm_rate<B>(profile) * comm_.size();
+    }
+
+ private:
+    Comm& comm_;
+    const Config& config_;
+    Mesh mesh_;
+    Trainer<B> trainer_;
+};
+
+}  // namespace sluice

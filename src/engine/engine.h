@@ -1,0 +1,55 @@
+// What computes: a backend with all code that depends on it, behind functions that do not. The program holds the CPU's
+// engine; others are shared libraries (choose.h).
+#pragma once
+#include <functional>
+#include <vector>
+
+#include "base/check.h"
+#include "engine/opened.h"
+#include "eval/evaluate.h"
+#include "eval/generate.h"
+#include "kernels/profile.h"
+#include "train/run.h"
+
+namespace sluice {
+
+// Steps of a run on synthetic tokens, and what the same GEMMs take alone, measured in turn. On one rank but for
+// gemm_rates, FLOP/s of all ranks together.
+struct StepBench {
+    std::vector<double> seconds, gemm_rates;  // a step each
+    Profile profile;                          // of one more step, which took
+    double profiled_seconds;
+};
+// The ops of several steps on one rank, and the rates of GEMMs (FLOP/s) and copies (bytes/s) that they are compared
+// with.
+struct KernelBench {
+    Profile profile;
+    std::vector<double> gemm_rates, copy_rates;  // a step each
+};
+
+class Engine {
+ public:
+    virtual ~Engine() = default;
+
+    // Errors: Failure(Exit::config) where this machine cannot compute the config.
+    virtual void require(const Config& config) const = 0;
+    // See train/run.h.
+    virtual Exit train(const Config& config, Comm& comm, const OpenText& open_text) const = 0;
+    // Collective. Calls evaluated(i, result) of every set, on every rank. Returns an exit code: an error that opening
+    // the model meets is printed by one rank.
+    using Evaluated = std::function<void(size_t set, const Evaluation& result)>;
+    virtual int evaluate(const Opened& opened, Comm& comm, const std::vector<std::unique_ptr<ValidationData>>& sets,
+                         const EvaluationSpec& spec, const Evaluated& evaluated) const = 0;
+    // See eval/generate.h.
+    virtual std::vector<int32_t> generate(const Opened& opened, const std::vector<int32_t>& prompt,
+                                          const std::vector<int32_t>& drawn, const Sampling& sampling) const = 0;
+    // Collective. at(i) is called before step i.
+    using AtStep = std::function<void(int step)>;
+    virtual StepBench bench_step(const Config& config, Comm& comm, int steps, const AtStep& at) const = 0;
+    virtual KernelBench bench_kernels(const Config& config, Comm& comm, int steps, const AtStep& at) const = 0;
+};
+
+// The engine that this code is built for: in the program the CPU's, in a shared library its own.
+const Engine& built_engine();
+
+}  // namespace sluice

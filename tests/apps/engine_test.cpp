@@ -1,0 +1,113 @@
+// Engines: the same program, with the CUDA kernels that the emulator runs, by the command line alone.
+#include "apps/run_folder.h"
+
+namespace sluice {
+namespace {
+
+class Engines : public RunFolder {
+ protected:
+    // Runs the program with `device: cuda` on an engine; empty: none is named.
+    Ended with(const std::string& engine, const std::string& arguments, int ranks = 1) {
+        setenv("SLUICE_ENGINE", engine.c_str(), 1);
+        Ended ended = run(arguments, ranks);
+        unsetenv("SLUICE_ENGINE");
+        return ended;
+    }
+    Ended emulated(const std::string& arguments, int ranks = 1) {
+        return with(SLUICE_EMULATED_ENGINE, arguments, ranks);
+    }
+    std::vector<double> losses(const std::string& name) {
+        std::vector<double> all;
+        for (const Json& row : rows_with("loss", name)) all.push_back(row["loss"]);
+        return all;
+    }
+    void expect_near(const std::string& name, const std::string& reference, double tolerance) {
+        const std::vector<double> got = losses(name), want = losses(reference);
+        ASSERT_EQ(got.size(), want.size()) << name;
+        for (size_t i = 0; i < got.size(); i++) EXPECT_NEAR(got[i], want[i], tolerance) << name << ", row " << i;
+    }
+};
+
+TEST_F(Engines, TrainsResumesEvaluatesAndSamples) {
+    ASSERT_EQ(run("train c.yaml run.name=cpu").code, 0);
+    ASSERT_EQ(emulated("train c.yaml device=cuda").code, 0) << text("err");
+    expect_near("a", "cpu", 1e-4);
+    const std::string whole = digest("a", 12);
+
+    // Resumed in the middle: bit for bit.
+    fs::remove_all(step(12));
+    fs::remove(checkpoints() / "LATEST");
+    ASSERT_EQ(emulated("train c.yaml device=cuda").code, 0) << text("err");
+    EXPECT_EQ(digest("a", 12), whole);
+
+    const auto loss = [&](const Ended& ended) {
+        EXPECT_EQ(ended.code, 0) << ended.err;
+        return parse_json(ended.out)["sets"]["held"]["loss"].get<double>();
+    };
+    const double on_cpu = loss(run("eval runs/a --json"));
+    EXPECT_NEAR(loss(emulated("eval runs/a --json device=cuda")), on_cpu, 1e-5);
+    EXPECT_NEAR(loss(emulated("eval runs/a --json device=cuda train.precision=bf16")), on_cpu, 0.02 * on_cpu);
+    const std::string sampled = "sample runs/a --prompt abc --tokens 5 --temperature 0 data.tokenizer=bytes ";
+    EXPECT_EQ(emulated(sampled + "device=cuda").code, run(sampled).code);
+}
+
+TEST_F(Engines, GoesOnFromTheCpuAndBack) {
+    ASSERT_EQ(run("train c.yaml run.name=cpu").code, 0);
+    ASSERT_EQ(run("train c.yaml").code, 0);
+    for (const int64_t last : {12, 8}) fs::remove_all(step(last));
+    fs::remove(checkpoints() / "LATEST");
+    ASSERT_EQ(emulated("train c.yaml device=cuda").code, 0) << text("err");  // steps 5 .. 12
+    fs::remove_all(step(12));
+    fs::remove(checkpoints() / "LATEST");
+    ASSERT_EQ(run("train c.yaml").code, 0) << text("err");  // steps 9 .. 12
+    const std::vector<std::string> rows = course("a"), reference = course("cpu");
+    ASSERT_EQ(rows.size(), reference.size());
+    for (size_t i = 0; i < rows.size(); i++) EXPECT_NEAR(std::stod(rows[i]), std::stod(reference[i]), 1e-4) << i;
+}
+
+TEST_F(Engines, EveryMeshAgreesWithOneRank) {
+    const std::string mixture = " 'model.moe={experts: 4, top_k: 2, hidden: 24}' checkpoint.every=100 train.steps=5";
+    ASSERT_EQ(emulated("train c.yaml device=cuda run.name=dense train.steps=5 checkpoint.every=100").code, 0);
+    ASSERT_EQ(emulated("train c.yaml device=cuda run.name=mixture train.micro_batch=2" + mixture).code, 0)
+        << text("err");
+    const std::string dense = " train.steps=5 checkpoint.every=100";
+    const struct {
+        const char *name, *keys;
+        bool experts;
+    } meshes[] = {{"data", "parallel.zero=0", false},
+                  {"zero", "parallel.zero=1", false},
+                  {"tensor", "parallel.tensor=2 parallel.sequence=true", false},
+                  {"expert", "parallel.expert=2 parallel.zero=1", true}};
+    for (const auto& mesh : meshes) {
+        const std::string name = mesh.name;
+        const Ended ended = emulated(
+            "train c.yaml device=cuda run.name=" + name + " " + mesh.keys + (mesh.experts ? mixture : dense), 2);
+        ASSERT_EQ(ended.code, 0) << name << ended.err;
+        expect_near(name, mesh.experts ? "mixture" : "dense", 5e-5);
+    }
+    ASSERT_EQ(emulated("train c.yaml device=cuda run.name=bf16 parallel.zero=1 train.precision=bf16" + dense, 2).code,
+              0)
+        << text("err");
+    expect_near("bf16", "dense", 0.05);
+}
+
+TEST_F(Engines, ThatCannotBeHadAreOneLine) {
+    const auto expect_refused = [&](const std::string& engine, const std::string& word) {
+        const Ended ended = with(engine, "train c.yaml device=cuda");
+        EXPECT_EQ(ended.code, 2) << engine;
+        EXPECT_TRUE(has(ended.err, word)) << ended.err;
+        EXPECT_EQ(std::count(ended.err.begin(), ended.err.end(), '\n'), 1) << ended.err;
+    };
+    expect_refused("/nowhere/libsluice_cuda.so", "cannot load the engine");
+    expect_refused(SLUICE_NO_ENGINE, "lacks sluice_engine");
+    expect_refused(SLUICE_OTHER_ENGINE, "is an engine of sluice 0.0.0");
+    // `auto` goes on with the CPU, and tells once.
+    const Ended ended = with("/nowhere/libsluice_cuda.so", "train c.yaml train.steps=1", 2);
+    EXPECT_EQ(ended.code, 0);
+    const size_t told = ended.err.find("device: cpu, since cannot load the engine");
+    ASSERT_NE(told, std::string::npos) << ended.err;
+    EXPECT_EQ(ended.err.find("device: cpu, since", told + 1), std::string::npos) << ended.err;
+}
+
+}  // namespace
+}  // namespace sluice

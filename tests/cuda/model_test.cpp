@@ -1,0 +1,118 @@
+// Whole models on Cuda<float> and Cuda<bf16>, run by the emulator, against Cpu<float>.
+#include <gtest/gtest.h>
+
+#include "config/load.h"
+#include "kernels/memory.h"
+#include "support/sanitizers.h"
+#include "train/step.h"
+
+namespace sluice {
+namespace {
+
+constexpr int kSteps = kSanitized ? 2 : 20;
+
+struct Variant {
+    const char* name;
+    std::vector<std::string> keys;
+};
+
+Config config_of(const Variant& variant, std::vector<std::string> more = {}) {
+    std::vector<std::string> overrides{"model.layers=2",          "model.hidden=32",
+                                       "model.heads=4",           "model.kv_heads=2",
+                                       "model.head_dim=8",        "model.vocab=29",
+                                       "model.ffn.hidden=40",     "model.gates=[]",
+                                       "data.sequence_length=12", "data.train=[{path: none}]",
+                                       "train.batch=4",           "train.micro_batch=2",
+                                       "train.steps=20",          "optimizer.lr=0.001"};
+    overrides.insert(overrides.end(), variant.keys.begin(), variant.keys.end());
+    overrides.insert(overrides.end(), more.begin(), more.end());
+    return load_config_text("", "test", overrides, Purpose::plan).config;
+}
+
+// Tokens in which each follows from the one before, but for every fifth; documents of seven tokens.
+void sample(int64_t n, int32_t* tokens, int32_t* doc_start) {
+    constexpr int64_t kLength = 12, kVocab = 29;
+    int64_t token = n * 11 % kVocab;
+    for (int64_t t = 0; t <= kLength; t++) {
+        tokens[t] = int32_t(token);
+        token = t % 5 == 4 ? (n * 7 + t * 3) % kVocab : (token * 3 + 1) % kVocab;
+        if (doc_start && t < kLength) doc_start[t] = int32_t(t / 7 * 7);
+    }
+}
+
+template <class B>
+std::vector<double> losses(const Config& config) {
+    Trainer<B> trainer(config, solo_mesh(memory_of<B>()));
+    std::vector<double> all;
+    for (int i = 0; i < kSteps; i++) all.push_back(trainer.step(sample).loss);
+    return all;
+}
+
+const Variant kVariants[] = {
+    {"plain", {}},
+    {"sdpa_elementwise", {"model.gates=[{position: sdpa, granularity: elementwise}]"}},
+    {"sdpa_headwise", {"model.gates=[{position: sdpa, granularity: headwise}]"}},
+    {"sdpa_shared", {"model.gates=[{position: sdpa, granularity: elementwise, heads: shared}]"}},
+    {"sdpa_averaged", {"model.gates=[{position: sdpa, granularity: elementwise, heads: averaged}]"}},
+    {"sdpa_headwise_shared", {"model.gates=[{position: sdpa, granularity: headwise, heads: shared}]"}},
+    {"sdpa_add", {"model.gates=[{position: sdpa, granularity: elementwise, combine: add, activation: silu}]"}},
+    {"sdpa_ns_sigmoid", {"model.gates=[{position: sdpa, granularity: elementwise, activation: ns_sigmoid}]"}},
+    {"sdpa_identity", {"model.gates=[{position: sdpa, granularity: elementwise, activation: identity}]"}},
+    {"sdpa_constant", {"model.gates=[{position: sdpa, granularity: elementwise, input: none}]"}},
+    {"query_gate", {"model.gates=[{position: query, granularity: elementwise, bias: true}]"}},
+    {"key_gate", {"model.gates=[{position: key, granularity: elementwise}]"}},
+    {"value_gate", {"model.gates=[{position: value, granularity: headwise}]"}},
+    {"output_gate", {"model.gates=[{position: output, granularity: elementwise}]"}},
+    {"all_gates",
+     {"model.gates=[{position: query}, {position: key}, {position: value}, {position: sdpa}, {position: output}]"}},
+    {"switch_value", {"model.switch_heads={target: v, experts: 3, top_k: 2}"}},
+    {"switch_key_value", {"model.switch_heads={target: kv, experts: 3, top_k: 2}"}},
+    {"rela", {"model.attention={kind: rela}"}},
+    {"rela_gate", {"model.attention={kind: rela, rela_gate: true}"}},
+    {"local_global", {"model.attention={0: {window: 4}, 1: {kind: softmax}}"}},
+    {"tied", {"model.tie_embeddings=true"}},
+    {"sandwich_clip", {"model.sandwich_norm=true", "model.residual_clip=1.5"}},
+    {"window", {"model.attention={window: 5}"}},
+    {"documents", {"data.document_mask=true"}},
+    {"yarn", {"model.rope={scaling: yarn, factor: 4, original_length: 6}"}},
+    {"no_qk_norm", {"model.qk_norm=false"}},
+    {"sdpa_norm_silu", {"model.attention={sdpa_norm: rmsnorm, sdpa_activation: silu}"}},
+    {"moe_global", {"model.moe={experts: 4, top_k: 2, hidden: 24, balance: global_batch}"}},
+    {"moe_micro_shared", {"model.moe={experts: 4, top_k: 1, hidden: 24, balance: micro_batch, shared_hidden: 16}"}},
+    {"moe_bias", {"model.moe={experts: 4, top_k: 2, hidden: 24, balance: bias}"}},
+    {"moe_none", {"model.moe={experts: 3, top_k: 3, hidden: 24, balance: none, norm_top_k: false}"}},
+    {"muon", {"optimizer.kind=muon"}},
+    {"recompute", {"train.recompute=block"}},
+};
+
+class CudaModel : public testing::TestWithParam<Variant> {};
+INSTANTIATE_TEST_SUITE_P(Variants, CudaModel, testing::ValuesIn(kVariants),
+                         [](const auto& variant) { return variant.param.name; });
+
+TEST_P(CudaModel, FollowsTheCpuInFloat) {
+    const Config config = config_of(GetParam());
+    const std::vector<double> cpu = losses<Cpu<float>>(config), cuda = losses<Cuda<float>>(config);
+    for (int i = 0; i < kSteps; i++) EXPECT_NEAR(cuda[size_t(i)], cpu[size_t(i)], 1e-5 * cpu[0]) << "step " << i + 1;
+}
+
+TEST_P(CudaModel, FollowsTheCpuInBf16) {
+    const Config config = config_of(GetParam());
+    const std::vector<double> cpu = losses<Cpu<float>>(config), cuda = losses<Cuda<bf16>>(config);
+    for (int i = 0; i < kSteps; i++) EXPECT_NEAR(cuda[size_t(i)], cpu[size_t(i)], 0.01 * cpu[0]) << "step " << i + 1;
+    if (!kSanitized) { EXPECT_LT(cuda.back(), cuda.front()); }
+}
+
+// The host waits for the device where it reads a step's numbers, and nowhere else.
+TEST(CudaStep, TheHostWaitsOnce) {
+    const Config config = config_of({"", {"model.moe={experts: 4, top_k: 2, hidden: 24}"}});
+    Memory& memory = memory_of<Cuda<bf16>>();
+    Trainer<Cuda<bf16>> trainer(config, solo_mesh(memory));
+    for (int i = 0; i < 3; i++) {
+        const int64_t before = memory.waits();
+        trainer.step(sample);
+        EXPECT_EQ(memory.waits(), before + 1);
+    }
+}
+
+}  // namespace
+}  // namespace sluice
