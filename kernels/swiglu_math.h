@@ -1,8 +1,7 @@
 // What SwiGLU does to one pair of numbers, for every backend: h = silu(gate) up. A backend brings its own `logistic`.
 #pragma once
-#include "kernels/gate_math.h"
-// Last, for its word SLUICE_HD.
 #include "base/host_device.h"
+#include "kernels/gate_math.h"
 
 namespace sluice {
 

@@ -11,6 +11,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/math.h"
 #include "kernels/memory.h"
 #include "parallel/comm.h"
 
@@ -22,7 +23,6 @@ struct Slice {
 };
 // slice_of: slice `index` of `total` elements, split into `parts` slices of equal size; the last ones may be smaller or
 // empty. The one rule by which tensors, tokens and optimizer states are split.
-inline int64_t ceil_div(int64_t total, int64_t parts) { return (total + parts - 1) / parts; }
 inline Slice slice_of(int64_t total, int64_t parts, int64_t index) {
     const int64_t size = ceil_div(total, parts);
     return {std::min(total, index * size), std::min(total, (index + 1) * size)};

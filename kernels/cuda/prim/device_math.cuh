@@ -2,11 +2,8 @@
 #pragma once
 #include <cmath>
 
-// gate_math.h has a SLUICE_HD of its own.
-#undef SLUICE_HD
-#include "kernels/gate_math.h"
-// This one is the settled one.
 #include "base/host_device.h"
+#include "kernels/gate_math.h"
 
 namespace sluice {
 

@@ -3,10 +3,9 @@
 #include <cstdint>
 
 #include "base/host_device.h"
+#include "base/math.h"
 
 namespace sluice {
-
-SLUICE_HD constexpr int64_t ceil_div(int64_t total, int64_t parts) { return (total + parts - 1) / parts; }
 
 template <class T, int N>
 struct alignas(N * sizeof(T)) Vec {
