@@ -6,8 +6,12 @@
 
 namespace sluice {
 
+// Threads that a multiprocessor should hold: a thread has at most 128 registers.
+constexpr int kResidentThreads = 512;
+
 template <class K>
-__global__ __launch_bounds__(K::kThreads) void run(const __grid_constant__ K kernel) {
+__global__ __launch_bounds__(K::kThreads,
+                             ceil_div(kResidentThreads, K::kThreads)) void run(const __grid_constant__ K kernel) {
     kernel();
 }
 
