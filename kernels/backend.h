@@ -1,6 +1,6 @@
 // The backends that a layer can be built for, as empty types: T is what weights and activations are stored as, A what
 // sums, masters and moments are kept in, G what gradients of parameters are; kLogits is how many logits the head
-// computes at once, kSpan the longest span of a list that an op gets.
+// computes at once, kSpan the longest span of a list that an op gets, kStorage how plans call all this.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -9,6 +9,9 @@
 
 namespace sluice {
 
+// What the bytes of a run depend on, beside its config.
+enum class Storage { cpu, gpu_fp32, gpu_bf16 };
+
 template <class T_>
 struct Cpu {
     using T = T_;
@@ -16,6 +19,7 @@ struct Cpu {
     using G = T_;
     static constexpr int64_t kLogits = int64_t{1} << 24;  // 64 MiB in float
     static constexpr int64_t kSpan = INT64_MAX;
+    static constexpr Storage kStorage = Storage::cpu;
 };
 
 template <class T_>
@@ -25,6 +29,7 @@ struct Cuda {
     using G = float;
     static constexpr int64_t kLogits = (int64_t{1} << 31) / sizeof(T_);  // 2 GiB, as each chunk reads all of the head
     static constexpr int64_t kSpan = 65536;                              // a block's work
+    static constexpr Storage kStorage = sizeof(T_) == 2 ? Storage::gpu_bf16 : Storage::gpu_fp32;
 };
 
 // What a run stores, to plan its memory and to count its costs: it computes nothing.
@@ -36,6 +41,7 @@ struct Planned {
     static constexpr int64_t kLogits = kLogits_;
 };
 using PlannedFp32 = Planned<float, Cpu<float>::kLogits>;
+using PlannedGpuFp32 = Planned<float, Cuda<float>::kLogits>;
 using PlannedBf16 = Planned<bf16, Cuda<bf16>::kLogits>;  // on a GPU
 
 // A file that defines templates for backends ends in SLUICE_BACKENDS(INSTANTIATE), one of kernels/cpu in
@@ -58,6 +64,7 @@ using PlannedBf16 = Planned<bf16, Cuda<bf16>::kLogits>;  // on a GPU
 #define SLUICE_BACKENDS(X)
 #define SLUICE_PLANNED(X) \
     X(PlannedFp32)        \
+    X(PlannedGpuFp32)     \
     X(PlannedBf16)
 #endif
 

@@ -26,7 +26,7 @@ PlanReport::PlanReport(const Loaded& loaded, int64_t n, const GpuFigures* device
     }
     memory = memory_with(config.train.recompute, false);
     balanced = memory_with(config.train.recompute, true);
-    traffic = plan_traffic(config, coord, stored() == Precision::bf16 ? 2 : 4, 4);
+    traffic = plan_traffic(config, coord, stored() == Storage::gpu_bf16 ? 2 : 4, 4);
     if (gpu) estimate = sluice::estimate(config, ranks, *gpu);
 }
 

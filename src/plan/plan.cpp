@@ -11,6 +11,13 @@ std::vector<TensorInfo> tensors_at(const Config& c, const MeshCoord& coord) {
     return Model<PlannedFp32>::tensors(c.model, coord);
 }
 
+// Returns run(B()) of the backend B whose bytes are planned.
+template <class F>
+auto with_planned(Storage storage, F&& run) {
+    if (storage == Storage::gpu_bf16) return run(PlannedBf16());
+    return storage == Storage::gpu_fp32 ? run(PlannedGpuFp32()) : run(PlannedFp32());
+}
+
 // Bytes that the layers hand to collectives in one micro-batch. A layer that is recomputed runs its forward twice.
 LayerTraffic traffic_of_layers(const Config& c, const MeshCoord& coord, int64_t item) {
     const int64_t length = c.data.sequence_length;
@@ -64,35 +71,36 @@ void add_parameters(TrafficPlan& t, const Config& c, const MeshCoord& coord, int
 
 }  // namespace
 
-MemoryPlan plan_state(const Config& c, const MeshCoord& coord, Precision precision,
+MemoryPlan plan_state(const Config& c, const MeshCoord& coord, Storage storage, Mode mode,
                       const std::vector<TensorInfo>& tensors) {
-    MemoryPlan plan;
-    const bool bf16 = precision == Precision::bf16, zero = c.parallel.zero > 0;
-    const auto plan_them = bf16 ? plan_optimizer<PlannedBf16> : plan_optimizer<PlannedFp32>;
-    const OptimizerBytes optimizer = plan_them(tensors, coord, c.optimizer, zero);
-    const size_t trained = size_t(capacity_of(tensors, true, coord));  // elements that a rank allocates
-    const size_t untrained = size_t(capacity_of(tensors, false, coord));
-    plan.weights = trained * (bf16 ? sizeof(uint16_t) : sizeof(float)) + untrained * sizeof(float);
-    plan.masters = optimizer.masters;
-    plan.moments = optimizer.state;
-    plan.gradients = trained * sizeof(float);
-    plan.buffers = optimizer.gradient_shards + optimizer.scratch;
-    return plan;
+    return with_planned(storage, [&]<class B>(B) {
+        MemoryPlan plan;
+        const size_t trained = size_t(capacity_of(tensors, true, coord));  // elements that a rank allocates
+        const size_t untrained = size_t(capacity_of(tensors, false, coord));
+        plan.weights = trained * sizeof(typename B::T) + untrained * sizeof(typename B::A);
+        if (mode == Mode::inference) return plan;
+        const OptimizerBytes optimizer = plan_optimizer<B>(tensors, coord, c.optimizer, c.parallel.zero > 0);
+        plan.masters = optimizer.masters;
+        plan.moments = optimizer.state;
+        plan.gradients = trained * sizeof(typename B::G);
+        plan.buffers = optimizer.gradient_shards + optimizer.scratch;
+        return plan;
+    });
 }
 
-void add_activations(MemoryPlan& plan, const Config& c, const MeshCoord& coord, Precision precision) {
-    const auto plan_them = precision == Precision::bf16 ? plan_activations<PlannedBf16> : plan_activations<PlannedFp32>;
-    const ModelBytes bytes =
-        plan_them(c.model, {c.train.micro_batch, c.data.sequence_length}, c.train.recompute, Mode::training, coord);
+void add_activations(MemoryPlan& plan, const Config& c, const MeshCoord& coord, Storage storage, Mode mode) {
+    const Batch batch{c.train.micro_batch, c.data.sequence_length};
+    const ModelBytes bytes = with_planned(
+        storage, [&]<class B>(B) { return plan_activations<B>(c.model, batch, c.train.recompute, mode, coord); });
     plan.attention += bytes.attention;
     plan.ffn += bytes.ffn;
     plan.residual += bytes.residual;
     plan.buffers += bytes.scratch;
 }
 
-MemoryPlan plan_memory(const Config& c, const MeshCoord& coord, Precision precision) {
-    MemoryPlan plan = plan_state(c, coord, precision, tensors_at(c, coord));
-    add_activations(plan, c, coord, precision);
+MemoryPlan plan_memory(const Config& c, const MeshCoord& coord, Storage storage, Mode mode) {
+    MemoryPlan plan = plan_state(c, coord, storage, mode, tensors_at(c, coord));
+    add_activations(plan, c, coord, storage, mode);
     return plan;
 }
 

@@ -1,14 +1,18 @@
-// What a run will need, from its config alone: bytes on a rank, between ranks and in a checkpoint. For the CPU backend
-// bytes on a rank and bytes handed to collectives are exact: tests compare them with what is allocated and counted.
+// What a run will need, from its config alone: bytes on a rank, between ranks and in a checkpoint. Bytes on a rank are
+// exact, and on the CPU bytes handed to collectives too: tests compare them with what is allocated and counted.
 #pragma once
 #include "config/specs.h"
 #include "model/model.h"
 
 namespace sluice {
 
-// Bytes on a rank, by kind. Precision is how numbers are stored. fp32: everything in fp32, as on a CPU, and on a GPU
-// with train.precision fp32. bf16: weights and activations in bf16; masters, moments and gradients in fp32, as on a
-// GPU.
+// How a GPU stores numbers. fp32: everything, as on a CPU; bf16: weights and activations, beside masters, moments and
+// gradients in fp32.
+inline Storage storage_on_gpu(Precision precision) {
+    return precision == Precision::bf16 ? Storage::gpu_bf16 : Storage::gpu_fp32;
+}
+
+// Bytes on a rank, by kind.
 struct MemoryPlan {
     size_t weights = 0, masters = 0, moments = 0, gradients = 0;
     size_t attention = 0, ffn = 0, residual = 0;  // activations by kind of layer
@@ -16,15 +20,15 @@ struct MemoryPlan {
     size_t activations() const { return attention + ffn + residual; }
     size_t total() const { return weights + masters + moments + gradients + activations() + buffers; }
 };
-// config: with micro_batch resolved. The plan is the same for every rank: each allocates the largest slice of every
-// tensor. Experts' rows are planned for the worst case, as they are allocated, or with coord.even_load for balanced
-// experts.
-MemoryPlan plan_memory(const Config& config, const MeshCoord& coord, Precision precision);
+// config: with micro_batch resolved; in inference the sequences of a pass. The plan is the same for every rank: each
+// allocates the largest slice of every tensor. Experts' rows are planned for the worst case, as they are allocated, or
+// with coord.even_load for balanced experts.
+MemoryPlan plan_memory(const Config& config, const MeshCoord& coord, Storage storage, Mode mode = Mode::training);
 // The two parts of plan_memory(), for a caller that plans many settings: what depends on the mesh and zero alone, with
 // the tensors of `coord`; and what micro-batch and recompute add.
-MemoryPlan plan_state(const Config& config, const MeshCoord& coord, Precision precision,
+MemoryPlan plan_state(const Config& config, const MeshCoord& coord, Storage storage, Mode mode,
                       const std::vector<TensorInfo>& tensors);
-void add_activations(MemoryPlan& plan, const Config& config, const MeshCoord& coord, Precision precision);
+void add_activations(MemoryPlan& plan, const Config& config, const MeshCoord& coord, Storage storage, Mode mode);
 
 // Bytes that a rank sends in a step around rings (parallel/traffic.h); it receives as many. Tokens are taken to be
 // spread evenly over experts.

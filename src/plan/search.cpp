@@ -5,97 +5,38 @@
 #include <tuple>
 
 #include "config/load.h"
-#include "config/validate.h"
 
 namespace sluice {
 namespace {
 
-std::vector<int64_t> divisors(int64_t n) {  // ascending
-    std::vector<int64_t> small, large;
-    for (int64_t d = 1; d * d <= n; d++) {
-        if (n % d != 0) continue;
-        small.push_back(d);
-        if (d * d != n) large.push_back(n / d);
-    }
-    small.insert(small.end(), large.rbegin(), large.rend());
-    return small;
-}
-
-// A mesh and zero, with everything that does not depend on recompute and micro-batch: computed once for all of these.
-class Setup {
+// A mesh and zero on GPUs.
+class OnGpu {
  public:
-    Setup(const Config& c, int64_t ranks, const GpuFigures& gpu)
+    OnGpu(const Config& c, int64_t ranks, const GpuFigures& gpu)
         : ranks_(ranks),
           gpu_(gpu),
-          coord_(mesh_coord(mesh_shape(c.model, c.parallel), ranks, 0)),
-          tensors_(Model<PlannedFp32>::tensors(c.model, coord_)),
-          state_(plan_state(c, coord_, c.train.precision, tensors_)),
-          reserve_(device_reserve(coord_, mesh_shape(c.model, c.parallel).replicas)) {}
+          setup_(c, ranks, storage_on_gpu(c.train.precision)),
+          reserve_(device_reserve(setup_.coord(), mesh_shape(c.model, c.parallel).replicas)) {}
 
-    bool fits(const Config& c) const {
-        const double least = double(state_.total()) + reserve_.total();  // without activations: cheap, and often enough
-        return least <= gpu_.memory && double(memory(c).total()) + reserve_.total() <= gpu_.memory;
-    }
-    // Memory grows with the micro-batch, so that the sizes that fit come first: a binary search finds where they end.
-    std::optional<int64_t> largest_micro_batch(Config c) const {
-        const std::vector<int64_t> sizes = divisors(c.train.batch / coord_.data);
-        const auto end = std::partition_point(sizes.begin(), sizes.end(), [&](int64_t size) {
-            c.train.micro_batch = size;
-            return fits(c);
-        });
-        if (end == sizes.begin()) return {};
-        return *std::prev(end);
+    std::optional<int64_t> largest_micro_batch(const Config& c) const {
+        return setup_.largest_micro_batch(c, divisors(c.train.batch / setup_.coord().data),
+                                          gpu_.memory - reserve_.total());
     }
     Estimate estimate(const Config& c) const {
-        return {c, ranks_, coord_, memory(c), reserve_, estimate_step(c, coord_, gpu_, tensors_)};
+        return {c,
+                ranks_,
+                setup_.coord(),
+                setup_.memory(c),
+                reserve_,
+                estimate_step(c, setup_.coord(), gpu_, setup_.tensors())};
     }
 
  private:
-    MemoryPlan memory(const Config& c) const {
-        MemoryPlan plan = state_;
-        add_activations(plan, c, coord_, c.train.precision);
-        return plan;
-    }
-
     int64_t ranks_;
     const GpuFigures& gpu_;
-    MeshCoord coord_;
-    std::vector<TensorInfo> tensors_;
-    MemoryPlan state_;
+    Setup setup_;
     DeviceReserve reserve_;
 };
-
-// The parallel settings that a model and a batch can have on so many ranks: every tensor that divides the ranks, every
-// expert that divides the experts, sequence and zero off and on. Kept keys have their given value alone.
-std::vector<ParallelSpec> meshes(const Config& given, int64_t ranks, const KeptKeys& kept) {
-    std::vector<ParallelSpec> found;
-    const auto values = [](bool keep, int64_t value, int64_t multiple, int64_t max) {
-        std::vector<int64_t> all = keep ? std::vector<int64_t>{value} : divisors(multiple);
-        std::erase_if(all, [&](int64_t d) { return d > max; });
-        return all;
-    };
-    const ModelSpec& n = given.model;
-    for (const int64_t tensor : values(kept.tensor, given.parallel.tensor, ranks, n.heads))
-        for (const int64_t expert :
-             values(kept.expert, given.parallel.expert, std::max<int64_t>(1, n.moe.experts), ranks / tensor)) {
-            if (!sharding_conflicts(n, tensor, expert).empty()) continue;
-            for (const bool sequence : {false, true}) {
-                // Kept, only the given value; without tensor ranks, where the key has no effect, only false.
-                const bool only = kept.sequence || tensor == 1;
-                if (only && sequence != (kept.sequence && given.parallel.sequence)) continue;
-                for (const int64_t zero : {0, 1}) {
-                    Config c = given;
-                    c.parallel.tensor = tensor;
-                    c.parallel.expert = expert;
-                    c.parallel.sequence = sequence;
-                    c.parallel.zero = zero;
-                    c.train.micro_batch = 0;  // chosen later
-                    if (rank_conflicts(c, int(ranks)).empty()) found.push_back(c.parallel);
-                }
-            }
-        }
-    return found;
-}
 
 // How many of the keys that a search sets differ.
 int changed_keys(const Config& before, const Config& now) {
@@ -106,11 +47,11 @@ int changed_keys(const Config& before, const Config& now) {
 
 }  // namespace
 
-Estimate estimate(const Config& c, int64_t ranks, const GpuFigures& gpu) { return Setup(c, ranks, gpu).estimate(c); }
+Estimate estimate(const Config& c, int64_t ranks, const GpuFigures& gpu) { return OnGpu(c, ranks, gpu).estimate(c); }
 
 std::optional<int64_t> largest_micro_batch(const Config& c, int64_t ranks, const GpuFigures& gpu) {
     data_ranks_of(c, int(ranks));
-    return Setup(c, ranks, gpu).largest_micro_batch(c);
+    return OnGpu(c, ranks, gpu).largest_micro_batch(c);
 }
 
 std::vector<Estimate> settings_that_fit(const Config& given, int64_t ranks, const GpuFigures& gpu,
@@ -119,7 +60,7 @@ std::vector<Estimate> settings_that_fit(const Config& given, int64_t ranks, cons
     Config c = given;
     for (const ParallelSpec& parallel : meshes(given, ranks, kept)) {
         c.parallel = parallel;
-        const Setup setup(c, ranks, gpu);
+        const OnGpu setup(c, ranks, gpu);
         for (const auto& [word, recompute] : EnumNames<Recompute>::all) {
             c.train.recompute = recompute;
             const std::optional<int64_t> size = setup.largest_micro_batch(c);

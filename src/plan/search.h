@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "plan/settings.h"
 #include "plan/step_time.h"
 
 namespace sluice {
@@ -26,11 +27,6 @@ Estimate estimate(const Config& config, int64_t ranks, const GpuFigures& gpu);
 // Failure(Exit::config) where the mesh or the batch cannot be divided over the ranks.
 std::optional<int64_t> largest_micro_batch(const Config& config, int64_t ranks, const GpuFigures& gpu);
 
-// Keys of the mesh that a search must leave as the config has them.
-struct KeptKeys {
-    bool tensor = false, expert = false, sequence = false;
-    bool any() const { return tensor || expert || sequence; }
-};
 // Every setting that fits on `ranks` ranks, fastest first; of equally fast ones that with fewer changes first. Meshes
 // are those that the config's checks accept. Each mesh, zero and recompute comes once, with the largest micro-batch
 // that fits: no smaller one is faster.

@@ -127,13 +127,13 @@ TEST(Plan, ExpertTrafficOnTheWire) {
 // A GPU with bf16 keeps 2 bytes a weight and 4 + 8 + 4 of masters, moments and gradients; with fp32 no masters.
 TEST(Plan, BytesAParameterByPrecision) {
     const Config c = small({}, 1);
-    const MemoryPlan bf16 = plan_memory(c, coord(c, 1), Precision::bf16);
+    const MemoryPlan bf16 = plan_memory(c, coord(c, 1), Storage::gpu_bf16);
     const double padded = double(bf16.weights) / 2;
     EXPECT_GE(padded, 2104);
     EXPECT_EQ(double(bf16.masters), 4 * padded);
     EXPECT_EQ(double(bf16.moments), 8 * padded);
     EXPECT_EQ(double(bf16.gradients), 4 * padded);
-    const MemoryPlan fp32 = plan_memory(c, coord(c, 1), Precision::fp32);
+    const MemoryPlan fp32 = plan_memory(c, coord(c, 1), Storage::cpu);
     EXPECT_EQ(double(fp32.weights), 4 * padded);
     EXPECT_EQ(fp32.masters, 0);
     EXPECT_EQ(double(fp32.moments), 8 * padded);
@@ -143,8 +143,8 @@ TEST(Plan, BytesAParameterByPrecision) {
 // steps, and two squares of 8.
 TEST(Plan, MuonKeepsOneStateTensor) {
     const Config c = small({"optimizer.kind=muon"}, 1), adamw = small({}, 1);
-    const MemoryPlan plan = plan_memory(c, coord(c, 1), Precision::fp32);
-    const MemoryPlan two = plan_memory(adamw, coord(adamw, 1), Precision::fp32);
+    const MemoryPlan plan = plan_memory(c, coord(c, 1), Storage::cpu);
+    const MemoryPlan two = plan_memory(adamw, coord(adamw, 1), Storage::cpu);
     EXPECT_EQ(two.moments - plan.moments, 1536u * 4);
     EXPECT_EQ(plan.buffers - two.buffers, (128u + 128 + 2 * 64) * 4);
     EXPECT_EQ(plan.total(), two.total() - 1536 * 4 + 384 * 4);
@@ -153,8 +153,8 @@ TEST(Plan, MuonKeepsOneStateTensor) {
 // On 4 ranks with zero a rank keeps the momentum of some matrices: of 14, none larger than 128 numbers, 1536 in all.
 TEST(Plan, MuonWithZeroKeepsAShareOfTheMatrices) {
     const Config c = small({"optimizer.kind=muon", "parallel.zero=1"}, 4), adamw = small({"parallel.zero=1"}, 4);
-    const size_t muon = plan_memory(c, coord(c, 4), Precision::fp32).moments;
-    const size_t two = plan_memory(adamw, coord(adamw, 4), Precision::fp32).moments;
+    const size_t muon = plan_memory(c, coord(c, 4), Storage::cpu).moments;
+    const size_t two = plan_memory(adamw, coord(adamw, 4), Storage::cpu).moments;
     EXPECT_GE(two - muon, (1536 / 4 - 128) * 4u);
     EXPECT_LE(two - muon, 1536u / 4 * 4);
 }
@@ -164,9 +164,9 @@ TEST(Plan, MuonWithZeroKeepsAShareOfTheMatrices) {
 TEST(Plan, ExpertsEvenlyLoadedNeedLess) {
     const Config c = small({"model.moe={experts: 4, top_k: 2, hidden: 8}", "parallel.expert=2"}, 2);
     MeshCoord even = coord(c, 2);
-    const MemoryPlan worst = plan_memory(c, even, Precision::fp32);
+    const MemoryPlan worst = plan_memory(c, even, Storage::cpu);
     even.even_load = true;
-    const MemoryPlan balanced = plan_memory(c, even, Precision::fp32);
+    const MemoryPlan balanced = plan_memory(c, even, Storage::cpu);
     EXPECT_EQ(worst.ffn - balanced.ffn, 2u * 32 * (4 * 8 + 1 + 1) * 4);
     EXPECT_EQ(worst.attention, balanced.attention);
     EXPECT_EQ(worst.weights, balanced.weights);
@@ -175,8 +175,7 @@ TEST(Plan, ExpertsEvenlyLoadedNeedLess) {
     const Config all = small({"model.moe={experts: 4, top_k: 2, hidden: 8}"}, 2);
     MeshCoord same = coord(all, 2);
     same.even_load = true;
-    EXPECT_EQ(plan_memory(all, same, Precision::fp32).total(),
-              plan_memory(all, coord(all, 2), Precision::fp32).total());
+    EXPECT_EQ(plan_memory(all, same, Storage::cpu).total(), plan_memory(all, coord(all, 2), Storage::cpu).total());
 }
 
 // ---------------------------------------------------------------- checkpoints

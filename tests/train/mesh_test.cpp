@@ -302,7 +302,7 @@ TEST(Mesh, MemoryAndTrafficAreAsPlanned) {
                     run_threads(mesh_case.ranks, [&](Comm& comm) {
                         Mesh mesh(comm, mesh_shape(config.model, config.parallel));
                         Trainer<Cpu<float>> trainer(config, mesh);
-                        const MemoryPlan memory = plan_memory(config, mesh.coord, Precision::fp32);
+                        const MemoryPlan memory = plan_memory(config, mesh.coord, Storage::cpu);
                         const ModelBytes real = trainer.model().bytes();
                         const TrafficPlan before = counted(mesh);
                         trainer.step(samples);
