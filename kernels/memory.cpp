@@ -4,12 +4,21 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "base/check.h"
+#include "base/format.h"
+#include "base/machine.h"
 #include "kernels/profile.h"
 
 namespace sluice {
 namespace {
 
 class HostMemory final : public Memory {
+    const char* name() const override { return "memory"; }
+    Room room(int ranks) const override {
+        const MachineMemory memory = machine_memory(ranks);
+        return {memory.total, memory.free, memory.limit};
+    }
+    size_t beside() const override { return 0; }
     void* allocate(size_t bytes) override {
         const size_t rounded = std::max(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
         void* p = std::aligned_alloc(kAlignment, rounded);
@@ -44,6 +53,13 @@ class HostMemory final : public Memory {
 Memory& host_memory() {
     static HostMemory memory;
     return memory;
+}
+
+void fail_out_of_memory(size_t bytes, const std::string& for_what, const Memory& memory) {
+    const Room room = memory.room(1);
+    fail(Exit::out_of_memory, "out of memory: " + format_bytes(double(bytes)) + " of " + memory.name() + " for " +
+                                  for_what + ", and " + format_bytes(double(room.free)) + " of " +
+                                  format_bytes(double(room.total)) + " are free");
 }
 
 }  // namespace sluice

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include "kernels/backend.h"
 
@@ -11,9 +12,22 @@ namespace sluice {
 
 constexpr size_t kAlignment = 64;  // bytes: a cache line, and the widest vector
 
+// The bytes that one rank may allocate of a memory: in all, and now; and what is sure to fail beyond: a device refuses
+// more than is free, a host only what it can never have.
+struct Room {
+    size_t total = 0, free = 0, limit = 0;
+};
+
 class Memory {
  public:
     virtual ~Memory() = default;
+
+    virtual const char* name() const = 0;  // "memory", "device memory"
+    // For each of `ranks` ranks of this machine that need the same: the host's memory is all of theirs, a device's one
+    // rank's.
+    virtual Room room(int ranks) const = 0;
+    // Bytes that a run takes beside the arenas that plans count: streams, lists, measurements, what allocations round.
+    virtual size_t beside() const = 0;
 
     // `bytes` bytes, aligned to kAlignment, which are zero when it returns; null where there are not so many.
     virtual void* allocate(size_t bytes) = 0;
@@ -44,6 +58,9 @@ class Memory {
 
 // The host's own memory, which is a CPU's too.
 Memory& host_memory();
+
+// Throws Failure(Exit::out_of_memory): so many bytes `for_what` could not be had.
+[[noreturn]] void fail_out_of_memory(size_t bytes, const std::string& for_what, const Memory& memory);
 
 // The memory that the tensors of a backend lie in.
 template <class B>

@@ -14,16 +14,17 @@
 namespace sluice {
 namespace {
 
-// Rows and columns of the square matrices that are multiplied, and bytes that are copied: large on a GPU.
-constexpr int64_t kSize = kEmulated ? 32 : 8192;
-constexpr size_t kCopied = size_t{1} << (kEmulated ? 16 : 30);
+// Rows and columns of the square matrices that are multiplied, and bytes that are copied: large on a GPU. What trains
+// may have left little of its memory: they are halved until there is room, down to what Memory::beside() counts.
+constexpr int64_t kSize = kEmulated ? 32 : 8192, kLeastSize = kEmulated ? 32 : 1024;
+constexpr size_t kCopied = size_t{1} << (kEmulated ? 16 : 30), kLeastCopied = size_t{1} << (kEmulated ? 16 : 22);
 
 template <class X>
 class Array {
  public:
     Array(Memory& memory, int64_t count)
         : memory_(memory), data_(static_cast<X*>(memory.allocate(size_t(count) * sizeof(X)))) {
-        if (!data_) fail(Exit::out_of_memory, "out of memory: a measurement");
+        if (!data_) fail_out_of_memory(size_t(count) * sizeof(X), "a measurement", memory);
     }
     ~Array() { memory_.free(data_); }
     Array(const Array&) = delete;
@@ -60,11 +61,13 @@ double gemm_rate(MatmulPrecision, int times) {
     using T = typename B::T;
     Memory& memory = memory_of<B>();
     const StreamOwner<B> stream;
-    const Array<T> y(memory, kSize * kSize), x(memory, kSize * kSize), w(memory, kSize * kSize);
+    int64_t size = kSize;
+    while (size > kLeastSize && memory.room(1).free / 4 < size_t(size * size) * sizeof(T)) size /= 2;
+    const Array<T> y(memory, size * size), x(memory, size * size), w(memory, size * size);
     const double seconds = least_seconds(memory, stream.get(), std::max(1, times), [&] {
-        linear_forward<B>(stream.get(), y.data(), x.data(), w.data(), kSize, kSize, kSize);
+        linear_forward<B>(stream.get(), y.data(), x.data(), w.data(), size, size, size);
     });
-    return 2.0 * double(kSize) * double(kSize) * double(kSize) / seconds;
+    return 2.0 * double(size) * double(size) * double(size) / seconds;
 }
 
 template <class B>
@@ -76,10 +79,12 @@ template <class B>
 double copy_rate() {
     Memory& memory = memory_of<B>();
     const StreamOwner<B> stream;
-    const Array<char> from(memory, int64_t(kCopied)), to(memory, int64_t(kCopied));
+    size_t bytes = kCopied;
+    while (bytes > kLeastCopied && memory.room(1).free / 3 < bytes) bytes /= 2;
+    const Array<char> from(memory, int64_t(bytes)), to(memory, int64_t(bytes));
     const double seconds =
-        least_seconds(memory, stream.get(), 4, [&] { memory.copy(stream.get(), to.data(), from.data(), kCopied); });
-    return 2.0 * double(kCopied) / seconds;
+        least_seconds(memory, stream.get(), 4, [&] { memory.copy(stream.get(), to.data(), from.data(), bytes); });
+    return 2.0 * double(bytes) / seconds;
 }
 
 #define INSTANTIATE(B)                                  \

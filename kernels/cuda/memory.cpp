@@ -21,11 +21,13 @@ constexpr size_t kScratch = size_t{32} << 20;  // bytes of a stream, for its ops
 constexpr size_t kStaging = size_t{8} << 20;   // bytes of each of two buffers on the way to the device
 constexpr size_t kReturns = size_t{4} << 20;   // bytes on the way back
 constexpr size_t kAligned = 64;                // bytes: where a copy begins in a buffer
+// Of a dozen allocations, each rounded to 2 MiB, of lists of spans, and of what is measured at the start.
+constexpr size_t kSmall = size_t{32} << 20;
 
 void done(cudaError_t error, const char* what) {
     if (error == cudaSuccess) return;
-    fail(error == cudaErrorMemoryAllocation ? Exit::out_of_memory : Exit::other,
-         std::string(what) + ": " + cudaGetErrorString(error));
+    if (error == cudaErrorMemoryAllocation) fail(Exit::out_of_memory, std::string("out of memory: ") + what);
+    fail(Exit::other, std::string(what) + ": " + cudaGetErrorString(error));
 }
 
 cudaStream_t handle_of(Stream stream) { return static_cast<cudaStream_t>(stream.handle); }
@@ -133,6 +135,14 @@ struct Buffers {
 };
 
 class CudaMemory final : public Memory {
+    const char* name() const override { return "device memory"; }
+    Room room(int) const override {
+        Room room;
+        done(cudaMemGetInfo(&room.free, &room.total), "device memory");
+        room.limit = room.free;
+        return room;
+    }
+    size_t beside() const override { return 2 * kScratch + kSmall; }  // a stream trains, another one measures
     void* allocate(size_t bytes) override {
         void* p = nullptr;
         const cudaError_t error = cudaMalloc(&p, std::max(bytes, kAlignment));
@@ -178,8 +188,12 @@ class CudaMemory final : public Memory {
         stream.handle = handle;
         stream.scratch_bytes = kScratch;
         const cudaError_t error = cudaMalloc(&stream.scratch, kScratch);
-        if (error != cudaSuccess) cudaStreamDestroy(handle);
-        done(error, "32 MiB of device memory for the ops of a stream");
+        if (error != cudaSuccess) {
+            cudaGetLastError();  // forgotten: it is told here
+            cudaStreamDestroy(handle);
+        }
+        if (error == cudaErrorMemoryAllocation) fail_out_of_memory(kScratch, "the ops of a stream", *this);
+        done(error, "device memory");
         buffers(stream);
         return stream;
     }

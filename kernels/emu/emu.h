@@ -1,4 +1,5 @@
-// How the emulator runs kernels, for tests to set. Change it while nothing is queued.
+// How the emulator runs kernels, for tests to set. Change it while nothing is queued. A program that loads the emulated
+// engine sets device_bytes by the environment variable SLUICE_EMU_DEVICE_BYTES.
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdlib>
 #include <cstring>
 #include <numeric>
 #include <utility>
 
 #include "base/check.h"
+#include "base/number.h"
 #include "base/rng.h"
 #include "kernels/cuda/prim/kernel_name.h"
 #include "kernels/emu/emu.h"
@@ -41,6 +43,18 @@ class Permutation {
     uint64_t first_ = 0, step_ = 1;
 };
 
+Options from_environment() {
+    Options options;
+    const char* const bytes = std::getenv("SLUICE_EMU_DEVICE_BYTES");
+    if (!bytes || !*bytes) return options;
+    int64_t number = 0;
+    std::string wrong = read_number(bytes, number);
+    if (wrong.empty() && number < 1) wrong = "a device has at least 1 byte";
+    if (!wrong.empty()) fail(Exit::config, "SLUICE_EMU_DEVICE_BYTES: " + wrong);
+    options.device_bytes = size_t(number);
+    return options;
+}
+
 std::string text(const Position& p) {
     return "(" + std::to_string(p.x) + ", " + std::to_string(p.y) + ", " + std::to_string(p.z) + ")";
 }
@@ -48,7 +62,7 @@ std::string text(const Position& p) {
 }  // namespace
 
 Options& options() {
-    static Options options;
+    static Options options = from_environment();
     return options;
 }
 

@@ -52,7 +52,7 @@ int guarded(const std::function<int()>& command, Comm* comm) {
         message = f.what();
         code = f.code();
     } catch (const std::bad_alloc&) {
-        message = "out of memory: lower train.micro_batch or set train.recompute: block";
+        message = "out of memory on the host: " + free_memory() + "; lower train.micro_batch or start fewer ranks";
         code = Exit::out_of_memory;
     } catch (const std::exception& e) {  // among others fmt's, when stdout cannot be written
         message = e.what();

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/machine.h"
 #include "cli/terminal.h"
 
 namespace sluice {
@@ -19,7 +20,7 @@ int on_all_ranks(Comm& comm, const std::function<void()>& body) {
         message = f.what();
     } catch (const std::bad_alloc&) {
         code = int64_t(Exit::out_of_memory);
-        message = "out of memory: lower train.micro_batch or set train.recompute: block";
+        message = "out of memory on the host: " + free_memory() + "; lower train.micro_batch or start fewer ranks";
     }
     std::vector<int64_t> codes(size_t(comm.size()));
     comm.all_gather(codes.data(), &code, 1);

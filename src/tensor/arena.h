@@ -14,8 +14,8 @@
 
 namespace sluice {
 
-// One allocation of a backend's memory, filled with zeros. Errors: Failure(Exit::out_of_memory), naming `what` and its
-// bytes.
+// One allocation of a backend's memory, filled with zeros. Errors: Failure(Exit::out_of_memory), with `what`, its
+// bytes, and how many there are.
 class Arena {
  public:
     Arena() : data_(nullptr, Free{nullptr}) {}
@@ -34,16 +34,19 @@ class Arena {
 
 // Sets pointers one after another from `base`, each aligned; with a null base it only counts bytes. rewind() goes back
 // to an offset, so that tensors that do not live at the same time use the same bytes; peak() is the size of the region.
+// Bytes are counted up to kMost, which stands for all above.
 class Binder {
  public:
+    static constexpr size_t kMost = size_t{1} << 60;
     explicit Binder(std::byte* base = nullptr) : base_(base) {}
 
     template <class T>
     void operator()(const char* /*name*/, T*& pointer, std::initializer_list<int64_t> shape) {
         size_t bytes = sizeof(T);
-        for (int64_t extent : shape) bytes *= static_cast<size_t>(extent);
+        for (int64_t extent : shape)
+            if (__builtin_mul_overflow(bytes, static_cast<size_t>(extent), &bytes) || bytes > kMost) bytes = kMost;
         pointer = base_ ? reinterpret_cast<T*>(base_ + used_) : nullptr;
-        used_ += (bytes + kAlignment - 1) / kAlignment * kAlignment;
+        used_ = std::min(kMost, used_ + (bytes + kAlignment - 1) / kAlignment * kAlignment);
         peak_ = std::max(peak_, used_);
     }
 
