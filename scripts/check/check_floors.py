@@ -30,7 +30,7 @@ room('src/checkpoint', 'src/data', 'src/tensor')
 room('src/plan', 'src/optim')
 room('src/eval', 'src/model', 'src/data')
 room('src/log', 'src/eval', 'src/checkpoint')
-room('src/train', 'src/optim', 'src/log')
+room('src/train', 'src/plan', 'src/log')
 room('src/engine', 'src/train')
 room('src/apps', 'src/engine', 'src/plan', 'src/documents')
 ROOMS = [  # pattern in the code, folders where it may stand, what it is

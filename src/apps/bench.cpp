@@ -53,10 +53,12 @@ std::string size_text(const std::array<int64_t, 3>& size) {
 int bench_step_command(Comm& comm, const Config& config, bool json) {
     constexpr int kSteps = 7;
     ProgressLine progress("bench", "steps", kSteps + 1, json ? stderr : stdout);
-    const auto [seconds, gemm_rates, profile, profiled_seconds] =
-        engine_of(config, comm.rank()).bench_step(config, comm, kSteps, [&](int i) {
-            if (comm.rank() == 0) progress.at(i + 1);
-        });
+    StepBench measured;
+    const auto at = [&](int i) {
+        if (comm.rank() == 0) progress.at(i + 1);
+    };
+    if (const int failed = engine_of(config, comm.rank()).bench_step(config, comm, kSteps, at, measured)) return failed;
+    const auto& [seconds, gemm_rates, profile, profiled_seconds] = measured;
     const double step_seconds = median(seconds), gemm = median(gemm_rates);
     const double tokens_per_second = double(config.train.batch * config.data.sequence_length) / step_seconds;
     const double model = tokens_per_second * flops_per_token(config.model, config.data.sequence_length);
@@ -90,10 +92,13 @@ int bench_step_command(Comm& comm, const Config& config, bool json) {
 int bench_kernels_command(Comm& comm, const Config& config, bool json) {
     constexpr int kSteps = 5;
     ProgressLine progress("bench", "steps", kSteps, json ? stderr : stdout);
-    const auto [profile, gemm_rates, copy_rates] =
-        engine_of(config, comm.rank()).bench_kernels(config, comm, kSteps, [&](int i) {
-            if (comm.rank() == 0) progress.at(i);
-        });
+    KernelBench measured;
+    const auto at = [&](int i) {
+        if (comm.rank() == 0) progress.at(i);
+    };
+    if (const int failed = engine_of(config, comm.rank()).bench_kernels(config, comm, kSteps, at, measured))
+        return failed;
+    const auto& [profile, gemm_rates, copy_rates] = measured;
     const double gemm = median(gemm_rates), copy = median(copy_rates);
     if (comm.rank() != 0) return 0;
     Json table = Json::array();

@@ -2,10 +2,13 @@
 #pragma once
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
 #include "base/rng.h"
 #include "kernels/capability.h"
 #include "kernels/profile.h"
+#include "parallel/collective.h"
+#include "plan/memory_check.h"
 #include "train/step.h"
 
 namespace sluice {
@@ -14,11 +17,19 @@ template <class B>
 class Bench {
  public:
     Bench(Comm& comm, const Config& config)
-        : comm_(comm),
-          config_(config),
-          mesh_(comm, mesh_shape(config.model, config.parallel), memory_of<B>()),
-          trainer_(config, mesh_) {
-        step();  // warms up
+        : comm_(comm), config_(config), mesh_(comm, mesh_shape(config.model, config.parallel), memory_of<B>()) {
+        config_.checkpoint.async = false;  // it writes none, and needs no memory to copy what it would write
+    }
+
+    // Collective, and first. Returns an exit code; an error is printed by one rank.
+    int open() {
+        const int failed = on_all_ranks(comm_, [&] {
+            const MemoryCheck memory(config_, comm_, Mode::training, B::kStorage, memory_of<B>());
+            memory.require();
+            memory.allocate([&] { trainer_.emplace(config_, mesh_); });
+        });
+        if (!failed) step();  // warms up
+        return failed;
     }
 
     // Takes a step; returns its seconds.
@@ -30,7 +41,7 @@ class Bench {
         };
         comm_.barrier();
         const auto start = std::chrono::steady_clock::now();
-        trainer_.step(random_tokens);
+        trainer_->step(random_tokens);
         return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     }
     // The same, and adds each op's time to a profile.
@@ -48,9 +59,9 @@ class Bench {
 
  private:
     Comm& comm_;
-    const Config& config_;
+    Config config_;
     Mesh mesh_;
-    Trainer<B> trainer_;
+    std::optional<Trainer<B>> trainer_;
 };
 
 }  // namespace sluice

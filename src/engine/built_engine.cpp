@@ -3,9 +3,22 @@
 #include "engine/load_model.h"
 #include "model/with_backend.h"
 #include "parallel/collective.h"
+#include "plan/memory_check.h"
 
 namespace sluice {
 namespace {
+
+// The model of a checkpoint, if its memory suffices. most_doublings: of the ranks, of which its error may want more.
+template <class B>
+std::unique_ptr<Model<B>> load_fitting(const Opened& opened, int64_t sequences, Mesh& mesh, int64_t most_doublings) {
+    Config config = opened.config;
+    config.train.micro_batch = sequences;
+    const MemoryCheck memory(config, mesh.world, Mode::inference, B::kStorage, memory_of<B>(), most_doublings);
+    memory.require();
+    std::unique_ptr<Model<B>> model;
+    memory.allocate([&] { model = load_model<B>(opened, sequences, mesh); });
+    return model;
+}
 
 class BuiltEngine final : public Engine {
     void require(const Config& config) const override { require_backend(config); }
@@ -19,8 +32,8 @@ class BuiltEngine final : public Engine {
         return with_backend(opened.config, [&]<class B>(B) {
             Mesh mesh(comm, mesh_shape(opened.config.model, opened.config.parallel), memory_of<B>());
             std::unique_ptr<Model<B>> model;
-            if (const int failed = on_all_ranks(comm, [&] { model = load_model<B>(opened, spec.sequences, mesh); }))
-                return failed;
+            const auto load = [&] { model = load_fitting<B>(opened, spec.sequences, mesh, kMostDoublings); };
+            if (const int failed = on_all_ranks(comm, load)) return failed;
             for (size_t i = 0; i < sets.size(); i++) evaluated(i, sluice::evaluate(*model, *sets[i], spec));
             return 0;
         });
@@ -29,36 +42,37 @@ class BuiltEngine final : public Engine {
     std::vector<int32_t> generate(const Opened& opened, const std::vector<int32_t>& prompt,
                                   const std::vector<int32_t>& drawn, const Sampling& sampling) const override {
         return with_backend(opened.config, [&]<class B>(B) {
-            const auto model = load_model<B>(opened, 1, solo_mesh(memory_of<B>()));
+            const auto model = load_fitting<B>(opened, 1, solo_mesh(memory_of<B>()), 0);
             return sluice::generate(*model, prompt, opened.config.data.sequence_length, drawn, sampling);
         });
     }
 
-    StepBench bench_step(const Config& config, Comm& comm, int steps, const AtStep& at) const override {
+    int bench_step(const Config& config, Comm& comm, int steps, const AtStep& at, StepBench& result) const override {
         return with_backend(config, [&]<class B>(B) {
-            StepBench result;
             Bench<B> bench(comm, config);
+            if (const int failed = bench.open()) return failed;
             result.profiled_seconds = bench.step_into(result.profile);
             for (int i = 0; i < steps; i++) {
                 at(i);
                 result.gemm_rates.push_back(bench.gemm_rate(result.profile));
                 result.seconds.push_back(bench.step());
             }
-            return result;
+            return 0;
         });
     }
 
-    KernelBench bench_kernels(const Config& config, Comm& comm, int steps, const AtStep& at) const override {
+    int bench_kernels(const Config& config, Comm& comm, int steps, const AtStep& at,
+                      KernelBench& result) const override {
         return with_backend(config, [&]<class B>(B) {
-            KernelBench result;
             Bench<B> bench(comm, config);
+            if (const int failed = bench.open()) return failed;
             for (int i = 0; i < steps; i++) {
                 at(i);
                 bench.step_into(result.profile);
                 result.gemm_rates.push_back(bench.gemm_rate(result.profile) / comm.size());
                 result.copy_rates.push_back(copy_rate<B>());
             }
-            return result;
+            return 0;
         });
     }
 };

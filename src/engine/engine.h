@@ -18,7 +18,7 @@ namespace sluice {
 struct StepBench {
     std::vector<double> seconds, gemm_rates;  // a step each
     Profile profile;                          // of one more step, which took
-    double profiled_seconds;
+    double profiled_seconds = 0;
 };
 // The ops of several steps on one rank, and the rates of GEMMs (FLOP/s) and copies (bytes/s) that they are compared
 // with.
@@ -43,10 +43,11 @@ class Engine {
     // See eval/generate.h.
     virtual std::vector<int32_t> generate(const Opened& opened, const std::vector<int32_t>& prompt,
                                           const std::vector<int32_t>& drawn, const Sampling& sampling) const = 0;
-    // Collective. at(i) is called before step i.
+    // Collective. at(i) is called before step i. Return exit codes, as evaluate().
     using AtStep = std::function<void(int step)>;
-    virtual StepBench bench_step(const Config& config, Comm& comm, int steps, const AtStep& at) const = 0;
-    virtual KernelBench bench_kernels(const Config& config, Comm& comm, int steps, const AtStep& at) const = 0;
+    virtual int bench_step(const Config& config, Comm& comm, int steps, const AtStep& at, StepBench& result) const = 0;
+    virtual int bench_kernels(const Config& config, Comm& comm, int steps, const AtStep& at,
+                              KernelBench& result) const = 0;
 };
 
 // The engine that this code is built for: in the program the CPU's, in a shared library its own.

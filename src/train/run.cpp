@@ -25,6 +25,7 @@
 #include "log/run_log.h"
 #include "model/with_backend.h"
 #include "parallel/collective.h"
+#include "plan/memory_check.h"
 #include "train/autotune_records.h"
 #include "train/step.h"
 
@@ -36,9 +37,10 @@ constexpr int64_t kMaxSkipped = 10;  // so many non-finite steps in a row end th
 template <class B>
 class Run {
  public:
-    Run(const Config& config, Comm& comm, const OpenText& open_text)
+    Run(const Config& config, Comm& comm, const MemoryCheck& memory, const OpenText& open_text)
         : config_(config),
           comm_(comm),
+          memory_(memory),
           mesh_(comm, mesh_shape(config.model, config.parallel), memory_of<B>()),
           open_text_(open_text),
           folder_(std::filesystem::path(config.run.dir) / config.run.name),
@@ -73,6 +75,7 @@ class Run {
 
     Config config_;
     Comm& comm_;
+    const MemoryCheck& memory_;
     Mesh mesh_;
     const OpenText& open_text_;
     Text text_;
@@ -118,7 +121,7 @@ void Run<B>::open(const std::string& origin) {
     text_ = open_text_();
     if (config_.sample.every > 0 && !text_.encode)
         fail(Exit::data, "sample.every needs a tokenizer, and none stands beside the shards: give data.tokenizer");
-    trainer_.emplace(config_, mesh_);
+    memory_.allocate([&] { trainer_.emplace(config_, mesh_); });
 }
 
 template <class B>
@@ -302,7 +305,9 @@ void Run<B>::sample() {
 
 template <class B>
 Exit train_on(const Config& config, Comm& comm, const OpenText& open_text) {
-    Run<B> run(config, comm, open_text);
+    const MemoryCheck memory(config, comm, Mode::training, B::kStorage, memory_of<B>());
+    if (const int failed = on_all_ranks(comm, [&] { memory.require(); })) return Exit(failed);
+    Run<B> run(config, comm, memory, open_text);
     if (const int failed = on_all_ranks(comm, [&] { run.hold(); })) return Exit(failed);
     const std::string origin = from_rank_zero(comm, run.origin());
     if (const int failed = on_all_ranks(comm, [&] { run.open(origin); })) return Exit(failed);

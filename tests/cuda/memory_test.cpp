@@ -1,0 +1,75 @@
+// A device's memory as it is planned, and where it does not suffice.
+#include <gtest/gtest.h>
+
+#include <optional>
+
+#include "base/check.h"
+#include "config/load.h"
+#include "kernels/emu/emu.h"
+#include "parallel/collective.h"
+#include "plan/memory_check.h"
+#include "train/step.h"
+
+namespace sluice {
+namespace {
+
+Config config_with(const std::vector<std::string>& more, int ranks = 1) {
+    std::vector<std::string> keys{"model.layers=2",   "model.hidden=32",     "model.heads=4",
+                                  "model.vocab=3001", "model.ffn.hidden=48", "data.sequence_length=16",
+                                  "train.batch=64",   "train.micro_batch=8"};
+    keys.insert(keys.end(), more.begin(), more.end());
+    return load_config_text("", "test", keys, Purpose::plan, ranks).config;
+}
+
+template <class B>
+void expect_as_planned(const Config& config) {
+    Memory& memory = memory_of<B>();
+    const size_t before = memory.room(1).free;
+    const Trainer<B> trainer(config, solo_mesh(memory));
+    const MemoryPlan plan = plan_memory(config, {}, B::kStorage);
+    EXPECT_EQ(trainer.bytes(), plan.total());
+    const size_t taken = before - memory.room(1).free;
+    EXPECT_GE(taken, plan.total());
+    EXPECT_LE(taken, plan.total() + memory.beside());
+}
+
+TEST(CudaMemory, IsAsPlanned) {
+    for (const char* key : {"train.recompute=none", "train.recompute=block", "optimizer.kind=muon", "parallel.zero=1",
+                            "model.moe={experts: 4, top_k: 2, hidden: 24, balance: bias}"}) {
+        SCOPED_TRACE(key);
+        expect_as_planned<Cuda<float>>(config_with({key}));
+        expect_as_planned<Cuda<bf16>>(config_with({key}));
+    }
+    // The head computes more logits at once than a CPU's.
+    const Config wide = config_with({"model.vocab=100000", "train.micro_batch=32"});
+    EXPECT_GT(plan_memory(wide, {}, Storage::gpu_fp32).buffers, plan_memory(wide, {}, Storage::cpu).buffers);
+    expect_as_planned<Cuda<float>>(wide);
+}
+
+// Two ranks on one device, each of which finds room for one: all end, with what there is and what to try.
+TEST(CudaMemory, RanksThatShareADeviceEndTogether) {
+    const Config config = config_with({"train.batch=1024", "train.micro_batch=512"}, 2);
+    Memory& memory = memory_of<Cuda<float>>();
+    const size_t one = plan_memory(config, {}, Storage::gpu_fp32).total() + memory.beside();
+    emu::options().device_bytes = memory.room(1).total - memory.room(1).free + one;
+    int codes[2] = {0, 0};
+    testing::internal::CaptureStderr();
+    run_threads(2, [&](Comm& comm) {
+        const MemoryCheck check(config, comm, Mode::training, Storage::gpu_fp32, memory);
+        EXPECT_EQ(on_all_ranks(comm, [&] { check.require(); }), 0);
+        Mesh mesh(comm, mesh_shape(config.model, config.parallel), memory);
+        std::optional<Trainer<Cuda<float>>> trainer;
+        codes[comm.rank()] = on_all_ranks(comm, [&] { check.allocate([&] { trainer.emplace(config, mesh); }); });
+    });
+    const std::string said = testing::internal::GetCapturedStderr();
+    emu::options() = {};
+    EXPECT_EQ(codes[0], int(Exit::out_of_memory));
+    EXPECT_EQ(codes[1], int(Exit::out_of_memory));
+    EXPECT_NE(said.find("error: out of memory: "), std::string::npos) << said;
+    EXPECT_NE(said.find(" of device memory for "), std::string::npos) << said;
+    EXPECT_NE(said.find("; try with "), std::string::npos) << said;
+    EXPECT_EQ(said.find('\n'), said.size() - 1) << said;
+}
+
+}  // namespace
+}  // namespace sluice
