@@ -42,17 +42,33 @@ size_t DeviceMemory::total() const {
     return std::min(reserved_, size_t(sysconf(_SC_PHYS_PAGES)) * size_t(sysconf(_SC_PAGESIZE)));
 }
 
+// The first hole that suffices.
 size_t DeviceMemory::take(size_t bytes) {
-    const auto hole = holes_.lower_bound(bytes);
-    if (hole == holes_.end() || hole->first > 2 * bytes) {
-        if (bytes > reserved_ - end_) return reserved_;
-        end_ += bytes;
-        return end_ - bytes;
+    for (auto hole = holes_.begin(); hole != holes_.end(); ++hole) {
+        const auto [offset, room] = *hole;
+        if (room < bytes) continue;
+        holes_.erase(hole);
+        if (room > bytes) holes_[offset + bytes] = room - bytes;
+        return offset;
     }
-    const auto [room, offset] = *hole;
+    if (bytes > reserved_ - end_) return reserved_;
+    end_ += bytes;
+    return end_ - bytes;
+}
+
+// Neighbouring holes become one, so that there is room again for what is larger.
+void DeviceMemory::give_back(size_t offset, size_t bytes) {
+    auto hole = holes_.emplace(offset, bytes).first;
+    const auto after = std::next(hole);
+    if (after != holes_.end() && offset + bytes == after->first) {
+        hole->second += after->second;
+        holes_.erase(after);
+    }
+    if (hole == holes_.begin()) return;
+    const auto before = std::prev(hole);
+    if (before->first + before->second != offset) return;
+    before->second += hole->second;
     holes_.erase(hole);
-    if (room > bytes) holes_.emplace(room - bytes, offset + bytes);
-    return offset;
 }
 
 void* DeviceMemory::allocate(size_t bytes) {
@@ -91,7 +107,7 @@ bool DeviceMemory::free(void* p) {
     allocations_[owner - 1] = {};
     if (pages > 0) madvise(p, pages, MADV_DONTNEED);
     munmap(freed.touched, (freed.bytes / 2 + 1) * sizeof(Touched));
-    holes_.emplace(pages + kGap, offset);
+    give_back(offset, pages + kGap);
     used_ -= freed.bytes;
     return true;
 }

@@ -55,11 +55,13 @@ class DeviceMemory {
     bool closed() const { return protects_ && opened_ == 0; }
 
  private:
-    static constexpr size_t kPage = 4096, kGap = size_t{64} << 10;  // bytes; a gap lies behind each allocation
+    // Bytes: what allocations take whole ones of, and what lies between them at least.
+    static constexpr size_t kPage = size_t{64} << 10, kGap = kPage;
     DeviceMemory();
     size_t offset_of(const void* p) const { return size_t(static_cast<const char*>(p) - base_); }
     const Allocation* allocation_of(uint32_t owner) const { return owner ? &allocations_[owner - 1] : nullptr; }
     size_t take(size_t bytes);  // an offset; reserved_ where there is no room
+    void give_back(size_t offset, size_t bytes);
     void open();
     void close();
     void protect(bool closed);
@@ -69,7 +71,7 @@ class DeviceMemory {
     uint32_t* owners_ = nullptr;  // of each page: 1 + an index of allocations_; 0: nobody's
     std::vector<Allocation> allocations_;
     std::vector<uint32_t> free_owners_;
-    std::multimap<size_t, size_t> holes_;  // of freed memory: bytes, offset
+    std::map<size_t, size_t> holes_;  // of freed memory: offset, bytes
     int opened_ = 0;
     bool protects_ = false;
 };

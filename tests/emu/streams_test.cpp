@@ -1,4 +1,6 @@
 // Streams as queues, what is missing between them, and the memory of Cuda<T>.
+#include <algorithm>
+#include <array>
 #include <numeric>
 
 #include "kernels/cuda/prim/runtime.h"
@@ -176,6 +178,22 @@ TEST_F(Streams, RealSizesAtTheEdges) {
     EXPECT_NE(run(OnePerRow<int64_t>{p + kWidth, kWidth}, {.grid = {kRows}}).find("out of bounds"), std::string::npos);
     EXPECT_NE(run(OnePerRow<int32_t>{p, kWidth}, {.grid = {kRows}}).find("out of bounds"), std::string::npos);
     memory().free(p);
+}
+
+TEST_F(Streams, WhatNeighboursLeaveIsRoomForMore) {
+    if (emu::kTsan) GTEST_SKIP() << "the thread sanitizer leaves too little room";
+    emu::options().blocks = emu::Blocks::edges;
+    emu::options().device_bytes = size_t{1} << 40;
+    constexpr size_t kBytes = size_t{4} << 30;  // more than other tests leave
+    for (const auto& [first, second, last] : {std::array{0, 1, 2}, {1, 0, 2}, {1, 2, 0}, {2, 1, 0}}) {
+        void* const all[] = {memory().allocate(kBytes), memory().allocate(kBytes), memory().allocate(kBytes)};
+        memory().free(all[first]);
+        memory().free(all[second]);
+        void* const two = memory().allocate(2 * kBytes);
+        EXPECT_EQ(two, std::min(all[first], all[second]));
+        memory().free(two);
+        memory().free(all[last]);
+    }
 }
 
 TEST_F(Streams, OutOfMemoryIsNull) {
