@@ -247,12 +247,11 @@ void expert_load(Stream, typename B::A* load, const int64_t* counts, int64_t exp
 // bias (experts) += rate for experts with fewer counts (experts) than the mean, -= rate for those with more.
 template <class B>
 void move_router_bias(Stream, typename B::A* bias, const int64_t* counts, int64_t experts, double rate);
-// A stable sort of the assignments by expert. permutation (count) = the sorted position of each assignment, inverse
-// (count) = the assignment at each sorted position. topk_ids (count) and tokens_per_expert (experts) are
-// router_forward's.
+// A stable sort of the assignments by expert. permutation (count) = the sorted position of each assignment, below 2^31.
+// topk_ids (count) and tokens_per_expert (experts) are router_forward's.
 template <class B>
-void sort_by_expert(Stream, int32_t* permutation, int32_t* inverse, const int32_t* topk_ids,
-                    const int64_t* tokens_per_expert, int64_t count, int64_t experts);
+void sort_by_expert(Stream, int32_t* permutation, const int32_t* topk_ids, const int64_t* tokens_per_expert,
+                    int64_t count, int64_t experts);
 // Every rank p of `ranks` sends counts[p, e] rows for expert e of this rank; counts (ranks, experts). They are received
 // in order (p, e) and used in order (e, p):
 //
@@ -265,13 +264,13 @@ template <class B>
 void expert_offsets(Stream, int64_t* offsets, const int64_t* counts, int64_t ranks, int64_t experts);
 template <class B>
 void expert_arrivals(Stream, int32_t* index, const int64_t* counts, int64_t ranks, int64_t experts);
-// Permute: out[i] = x[index[i] / per]. out (count, width), index (count). With the inverse of sort_by_expert as index
-// and per = top_k, x (rows, width) are tokens, and out their copies sorted by expert. X is T or A.
+// out[i] = x[index[i]]. out (count, width), index (count). X is T or A.
 template <class B, class X>
-void gather_rows(Stream, X* out, const X* x, const int32_t* index, int64_t count, int64_t width, int64_t per);
-// out[index[i]] = x[i]. x (count, width), index (count).
+void gather_rows(Stream, X* out, const X* x, const int32_t* index, int64_t count, int64_t width);
+// Permute: out[index[i * per + j]] = x[i] for all j < per. x (rows, width), index (rows, per). With the permutation of
+// sort_by_expert as index and per = top_k, x are tokens, and out their copies sorted by expert.
 template <class B, class X>
-void scatter_rows(Stream, X* out, const X* x, const int32_t* index, int64_t count, int64_t width);
+void scatter_rows(Stream, X* out, const X* x, const int32_t* index, int64_t rows, int64_t per, int64_t width);
 // Unpermute: out (rows, width) = or += the sum over j < per of x[index[row * per + j]], index (rows, per). With the
 // permutation of sort_by_expert as index and per = top_k, a token gets the sum of its experts' rows.
 template <class B>

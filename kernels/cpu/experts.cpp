@@ -146,16 +146,13 @@ void move_router_bias(Stream, typename B::A* bias, const int64_t* counts, int64_
 
 // A counting sort: each expert's rows begin where those of the experts before it end.
 template <class B>
-void sort_by_expert(Stream, int32_t* permutation, int32_t* inverse, const int32_t* topk_ids,
-                    const int64_t* tokens_per_expert, int64_t count, int64_t experts) {
-    const Timed timed(__func__, moved<int32_t>(1, count, 3));
+void sort_by_expert(Stream, int32_t* permutation, const int32_t* topk_ids, const int64_t* tokens_per_expert,
+                    int64_t count, int64_t experts) {
+    const Timed timed(__func__, moved<int32_t>(1, count, 2));
     thread_local std::vector<int64_t> next;  // (experts) the sorted position of the expert's next assignment
     next.assign(size_t(experts), 0);
     for (int64_t e = 1; e < experts; e++) next[size_t(e)] = next[size_t(e - 1)] + tokens_per_expert[e - 1];
-    for (int64_t i = 0; i < count; i++) {
-        permutation[i] = int32_t(next[size_t(topk_ids[i])]++);
-        inverse[permutation[i]] = int32_t(i);
-    }
+    for (int64_t i = 0; i < count; i++) permutation[i] = int32_t(next[size_t(topk_ids[i])]++);
 }
 
 template <class B>
@@ -181,18 +178,20 @@ void expert_arrivals(Stream, int32_t* index, const int64_t* counts, int64_t rank
 }
 
 template <class B, class X>
-void gather_rows(Stream, X* out, const X* x, const int32_t* index, int64_t count, int64_t width, int64_t per) {
+void gather_rows(Stream, X* out, const X* x, const int32_t* index, int64_t count, int64_t width) {
     const Timed timed(__func__, ragged(moved<X>(count, width, 2)));
     parallel_chunks(count, width, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; i++) std::copy_n(x + index[i] / per * width, width, out + i * width);
+        for (int64_t i = begin; i < end; i++) std::copy_n(x + int64_t(index[i]) * width, width, out + i * width);
     });
 }
 
 template <class B, class X>
-void scatter_rows(Stream, X* out, const X* x, const int32_t* index, int64_t count, int64_t width) {
-    const Timed timed(__func__, ragged(moved<X>(count, width, 2)));
-    parallel_chunks(count, width, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; i++) std::copy_n(x + i * width, width, out + int64_t(index[i]) * width);
+void scatter_rows(Stream, X* out, const X* x, const int32_t* index, int64_t rows, int64_t per, int64_t width) {
+    const Timed timed(__func__, ragged(moved<X>(rows, width, per + 1)));
+    parallel_chunks(rows, width * per, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; i++)
+            for (int64_t j = i * per; j < (i + 1) * per; j++)
+                std::copy_n(x + i * width, width, out + int64_t(index[j]) * width);
     });
 }
 
@@ -263,11 +262,11 @@ void weighted_swiglu_backward(Stream, typename B::T* dgate, typename B::T* dup, 
     template void add_counts<B>(Stream, int64_t*, const int64_t*, int64_t);                                           \
     template void expert_load<B>(Stream, B::A*, const int64_t*, int64_t);                                             \
     template void move_router_bias<B>(Stream, B::A*, const int64_t*, int64_t, double);                                \
-    template void sort_by_expert<B>(Stream, int32_t*, int32_t*, const int32_t*, const int64_t*, int64_t, int64_t);    \
+    template void sort_by_expert<B>(Stream, int32_t*, const int32_t*, const int64_t*, int64_t, int64_t);              \
     template void expert_offsets<B>(Stream, int64_t*, const int64_t*, int64_t, int64_t);                              \
     template void expert_arrivals<B>(Stream, int32_t*, const int64_t*, int64_t, int64_t);                             \
-    template void gather_rows<B>(Stream, B::T*, const B::T*, const int32_t*, int64_t, int64_t, int64_t);              \
-    template void scatter_rows<B>(Stream, B::T*, const B::T*, const int32_t*, int64_t, int64_t);                      \
+    template void gather_rows<B>(Stream, B::T*, const B::T*, const int32_t*, int64_t, int64_t);                       \
+    template void scatter_rows<B>(Stream, B::T*, const B::T*, const int32_t*, int64_t, int64_t, int64_t);             \
     template void router_sums<B>(Stream, RouterSums*, const B::A*, const B::A*, const B::A*, const B::A*, double,     \
                                  const RouterShape&);                                                                 \
     template void sum_rows_at<B>(Stream, B::T*, const B::T*, const int32_t*, int64_t, int64_t, int64_t, Into);        \

@@ -2,6 +2,7 @@
 // assignment is a pair (token, expert); e counts experts, p ranks.
 #include <algorithm>
 #include <bit>
+#include <limits>
 
 #include "base/check.h"
 #include "kernels/cuda/prim/device.cuh"
@@ -13,7 +14,7 @@ namespace {
 
 constexpr int kMostExperts = 512;
 constexpr int kSortThreads = 256, kSortWarps = kSortThreads / kWarp;
-constexpr int64_t kLeastChunk = 256, kMostChunks = 2048;  // assignments; warps that sort: 8 MiB of counts in scratch
+constexpr int64_t kLeastChunk = 256, kMostChunks = 2048;  // assignments; warps that sort: 4 MiB of counts in scratch
 
 // ---------------------------------------------------------------- the sort
 // A counting sort in three kernels: each warp counts the experts of its chunk of assignments; the counts become the
@@ -52,7 +53,7 @@ struct Chunks {
 // counts (chunks, experts).
 struct CountChunks {
     static constexpr int kThreads = kSortThreads;
-    Global<int64_t> counts;
+    Global<int32_t> counts;
     Chunks chunks;
 
     DEVICE void operator()() const {
@@ -74,7 +75,7 @@ struct CountChunks {
 struct StartChunks {
     static constexpr int kThreads = 1024;
     static constexpr int kWarps = kThreads / kWarp;
-    Global<int64_t> starts;
+    Global<int32_t> starts;
     Global<const int64_t> tokens_per_expert;  // (experts)
     int64_t chunks;
     int32_t experts;
@@ -88,7 +89,7 @@ struct StartChunks {
         int64_t lower = 0, sum = 0;
         if (e < experts) {
             for (int64_t other = warp(); other < e; other += kWarps) lower += tokens_per_expert[other];
-            for (int64_t c = begin; c < end; c++) sum += starts[c * experts + e];
+            for (int64_t c = begin; c < end; c++) sum += int32_t(starts[c * experts + e]);
         }
         lower_experts[thread()] = lower;
         in_run[thread()] = sum;
@@ -98,8 +99,8 @@ struct StartChunks {
         for (int w = 0; w < kWarps; w++) position += lower_experts[w * kWarp + lane()];
         for (int w = 0; w < warp(); w++) position += in_run[w * kWarp + lane()];
         for (int64_t c = begin; c < end; c++) {
-            const int64_t counted = starts[c * experts + e];
-            starts[c * experts + e] = position;
+            const int32_t counted = starts[c * experts + e];
+            starts[c * experts + e] = int32_t(position);
             position += counted;
         }
     }
@@ -107,25 +108,23 @@ struct StartChunks {
 
 struct PlaceChunks {
     static constexpr int kThreads = kSortThreads;
-    Global<int32_t> permutation, inverse;
-    Global<const int64_t> starts;  // (chunks, experts)
+    Global<int32_t> permutation;
+    Global<const int32_t> starts;  // (chunks, experts)
     Chunks chunks;
 
     DEVICE void operator()() const {
-        SHARED(int64_t, next_by_warp, kSortWarps * kMostExperts);
-        const Shared<int64_t> next = next_by_warp + warp() * kMostExperts;  // position of the expert's next assignment
+        SHARED(int32_t, next_by_warp, kSortWarps * kMostExperts);
+        const Shared<int32_t> next = next_by_warp + warp() * kMostExperts;  // position of the expert's next assignment
         for (int e = lane(); e < chunks.experts; e += kWarp)
-            next[e] = int64_t(starts[chunks.number() * chunks.experts + e]);
+            next[e] = int32_t(starts[chunks.number() * chunks.experts + e]);
         warp_barrier();
         chunks.each([&](int64_t i, int32_t id, uint32_t same) {
             const int32_t before = Chunks::before(same);
-            const int64_t position = i >= 0 ? next[id] + before : 0;
+            const int32_t position = i >= 0 ? next[id] + before : 0;
             warp_barrier();
             if (i >= 0 && before == 0) next[id] = position + std::popcount(same);
             warp_barrier();
-            if (i < 0) return;
-            permutation[i] = int32_t(position);
-            inverse[position] = int32_t(i);
+            if (i >= 0) permutation[i] = position;
         });
     }
 };
@@ -198,7 +197,7 @@ struct RowsOfPieces {
     DEVICE int64_t piece() const { return thread() % lanes; }
 };
 
-// Gather: out[i] = x[index[i] / per]. Scatter: out[index[i]] = x[i].
+// Gather: out[i] = x[index[i]], and per is 1. Scatter: out[index[i * per + j]] = x[i], which is read once.
 template <class X, int N, bool kGather>
 struct MoveRows {
     static constexpr int kThreads = kMoveThreads;
@@ -206,23 +205,24 @@ struct MoveRows {
     Global<const X> x;
     Global<const int32_t> index;
     RowsOfPieces n;
-    int32_t per;
+    int64_t per;
 
     DEVICE void operator()() const {
         const int64_t i = n.row(), width = n.pieces * N;
         if (i >= n.rows) return;
-        const int32_t other = index[i];
-        const Global<const X> from = x + (kGather ? int64_t(other / per) : i) * width;
-        const Global<X> to = out + (kGather ? i : int64_t(other)) * width;
+        const Global<const X> from = x + (kGather ? int64_t(index[i]) : i) * width;
         for (int64_t first = n.piece(); first < n.pieces; first += kAtOnce * n.lanes) {
             Vec<X, N> held[kAtOnce];
             for (int k = 0; k < kAtOnce; k++) {
                 const int64_t piece = first + k * n.lanes;
                 if (piece < n.pieces) held[k] = load<N>(from + piece * N);
             }
-            for (int k = 0; k < kAtOnce; k++) {
-                const int64_t piece = first + k * n.lanes;
-                if (piece < n.pieces) store<N>(to + piece * N, held[k]);
+            for (int64_t j = 0; j < per; j++) {
+                const Global<X> to = out + (kGather ? i : int64_t(index[i * per + j])) * width;
+                for (int k = 0; k < kAtOnce; k++) {
+                    const int64_t piece = first + k * n.lanes;
+                    if (piece < n.pieces) store<N>(to + piece * N, held[k]);
+                }
             }
         }
     }
@@ -266,10 +266,10 @@ struct SumRowsAt {
 };
 
 template <bool kGather, class X>
-void move_rows(const Op& op, X* out, const X* x, const int32_t* index, int64_t count, int64_t width, int64_t per) {
+void move_rows(const Op& op, X* out, const X* x, const int32_t* index, int64_t rows, int64_t per, int64_t width) {
     const auto launch = [&]<int N> {
-        const RowsOfPieces n(count, width / N);
-        op.launch(MoveRows<X, N, kGather>{out, x, index, n, int32_t(per)}, {.grid = {n.blocks()}});
+        const RowsOfPieces n(rows, width / N);
+        op.launch(MoveRows<X, N, kGather>{out, x, index, n, per}, {.grid = {n.blocks()}});
     };
     if (vector_width<X>(width, out, x) > 1)
         launch.template operator()<16 / sizeof(X)>();
@@ -280,18 +280,19 @@ void move_rows(const Op& op, X* out, const X* x, const int32_t* index, int64_t c
 }  // namespace
 
 template <class B>
-void sort_by_expert(Stream stream, int32_t* permutation, int32_t* inverse, const int32_t* topk_ids,
-                    const int64_t* tokens_per_expert, int64_t count, int64_t experts) {
+void sort_by_expert(Stream stream, int32_t* permutation, const int32_t* topk_ids, const int64_t* tokens_per_expert,
+                    int64_t count, int64_t experts) {
     if (count == 0) return;
     check(experts <= kMostExperts, "sort_by_expert of more than 512 experts");
+    check(count <= std::numeric_limits<int32_t>::max(), "sort_by_expert of 2^31 assignments or more");
     const Op op(__func__, stream, {{"count", count}, {"experts", experts}});
     const int64_t length = std::max(kLeastChunk, ceil_div(ceil_div(count, kMostChunks), kWarp) * kWarp);
     const int64_t blocks = ceil_div(ceil_div(count, length), kSortWarps), number = blocks * kSortWarps;
     const Chunks chunks{topk_ids, count, length, int32_t(experts), int(std::bit_width(uint64_t(experts - 1)))};
-    int64_t* starts = op.template scratch<int64_t>(number * experts);
+    int32_t* starts = op.template scratch<int32_t>(number * experts);
     op.launch(CountChunks{starts, chunks}, {.grid = {blocks}});
     op.launch(StartChunks{starts, tokens_per_expert, number, int32_t(experts)}, {.grid = {ceil_div(experts, kWarp)}});
-    op.launch(PlaceChunks{permutation, inverse, starts, chunks}, {.grid = {blocks}});
+    op.launch(PlaceChunks{permutation, starts, chunks}, {.grid = {blocks}});
 }
 
 template <class B>
@@ -308,15 +309,16 @@ void expert_arrivals(Stream stream, int32_t* index, const int64_t* counts, int64
 }
 
 template <class B, class X>
-void gather_rows(Stream stream, X* out, const X* x, const int32_t* index, int64_t count, int64_t width, int64_t per) {
+void gather_rows(Stream stream, X* out, const X* x, const int32_t* index, int64_t count, int64_t width) {
     if (count == 0) return;
-    move_rows<true>(Op(__func__, stream, {{"rows", count}, {"width", width}}), out, x, index, count, width, per);
+    move_rows<true>(Op(__func__, stream, {{"rows", count}, {"width", width}}), out, x, index, count, 1, width);
 }
 
 template <class B, class X>
-void scatter_rows(Stream stream, X* out, const X* x, const int32_t* index, int64_t count, int64_t width) {
-    if (count == 0) return;
-    move_rows<false>(Op(__func__, stream, {{"rows", count}, {"width", width}}), out, x, index, count, width, 1);
+void scatter_rows(Stream stream, X* out, const X* x, const int32_t* index, int64_t rows, int64_t per, int64_t width) {
+    if (rows == 0) return;
+    const Op op(__func__, stream, {{"rows", rows}, {"per", per}, {"width", width}});
+    move_rows<false>(op, out, x, index, rows, per, width);
 }
 
 template <class B>
@@ -335,16 +337,16 @@ void sum_rows_at(Stream stream, typename B::T* out, const typename B::T* x, cons
         launch.template operator()<1>();
 }
 
-#define INSTANTIATE(B)                                                                                             \
-    template void sort_by_expert<B>(Stream, int32_t*, int32_t*, const int32_t*, const int64_t*, int64_t, int64_t); \
-    template void expert_offsets<B>(Stream, int64_t*, const int64_t*, int64_t, int64_t);                           \
-    template void expert_arrivals<B>(Stream, int32_t*, const int64_t*, int64_t, int64_t);                          \
-    template void gather_rows<B>(Stream, B::T*, const B::T*, const int32_t*, int64_t, int64_t, int64_t);           \
-    template void scatter_rows<B>(Stream, B::T*, const B::T*, const int32_t*, int64_t, int64_t);                   \
+#define INSTANTIATE(B)                                                                                    \
+    template void sort_by_expert<B>(Stream, int32_t*, const int32_t*, const int64_t*, int64_t, int64_t);  \
+    template void expert_offsets<B>(Stream, int64_t*, const int64_t*, int64_t, int64_t);                  \
+    template void expert_arrivals<B>(Stream, int32_t*, const int64_t*, int64_t, int64_t);                 \
+    template void gather_rows<B>(Stream, B::T*, const B::T*, const int32_t*, int64_t, int64_t);           \
+    template void scatter_rows<B>(Stream, B::T*, const B::T*, const int32_t*, int64_t, int64_t, int64_t); \
     template void sum_rows_at<B>(Stream, B::T*, const B::T*, const int32_t*, int64_t, int64_t, int64_t, Into);
 SLUICE_CUDA_BACKENDS(INSTANTIATE)
 // What is kept in A where T is not: weights of assignments.
-template void gather_rows<Cuda<bf16>>(Stream, float*, const float*, const int32_t*, int64_t, int64_t, int64_t);
-template void scatter_rows<Cuda<bf16>>(Stream, float*, const float*, const int32_t*, int64_t, int64_t);
+template void gather_rows<Cuda<bf16>>(Stream, float*, const float*, const int32_t*, int64_t, int64_t);
+template void scatter_rows<Cuda<bf16>>(Stream, float*, const float*, const int32_t*, int64_t, int64_t, int64_t);
 
 }  // namespace sluice

@@ -25,8 +25,7 @@ void Moe<B>::route(const Pass<B>& pass, const Params& w, Acts& a, const T* x) co
     linear_forward<B>(pass.stream, a.logits, x, w.router, tokens, hidden_, n_.experts);
     router_forward<B>(pass.stream, a.probs, a.lse, a.topk_ids, a.weights, a.tokens_per_expert, a.logits, w.bias,
                       {tokens, n_.experts, n_.top_k, n_.norm_top_k});
-    sort_by_expert<B>(pass.stream, a.permutation, a.inverse, a.topk_ids, a.tokens_per_expert, tokens * n_.top_k,
-                      n_.experts);
+    sort_by_expert<B>(pass.stream, a.permutation, a.topk_ids, a.tokens_per_expert, tokens * n_.top_k, n_.experts);
     exchange_counts(pass, a);
 }
 
@@ -60,12 +59,12 @@ template <class B>
 template <class X>
 void Moe<B>::dispatch(const Pass<B>& pass, const Acts& a, const Scratch& s, X* out, const X* x, int64_t width,
                       int64_t per) const {
-    const int64_t assignments = pass.tokens() * n_.top_k;
-    if (coord_.expert == 1) return gather_rows<B>(pass.stream, out, x, a.inverse, assignments, width, per);
+    const int64_t rows = pass.tokens() * n_.top_k / per;
+    if (coord_.expert == 1) return scatter_rows<B>(pass.stream, out, x, a.permutation, rows, per, width);
     X *send = reinterpret_cast<X*>(s.send), *recv = reinterpret_cast<X*>(s.recv);
-    gather_rows<B>(pass.stream, send, x, a.inverse, assignments, width, per);
+    scatter_rows<B>(pass.stream, send, x, a.permutation, rows, per, width);
     exchange_rows(*pass.mesh->expert, recv, a.recv_rows.data(), send, a.send_rows.data(), width);
-    gather_rows<B>(pass.stream, out, recv, a.recv_index, a.rows, width, 1);
+    gather_rows<B>(pass.stream, out, recv, a.recv_index, a.rows, width);
 }
 
 template <class B>
@@ -73,7 +72,7 @@ template <class X>
 const X* Moe<B>::combine(const Pass<B>& pass, const Acts& a, const Scratch& s, const X* y, int64_t width) const {
     if (coord_.expert == 1) return y;
     X *send = reinterpret_cast<X*>(s.recv), *recv = reinterpret_cast<X*>(s.send);  // the buffers swap their roles
-    scatter_rows<B>(pass.stream, send, y, a.recv_index, a.rows, width);
+    scatter_rows<B>(pass.stream, send, y, a.recv_index, a.rows, 1, width);
     exchange_rows(*pass.mesh->expert, recv, a.send_rows.data(), send, a.recv_rows.data(), width);
     return recv;
 }
@@ -133,7 +132,7 @@ void Moe<B>::backward(const Pass<B>& pass, const Params& w, Gradients& dw, Acts&
     sum_rows_at<B>(pass.stream, dx, dassignments, a.permutation, tokens, n_.top_k, hidden_, into);
 
     const A* dweight = combine(pass, a, s, s.dweight, 1);
-    gather_rows<B>(pass.stream, s.dweights, dweight, a.permutation, tokens * n_.top_k, 1, 1);
+    gather_rows<B>(pass.stream, s.dweights, dweight, a.permutation, tokens * n_.top_k, 1);
     load_balance_loss(pass, a, s);
     // Every rank of the tensor group adds these gradients for the same tokens; together they must count once.
     const double parts = double(coord_.tensor);

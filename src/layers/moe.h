@@ -67,13 +67,12 @@ class Moe {
         A *probs = nullptr, *lse = nullptr, *weights = nullptr;  // (tokens, experts), (tokens), (tokens, top_k)
         int32_t* topk_ids = nullptr;                             // (tokens, top_k): the experts that a token picks
         int32_t* permutation = nullptr;                          // (tokens, top_k): sorted position of each assignment
-        int32_t* inverse = nullptr;            // (tokens, top_k): the assignment at each sorted position
-        int64_t* tokens_per_expert = nullptr;  // (experts): of this rank's tokens
-        int64_t* recv_counts = nullptr;        // (expert ranks, experts of this rank): rows that each rank sends
-        int64_t* offsets = nullptr;            // (experts of this rank + 1): first row of each expert
-        int32_t* recv_index = nullptr;         // (rows): index of each sorted row as it was received
-        T* x = nullptr;                        // (rows, hidden), sorted by expert
-        A* weight = nullptr;                   // (rows): the router's weight
+        int64_t* tokens_per_expert = nullptr;                    // (experts): of this rank's tokens
+        int64_t* recv_counts = nullptr;  // (expert ranks, experts of this rank): rows that each rank sends
+        int64_t* offsets = nullptr;      // (experts of this rank + 1): first row of each expert
+        int32_t* recv_index = nullptr;   // (rows): index of each sorted row as it was received
+        T* x = nullptr;                  // (rows, hidden), sorted by expert
+        A* weight = nullptr;             // (rows): the router's weight
         T *gate = nullptr, *up = nullptr, *hidden = nullptr;  // (rows, width); hidden: times the router's weight
 
         // On the host: the number of rows; with an expert group what tokens_per_expert and recv_counts hold, and the
@@ -90,7 +89,6 @@ class Moe {
         v("weights", a.weights, {tokens, k});
         v("topk_ids", a.topk_ids, {tokens, k});
         v("permutation", a.permutation, {tokens, k});
-        v("inverse", a.inverse, {tokens, k});
         v("tokens_per_expert", a.tokens_per_expert, {E});
         v("recv_counts", a.recv_counts, {P, experts_});
         v("offsets", a.offsets, {experts_ + 1});

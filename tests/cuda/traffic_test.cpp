@@ -116,9 +116,9 @@ const OpRow kOps[] = {
                                    c.A("lse", 1, kRows), ids(c, kRows, kVocab), kRows, 0, kVocab, 1);
      }},
     {"gather_rows", 2 * kTensor + 4 * kRows,
-     [](Tested& c) { gather_rows<B>(c.stream(), y(c), x(c), order(c, kRows), kRows, kWidth, 1); }},
+     [](Tested& c) { gather_rows<B>(c.stream(), y(c), x(c), order(c, kRows), kRows, kWidth); }},
     {"scatter_rows", 2 * kTensor + 4 * kRows,
-     [](Tested& c) { scatter_rows<B>(c.stream(), y(c), x(c), order(c, kRows), kRows, kWidth); }},
+     [](Tested& c) { scatter_rows<B>(c.stream(), y(c), x(c), order(c, kRows), kRows, 1, kWidth); }},
     {"residual_forward", 3 * kTensor,
      [](Tested& c) { residual_forward<B>(c.stream(), z(c), x(c), y(c), kRows * kWidth, 1); }},
     {"add", 3 * kTensor, [](Tested& c) { add<B>(c.stream(), x(c), y(c), kRows * kWidth); }},

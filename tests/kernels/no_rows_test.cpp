@@ -108,9 +108,9 @@ TYPED_TEST(NoRows, Experts) {
     RouterSums sums{1, 2, 3};
     router_sums<B>({}, &sums, none, none, none, w, 1, shape);
     EXPECT_EQ(sums.balance + 10 * sums.z + 100 * sums.entropy, 321);
-    sort_by_expert<B>({}, nullptr, nullptr, nullptr, counts, 0, kExperts);
-    gather_rows<B>({}, none, static_cast<const TypeParam*>(none), nullptr, 0, kWidth, kTopK);
-    scatter_rows<B>({}, none, static_cast<const TypeParam*>(none), nullptr, 0, kWidth);
+    sort_by_expert<B>({}, nullptr, nullptr, counts, 0, kExperts);
+    gather_rows<B>({}, none, static_cast<const TypeParam*>(none), nullptr, 0, kWidth);
+    scatter_rows<B>({}, none, static_cast<const TypeParam*>(none), nullptr, 0, kTopK, kWidth);
     const GroupedShape grouped{offsets, 0, kExperts, kDim, kDim};
     grouped_linear_forward<B>({}, none, none, w, grouped);
     for (const Into into : {Into::overwrite, Into::add}) {
