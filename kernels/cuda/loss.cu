@@ -1,5 +1,6 @@
 // Cross-entropy: log-sum-exp(logits) - logits[target], with the gradient softmax(logits) - onehot(target). What is
 // saved for backward are the logits themselves. A block of a warp or more takes a row.
+#include <algorithm>
 #include <limits>
 
 #include "kernels/cuda/access.cuh"
@@ -63,18 +64,26 @@ struct CrossEntropyStats {
     }
 };
 
-// A thread takes a row.
+// A thread takes a row. What a block needs of a part's stats is one run, which its threads load side by side.
 struct CrossEntropyJoin {
-    static constexpr int kThreads = kBlock;
+    static constexpr int kThreads = 128;
     Global<float> losses, lse;
     Global<const float> stats;
     Global<const int32_t> targets;
     int64_t rows, parts;
 
+    static int64_t shared_bytes(int64_t parts) { return parts * kThreads * kStats * int64_t(sizeof(float)); }
+
     DEVICE void operator()() const {
-        const int64_t row = block_x() * kThreads + thread();
+        const Shared<float> of_block = dynamic_shared<float>(0);  // (parts, kThreads, kStats)
+        const int64_t first = block_x() * kThreads, row = first + thread();
+        const int count = int(std::min<int64_t>(kThreads, rows - first)) * kStats;
+        for (int64_t p = 0; p < parts; p++)
+            for (int i = thread(); i < count; i += kThreads)
+                of_block[p * kThreads * kStats + i] = float(stats[(p * rows + first) * kStats + i]);
+        block_barrier();
         if (row >= rows) return;
-        const auto part = [&](int64_t p, int i) -> float { return stats[(p * rows + row) * kStats + i]; };
+        const auto part = [&](int64_t p, int i) -> float { return of_block[(p * kThreads + thread()) * kStats + i]; };
         const auto exp = [](float x) { return exponential(x); };
         const auto log = [](float x) { return logarithm(x); };
         const RowLoss<float> joined = join_stats<float>(parts, part, exp, log);
@@ -145,7 +154,8 @@ template <class B>
 void cross_entropy_join(Stream stream, typename B::A* losses, typename B::A* lse, const typename B::A* stats,
                         const int32_t* targets, int64_t rows, int64_t parts) {
     const Op op(__func__, stream, {{"rows", rows}, {"parts", parts}});
-    op.launch(CrossEntropyJoin{losses, lse, stats, targets, rows, parts}, {.grid = {ceil_div(rows, kBlock)}});
+    op.launch(CrossEntropyJoin{losses, lse, stats, targets, rows, parts},
+              {.grid = {ceil_div(rows, CrossEntropyJoin::kThreads)}, .shared = CrossEntropyJoin::shared_bytes(parts)});
 }
 
 // `stats` are not needed: a logit and the row's log-sum-exp say all.

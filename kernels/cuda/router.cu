@@ -159,7 +159,11 @@ struct RouterForward {
 
     // The sum of the warps' picks.
     DEVICE void write_counts(const int32_t (&picks)[kHeld], Shared<int32_t> by_warp) const {
-        for (int i = 0; i < kHeld; i++) by_warp[warp() * Row::kMost + Row::index(i)] = picks[i];
+        for (int i = 0; i < kHeld; i += N) {
+            Vec<int32_t, N> piece;
+            for (int j = 0; j < N; j++) piece[j] = picks[i + j];
+            store<N>(by_warp + (warp() * Row::kMost + Row::index(i)), piece);
+        }
         block_barrier();
         for (int e = thread(); e < n.experts; e += kThreads) {
             int32_t sum = 0;

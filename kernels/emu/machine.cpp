@@ -88,17 +88,19 @@ void Machine::run(const Launch& launch) {
     shared_bytes_ = dynamic_bytes;
     shared_end_ = rounded_up(dynamic_bytes, kSharedGap) + kSharedGap;
     checks_ = options().checks;
-    if (options().traffic) {
-        Traffic& of_kernel = traffic()[kernel_name(*launch.kernel)];
-        of_kernel.launches++;
-        counter_ = std::make_unique<Counter>(of_kernel);
-    }
-    watched = checks_ || counter_;
-
     const bool edges = options().blocks == Blocks::edges;
     const auto visited = [&](int64_t blocks) { return edges ? std::min<int64_t>(2, blocks) : blocks; };
     const auto at = [&](int64_t i, int64_t blocks) { return edges && i == 1 ? blocks - 1 : i; };
     const int64_t nx = visited(grid.x), ny = visited(grid.y), count = nx * ny * visited(grid.z);
+    if (options().traffic) {
+        Traffic& of_kernel = traffic()[kernel_name(*launch.kernel)];
+        of_kernel.launches++;
+        of_kernel.blocks += grid.x * grid.y * grid.z;
+        of_kernel.ran += count;
+        counter_ = std::make_unique<Counter>(of_kernel);
+    }
+    watched = checks_ || counter_;
+
     Running* const before = std::exchange(running, this);
     const Permutation permutation(count, draws_ += 2);
     for (int64_t n = 0; n < count && fault_.empty(); n++) {

@@ -14,6 +14,7 @@ class Machine;
 
 struct Traffic {
     int64_t launches = 0;
+    int64_t blocks = 0, ran = 0;     // of their grids, and those of them that ran: fewer with Blocks::edges
     int64_t loaded = 0, stored = 0;  // bytes of device memory; what several lanes of an access read counts once
     int64_t sectors = 0;             // of 32 bytes, that accesses of device memory touch
     int64_t least_sectors = 0;       // that the bytes of each access would fill
