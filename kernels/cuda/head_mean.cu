@@ -6,46 +6,57 @@
 namespace sluice {
 namespace {
 
+// Where this thread's piece lies: in the mean (rows, channels), and in a row (heads, channels) of scores.
+template <int N>
+struct HeadMeanPiece {
+    static constexpr int kThreads = Layout::kThreads;
+    int64_t rows, heads, channels;
+    Layout layout{channels / N};
+
+    Grid grid() const { return layout.grid(rows); }
+    DEVICE bool inside() const { return row() < rows && channel() < channels; }
+    DEVICE int64_t row() const { return layout.row(); }
+    DEVICE int64_t in_mean() const { return row() * channels + channel(); }
+    DEVICE int64_t in_head(int64_t h) const { return h * channels + channel(); }
+
+ private:
+    DEVICE int64_t channel() const { return layout.piece() * N; }
+};
+
 template <class T, int N>
 struct HeadMeanForward {
-    static constexpr int kThreads = Layout::kThreads;
+    static constexpr int kThreads = HeadMeanPiece<N>::kThreads;
     Global<T> mean;
     DeviceRows<const T> s;
-    Layout layout;
-    int64_t rows, heads, channels;
+    HeadMeanPiece<N> piece;
     float of;
 
     DEVICE void operator()() const {
-        const int64_t row = layout.row();
-        const int channel = layout.piece() * N;
-        if (row >= rows || channel >= channels) return;
+        if (!piece.inside()) return;
         Vec<float, N> sums{};
-        for (int64_t h = 0; h < heads; h++) {
-            const auto v = load<N>(s.row(row) + h * channels + channel);
+        for (int64_t h = 0; h < piece.heads; h++) {
+            const auto v = load<N>(s.row(piece.row()) + piece.in_head(h));
             for (int i = 0; i < N; i++) sums[i] += float(v[i]);
         }
         Vec<T, N> v;
         for (int i = 0; i < N; i++) v[i] = T(sums[i] / of);
-        store(mean + row * channels + channel, v);
+        store(mean + piece.in_mean(), v);
     }
 };
 
 template <class T, int N>
 struct HeadMeanBackward {
-    static constexpr int kThreads = Layout::kThreads;
+    static constexpr int kThreads = HeadMeanPiece<N>::kThreads;
     DeviceRows<T> ds;
     Global<const T> dmean;
-    Layout layout;
-    int64_t rows, heads, channels;
+    HeadMeanPiece<N> piece;
     float of;
 
     DEVICE void operator()() const {
-        const int64_t row = layout.row();
-        const int channel = layout.piece() * N;
-        if (row >= rows || channel >= channels) return;
-        auto v = load<N>(dmean + row * channels + channel);
+        if (!piece.inside()) return;
+        auto v = load<N>(dmean + piece.in_mean());
         for (int i = 0; i < N; i++) v[i] = T(float(v[i]) / of);
-        for (int64_t h = 0; h < heads; h++) store(ds.row(row) + h * channels + channel, v);
+        for (int64_t h = 0; h < piece.heads; h++) store(ds.row(piece.row()) + piece.in_head(h), v);
     }
 };
 
@@ -59,9 +70,8 @@ void head_mean_forward(Stream stream, typename B::T* mean, Rows<const typename B
     const Op op(__func__, stream, {{"rows", rows}, {"heads", heads}, {"channels", channels}});
     if (rows == 0) return;
     with_width<T>(vector_width_of<T>({channels, s.stride}, mean, s.data), [&](auto wide) {
-        const Layout layout(channels / wide());
-        op.launch(HeadMeanForward<T, wide()>{mean, on_device(s), layout, rows, heads, channels, float(of)},
-                  {.grid = layout.grid(rows)});
+        const HeadMeanPiece<wide()> piece{rows, heads, channels};
+        op.launch(HeadMeanForward<T, wide()>{mean, on_device(s), piece, float(of)}, {.grid = piece.grid()});
     });
 }
 
@@ -72,9 +82,8 @@ void head_mean_backward(Stream stream, Rows<typename B::T> ds, const typename B:
     const Op op(__func__, stream, {{"rows", rows}, {"heads", heads}, {"channels", channels}});
     if (rows == 0) return;
     with_width<T>(vector_width_of<T>({channels, ds.stride}, ds.data, dmean), [&](auto wide) {
-        const Layout layout(channels / wide());
-        op.launch(HeadMeanBackward<T, wide()>{on_device(ds), dmean, layout, rows, heads, channels, float(of)},
-                  {.grid = layout.grid(rows)});
+        const HeadMeanPiece<wide()> piece{rows, heads, channels};
+        op.launch(HeadMeanBackward<T, wide()>{on_device(ds), dmean, piece, float(of)}, {.grid = piece.grid()});
     });
 }
 
