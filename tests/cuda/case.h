@@ -166,6 +166,24 @@ inline void expect_near(const std::string& name, const Result& got, const Result
             << name << (by_row ? ", row " + std::to_string(at / step) : "");
 }
 
+// Sizes that break assumptions, and `more`: those at which what a test is of changes.
+inline std::vector<int64_t> awkward_widths(const std::vector<int64_t>& more = {}) {
+    std::vector<int64_t> all{1, 3, 8, 33, 100, 130};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+}
+struct MatrixSize {
+    int64_t rows, width;
+};
+inline std::vector<MatrixSize> awkward_sizes(const std::vector<MatrixSize>& more = {}) {
+    std::vector<MatrixSize> all;
+    for (const int64_t rows : {0, 1, 70, 257})
+        for (const int64_t width : awkward_widths())
+            if (rows < 257 || width < 100) all.push_back({rows, width});
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+}
+
 // 0: forward; 1: in reverse; others seed an order.
 inline void set_thread_order(int order) {
     emu::options().order = order == 0 ? emu::Order::forward : order == 1 ? emu::Order::reverse : emu::Order::seeded;

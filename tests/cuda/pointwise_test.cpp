@@ -11,7 +11,7 @@ class CudaPointwise : public testing::Test {};
 using Types = testing::Types<float, bf16>;
 TYPED_TEST_SUITE(CudaPointwise, Types);
 
-constexpr int64_t kCounts[] = {0, 1, 3, 8, 33, 100, 130, 2056};
+const std::vector<int64_t> kCounts = awkward_widths({0, 2056});
 constexpr double kInfinity = std::numeric_limits<double>::infinity(), kNan = std::numeric_limits<double>::quiet_NaN();
 
 // Tensors are (count, 1), so that each number is held to the tolerance.
@@ -70,15 +70,7 @@ TYPED_TEST(CudaPointwise, Add) {
     }
 }
 
-struct Sizes {
-    int64_t rows, width;
-};
-std::vector<Sizes> sizes() {
-    std::vector<Sizes> all = {{257, 33}, {9, 264}, {2, 1032}};
-    for (const int64_t width : {1, 3, 8, 33, 100, 130})
-        for (const int64_t rows : {0, 1, 70}) all.push_back({rows, width});
-    return all;
-}
+std::vector<MatrixSize> sizes() { return awkward_sizes({{9, 264}, {2, 1032}}); }
 
 TYPED_TEST(CudaPointwise, Swiglu) {
     for (const auto& [rows, width] : sizes())

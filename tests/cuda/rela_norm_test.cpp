@@ -9,17 +9,8 @@ class CudaRelaNorm : public testing::Test {};
 using Types = testing::Types<float, bf16>;
 TYPED_TEST_SUITE(CudaRelaNorm, Types);
 
-struct Sizes {
-    int64_t rows, width;
-};
-std::vector<Sizes> sizes() {
-    std::vector<Sizes> all = {{0, 8}, {1, 3}, {1, 100}, {257, 33}};
-    for (const int64_t width : {1, 3, 8, 33, 100, 130}) all.push_back({70, width});
-    // More strips of columns than a block has warps, with a rest.
-    all.push_back({33, 264});
-    all.push_back({2, 2056});
-    return all;
-}
+// More strips of columns than a block has warps, with a rest.
+std::vector<MatrixSize> sizes() { return awkward_sizes({{33, 264}, {2, 2056}}); }
 
 // Sums of squares that may be: above 0.
 std::vector<double> squares(int64_t rows) {
