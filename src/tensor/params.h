@@ -7,8 +7,10 @@
 #include <cstdint>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
+#include "base/check.h"
 #include "parallel/mesh.h"
 #include "tensor/box.h"
 
@@ -44,7 +46,8 @@ struct ShardSpec {
 };
 
 // Where a tensor lies: `aligned` to 16 elements, or `below` the tensor that is listed before it, without a gap.
-// Matrices below each other are one matrix: what reads one x is multiplied by one product.
+// Matrices below each other are one matrix: what reads one x is multiplied by one product. So each of them fills its
+// slice on every rank: where a slice were smaller than the largest, a gap would follow.
 enum class Place { aligned, below };
 
 struct TensorInfo {
@@ -84,16 +87,25 @@ inline int64_t largest_slice(std::vector<int64_t> shape, const ShardSpec& shardi
     }
     return volume(shape);
 }
+// Whether the slices of all ranks are as large as the largest.
+inline bool fills_every_slice(const std::vector<int64_t>& shape, const ShardSpec& sharding, const MeshCoord& coord) {
+    const bool by_expert = !sharding.experts || shape[0] % coord.expert == 0;
+    return by_expert && (sharding.dimension < 0 || shape[size_t(sharding.dimension)] % sharding.parts == 0);
+}
 // Elements that every rank allocates for it.
 inline int64_t capacity_of(const std::vector<int64_t>& shape, const ShardSpec& sharding, const MeshCoord& coord) {
     return padded(largest_slice(shape, sharding, coord));
 }
 
-// Where the next tensor of a flat array begins, in elements.
+// Where the next tensor of a flat array begins, in elements. A Failure where one lies below another and either does not
+// fill its slice on every rank.
 class Placer {
  public:
     explicit Placer(const MeshCoord& coord) : coord_(coord) {}
     int64_t place(const std::vector<int64_t>& shape, const ShardSpec& sharding, Place place) {
+        const bool filled = std::exchange(filled_, fills_every_slice(shape, sharding, coord_));
+        if (place == Place::below)
+            check(filled && filled_, "a matrix below another one does not fill its slice on every rank");
         const int64_t begin = place == Place::below ? end_ : padded(end_);
         end_ = begin + largest_slice(shape, sharding, coord_);
         return begin;
@@ -104,6 +116,7 @@ class Placer {
  private:
     MeshCoord coord_;
     int64_t end_ = 0;
+    bool filled_ = true;  // by the tensor that was placed last
 };
 
 // Elements of the flat array of what is trained (or is not), padding included: the same on every rank.
