@@ -88,11 +88,8 @@ void* DeviceMemory::allocate(size_t bytes) {
     allocations_[owner - 1] = {begin, bytes, touched};
     std::fill_n(owners_ + offset / kPage, rounded_up(bytes, kPage) / kPage, owner);
     used_ += bytes;
-    if (options().protect && !protects_) {
-        protects_ = true;
-        explain_host_access();
-    }
-    if (closed()) protect(true);
+    if (options().protect && !protects_) start_to_protect();
+    if (protects_ && opened_ == 0) protect(true);
     return begin;
 }
 
@@ -142,10 +139,14 @@ void DeviceMemory::close() {
         protects_ = false;
         protect(false);
     } else if (options().protect && !protects_) {
-        protects_ = true;
-        explain_host_access();
+        start_to_protect();
     }
     if (protects_) protect(true);
+}
+
+void DeviceMemory::start_to_protect() {
+    protects_ = true;
+    explain_host_access();
 }
 
 void DeviceMemory::protect(bool closed) {

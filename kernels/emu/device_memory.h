@@ -1,5 +1,5 @@
-// Device memory: a range of addresses of the host that nothing else lies in, of which allocations take pages. Without
-// the option `protect` the host can read it, as it can no GPU's.
+// Device memory: a range of addresses of the host that nothing else lies in, of which allocations take pages. With the
+// option `protect` the host cannot read it, as it can no GPU's, but while kernels and copies run.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -52,7 +52,6 @@ class DeviceMemory {
         Open(const Open&) = delete;
         Open& operator=(const Open&) = delete;
     };
-    bool closed() const { return protects_ && opened_ == 0; }
 
  private:
     // Bytes: what allocations take whole ones of, and what lies between them at least.
@@ -64,6 +63,7 @@ class DeviceMemory {
     void give_back(size_t offset, size_t bytes);
     void open();
     void close();
+    void start_to_protect();
     void protect(bool closed);
 
     char* base_ = nullptr;

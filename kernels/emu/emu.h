@@ -14,10 +14,11 @@ enum class Blocks {
     none,   // launches are checked against the limits of a GPU, and nothing runs
 };
 
-#ifdef SLUICE_EMU_PROTECT
-constexpr bool kProtect = true;
-#else
+// Sanitizers have handlers of their own for what the host may not touch.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(SLUICE_TSAN)
 constexpr bool kProtect = false;
+#else
+constexpr bool kProtect = true;
 #endif
 
 struct Options {

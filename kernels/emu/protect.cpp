@@ -16,8 +16,7 @@ namespace {
 struct sigaction before;
 
 void explain(int signal, siginfo_t* info, void* context) {
-    const DeviceMemory& memory = DeviceMemory::get();
-    if (!memory.is_device(info->si_addr) || !memory.closed()) {
+    if (!DeviceMemory::get().is_device(info->si_addr)) {
         sigaction(signal, &before, nullptr);  // the instruction is tried again, and meets who was here before
         return;
     }

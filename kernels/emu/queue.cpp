@@ -95,6 +95,7 @@ StreamQueue& Device::choose(StreamQueue& wanted) {
 }
 
 void Device::reach(StreamQueue& stream, uint64_t serial) {
+    if (stream.reached(serial)) return;
     const DeviceMemory::Open open;
     while (!stream.reached(serial)) run_front(choose(stream));
 }
@@ -108,8 +109,9 @@ void Device::reach_all() {
 }
 
 void Device::step(StreamQueue& stream) {
+    if (stream.tasks.empty()) return;
     const DeviceMemory::Open open;
-    if (!stream.tasks.empty()) run_front(choose(stream));
+    run_front(choose(stream));
 }
 
 void Device::run_front(StreamQueue& stream) {

@@ -5,6 +5,9 @@
 
 #ifdef SLUICE_BACKTRACE
 #include <backtrace.h>
+#include <cxxabi.h>
+
+#include <cstdlib>
 #endif
 
 namespace sluice::emu {
@@ -52,6 +55,29 @@ std::string where(const void* returns_to) {
     return found;
 }
 
+namespace {
+
+// The innermost place in the project's sources, of the functions inlined at the instruction.
+int take_place_of_ours(void* found, uintptr_t, const char* file, int line, const char*) {
+    if (!file || line == 0) return 0;
+    const std::string here = place(file, uint64_t(line));
+    const bool ours = here.starts_with("kernels/") || here.starts_with("tests/") || here.starts_with("src/");
+    if (ours) *static_cast<std::string*>(found) = here;
+    return int(ours);
+}
+
+// The name of a function of ours, where its file keeps no lines.
+void take_function_of_ours(void* found, uintptr_t, const char* symbol, uintptr_t, uintptr_t) {
+    if (!symbol) return;
+    const auto begins = [&](std::string_view mangled) { return std::string_view(symbol).starts_with(mangled); };
+    if (!begins("_ZN6sluice") && !begins("_ZNK6sluice") && !begins("_ZZN6sluice") && !begins("_ZZNK6sluice")) return;
+    char* const name = abi::__cxa_demangle(symbol, nullptr, nullptr, nullptr);
+    if (name) *static_cast<std::string*>(found) = std::string("in ") + name;
+    std::free(name);
+}
+
+}  // namespace
+
 std::string where_the_host_is(const void* interrupted) {
     struct Walk {
         bool reached = false;  // the frames of the handler lie before
@@ -62,10 +88,9 @@ std::string where_the_host_is(const void* interrupted) {
         Walk& walk = *static_cast<Walk*>(to);
         if (pc == walk.interrupted || pc + 1 == walk.interrupted) walk.reached = true;
         if (!walk.reached) return 0;
-        std::string here = where(reinterpret_cast<const void*>(pc + 1));
-        const bool ours = here.starts_with("kernels/") || here.starts_with("tests/") || here.starts_with("src/");
-        if (ours) walk.found = here;
-        return int(ours);
+        backtrace_pcinfo(lines(), pc, take_place_of_ours, no_lines, &walk.found);
+        if (walk.found.empty()) backtrace_syminfo(lines(), pc, take_function_of_ours, no_lines, &walk.found);
+        return int(!walk.found.empty());
     };
     if (lines()) backtrace_simple(lines(), 0, frame, no_lines, &walk);
     return walk.found;
