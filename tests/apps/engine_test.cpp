@@ -1,5 +1,8 @@
 // Engines: the same program, with the CUDA kernels that the emulator runs, by the command line alone.
+#include <csignal>
+
 #include "apps/run_folder.h"
+#include "support/sanitizers.h"
 
 namespace sluice {
 namespace {
@@ -15,6 +18,13 @@ class Engines : public RunFolder {
     }
     Ended emulated(const std::string& arguments, int ranks = 1) {
         return with(SLUICE_EMULATED_ENGINE, arguments, ranks);
+    }
+    // "tests/apps/faulty_engine.cpp:14" of a line of the faulty engine.
+    static std::string faulty(const std::string& line) {
+        std::ifstream file(SLUICE_SOURCE_DIR "/tests/apps/faulty_engine.cpp");
+        int64_t number = 1;
+        for (std::string text; std::getline(file, text) && !has(text, line);) number++;
+        return "tests/apps/faulty_engine.cpp:" + std::to_string(number);
     }
     std::vector<double> losses(const std::string& name) {
         std::vector<double> all;
@@ -49,6 +59,54 @@ TEST_F(Engines, TrainsResumesEvaluatesAndSamples) {
     EXPECT_NEAR(loss(emulated("eval runs/a --json device=cuda train.precision=bf16")), on_cpu, 0.02 * on_cpu);
     const std::string sampled = "sample runs/a --prompt abc --tokens 5 --temperature 0 data.tokenizer=bytes ";
     EXPECT_EQ(emulated(sampled + "device=cuda").code, run(sampled).code);
+}
+
+TEST_F(Engines, ResumesInBf16BitForBit) {
+    const std::string keys = "train c.yaml device=cuda train.precision=bf16 train.steps=4 checkpoint.every=2";
+    ASSERT_EQ(emulated(keys).code, 0) << text("err");
+    const std::string whole = digest("a", 4);
+    fs::remove_all(step(4));
+    fs::remove(checkpoints() / "LATEST");
+    ASSERT_EQ(emulated(keys).code, 0) << text("err");
+    EXPECT_EQ(digest("a", 4), whole);
+}
+
+// A rate at which the second step overflows: every rank skips what follows, and the tenth ends the run.
+TEST_F(Engines, SkipsWhatIsNotFiniteAsTheCpuDoes) {
+    const std::string keys =
+        "train c.yaml optimizer.lr=1e38 schedule.warmup_steps=0 optimizer.weight_decay=0 "
+        "train.steps=40 run.name=";
+    const auto skipped = [&](const Ended& ended, const std::string& name) {
+        EXPECT_EQ(ended.code, 6) << ended.err;
+        EXPECT_TRUE(has(ended.err, "10 steps in a row were not finite")) << ended.err;
+        std::vector<int64_t> steps;
+        for (const Json& row : rows_with("loss", name))
+            if (row["loss"].is_null() || row["grad_norm"].is_null()) steps.push_back(row["step"]);
+        return steps;
+    };
+    const std::vector<int64_t> on_cpu = skipped(run(keys + "cpu"), "cpu");
+    EXPECT_EQ(on_cpu.size(), 10u);
+    EXPECT_EQ(skipped(emulated(keys + "one device=cuda"), "one"), on_cpu);
+    EXPECT_EQ(skipped(emulated(keys + "two device=cuda", 2), "two"), on_cpu);
+}
+
+TEST_F(Engines, AKernelThatFailsIsOneLine) {
+    const Ended ended = with(SLUICE_FAULTY_ENGINE, "train c.yaml device=cuda 'data.validation=[]'");
+    EXPECT_EQ(ended.code, 1);
+    EXPECT_EQ(std::count(ended.err.begin(), ended.err.end(), '\n'), 1) << ended.err;
+    for (const std::string& word : {std::string("error: "), std::string("swiglu_forward rows 16 width 48: "),
+                                    std::string("NoBarrier block (0, 0, 0) thread 0: reads shared memory that was not"),
+                                    faulty("row[thread() ^ 32]")})
+        EXPECT_TRUE(has(ended.err, word)) << word << " is not in " << ended.err;
+}
+
+// Nothing that a program does reads device memory as if it were the host's.
+TEST_F(Engines, AHostThatReadsDeviceMemoryIsFound) {
+    if (kSanitized) GTEST_SKIP() << "sanitizers leave device memory readable";
+    const Ended ended = with(SLUICE_FAULTY_ENGINE, "train c.yaml device=cuda train.precision=bf16");
+    EXPECT_EQ(ended.code, 128 + SIGABRT);
+    EXPECT_TRUE(has(ended.err, "host read of device memory at 0x")) << ended.err;
+    EXPECT_TRUE(has(ended.err, ", " + faulty("h[0] = gate_up[0]"))) << ended.err;
 }
 
 TEST_F(Engines, GoesOnFromTheCpuAndBack) {
