@@ -1,53 +1,26 @@
 // Whole models on Cuda<float> and Cuda<bf16>, run by the emulator, against Cpu<float>.
 #include <gtest/gtest.h>
 
-#include "config/load.h"
-#include "kernels/memory.h"
+#include "cuda/small.h"
 #include "support/sanitizers.h"
-#include "train/step.h"
 
 namespace sluice {
 namespace {
 
 constexpr int kSteps = kSanitized ? 2 : 20;
 
-struct Variant {
-    const char* name;
-    std::vector<std::string> keys;
-};
-
-Config config_of(const Variant& variant, std::vector<std::string> more = {}) {
-    std::vector<std::string> overrides{"model.layers=2",          "model.hidden=32",
-                                       "model.heads=4",           "model.kv_heads=2",
-                                       "model.head_dim=8",        "model.vocab=29",
-                                       "model.ffn.hidden=40",     "model.gates=[]",
-                                       "data.sequence_length=12", "data.train=[{path: none}]",
-                                       "train.batch=4",           "train.micro_batch=2",
-                                       "train.steps=20",          "optimizer.lr=0.001"};
-    overrides.insert(overrides.end(), variant.keys.begin(), variant.keys.end());
-    overrides.insert(overrides.end(), more.begin(), more.end());
-    return load_config_text("", "test", overrides, Purpose::plan).config;
-}
-
-// Tokens in which each follows from the one before, but for every fifth; documents of seven tokens.
-void sample(int64_t n, int32_t* tokens, int32_t* doc_start) {
-    constexpr int64_t kLength = 12, kVocab = 29;
-    int64_t token = n * 11 % kVocab;
-    for (int64_t t = 0; t <= kLength; t++) {
-        tokens[t] = int32_t(token);
-        token = t % 5 == 4 ? (n * 7 + t * 3) % kVocab : (token * 3 + 1) % kVocab;
-        if (doc_start && t < kLength) doc_start[t] = int32_t(t / 7 * 7);
-    }
-}
-
 template <class B>
 std::vector<double> losses(const Config& config) {
     Trainer<B> trainer(config, solo_mesh(memory_of<B>()));
     std::vector<double> all;
-    for (int i = 0; i < kSteps; i++) all.push_back(trainer.step(sample).loss);
+    for (int i = 0; i < kSteps; i++) all.push_back(trainer.step(small_samples).loss);
     return all;
 }
 
+struct Variant {
+    const char* name;
+    std::vector<std::string> keys;
+};
 const Variant kVariants[] = {
     {"plain", {}},
     {"sdpa_elementwise", {"model.gates=[{position: sdpa, granularity: elementwise}]"}},
@@ -90,13 +63,13 @@ INSTANTIATE_TEST_SUITE_P(Variants, CudaModel, testing::ValuesIn(kVariants),
                          [](const auto& variant) { return variant.param.name; });
 
 TEST_P(CudaModel, FollowsTheCpuInFloat) {
-    const Config config = config_of(GetParam());
+    const Config config = small_config(GetParam().keys);
     const std::vector<double> cpu = losses<Cpu<float>>(config), cuda = losses<Cuda<float>>(config);
     for (int i = 0; i < kSteps; i++) EXPECT_NEAR(cuda[size_t(i)], cpu[size_t(i)], 1e-5 * cpu[0]) << "step " << i + 1;
 }
 
 TEST_P(CudaModel, FollowsTheCpuInBf16) {
-    const Config config = config_of(GetParam());
+    const Config config = small_config(GetParam().keys);
     const std::vector<double> cpu = losses<Cpu<float>>(config), cuda = losses<Cuda<bf16>>(config);
     for (int i = 0; i < kSteps; i++) EXPECT_NEAR(cuda[size_t(i)], cpu[size_t(i)], 0.01 * cpu[0]) << "step " << i + 1;
     if (!kSanitized) { EXPECT_LT(cuda.back(), cuda.front()); }
@@ -104,12 +77,12 @@ TEST_P(CudaModel, FollowsTheCpuInBf16) {
 
 // The host waits for the device where it reads a step's numbers, and nowhere else.
 TEST(CudaStep, TheHostWaitsOnce) {
-    const Config config = config_of({"", {"model.moe={experts: 4, top_k: 2, hidden: 24}"}});
+    const Config config = small_config({"model.moe={experts: 4, top_k: 2, hidden: 24}"});
     Memory& memory = memory_of<Cuda<bf16>>();
     Trainer<Cuda<bf16>> trainer(config, solo_mesh(memory));
     for (int i = 0; i < 3; i++) {
         const int64_t before = memory.waits();
-        trainer.step(sample);
+        trainer.step(small_samples);
         EXPECT_EQ(memory.waits(), before + 1);
     }
 }

@@ -4,17 +4,16 @@
 
 #include <gtest/gtest.h>
 
-#include <map>
 #include <mutex>
 
 #include "base/rng.h"
 #include "checkpoint/checkpoint_writer.h"
 #include "config/load.h"
 #include "plan/plan.h"
+#include "support/collected.h"
 #include "support/folder.h"
 #include "support/models.h"
 #include "support/sanitizers.h"
-#include "train/step.h"
 
 namespace sluice {
 namespace {
@@ -127,41 +126,9 @@ void samples(int64_t n, int32_t* tokens, int32_t*) {
     for (int64_t t = 0; t <= kLength; t++) tokens[t] = int32_t(mix(uint64_t(n), uint64_t(t)) % uint64_t(kVocab));
 }
 
-// Whole tensors, put together from the rows that ranks answer for.
-using State = std::map<std::string, std::vector<double>>;
-class Collected {
- public:
-    template <class B>
-    void add(Trainer<B>& trainer) {
-        std::lock_guard lock(mutex_);
-        for (const StateTensor& t : trainer.state()) {
-            const Box whole{std::vector<int64_t>(t.shape.size(), 0), t.shape};
-            auto& values = state[t.name];
-            auto& times = times_[t.name];
-            values.resize(size_t(volume(t.shape)));
-            times.resize(values.size());
-            for_each_run(t.own, whole, t.box, [&](int64_t to, int64_t from, int64_t count) {
-                for (int64_t i = 0; i < count; i++) {
-                    values[size_t(to + i)] = double(static_cast<const typename B::T*>(t.data)[from + i]);
-                    times[size_t(to + i)]++;
-                }
-            });
-        }
-    }
-    void expect_once() const {
-        for (const auto& [name, times] : times_)
-            for (int n : times) ASSERT_EQ(n, 1) << name << ": an element that not exactly one rank answers for";
-    }
-    State state;
-
- private:
-    std::mutex mutex_;
-    std::map<std::string, std::vector<int>> times_;
-};
-
 struct MeshRun {
     std::vector<StepResult> steps;
-    State first, last;  // after the first step, and the last
+    WholeTensors first, last;  // after the first step, and the last
 };
 
 using Prepare = std::function<void(Trainer<Cpu<double>>&)>;
@@ -189,7 +156,7 @@ MeshRun run(const ModelCase& model, const MeshCase& mesh_case, const Prepare& pr
 void expect_near(double x, double reference, const char* what, size_t step) {
     EXPECT_LE(std::abs(x - reference), kMeshTolerance * std::abs(reference)) << what << " of step " << step + 1;
 }
-void expect_near(const State& x, const State& reference) {
+void expect_near(const WholeTensors& x, const WholeTensors& reference) {
     ASSERT_EQ(x.size(), reference.size());
     for (const auto& [name, values] : reference) EXPECT_LT(relative_error(x.at(name), values), kMeshTolerance) << name;
 }

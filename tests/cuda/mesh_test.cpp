@@ -1,0 +1,125 @@
+// Meshes whose ranks are threads, on Cuda<float> as the emulator runs it, against one rank: losses, norms, gradients.
+#include <cmath>
+#include <limits>
+
+#include "cuda/small.h"
+#include "support/collected.h"
+#include "support/oracle.h"
+#include "support/sanitizers.h"
+
+namespace sluice {
+namespace {
+
+using B = Cuda<float>;
+constexpr double kTolerance = 5e-6;  // of float
+constexpr int64_t kSteps = kSanitized ? 1 : 2;
+
+using Keys = std::vector<std::string>;
+Keys joined(Keys a, const Keys& b) {
+    a.insert(a.end(), b.begin(), b.end());
+    return a;
+}
+const Keys kGates{
+    "model.gates=[{position: query, heads: shared}, {position: key}, {position: value, granularity: headwise, bias: "
+    "true}, {position: sdpa, heads: averaged}, {position: output, bias: true}]"};
+const Keys kSwitchHeads{"model.switch_heads={target: kv, experts: 3, top_k: 2}"};
+const Keys kRela{"model.attention={kind: rela, rela_gate: true, sdpa_norm: rmsnorm}", "model.norm_eps=0.01"};
+const Keys kMuon{"optimizer={kind: muon, lr: 0.01, momentum: 0.9}"};
+const Keys kExperts{"model.moe={experts: 4, top_k: 2, hidden: 24, shared_hidden: 16}"};
+const Keys kTensor{"parallel.tensor=2"}, kSequence{"parallel.tensor=2", "parallel.sequence=true"},
+    kZero{"parallel.zero=1"}, kExpert{"parallel.expert=2"};
+
+struct Course {
+    std::vector<StepResult> steps;
+    WholeTensors first;  // after the first step
+};
+Course run(const Keys& keys, int ranks) {
+    Config config = small_config(keys);
+    config.train.micro_batch = 2 / data_ranks_of(config, ranks);
+    resolve_ranks(config, ranks);
+    Course course;
+    Collected first;
+    run_threads(ranks, [&](Comm& comm) {
+        Mesh mesh(comm, mesh_shape(config.model, config.parallel), memory_of<B>());
+        Trainer<B> trainer(config, mesh);
+        for (int64_t s = 0; s < kSteps; s++) {
+            const StepResult result = trainer.step(small_samples);
+            if (comm.rank() == 0) course.steps.push_back(result);
+            if (s == 0) first.add(trainer);
+        }
+    });
+    first.expect_once();
+    course.first = first.state;
+    return course;
+}
+
+void expect_near(double x, double reference, const char* what, size_t step) {
+    EXPECT_LE(std::abs(x - reference), kTolerance * std::abs(reference)) << what << " of step " << step + 1;
+}
+
+// After a step the first moment is the gradient, so that the state holds every gradient.
+void hold(const Keys& model, const std::vector<Keys>& meshes) {
+    const Course one = run(model, 1);
+    for (const Keys& mesh : meshes) {
+        SCOPED_TRACE(testing::PrintToString(joined(model, mesh)));
+        const Course four = run(joined(model, mesh), 4);
+        ASSERT_EQ(four.steps.size(), one.steps.size());
+        for (size_t s = 0; s < one.steps.size(); s++) {
+            expect_near(four.steps[s].loss, one.steps[s].loss, "loss", s);
+            expect_near(four.steps[s].grad_norm, one.steps[s].grad_norm, "gradient norm", s);
+        }
+        ASSERT_EQ(four.first.size(), one.first.size());
+        for (const auto& [name, values] : one.first)
+            if (is_optimizer_state(name)) {
+                EXPECT_LT(relative_error(four.first.at(name), values), kTolerance) << name;
+            }
+    }
+}
+
+TEST(CudaMesh, DenseModelsAgreeWithOneRank) {
+    hold(kGates, {kTensor, joined(kTensor, kZero), joined(kSequence, kZero), {"parallel.tensor=4"}});
+    hold(kSwitchHeads, {kSequence});
+    hold(kRela, {kSequence});
+}
+
+TEST(CudaMesh, MixturesAgreeWithOneRank) {
+    hold(kExperts, {joined(joined(kTensor, kExpert), kZero), joined(kSequence, kExpert)});
+}
+
+TEST(CudaMesh, MuonAgreesWithOneRank) { hold(kMuon, {joined(kSequence, kZero)}); }
+
+TEST(CudaMesh, NotFiniteOnOneRankIsAppliedByNone) {
+    run_threads(2, [](Comm& comm) {
+        Mesh mesh(comm, {}, memory_of<B>());
+        Config config = small_config({"train.micro_batch=1"});
+        resolve_ranks(config, comm.size());
+        Trainer<B> trainer(config, mesh);
+        Memory& memory = memory_of<B>();
+        const Stream stream = trainer.model().stream();
+        const auto weights = [&] {
+            std::vector<float> all(size_t(trainer.model().parameters()));
+            memory.to_host(stream, all.data(), trainer.model().weights(), all.size() * sizeof(float));
+            memory.wait(stream);
+            return all;
+        };
+        EXPECT_TRUE(trainer.step(small_samples).applied);
+        const int64_t at = trainer.model().tensors()[1].offset;  // past the embedding
+        const float sound = weights()[size_t(at)], damaged = std::numeric_limits<float>::quiet_NaN();
+        if (comm.rank() == 1) memory.to_device(stream, trainer.model().weights() + at, &damaged, sizeof(float));
+        std::vector<float> before = weights();
+        const StepResult result = trainer.step(small_samples);
+        EXPECT_FALSE(result.applied);
+        EXPECT_TRUE(std::isnan(result.loss));
+        EXPECT_EQ(trainer.progress().updates, 1);
+        EXPECT_EQ(trainer.progress().skipped_in_a_row, 1);
+        std::vector<float> after = weights();
+        before[size_t(at)] = after[size_t(at)] = sound;
+        EXPECT_EQ(after, before);
+        memory.to_device(stream, trainer.model().weights() + at, &sound, sizeof(float));
+        EXPECT_TRUE(trainer.step(small_samples).applied);
+        EXPECT_EQ(trainer.progress().skipped, 1);
+    });
+}
+
+}  // namespace
+}  // namespace sluice
