@@ -1,5 +1,6 @@
 // Planted bugs of kernels: each is found, by name, with the line that did it.
 #include "kernels/cuda/prim/reduce.cuh"
+#include "kernels/emu/sanitizers.h"
 #include "kernels/emu/traffic.h"
 #include "tests/emu/on_device.h"
 
@@ -344,6 +345,32 @@ TEST_F(Found, RaceBetweenBlocks) {
     const OnDevice<float> y(std::vector<float>(64));
     finds(BlocksRace{y.data(), 32}, "of the same launch", 0, {.grid = {2}});
     EXPECT_EQ(run(BlocksRace{y.data(), 0}, {.grid = {2}}), "");
+}
+
+// Threads of one block at one word of device memory, which the emulator itself does not see. The thread sanitizer does.
+template <bool kBarrier>
+struct ThreadsRace {
+    static constexpr int kThreads = 64;
+    static constexpr int kLine = __LINE__ + 5;
+    Global<float> y;
+    DEVICE void operator()() const {
+        if (thread() == 0) y[0] = 1;
+        if (kBarrier) block_barrier();
+        if (thread() == 32) y[1] = y[0];
+    }
+};
+using FoundDeathTest = Found;
+TEST_F(FoundDeathTest, RaceBetweenThreadsOnDeviceMemory) {
+    if (!emu::kTsan) GTEST_SKIP() << "needs the thread sanitizer";
+    const OnDevice<float> y(std::vector<float>(64));
+    const auto end_of = [&](const auto& kernel) {
+        const std::string said = run(kernel);
+        std::fputs(said.c_str(), stderr);
+        std::exit(said.empty() ? 0 : 1);
+    };
+    EXPECT_EXIT(end_of(ThreadsRace<true>{y.data()}), testing::ExitedWithCode(0), "");
+    EXPECT_EXIT(end_of(ThreadsRace<false>{y.data()}), testing::ExitedWithCode(66),
+                "data race.*Read of size 4.*found_test.cpp:" + std::to_string(ThreadsRace<false>::kLine));
 }
 
 template <int N>
