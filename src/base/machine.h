@@ -13,9 +13,9 @@ std::string processor_name();
 std::string host_name();
 int usable_cores();
 
-// Bytes for each of `processes` that need the same. total: the machine's memory and swap, or what its control groups and
-// `ulimit -v` leave of them to this process; free: of memory, now, with what can be made free; limit: who allocates more
-// has it refused, or is ended for it. What cannot be read limits nothing. root: where /proc and /sys are.
+// Bytes for each of `processes` that need the same. total: the machine's memory and swap, or what its control groups
+// and `ulimit -v` leave of them to this process; free: of memory, now, with what can be made free; limit: who allocates
+// more has it refused, or is ended for it. What cannot be read limits nothing. root: where /proc and /sys are.
 struct MachineMemory {
     size_t total, free, limit;
 };
