@@ -1,37 +1,11 @@
 // Planted bugs of kernels: each is found, by name, with the line that did it.
+#include "tests/emu/found.h"
+
 #include "kernels/cuda/prim/reduce.cuh"
-#include "kernels/emu/sanitizers.h"
 #include "kernels/emu/traffic.h"
-#include "tests/emu/on_device.h"
 
 namespace sluice {
 namespace {
-
-class Found : public Emulator {
- protected:
-    // Runs a kernel in every order, each of which must say `what`, at a line of this file where `line` is not 0.
-    template <class K>
-    void finds(const K& kernel, const std::string& what, int line = 0, const LaunchShape& shape = {}) {
-        for (const auto order : {emu::Order::forward, emu::Order::reverse, emu::Order::seeded}) {
-            emu::options().order = order;
-            const std::string said = run(kernel, shape);
-            EXPECT_NE(said.find(what), said.npos) << "said: " << said;
-            EXPECT_NE(said.find("an_op rows 3: "), said.npos) << said;
-            if (line > 0) {
-                EXPECT_NE(said.find("tests/emu/found_test.cpp:" + std::to_string(line)), said.npos) << "said: " << said;
-            }
-        }
-        emu::options().order = emu::Order::forward;
-    }
-    // The same in one order.
-    template <class K>
-    void says(emu::Order order, const K& kernel, const std::string& what) {
-        emu::options().order = order;
-        const std::string said = run(kernel);
-        EXPECT_NE(said.find(what), said.npos) << "said: " << said;
-        emu::options().order = emu::Order::forward;
-    }
-};
 
 struct OutOfBounds {
     static constexpr int kThreads = 32;
@@ -70,154 +44,6 @@ struct SharedOutOfBounds {
 };
 TEST_F(Found, OutOfBoundsOfSharedMemory) {
     finds(SharedOutOfBounds{nullptr}, "out of bounds of every shared array", SharedOutOfBounds::kLine);
-}
-
-struct ReadAfterWrite {
-    static constexpr int kThreads = 64;
-    static constexpr int kLine = __LINE__ + 5;
-    Global<float> y;
-    DEVICE void operator()() const {
-        SHARED(float, s, kThreads);
-        s[thread()] = float(thread());
-        y[thread()] = s[thread() ^ 32];
-    }
-};
-TEST_F(Found, NoBarrierReadAfterWrite) {
-    const OnDevice<float> y(std::vector<float>(64));
-    // The first thread finds nothing written yet, and says so.
-    for (const auto order : {emu::Order::forward, emu::Order::reverse}) {
-        emu::options().order = order;
-        const std::string said = run(ReadAfterWrite{y.data()});
-        EXPECT_NE(said.find("uninitialised"), said.npos) << said;
-        EXPECT_NE(said.find("found_test.cpp:" + std::to_string(ReadAfterWrite::kLine)), said.npos) << said;
-    }
-}
-
-template <bool kBarrier>
-struct ReadAfterSecondWrite {
-    static constexpr int kThreads = 64;
-    static constexpr int kLine = __LINE__ + 6;
-    Global<float> y;
-    DEVICE void operator()() const {
-        SHARED(float, s, kThreads);
-        s[thread()] = 0;
-        block_barrier();
-        if (thread() < 32) s[thread()] = float(thread());
-        if (kBarrier) block_barrier();
-        y[thread()] = s[thread() % 32];
-    }
-};
-TEST_F(Found, NoBarrierReadAfterASecondWrite) {
-    const OnDevice<float> y(std::vector<float>(64));
-    finds(ReadAfterSecondWrite<false>{y.data()}, "with no barrier between (");
-    emu::options().order = emu::Order::reverse;
-    const std::string said = run(ReadAfterSecondWrite<false>{y.data()});
-    EXPECT_NE(said.find("(read after write)"), said.npos) << said;
-    EXPECT_NE(said.find("wrote at tests/emu/found_test.cpp:" + std::to_string(ReadAfterSecondWrite<false>::kLine)),
-              said.npos)
-        << said;
-    EXPECT_EQ(run(ReadAfterSecondWrite<true>{y.data()}), "");
-}
-
-template <bool kBarrier>
-struct WriteAfterRead {
-    static constexpr int kThreads = 64;
-    Global<float> y;
-    DEVICE void operator()() const {
-        SHARED(float, s, kThreads);
-        s[thread()] = float(thread());
-        block_barrier();
-        const float v = s[thread() ^ 32];
-        if (kBarrier) block_barrier();
-        s[thread()] = v;
-        block_barrier();
-        y[thread()] = s[thread()];
-    }
-};
-TEST_F(Found, NoBarrierWriteAfterRead) {
-    const OnDevice<float> y(std::vector<float>(64));
-    finds(WriteAfterRead<false>{y.data()}, "with no barrier between (", 0);
-    emu::options().order = emu::Order::forward;
-    const std::string said = run(WriteAfterRead<false>{y.data()});
-    EXPECT_NE(said.find("no barrier between (read after write)"), said.npos) << said;
-    EXPECT_EQ(run(WriteAfterRead<true>{y.data()}), "");
-}
-
-template <bool kBarrier>
-struct WriteAfterManyRead {
-    static constexpr int kThreads = 96;
-    static constexpr int kLine = __LINE__ + 9;
-    Global<float> y;
-    DEVICE void operator()() const {
-        SHARED(float, s, 1);
-        if (thread() == 0) s[0] = 7;
-        block_barrier();
-        y[thread()] = float(s[0]);
-        if (kBarrier) block_barrier();
-        // The lane whose turn is last.
-        if (thread() == 64) s[0] = 8;
-    }
-};
-TEST_F(Found, NoBarrierWriteAfterManyRead) {
-    const OnDevice<float> y(std::vector<float>(96));
-    const std::string said = run(WriteAfterManyRead<false>{y.data()});
-    EXPECT_NE(said.find("(write after read)"), said.npos) << said;
-    EXPECT_NE(said.find("found_test.cpp:" + std::to_string(WriteAfterManyRead<false>::kLine)), said.npos) << said;
-    finds(WriteAfterManyRead<false>{y.data()}, "with no barrier between (");
-    EXPECT_EQ(run(WriteAfterManyRead<true>{y.data()}), "");
-}
-
-template <bool kBarrier>
-struct WriteAfterOneRead {
-    static constexpr int kThreads = 64;
-    Global<float> y;
-    DEVICE void operator()() const {
-        SHARED(float, s, 1);
-        if (thread() == 0) s[0] = 7;
-        block_barrier();
-        if (thread() == 1) y[0] = float(s[0]);
-        if (kBarrier) block_barrier();
-        if (thread() == 32) s[0] = 8;
-    }
-};
-TEST_F(Found, NoBarrierWriteAfterOneRead) {
-    const OnDevice<float> y(std::vector<float>(1));
-    const std::string said = run(WriteAfterOneRead<false>{y.data()});
-    EXPECT_NE(said.find("that thread 1 read at"), said.npos) << said;
-    EXPECT_NE(said.find("(write after read)"), said.npos) << said;
-    finds(WriteAfterOneRead<false>{y.data()}, "with no barrier between (");
-    EXPECT_EQ(run(WriteAfterOneRead<true>{y.data()}), "");
-}
-
-struct WriteAfterWrite {
-    static constexpr int kThreads = 64;
-    Global<float> y;
-    DEVICE void operator()() const {
-        SHARED(float, s, 1);
-        s[0] = 7;
-    }
-};
-TEST_F(Found, NoBarrierWriteAfterWrite) { finds(WriteAfterWrite{nullptr}, "(write after write)"); }
-
-// Between lanes a warp_barrier orders, a shuffle does not.
-template <bool kBarrier>
-struct LaneAfterLane {
-    static constexpr int kThreads = 32;
-    Global<float> y;
-    DEVICE void operator()() const {
-        SHARED(float, s, kThreads);
-        s[thread()] = float(thread());
-        if (kBarrier)
-            warp_barrier();
-        else
-            (void)shuffle(1.f, 0);
-        y[thread()] = s[thread() ^ 1];
-    }
-};
-TEST_F(Found, AShuffleIsNoBarrier) {
-    const OnDevice<float> y(std::vector<float>(32));
-    finds(LaneAfterLane<false>{y.data()}, "(read after write)");
-    EXPECT_EQ(run(LaneAfterLane<true>{y.data()}), "");
 }
 
 struct Uninitialised {
@@ -332,45 +158,6 @@ struct Returned {
 TEST_F(Found, BarrierThatSomeReturnedBefore) {
     says(emu::Order::forward, Returned{nullptr}, "thread 32: returns, and others wait in block_barrier at ");
     says(emu::Order::reverse, Returned{nullptr}, "thread 31: waits in block_barrier, and 32 threads have returned");
-}
-
-// Blocks of one launch run in any order, and at the same time.
-struct BlocksRace {
-    static constexpr int kThreads = 32;
-    Global<float> y;
-    int64_t shift;
-    DEVICE void operator()() const { y[thread() + 32 * block_x()] = y[(thread() + 32 * block_x() + shift) % 64]; }
-};
-TEST_F(Found, RaceBetweenBlocks) {
-    const OnDevice<float> y(std::vector<float>(64));
-    finds(BlocksRace{y.data(), 32}, "of the same launch", 0, {.grid = {2}});
-    EXPECT_EQ(run(BlocksRace{y.data(), 0}, {.grid = {2}}), "");
-}
-
-// Threads of one block at one word of device memory, which the emulator itself does not see. The thread sanitizer does.
-template <bool kBarrier>
-struct ThreadsRace {
-    static constexpr int kThreads = 64;
-    static constexpr int kLine = __LINE__ + 5;
-    Global<float> y;
-    DEVICE void operator()() const {
-        if (thread() == 0) y[0] = 1;
-        if (kBarrier) block_barrier();
-        if (thread() == 32) y[1] = y[0];
-    }
-};
-using FoundDeathTest = Found;
-TEST_F(FoundDeathTest, RaceBetweenThreadsOnDeviceMemory) {
-    if (!emu::kTsan) GTEST_SKIP() << "needs the thread sanitizer";
-    const OnDevice<float> y(std::vector<float>(64));
-    const auto end_of = [&](const auto& kernel) {
-        const std::string said = run(kernel);
-        std::fputs(said.c_str(), stderr);
-        std::exit(said.empty() ? 0 : 1);
-    };
-    EXPECT_EXIT(end_of(ThreadsRace<true>{y.data()}), testing::ExitedWithCode(0), "");
-    EXPECT_EXIT(end_of(ThreadsRace<false>{y.data()}), testing::ExitedWithCode(66),
-                "data race.*Read of size 4.*found_test.cpp:" + std::to_string(ThreadsRace<false>::kLine));
 }
 
 template <int N>
