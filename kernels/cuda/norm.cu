@@ -34,7 +34,7 @@ class Rotation {
     DEVICE Rotation(const Angles& angles, int64_t token, int width)
         : cos_({angles.cos + token % angles.length * (width / 2), width}),
           sin_({angles.sin + token % angles.length * (width / 2), width}) {
-        cos_.read_all(), sin_.read_all();
+        read(cos_), read(sin_);
     }
     DEVICE void apply(int k, int i, Vec<float, Team::kSize>& v, float direction) const {
         const Vec<float, Team::N> cos = cos_.again(k, i), sin = sin_.again(k, i);
@@ -45,7 +45,29 @@ class Rotation {
     }
 
  private:
-    Kept<const float, Team, 1> cos_, sin_;
+    using Row = Kept<const float, Team, 1>;
+
+    // Eight elements are two accesses. Two lanes take the piece of one and then that of the other, so that each access
+    // fills its sectors, and exchange what is not theirs.
+    DEVICE static void read(Row& row) {
+        if constexpr (Team::kPieces == 1 && Team::N == 8) {
+            const int odd = Team::rank() % 2, even_piece = (Team::rank() - odd) * 8, half = row.head().width / 2;
+            Vec<float, 4> of_even{}, of_odd{};
+            if (even_piece < half) of_even = load<4>(row.head().data + even_piece + odd * 4);
+            if (even_piece + 8 < half) of_odd = load<4>(row.head().data + even_piece + 8 + odd * 4);
+            Vec<float, 8> piece;
+            for (int j = 0; j < 4; j++) {
+                const float other = shuffle_xor(odd ? of_even[j] : of_odd[j], 1);
+                piece[j] = odd ? other : of_even[j];
+                piece[4 + j] = odd ? of_odd[j] : other;
+            }
+            row.keep(0, piece);
+        } else {
+            row.read_all();
+        }
+    }
+
+    Row cos_, sin_;
 };
 template <class Team>
 requires(Team::kParts == 1) class Rotation<Team> {

@@ -93,6 +93,7 @@ class Kept {
     using Piece = typename Head<X, Team, kParts>::Piece;
 
     DEVICE explicit Kept(const Head<X, Team, kParts>& head) : head_(head) {}
+    DEVICE const Head<X, Team, kParts>& head() const { return head_; }
     DEVICE Piece keep(int k, const Piece& piece) { return pieces_[k] = piece; }
     DEVICE Piece read(int k, int i) { return keep(k, head_.read(i)); }
     DEVICE void read_all() {
@@ -126,19 +127,24 @@ class Sums {
     }
     // Writes the part: the sum over the teams of the block, in their order. All threads call it.
     DEVICE void write() const {
-        constexpr int kSpan = Team::kLanes * Team::kPieces * Team::kSize;  // elements that a team has room for
         if constexpr (Team::kPieces > 0 && Team::kTeams == 1) {
             Team::each(part_.width, [&](int k, int i) { part_.write(i, kept_.again(k, i)); });
         } else if constexpr (Team::kPieces > 0) {
-            SHARED(float, of_teams, Team::kTeams* kSpan);
+            // A row has one element of each thread, and is so long that neither writing nor reading has bank conflicts.
+            constexpr int kRow = Team::kThreads + kWarp / Team::N;
+            SHARED(float, of_threads, Team::kPieces* Team::kSize* kRow);
             Team::each(part_.width, [&](int k, int i) {
                 const auto sum = kept_.again(k, i);
-                for (int j = 0; j < Team::kSize; j++) of_teams[Team::index() * kSpan + part_.place(i, j)] = sum[j];
+                for (int j = 0; j < Team::kSize; j++) of_threads[(k * Team::kSize + j) * kRow + thread()] = sum[j];
             });
             block_barrier();
+            const int run = part_.width / Team::kParts;
             for (int i = thread(); i < part_.width; i += Team::kThreads) {
-                float sum = of_teams[i];
-                for (int team = 1; team < Team::kTeams; team++) sum += of_teams[team * kSpan + i];
+                const int piece = i % run / Team::N, rank = piece % Team::kLanes, k = piece / Team::kLanes;
+                const int j = i / run * Team::N + i % Team::N;
+                float sum = 0;
+                for (int team = 0; team < Team::kTeams; team++)
+                    sum += of_threads[(k * Team::kSize + j) * kRow + team * Team::kLanes + rank];
                 part_.data[i] = sum;
             }
         }
