@@ -6,6 +6,22 @@
 
 namespace sluice {
 
+// The slope of sigmoid where its value is g, times scale.
+template <class A>
+SLUICE_HD A sigmoid_slope(A g, A scale = A(1)) {
+    return scale * g * (A(1) - g);
+}
+
+// silu = s g with g = sigmoid(s), and its slope, times scale.
+template <class A>
+SLUICE_HD A silu_value(A s, A g, A scale = A(1)) {
+    return scale * s * g;
+}
+template <class A>
+SLUICE_HD A silu_slope(A s, A g, A scale = A(1)) {
+    return scale * g * (A(1) + s * (A(1) - g));
+}
+
 template <Activation>
 struct ActivationMath;
 template <>
@@ -16,20 +32,18 @@ struct ActivationMath<Activation::sigmoid> {
     }
     template <class A, class L>
     static SLUICE_HD A slope(A s, L logistic) {
-        const A g = logistic(s);
-        return g * (A(1) - g);
+        return sigmoid_slope(logistic(s));
     }
 };
 template <>
 struct ActivationMath<Activation::silu> {
     template <class A, class L>
     static SLUICE_HD A value(A s, L logistic) {
-        return s * logistic(s);
+        return silu_value(s, logistic(s));
     }
     template <class A, class L>
     static SLUICE_HD A slope(A s, L logistic) {
-        const A g = logistic(s);
-        return g * (A(1) + s * (A(1) - g));
+        return silu_slope(s, logistic(s));
     }
 };
 template <>
@@ -40,8 +54,7 @@ struct ActivationMath<Activation::ns_sigmoid> {  // never below one half
     }
     template <class A, class L>
     static SLUICE_HD A slope(A s, L logistic) {
-        const A g = logistic(s);
-        return A(0.5) * g * (A(1) - g);
+        return sigmoid_slope(logistic(s), A(0.5));
     }
 };
 template <>

@@ -9,20 +9,33 @@ template <class A>
 SLUICE_HD A norm_value(A x, A rstd, A w) {
     return x * rstd * w;
 }
-// dx, where d = dy w, and pull = rstd^2 mean(d x), with the mean over the row.
+// dx = rstd (dy w - x pull), where pull = rstd^2 mean(dy w x), with the mean over the row. norm_dot is what a number
+// adds to the sum of dy w x, and norm_weight_gradient to dw.
 template <class A>
-SLUICE_HD A norm_gradient(A d, A x, A rstd, A pull) {
-    return rstd * (d - x * pull);
+SLUICE_HD A norm_dot(A dy, A w, A x) {
+    return dy * w * x;
+}
+template <class A>
+SLUICE_HD A norm_pull(A rstd, A dot, A width) {
+    return rstd * rstd * dot / width;
+}
+template <class A>
+SLUICE_HD A norm_gradient(A dy, A w, A x, A rstd, A pull) {
+    return rstd * (dy * w - x * pull);
+}
+template <class A>
+SLUICE_HD A norm_weight_gradient(A dy, A x, A rstd) {
+    return dy * x * rstd;
 }
 
-// Two channels of a head that RoPE rotates by one angle; with -sin: back.
+// Two channels of a head, half a head apart, that RoPE rotates by one angle; with -sin: back.
 template <class A>
-struct RopePair {
-    A first, second;
-};
+SLUICE_HD A rotated_first(A first, A second, A cos, A sin) {
+    return first * cos - second * sin;
+}
 template <class A>
-SLUICE_HD RopePair<A> rotated(RopePair<A> x, A cos, A sin) {
-    return {x.first * cos - x.second * sin, x.second * cos + x.first * sin};
+SLUICE_HD A rotated_second(A first, A second, A cos, A sin) {
+    return second * cos + first * sin;
 }
 
 }  // namespace sluice

@@ -8,6 +8,7 @@
 #include "kernels/cpu/simd_math.h"
 #include "kernels/ops.h"
 #include "kernels/profile.h"
+#include "kernels/swiglu_math.h"
 
 namespace sluice {
 namespace {
@@ -224,12 +225,11 @@ void weighted_swiglu_forward(Stream, typename B::T* h, const typename B::T* gate
             auto* row = h + r * width;
             const A w = weight[r];
 #pragma omp simd
-            for (int64_t i = 0; i < width; i++) row[i] = w * A(s[i]) * fast_logistic(A(s[i])) * A(u[i]);
+            for (int64_t i = 0; i < width; i++) row[i] = swiglu_value(A(s[i]), A(u[i]), logistic(A(s[i])), w);
         }
     });
 }
 
-// With g = sigmoid(gate): silu = gate g, and its slope g (1 + gate (1 - g)). dweight is the row's sum of dh silu up.
 template <class B>
 void weighted_swiglu_backward(Stream, typename B::T* dgate, typename B::T* dup, typename B::A* dweight,
                               const typename B::T* dh, const typename B::T* gate, const typename B::T* up,
@@ -244,10 +244,11 @@ void weighted_swiglu_backward(Stream, typename B::T* dgate, typename B::T* dup, 
             A sum = 0;
 #pragma omp simd reduction(+ : sum)
             for (int64_t i = 0; i < width; i++) {
-                const A d = d_row[i], s = s_row[i], u = u_row[i], g = fast_logistic(s);
-                sum += d * s * g * u;
-                ds_row[i] = w * d * u * g * (A(1) + s * (A(1) - g));
-                du_row[i] = w * d * s * g;
+                const A d = d_row[i], s = s_row[i], u = u_row[i], g = logistic(s);
+                sum += swiglu_value(s, u, g, d);
+                const SwigluGradient<A> gradient = swiglu_gradient(w * d, s, u, g);
+                ds_row[i] = gradient.gate;
+                du_row[i] = gradient.up;
             }
             dweight[r] = sum;
         }

@@ -7,13 +7,6 @@
 #include "kernels/profile.h"
 
 namespace sluice {
-namespace {
-
-// A function object: a pointer to a function would keep loops from being vectorised.
-constexpr auto logistic = [](auto x) { return fast_logistic(x); };
-
-}  // namespace
-
 template <class B>
 void gate_forward(Stream, typename B::T* out, Rows<const typename B::T> y, const typename B::T* s, const GateShape& n,
                   Activation act, Combine how) {

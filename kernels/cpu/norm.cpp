@@ -1,12 +1,13 @@
 // RMSNorm, RoPE, and both fused: y = x rstd w, rstd = 1 / sqrt(mean(x^2) + eps). In backward, with d = dy w: dx = rstd
-// (d - x rstd^2 mean(d x)), dw = sum over rows of dy x rstd. Fused ops also do what comes before (the residual sum) or
-// after (the rotation) to a row while it is in cache.
+// (d - x rstd^2 mean(d x)), dw = sum over rows of dy x rstd. What is done to a number is in kernels/norm_math.h. Fused
+// ops also do what comes before (the residual sum) or after (the rotation) to a row while it is in cache.
 #include <cmath>
 
 #include "kernels/cpu/parallel.h"
-#include "kernels/cpu/simd_math.h"
+#include "kernels/norm_math.h"
 #include "kernels/ops.h"
 #include "kernels/profile.h"
+#include "kernels/residual_math.h"
 
 namespace sluice {
 namespace {
@@ -20,7 +21,7 @@ template <class T, class A>
     for (int64_t i = 0; i < width; i++) squares += A(x[i]) * A(x[i]);
     const A rstd = A(1) / std::sqrt(squares / A(width) + A(eps));
 #pragma omp simd
-    for (int64_t i = 0; i < width; i++) y[i] = A(x[i]) * rstd * A(w[i]);
+    for (int64_t i = 0; i < width; i++) y[i] = norm_value(A(x[i]), rstd, A(w[i]));
     return rstd;
 }
 
@@ -31,16 +32,16 @@ void norm_row_backward(T* dx, A* dw, const T* dy, const T* x, const T* w, A rstd
     A dot = 0;
 #pragma omp simd reduction(+ : dot)
     for (int64_t i = 0; i < width; i++) {
-        dot += A(dy[i]) * A(w[i]) * A(x[i]);
-        dw[i] += A(dy[i]) * A(x[i]) * rstd;
+        dot += norm_dot(A(dy[i]), A(w[i]), A(x[i]));
+        dw[i] += norm_weight_gradient(A(dy[i]), A(x[i]), rstd);
     }
-    const A pull = rstd * rstd * dot / A(width);  // rstd^2 mean(d x)
+    const A pull = norm_pull(rstd, dot, A(width));
     if (into == Into::add) {
 #pragma omp simd
-        for (int64_t i = 0; i < width; i++) dx[i] += rstd * (A(dy[i]) * A(w[i]) - A(x[i]) * pull);
+        for (int64_t i = 0; i < width; i++) dx[i] += norm_gradient(A(dy[i]), A(w[i]), A(x[i]), rstd, pull);
     } else {
 #pragma omp simd
-        for (int64_t i = 0; i < width; i++) dx[i] = rstd * (A(dy[i]) * A(w[i]) - A(x[i]) * pull);
+        for (int64_t i = 0; i < width; i++) dx[i] = norm_gradient(A(dy[i]), A(w[i]), A(x[i]), rstd, pull);
     }
 }
 
@@ -51,8 +52,8 @@ void rotate_row(T* y, const T* x, const A* cos, const A* sin, int64_t half, A di
 #pragma omp simd
     for (int64_t i = 0; i < half; i++) {
         const A a = x[i], b = x[half + i], signed_sin = direction * sin[i];
-        y[i] = a * cos[i] - b * signed_sin;
-        y[half + i] = b * cos[i] + a * signed_sin;
+        y[i] = rotated_first(a, b, cos[i], signed_sin);
+        y[half + i] = rotated_second(a, b, cos[i], signed_sin);
     }
 }
 
@@ -108,7 +109,7 @@ void residual_rmsnorm_forward(Stream, typename B::T* out, typename B::T* normed,
                 for (int64_t i = 0; i < width; i++) sum[i] = skip[i] + branch[i];
             } else {
 #pragma omp simd
-                for (int64_t i = 0; i < width; i++) sum[i] = skip[i] + clamped(branch[i], limit);
+                for (int64_t i = 0; i < width; i++) sum[i] = residual_value(skip[i], branch[i], limit);
             }
             rstd[r] = norm_row<T, typename B::A>(normed + r * width, sum, w, width, eps);
         }

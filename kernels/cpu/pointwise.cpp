@@ -1,9 +1,12 @@
-// Pointwise ops: one loop over (count) elements each.
+// Pointwise ops: one loop over (count) elements each. Formulas are those of kernels/gate_math.h, swiglu_math.h and
+// residual_math.h.
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/simd_math.h"
 #include "kernels/gate_math.h"
 #include "kernels/ops.h"
 #include "kernels/profile.h"
+#include "kernels/residual_math.h"
+#include "kernels/swiglu_math.h"
 
 namespace sluice {
 namespace {
@@ -16,9 +19,6 @@ void each(int64_t count, F f) {
         for (int64_t i = begin; i < end; i++) f(i);
     });
 }
-
-// A function object: a pointer to a function would keep loops from being vectorised.
-constexpr auto logistic = [](auto x) { return fast_logistic(x); };
 
 }  // namespace
 
@@ -46,7 +46,7 @@ void swiglu_forward(Stream, typename B::T* h, const typename B::T* gate_up, int6
             const auto *gate = gate_up + 2 * r * width, *up = gate + width;
             auto* row = h + r * width;
 #pragma omp simd
-            for (int64_t i = 0; i < width; i++) row[i] = A(gate[i]) * logistic(A(gate[i])) * A(up[i]);
+            for (int64_t i = 0; i < width; i++) row[i] = swiglu_value(A(gate[i]), A(up[i]), logistic(A(gate[i])));
         }
     });
 }
@@ -62,10 +62,10 @@ void swiglu_backward(Stream, typename B::T* dgate_up, const typename B::T* dh, c
             auto *dgate = dgate_up + 2 * r * width, *dup = dgate + width;
 #pragma omp simd
             for (int64_t i = 0; i < width; i++) {
-                // silu(s) = s g, and its slope g (1 + s (1 - g))
                 const A d = row[i], s = gate[i], u = up[i], g = logistic(s);
-                dgate[i] = d * u * g * (A(1) + s * (A(1) - g));
-                dup[i] = d * s * g;
+                const SwigluGradient<A> gradient = swiglu_gradient(d, s, u, g);
+                dgate[i] = gradient.gate;
+                dup[i] = gradient.up;
             }
         }
     });
@@ -80,7 +80,7 @@ void residual_forward(Stream, typename B::T* out, const typename B::T* x, const 
     if (clip == 0)
         each(count, [&](int64_t i) { out[i] = x[i] + y[i]; });
     else
-        each(count, [&](int64_t i) { out[i] = x[i] + clamped(y[i], limit); });
+        each(count, [&](int64_t i) { out[i] = residual_value(x[i], y[i], limit); });
 }
 
 template <class B>
@@ -91,8 +91,8 @@ void residual_backward(Stream, typename B::T* dy, const typename B::T* dout, con
     const T limit = T(clip);
     if (clip == 0)
         each(count, [&](int64_t i) { dy[i] = dout[i]; });
-    else  // where y is NaN both comparisons fail, and dout passes: a NaN is not clipped away
-        each(count, [&](int64_t i) { dy[i] = y[i] >= limit || y[i] <= -limit ? T(0) : dout[i]; });
+    else
+        each(count, [&](int64_t i) { dy[i] = residual_gradient(dout[i], y[i], limit); });
 }
 
 template <class B>

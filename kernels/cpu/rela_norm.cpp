@@ -3,7 +3,8 @@
 //     dz = rstd (g - z rstd^2 mean(g z)) + dy w z rstd s (1 - s) u
 //     dw = sum over rows of dy z rstd s,    du = sum over rows of dy w z rstd s (1 - s) z
 //
-// The two sums of a row, of z^2 and of g z, are ops of their own: a tensor group adds up its parts in between.
+// What is done to a number is in kernels/rela_math.h. The two sums of a row, of z^2 and of g z, are ops of their own: a
+// tensor group adds up its parts in between.
 #include <cmath>
 #include <type_traits>
 
@@ -11,6 +12,7 @@
 #include "kernels/cpu/simd_math.h"
 #include "kernels/ops.h"
 #include "kernels/profile.h"
+#include "kernels/rela_math.h"
 
 namespace sluice {
 namespace {
@@ -39,7 +41,7 @@ void forward_row(T* y, const T* z, const T* w, const T* u, A rstd, int64_t width
 #pragma omp simd
     for (int64_t i = 0; i < width; i++) {
         const A x = z[i];
-        y[i] = A(w[i]) * x * rstd * gate_value<gated>(u, x, i);
+        y[i] = rela_value(x, rstd, A(w[i]), gate_value<gated>(u, x, i));
     }
 }
 
@@ -50,27 +52,26 @@ A dot_row(const T* dy, const T* z, const T* w, const T* u, int64_t width) {
 #pragma omp simd reduction(+ : dot)
     for (int64_t i = 0; i < width; i++) {
         const A x = z[i];
-        dot += A(dy[i]) * A(w[i]) * gate_value<gated>(u, x, i) * x;
+        dot += rela_dot(A(dy[i]), x, A(w[i]), gate_value<gated>(u, x, i));
     }
     return dot;
 }
 
-// dz of one row (width), which may be dy; dw, du (width) += its part. `mean` is the row's mean(g z).
+// dz of one row (width), which may be dy; dw, du (width) += its part.
 template <bool gated, class T, class A>
-void backward_row(T* dz, A* dw, A* du, const T* dy, const T* z, const T* w, const T* u, A rstd, A mean, int64_t width) {
-    const A pull = rstd * rstd * mean;
+void backward_row(T* dz, A* dw, A* du, const T* dy, const T* z, const T* w, const T* u, A rstd, A pull, int64_t width) {
 #pragma omp simd
     for (int64_t i = 0; i < width; i++) {
         const A x = z[i], d = dy[i], s = gate_value<gated>(u, x, i);
-        const A weighted = d * A(w[i]);
-        A dx = rstd * (weighted * s - x * pull);
-        dw[i] += d * x * rstd * s;
+        RelaGradient<A> gradient;
         if constexpr (gated) {
-            const A slope = weighted * x * rstd * s * (A(1) - s);  // of u z
-            dx += slope * A(u[i]);
-            du[i] += slope * x;
+            gradient = gated_rela_gradient(d, x, rstd, pull, A(w[i]), A(u[i]), s);
+            du[i] += gradient.u;
+        } else {
+            gradient = rela_gradient(d, x, rstd, pull, A(w[i]), s);
         }
-        dz[i] = dx;
+        dw[i] += gradient.w;
+        dz[i] = gradient.z;
     }
 }
 
@@ -130,7 +131,7 @@ void rela_norm_backward(Stream, typename B::T* dz, typename B::G* dw, typename B
     using A = typename B::A;
     const auto add_row = [&]<bool gated>(std::bool_constant<gated>, int64_t r, A* partial_dw, A* partial_du) {
         backward_row<gated>(dz + r * width, partial_dw, partial_du, dy + r * width, z + r * width, w, u, rstd[r],
-                            dots[r] / A(whole_width), width);
+                            rela_pull(rstd[r], dots[r], A(whole_width)), width);
     };
     if (u)
         sum_rows<T, A>(std::array{dw, du}, rows, width,

@@ -48,15 +48,11 @@ namespace sluice {
     return x < -87.3f ? 0.0f : y;
 }
 
-// y within (-limit, limit); NaN passes through.
-template <class A>
-[[gnu::always_inline]] inline A clamped(A y, A limit) {
-    return y > limit ? limit : y < -limit ? -limit : y;
-}
-
 template <class A>
 [[gnu::always_inline]] inline A fast_logistic(A x) {
     return A(1) / (A(1) + fast_exp(-x));
 }
+// The same as gate_math.h takes it, a function object: a pointer would keep loops from being vectorised.
+inline constexpr auto logistic = [](auto x) { return fast_logistic(x); };
 
 }  // namespace sluice

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "kernels/cpu/parallel.h"
+#include "kernels/gate_math.h"
 #include "kernels/ops.h"
 #include "kernels/profile.h"
 #include "kernels/top_k_math.h"
@@ -58,7 +59,7 @@ void switch_backward(Stream, Rows<typename B::T> dy, Rows<typename B::T> ds, con
                     sum += d * A(expert[k]);
                     dexpert[k] = g * d;
                 }
-                dscore[e] = chosen ? sum * g * (A(1) - g) : A(0);  // sum = dout . y_e
+                dscore[e] = chosen ? sigmoid_slope(g, sum) : A(0);  // sum = dout . y_e
             }
         }
     });

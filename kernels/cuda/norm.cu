@@ -39,8 +39,9 @@ class Rotation {
     DEVICE void apply(int k, int i, Vec<float, Team::kSize>& v, float direction) const {
         const Vec<float, Team::N> cos = cos_.again(k, i), sin = sin_.again(k, i);
         for (int j = 0; j < Team::N; j++) {
-            const RopePair<float> pair = rotated(RopePair<float>{v[j], v[Team::N + j]}, cos[j], direction * sin[j]);
-            v[j] = pair.first, v[Team::N + j] = pair.second;
+            const float a = v[j], b = v[Team::N + j], signed_sin = direction * sin[j];
+            v[j] = rotated_first(a, b, cos[j], signed_sin);
+            v[Team::N + j] = rotated_second(a, b, cos[j], signed_sin);
         }
     }
 
@@ -191,17 +192,17 @@ struct NormBackward {
             auto d = converted<float>(dys.read(k, i));
             const auto v = converted<float>(xs.read(k, i)), c = converted<float>(weights.again(k, i));
             rotation.apply(k, i, d, -1);
-            for (int j = 0; j < Team::kSize; j++) dot += d[j] * c[j] * v[j];
+            for (int j = 0; j < Team::kSize; j++) dot += norm_dot(d[j], c[j], v[j]);
         });
-        const float pull = scale * scale * Team::sum(dot) / float(width);
+        const float pull = norm_pull(scale, Team::sum(dot), float(width));
         Team::each(here, [&](int k, int i) {
             auto d = converted<float>(dys.again(k, i)), v = converted<float>(xs.again(k, i));
             const auto c = converted<float>(weights.again(k, i));
             auto sum = Team::kParts == 1 && adds ? converted<float>(out.read(i)) : Vec<float, Team::kSize>{};
             rotation.apply(k, i, d, -1);
-            for (int j = 0; j < Team::kSize; j++) sum[j] += norm_gradient(d[j] * c[j], v[j], scale, pull);
+            for (int j = 0; j < Team::kSize; j++) sum[j] += norm_gradient(d[j], c[j], v[j], scale, pull);
             out.write(i, converted<T>(sum));
-            for (int j = 0; j < Team::kSize; j++) d[j] = norm_value(v[j], scale, d[j]);
+            for (int j = 0; j < Team::kSize; j++) d[j] = norm_weight_gradient(d[j], v[j], scale);
             dw.add(k, i, d);
         });
     }

@@ -86,11 +86,14 @@ struct Strip {
     }
 };
 
-// h = silu(gate) up of N channels.
+// h = weight silu(gate) up of N channels.
 template <class T, int N>
 DEVICE Vec<T, N> swiglu_of(const Vec<T, N>& gate, const Vec<T, N>& up, float weight) {
     Vec<T, N> h;
-    for (int j = 0; j < N; j++) h[j] = T(weight * swiglu_value(float(gate[j]), float(up[j]), Logistic()));
+    for (int j = 0; j < N; j++) {
+        const float s = float(gate[j]);
+        h[j] = T(swiglu_value(s, float(up[j]), Logistic()(s), weight));
+    }
     return h;
 }
 // Makes gate and up their gradients; returns the gradient of the weight.
@@ -98,9 +101,9 @@ template <class T, int N>
 DEVICE float swiglu_backward_of(Vec<T, N>& gate, Vec<T, N>& up, const Vec<T, N>& dh, float weight) {
     float dweight = 0;
     for (int j = 0; j < N; j++) {
-        const float g = float(gate[j]), u = float(up[j]), d = float(dh[j]);
-        dweight += d * swiglu_value(g, u, Logistic());
-        const SwigluGradient<float> gradient = swiglu_gradient(d * weight, g, u, Logistic());
+        const float s = float(gate[j]), u = float(up[j]), d = float(dh[j]), g = Logistic()(s);
+        dweight += swiglu_value(s, u, g, d);
+        const SwigluGradient<float> gradient = swiglu_gradient(weight * d, s, u, g);
         gate[j] = T(gradient.gate);
         up[j] = T(gradient.up);
     }

@@ -71,7 +71,7 @@ struct Dots {
     DEVICE float sum(int64_t at, const Channels<T, N, kGated>& c) const {
         const Vec<T, N> d = load<N>(dy + at), x = load<N>(z + at);
         float sum = 0;
-        for (int j = 0; j < N; j++) sum += float(d[j]) * c.w(j) * c.gate(j, float(x[j])) * float(x[j]);
+        for (int j = 0; j < N; j++) sum += rela_dot(float(d[j]), float(x[j]), c.w(j), c.gate(j, float(x[j])));
         return sum;
     }
 };
@@ -162,7 +162,7 @@ struct RelaNormBackward {
         Vec<float, N> dw{}, du{};
         for (int64_t row = tile.first(); inside && row < tile.end(); row += tile.step()) {
             const int64_t at = row * width + i;
-            const float scale = rstd[row], pull = scale * scale * (float(dots[row]) / whole_width);
+            const float scale = rstd[row], pull = rela_pull(scale, float(dots[row]), whole_width);
             Vec<T, N> d = load<N>(dy + at);
             const Vec<T, N> x = load<N>(z + at);
             for (int j = 0; j < N; j++) {
