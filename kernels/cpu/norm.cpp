@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/prefetch.h"
 #include "kernels/norm_math.h"
 #include "kernels/ops.h"
 #include "kernels/profile.h"
@@ -57,18 +58,37 @@ void rotate_row(T* y, const T* x, const A* cos, const A* sin, int64_t half, A di
     }
 }
 
-// A head of a row that counts (sequence, token, head), in tensors whose rows are tokens.
-template <class T>
-T* head_of(const Rows<T>& x, int64_t row, const RopeShape& n) {
-    return x.row(row / n.heads) + row % n.heads * n.dim;
-}
+// A head of a token in tensors whose rows are tokens. Heads are counted as (sequence, token, head).
+struct Head {
+    int64_t index, token, column;  // `column` is its first
+    int64_t t;                     // the token's position in its sequence
+};
 
-// f(row, t) for each head on all cores: row counts (sequence, token, head), t is the token's position in its sequence.
+// f(Head) for heads begin .. end - 1.
+template <class F>
+void each_head(const RopeShape& n, int64_t begin, int64_t end, F f) {
+    const int64_t token = begin / n.heads;
+    Head head{begin, token, begin % n.heads * n.dim, token % n.length};
+    for (; head.index < end; head.index++) {
+        f(head);
+        head.column += n.dim;
+        if (head.column < n.heads * n.dim) continue;
+        head.column = 0;
+        head.token++;
+        head.t = head.t + 1 < n.length ? head.t + 1 : 0;
+    }
+}
+// The same for all heads, on all cores.
 template <class F>
 void each_head(const RopeShape& n, F f) {
-    parallel_chunks(n.sequences * n.length, n.heads * n.dim, [&](int64_t begin, int64_t end) {
-        for (int64_t row = begin * n.heads; row < end * n.heads; row++) f(row, row / n.heads % n.length);
-    });
+    parallel_chunks(n.sequences * n.length, n.heads * n.dim,
+                    [&](int64_t begin, int64_t end) { each_head(n, begin * n.heads, end * n.heads, f); });
+}
+
+// Before the first head of a token: asks for the heads of a later one.
+template <class T>
+[[gnu::always_inline]] inline void prefetch_heads(const Rows<T>& x, const Head& head, const RopeShape& n) {
+    if (head.column == 0) prefetch_after(x, head.token, n.sequences * n.length, n.heads * n.dim);
 }
 
 }  // namespace
@@ -123,10 +143,11 @@ void rmsnorm_rope_forward(Stream, typename B::T* y, typename B::A* rstd, Rows<co
     const Timed timed(__func__, moved<B>(n.sequences * n.length, n.heads * n.dim, 2));
     using A = typename B::A;
     const int64_t half = n.dim / 2;
-    each_head(n, [&](int64_t row, int64_t t) {
-        auto* head = y + row * n.dim;
-        rstd[row] = norm_row<typename B::T, A>(head, head_of(x, row, n), w, n.dim, eps);
-        rotate_row(head, head, cos + t * half, sin + t * half, half, A(1));
+    each_head(n, [&](const Head& head) {
+        prefetch_heads(x, head, n);
+        auto* out = y + head.index * n.dim;
+        rstd[head.index] = norm_row<typename B::T, A>(out, x.row(head.token) + head.column, w, n.dim, eps);
+        rotate_row(out, out, cos + head.t * half, sin + head.t * half, half, A(1));
     });
 }
 
@@ -136,13 +157,17 @@ void rmsnorm_rope_backward(Stream, Rows<typename B::T> dx, typename B::G* dw, Ro
                            const typename B::A* cos, const typename B::A* sin, const RopeShape& n) {
     const Timed timed(__func__, moved<B>(n.sequences * n.length, n.heads * n.dim, 3));
     using A = typename B::A;
-    const int64_t half = n.dim / 2;
+    const int64_t half = n.dim / 2, heads = n.sequences * n.length * n.heads;
     // The rotation back, into dx, then the norm's backward in place.
-    sum_rows<typename B::G, A>(dw, n.sequences * n.length * n.heads, n.dim, [&](int64_t row, A* partial_dw) {
-        const int64_t t = row / n.heads % n.length;
-        auto* head = head_of(dx, row, n);
-        rotate_row(head, head_of(dy, row, n), cos + t * half, sin + t * half, half, A(-1));
-        norm_row_backward(head, partial_dw, head, head_of(x, row, n), w, rstd[row], n.dim, Into::overwrite);
+    sum_chunks<typename B::G, A>(std::array{dw}, heads, n.dim, [&](int64_t begin, int64_t end, A* partial_dw) {
+        each_head(n, begin, end, [&](const Head& head) {
+            prefetch_heads(dy, head, n);
+            prefetch_heads(x, head, n);
+            auto* out = dx.row(head.token) + head.column;
+            rotate_row(out, dy.row(head.token) + head.column, cos + head.t * half, sin + head.t * half, half, A(-1));
+            norm_row_backward(out, partial_dw, out, x.row(head.token) + head.column, w, rstd[head.index], n.dim,
+                              Into::overwrite);
+        });
     });
 }
 
@@ -152,9 +177,10 @@ void rope(Stream, Rows<typename B::T> x, const typename B::A* cos, const typenam
     const Timed timed(__func__, moved<B>(n.sequences * n.length, n.heads * n.dim, 2));
     using A = typename B::A;
     const int64_t half = n.dim / 2;
-    each_head(n, [&](int64_t row, int64_t t) {
-        auto* head = head_of(x, row, n);
-        rotate_row(head, head, cos + t * half, sin + t * half, half, A(direction));
+    each_head(n, [&](const Head& head) {
+        prefetch_heads(x, head, n);
+        auto* in_place = x.row(head.token) + head.column;
+        rotate_row(in_place, in_place, cos + head.t * half, sin + head.t * half, half, A(direction));
     });
 }
 

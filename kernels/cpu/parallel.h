@@ -19,10 +19,10 @@ void parallel_chunks(int64_t count, int64_t work, F body) {
     for (int64_t c = 0; c < chunks; c++) body(c * chunk, std::min(count, (c + 1) * chunk));
 }
 
-// totals (N arrays of (width)) += the sums over rows of what add(row, partial) adds to partial (N, width). Each chunk
-// of rows has a partial of its own, which starts from 0.
+// totals (N arrays of (width)) += the sums over rows of what add(begin, end, partial), for chunks of the rows, adds to
+// partial (N, width). Each chunk has a partial of its own, which starts from 0.
 template <class T, class A, size_t N, class F>
-void sum_rows(const std::array<T*, N>& totals, int64_t rows, int64_t width, F add) {
+void sum_chunks(const std::array<T*, N>& totals, int64_t rows, int64_t width, F add) {
     constexpr int64_t kChunk = 64;
     const int64_t chunks = (rows + kChunk - 1) / kChunk, size = int64_t(N) * width;
     thread_local std::vector<A> storage;  // (chunks, N, width), of the calling thread
@@ -32,13 +32,20 @@ void sum_rows(const std::array<T*, N>& totals, int64_t rows, int64_t width, F ad
     for (int64_t c = 0; c < chunks; c++) {
         A* partial = partials + c * size;
         std::fill(partial, partial + size, A(0));
-        for (int64_t r = c * kChunk; r < std::min(rows, (c + 1) * kChunk); r++) add(r, partial);
+        add(c * kChunk, std::min(rows, (c + 1) * kChunk), partial);
     }
     for (int64_t c = 0; c < chunks; c++)
         for (size_t n = 0; n < N; n++) {
             const A* partial = partials + c * size + int64_t(n) * width;
             for (int64_t i = 0; i < width; i++) totals[n][i] = T(A(totals[n][i]) + partial[i]);
         }
+}
+// The same, of what add(row, partial) adds.
+template <class T, class A, size_t N, class F>
+void sum_rows(const std::array<T*, N>& totals, int64_t rows, int64_t width, F add) {
+    sum_chunks<T, A>(totals, rows, width, [&](int64_t begin, int64_t end, A* partial) {
+        for (int64_t r = begin; r < end; r++) add(r, partial);
+    });
 }
 // The same for one array: total (width), partial (width).
 template <class T, class A, class F>
