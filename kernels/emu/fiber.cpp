@@ -36,6 +36,7 @@ Fiber::Fiber(int number, void (*body)()) : body_(body), staggered_(size_t(number
 Fiber::~Fiber() {
     if (host_) return;
     tsan_destroy(tsan_);
+    asan_unpoison(stack_, kStack);  // or what is mapped there next is taken for a part of it
     munmap(stack_ - page(), kStack + page());
 }
 

@@ -74,7 +74,7 @@ TEST_F(Engines, ResumesInBf16BitForBit) {
 // A rate at which the second step overflows: every rank skips what follows, and the tenth ends the run.
 TEST_F(Engines, SkipsWhatIsNotFiniteAsTheCpuDoes) {
     const std::string keys =
-        "train c.yaml optimizer.lr=1e38 schedule.warmup_steps=0 optimizer.weight_decay=0 "
+        "train c.yaml optimizer.lr=1e38 schedule.warmup_steps=0 optimizer.weight_decay=0 model.layers=1 train.batch=2 "
         "train.steps=40 run.name=";
     const auto skipped = [&](const Ended& ended, const std::string& name) {
         EXPECT_EQ(ended.code, 6) << ended.err;

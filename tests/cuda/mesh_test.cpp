@@ -61,6 +61,7 @@ void expect_near(double x, double reference, const char* what, size_t step) {
 void hold(const Keys& model, const std::vector<Keys>& meshes) {
     const Course one = run(model, 1);
     for (const Keys& mesh : meshes) {
+        if (kSanitized && &mesh != &meshes.back()) continue;
         SCOPED_TRACE(testing::PrintToString(joined(model, mesh)));
         const Course four = run(joined(model, mesh), 4);
         ASSERT_EQ(four.steps.size(), one.steps.size());
@@ -77,13 +78,13 @@ void hold(const Keys& model, const std::vector<Keys>& meshes) {
 }
 
 TEST(CudaMesh, DenseModelsAgreeWithOneRank) {
-    hold(kGates, {kTensor, joined(kTensor, kZero), joined(kSequence, kZero), {"parallel.tensor=4"}});
+    hold(kGates, {kTensor, joined(kTensor, kZero), {"parallel.tensor=4"}, joined(kSequence, kZero)});
     hold(kSwitchHeads, {kSequence});
     hold(kRela, {kSequence});
 }
 
 TEST(CudaMesh, MixturesAgreeWithOneRank) {
-    hold(kExperts, {joined(joined(kTensor, kExpert), kZero), joined(kSequence, kExpert)});
+    hold(kExperts, {joined(kSequence, kExpert), joined(joined(kTensor, kExpert), kZero)});
 }
 
 TEST(CudaMesh, MuonAgreesWithOneRank) { hold(kMuon, {joined(kSequence, kZero)}); }
