@@ -1,4 +1,4 @@
-# Writes OUT, a source file that tells which commit of SOURCE is built, when that has changed. Where there is no git, or none of
+# Writes OUT.cpp and OUT.h, which tell which commit of SOURCE is built, when that has changed. Where there is no git, or none of
 # this tree (a tarball, also one unpacked within another repository), the commit is unknown.
 cmake_minimum_required(VERSION 3.25)
 set(commit "")
@@ -10,7 +10,9 @@ endif()
 if(NOT commit MATCHES "^[0-9a-f]+(-dirty)?$")
   set(commit "unknown")
 endif()
-file(CONFIGURE OUTPUT "${OUT}" @ONLY CONTENT "namespace sluice {
+file(CONFIGURE OUTPUT "${OUT}.h" @ONLY CONTENT "#define SLUICE_COMMIT \"@commit@\"
+")
+file(CONFIGURE OUTPUT "${OUT}.cpp" @ONLY CONTENT "namespace sluice {
 extern const char* const kCommit;
 const char* const kCommit = \"@commit@\";
 }  // namespace sluice

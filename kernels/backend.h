@@ -1,6 +1,7 @@
 // The backends that a layer can be built for, as empty types: T is what weights and activations are stored as, A what
 // sums, masters and moments are kept in, G what gradients of parameters are; kLogits is how many logits the head
-// computes at once, kSpan the longest span of a list that an op gets, kStorage how plans call all this.
+// computes at once, kSpan the longest span of a list that an op gets, kMostExperts and kMostSwitchExperts how many of a
+// layer ops can tell apart, kStorage how plans call all this.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -19,6 +20,7 @@ struct Cpu {
     using G = T_;
     static constexpr int64_t kLogits = int64_t{1} << 24;  // 64 MiB in float
     static constexpr int64_t kSpan = INT64_MAX;
+    static constexpr int64_t kMostExperts = INT64_MAX, kMostSwitchExperts = INT64_MAX;
     static constexpr Storage kStorage = Storage::cpu;
 };
 
@@ -29,6 +31,7 @@ struct Cuda {
     using G = float;
     static constexpr int64_t kLogits = (int64_t{1} << 31) / sizeof(T_);  // 2 GiB, as each chunk reads all of the head
     static constexpr int64_t kSpan = 65536;                              // a block's work
+    static constexpr int64_t kMostExperts = 512, kMostSwitchExperts = 2048;  // a block's shared memory has to do
     static constexpr Storage kStorage = sizeof(T_) == 2 ? Storage::gpu_bf16 : Storage::gpu_fp32;
 };
 

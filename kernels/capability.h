@@ -1,6 +1,8 @@
 // What a backend can do on this machine: the precisions that it multiplies in, and the rates that a program is compared
 // with. Each is instantiated for every backend.
 #pragma once
+#include <string>
+
 #include "kernels/backend.h"
 #include "kernels/profile.h"
 
@@ -10,8 +12,12 @@ namespace sluice {
 template <class B>
 void require_matmul(MatmulPrecision precision);
 
-// FLOP/s of one rank at 1024 x 1024 x 1024, which MFU is counted against on a CPU: the best of `times` runs, without
-// the first unless it is the only one.
+// What computes, as its maker calls it; an emulated GPU says so.
+template <class B>
+std::string device_name();
+
+// FLOP/s of one rank on square matrices, on a CPU of 1024 rows, which MFU is counted against: the best of `times` runs,
+// without the first unless it is the only one.
 template <class B>
 double gemm_rate(MatmulPrecision precision, int times = 4);
 

@@ -34,7 +34,8 @@ class Memory {
     virtual void free(void* p) = 0;  // when all that was queued is done
 
     // Each is done in the stream's order; copy is within this memory. to_device reads `host` before it returns; to_host
-    // has written it when the host has waited.
+    // has written it when the host has waited. Of much at once a device's buffers of copies are soon full: then they
+    // wait.
     virtual void zero(Stream, void* to, size_t bytes) = 0;
     virtual void copy(Stream, void* to, const void* from, size_t bytes) = 0;
     virtual void to_device(Stream, void* to, const void* host, size_t bytes) = 0;
@@ -46,10 +47,14 @@ class Memory {
 
     // Returns when all that was queued on the stream is done.
     void wait(Stream stream) {
-        waits_++;
+        count_wait();
         drain(stream);
     }
-    int64_t waits() const { return waits_; }  // so far, of all streams
+    // So far, of all streams; with those for room in the buffers of copies.
+    int64_t waits() const { return waits_; }
+
+ protected:
+    void count_wait() { waits_++; }
 
  private:
     virtual void drain(Stream) = 0;

@@ -348,7 +348,7 @@ template <class B>
 void cross_entropy_backward(Stream, typename B::T* dlogits, const typename B::A* stats, const typename B::A* lse,
                             const int32_t* targets, int64_t rows, int64_t first_id, int64_t vocab, double scale);
 
-// *total += the sum of losses (rows), kept in double in order of rows.
+// *total += the sum of losses (rows), kept in double, in an order that depends on rows alone.
 template <class B>
 void sum_of_losses(Stream, double* total, const typename B::A* losses, int64_t rows);
 

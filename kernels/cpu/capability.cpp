@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/machine.h"
 #include "kernels/cpu/gemm/bf16.h"
 #include "kernels/cpu/gemm/gemm.h"
 #include "kernels/ops.h"
@@ -47,6 +48,11 @@ void require_matmul(MatmulPrecision precision) {
 }
 
 template <class B>
+std::string device_name() {
+    return processor_name();
+}
+
+template <class B>
 double gemm_rate(MatmulPrecision precision, int times) {
     const GemmShape shape = GemmShape::nt(1024, 1024, 1024).in(precision);
     return shape.flops() / gemm_seconds<B>(shape, times);
@@ -74,6 +80,7 @@ double copy_rate() {
 
 #define INSTANTIATE(B)                                  \
     template void require_matmul<B>(MatmulPrecision);   \
+    template std::string device_name<B>();              \
     template double gemm_rate<B>(MatmulPrecision, int); \
     template double gemm_rate<B>(const Profile&);       \
     template double copy_rate<B>();

@@ -20,9 +20,11 @@ struct AttentionInput {
     Tokens<const T> q, k, v;
     CausalMask mask;
     AttentionShape n;
-    int tokens = 0;  // of a tile
-    bool wide;       // accesses of 16 bytes
+    int tokens = 0;              // of a tile
+    bool wide;                   // accesses of 16 bytes
+    int64_t first_sequence = 0;  // of this launch
 
+    DEVICE int64_t sequence() const { return first_sequence + block_z(); }
     DEVICE int64_t query(int64_t sequence, int64_t head, int t) const {
         return (sequence * n.heads + head) * n.length + t;
     }
@@ -44,7 +46,7 @@ struct AttentionForward {
 
     DEVICE void operator()() const {
         const AttentionShape& n = in.n;
-        const int64_t sequence = block_z(), head = block_y(), kv_head = head / (n.heads / n.kv_heads);
+        const int64_t sequence = in.sequence(), head = block_y(), kv_head = head / (n.heads / n.kv_heads);
         const int q0 = int(grid_x() - 1 - block_x()) * in.tokens, rows = in.tokens_from(q0);
         TileMemory memory;
         const TileView q = memory.tile(in.tokens, n.dim), k = memory.tile(in.tokens, n.dim);
@@ -173,7 +175,7 @@ struct AttentionBackwardQueries {
     DEVICE void operator()() const {
         const AttentionInput<T>& in = pair.in;
         const AttentionShape& n = in.n;
-        const int64_t sequence = block_z(), head = block_y(), kv_head = head / (n.heads / n.kv_heads);
+        const int64_t sequence = in.sequence(), head = block_y(), kv_head = head / (n.heads / n.kv_heads);
         const int q0 = int(grid_x() - 1 - block_x()) * in.tokens, rows = in.tokens_from(q0);
         TileMemory memory;
         const auto tiles = pair.tiles(memory);
@@ -207,7 +209,7 @@ struct AttentionBackwardKeys {
     DEVICE void operator()() const {
         const AttentionInput<T>& in = pair.in;
         const AttentionShape& n = in.n;
-        const int64_t sequence = block_z(), kv_head = block_y(), group = n.heads / n.kv_heads;
+        const int64_t sequence = in.sequence(), kv_head = block_y(), group = n.heads / n.kv_heads;
         const int k0 = int(block_x()) * in.tokens, keys = in.tokens_from(k0);
         TileMemory memory;
         const auto tiles = pair.tiles(memory);
@@ -282,6 +284,12 @@ bool wide_rows(Rows<T> x) {
     return vector_width<T>(x.stride, x.data) > 1;
 }
 
+// f(first, count) of as many sequences as a grid has blocks along z.
+template <class F>
+void each_launch(int64_t sequences, F f) {
+    for (int64_t first = 0; first < sequences; first += kMostGridYZ) f(first, std::min(kMostGridYZ, sequences - first));
+}
+
 template <class T, class Rule>
 void launch_forward(const Op& op, T* out, AttentionInput<T> in, Rule rule) {
     const AttentionShape& n = in.n;
@@ -289,8 +297,11 @@ void launch_forward(const Op& op, T* out, AttentionInput<T> in, Rule rule) {
     const TilePlan plan = Kernel::plan(n.dim);
     in.tokens = plan.tokens;
     in.wide = in.wide && vector_width<T>(n.dim, out) > 1;
-    op.launch(Kernel{{out, n.heads * n.dim}, in, rule},
-              {.grid = {in.tiles(), n.heads, n.sequences}, .shared = plan.bytes});
+    each_launch(n.sequences, [&](int64_t first, int64_t sequences) {
+        in.first_sequence = first;
+        op.launch(Kernel{{out, n.heads * n.dim}, in, rule},
+                  {.grid = {in.tiles(), n.heads, sequences}, .shared = plan.bytes});
+    });
 }
 
 template <class T, class Rule>
@@ -301,7 +312,10 @@ void launch_backward(const Op& op, Rows<T> dq, Rows<T> dk, Rows<T> dv, const T* 
     const auto launch = [&]<class Kernel>(Kernel kernel, int64_t heads) {
         const TilePlan plan = Kernel::plan(n.dim);
         kernel.pair.in.tokens = plan.tokens;
-        op.launch(kernel, {.grid = {kernel.pair.in.tiles(), heads, n.sequences}, .shared = plan.bytes});
+        each_launch(n.sequences, [&](int64_t first, int64_t sequences) {
+            kernel.pair.in.first_sequence = first;
+            op.launch(kernel, {.grid = {kernel.pair.in.tiles(), heads, sequences}, .shared = plan.bytes});
+        });
     };
     launch(AttentionBackwardQueries<T, Rule>{tokens_of(dq), pair}, n.heads);
     launch(AttentionBackwardKeys<T, Rule>{tokens_of(dk), tokens_of(dv), pair}, n.kv_heads);

@@ -57,6 +57,13 @@ template <class B>
 void require_matmul(MatmulPrecision) {}
 
 template <class B>
+std::string device_name() {
+    cudaDeviceProp properties{};
+    if (cudaGetDeviceProperties(&properties, 0) != cudaSuccess) return "a GPU";
+    return properties.name;
+}
+
+template <class B>
 double gemm_rate(MatmulPrecision, int times) {
     using T = typename B::T;
     Memory& memory = memory_of<B>();
@@ -89,6 +96,7 @@ double copy_rate() {
 
 #define INSTANTIATE(B)                                  \
     template void require_matmul<B>(MatmulPrecision);   \
+    template std::string device_name<B>();              \
     template double gemm_rate<B>(MatmulPrecision, int); \
     template double gemm_rate<B>(const Profile&);       \
     template double copy_rate<B>();

@@ -62,11 +62,14 @@ class Staging {
     Staging(const Staging&) = delete;
     Staging& operator=(const Staging&) = delete;
 
-    void send(cudaStream_t stream, char* to, const char* host, size_t bytes) {
+    // Calls waits() each time that it waits for a buffer.
+    template <class F>
+    void send(cudaStream_t stream, char* to, const char* host, size_t bytes, F waits) {
         while (bytes > 0) {
             if (used_ == kStaging) {
                 current_ = 1 - current_;
                 used_ = 0;
+                if (buffers_[current_].used) waits();
                 done(cudaEventSynchronize(buffers_[current_].sent), "a copy to the device");
             }
             Buffer& buffer = buffers_[current_];
@@ -75,18 +78,24 @@ class Staging {
             done(cudaMemcpyAsync(to, buffer.pinned.data() + used_, piece, cudaMemcpyHostToDevice, stream),
                  "a copy to the device");
             done(cudaEventRecord(buffer.sent, stream), "an event");
+            buffer.used = true;
             used_ = std::min(kStaging, (used_ + piece + kAligned - 1) / kAligned * kAligned);
             to += piece;
             host += piece;
             bytes -= piece;
         }
     }
-    void all_sent() { used_ = 0; }  // the stream was waited for
+    // The stream was waited for.
+    void all_sent() {
+        used_ = 0;
+        for (Buffer& buffer : buffers_) buffer.used = false;
+    }
 
  private:
     struct Buffer {
         Pinned pinned{kStaging};
         cudaEvent_t sent = nullptr;
+        bool used = false;  // since the stream was waited for
     };
     std::array<Buffer, 2> buffers_;
     size_t current_ = 0, used_ = 0;  // bytes of the current buffer
@@ -95,9 +104,14 @@ class Staging {
 // What comes back lies in pinned memory until the host has waited. Of what does not fit, to_host itself waits.
 class Returns {
  public:
-    void fetch(cudaStream_t stream, char* host, const char* from, size_t bytes) {
+    // Calls waits() each time that it waits for room.
+    template <class F>
+    void fetch(cudaStream_t stream, char* host, const char* from, size_t bytes, F waits) {
         while (bytes > 0) {
-            if (used_ == kReturns) arrive(stream);
+            if (used_ == kReturns) {
+                waits();
+                arrive(stream);
+            }
             const size_t piece = std::min(bytes, kReturns - used_);
             char* const via = pinned_.data() + used_;
             done(cudaMemcpyAsync(via, from, piece, cudaMemcpyDeviceToHost, stream), "a copy to the host");
@@ -168,12 +182,12 @@ class CudaMemory final : public Memory {
     void to_device(Stream stream, void* to, const void* host, size_t bytes) override {
         if (bytes > 0)
             buffers(stream).to_device.send(handle_of(stream), static_cast<char*>(to), static_cast<const char*>(host),
-                                           bytes);
+                                           bytes, [&] { count_wait(); });
     }
     void to_host(Stream stream, void* host, const void* from, size_t bytes) override {
         if (bytes > 0)
             buffers(stream).to_host.fetch(handle_of(stream), static_cast<char*>(host), static_cast<const char*>(from),
-                                          bytes);
+                                          bytes, [&] { count_wait(); });
     }
     void drain(Stream stream) override {
         Buffers& of_stream = buffers(stream);

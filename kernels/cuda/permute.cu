@@ -12,7 +12,7 @@
 namespace sluice {
 namespace {
 
-constexpr int kMostExperts = 512;
+constexpr int kMostExperts = int(Cuda<float>::kMostExperts);
 constexpr int kSortThreads = 256, kSortWarps = kSortThreads / kWarp;
 constexpr int64_t kLeastChunk = 256, kMostChunks = 2048;  // assignments; warps that sort: 4 MiB of counts in scratch
 

@@ -14,7 +14,7 @@
 namespace sluice {
 namespace {
 
-constexpr int kMostExperts = 512;
+constexpr int kMostExperts = int(Cuda<float>::kMostExperts);
 constexpr int kRouterThreads = 256, kRouterWarps = kRouterThreads / kWarp;
 constexpr int64_t kMostBlocks = 1024;  // of kernels that leave partial sums in scratch, one a block
 

@@ -9,7 +9,7 @@
 namespace sluice {
 namespace {
 
-constexpr int kMostExperts = 512;
+constexpr int kMostExperts = int(Cuda<float>::kMostExperts);
 constexpr int64_t kMostBlocks = 1024;  // that leave partial sums in scratch
 
 // ---------------------------------------------------------------- sums

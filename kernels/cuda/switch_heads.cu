@@ -20,6 +20,12 @@ struct Teams {
     int64_t heads, experts, dim, top_k;
     int lanes;
 
+    // Teams of at least `least` lanes, and of more where a block has no room for the scores of so many.
+    Teams(int64_t rows, int64_t heads_, int64_t experts_, int64_t dim_, int64_t top_k_, int least)
+        : count(rows * heads_), heads(heads_), experts(experts_), dim(dim_), top_k(top_k_), lanes(least) {
+        while (lanes < kWarp && bytes() > kMostShared / 2) lanes *= 2;
+    }
+
     SLUICE_HD int64_t of_block() const { return kBlock / lanes; }
     SLUICE_HD int64_t bytes() const { return 2 * of_block() * experts * int64_t(sizeof(float)); }  // of shared memory
 
@@ -154,7 +160,7 @@ void switch_forward(Stream stream, typename B::T* out, Rows<const typename B::T>
     using T = typename B::T;
     const Op op(__func__, stream, {{"rows", rows}, {"heads", heads}, {"experts", experts}, {"dim", dim}});
     with_width<T>(vector_width_of<T>({dim, y.stride}, out, y.data), [&](auto wide) {
-        const Teams teams{rows * heads, heads, experts, dim, top_k, lanes_for(dim / wide())};
+        const Teams teams(rows, heads, experts, dim, top_k, lanes_for(dim / wide()));
         op.launch(SwitchForward<T, wide()>{out, on_device(y), on_device(s), teams},
                   {.grid = {ceil_div(teams.count, teams.of_block())}, .shared = teams.bytes()});
     });
@@ -167,7 +173,7 @@ void switch_backward(Stream stream, Rows<typename B::T> dy, Rows<typename B::T> 
     using T = typename B::T;
     const Op op(__func__, stream, {{"rows", rows}, {"heads", heads}, {"experts", experts}, {"dim", dim}});
     with_width<T>(vector_width_of<T>({dim, dy.stride, y.stride}, dy.data, dout, y.data), [&](auto wide) {
-        const Teams teams{rows * heads, heads, experts, dim, top_k, lanes_for(dim / wide())};
+        const Teams teams(rows, heads, experts, dim, top_k, lanes_for(dim / wide()));
         const int64_t kept_at = ceil_div(teams.bytes(), 16) * 16;
         const int64_t kept_bytes = teams.of_block() * dim * int64_t(sizeof(T));
         op.launch(

@@ -46,6 +46,11 @@ cudaError_t cudaMallocHost(T** p, size_t bytes) {
 }
 cudaError_t cudaMemGetInfo(size_t* free, size_t* total);
 
+struct cudaDeviceProp {
+    char name[256];
+};
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp*, int device);
+
 // Pinned memory is read and written when the copy runs. Pageable memory is read before the call returns; where it is
 // written to, the call waits for the stream.
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t);

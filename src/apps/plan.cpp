@@ -8,8 +8,7 @@
 
 namespace sluice {
 
-const char* const kEstimateNote =
-    "times are estimates for GPU kernels that this build does not have yet, not measurements";
+const char* const kEstimateNote = "times are estimates for kernels that no GPU has run yet, not measurements";
 
 PlanReport::PlanReport(const Loaded& loaded, int64_t n, const GpuFigures* device)
     : config(loaded.config),

@@ -38,7 +38,8 @@ struct PlanReport {
     void search() { found = search_settings(config, ranks, *gpu, kept); }
     bool fits() const { return !gpu || estimate->fits(*gpu); }
     // How numbers are stored: on a CPU all in fp32, whatever the precision of GEMMs.
-    Storage stored() const { return gpu ? storage_on_gpu(config.train.precision) : Storage::cpu; }
+    bool on_gpu() const { return gpu || config.device == Device::cuda; }
+    Storage stored() const { return on_gpu() ? storage_on_gpu(config.train.precision) : Storage::cpu; }
     MemoryPlan memory_with(Recompute policy, bool even_load) const;
     double reserve() const { return estimate ? estimate->reserve.total() : 0; }
     std::vector<std::pair<const char*, double>> categories(const MemoryPlan& plan) const;

@@ -59,7 +59,7 @@ void print_run(const PlanReport& r) {
 }
 
 void print_memory(const PlanReport& r) {
-    const bool products = !r.gpu && r.config.train.precision == Precision::bf16;
+    const bool products = !r.on_gpu() && r.config.train.precision == Precision::bf16;
     fmt::print("bytes per rank, {} ({}), {}, micro-batch {} x {} tokens{}, recompute {}\n", ranks(r.ranks),
                mesh(r.coord, r.config),
                products ? "bf16 products, all stored in fp32" : enum_name(r.config.train.precision),

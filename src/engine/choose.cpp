@@ -20,7 +20,7 @@ struct Library {
     std::string why;  // it could not be loaded; empty where nothing was to load
 };
 
-// The entry points of an engine's library: its version must be the program's.
+// The entry points of an engine's library: its version and commit must be the program's, since they share types.
 using Version = const char*();
 using Entry = const Engine*();
 
@@ -30,8 +30,9 @@ Library load(const std::string& path) {
     const auto version_of = reinterpret_cast<Version*>(dlsym(library, "sluice_engine_version"));
     const auto entry = reinterpret_cast<Entry*>(dlsym(library, "sluice_engine"));
     if (!version_of || !entry) return {nullptr, path + " is no engine of sluice: it lacks sluice_engine"};
-    if (version_of() != std::string(version()))
-        return {nullptr, path + " is an engine of sluice " + version_of() + ", and this is " + version()};
+    const std::string ours = std::string(version()) + " (commit " + commit() + ")";
+    if (version_of() != ours)
+        return {nullptr, path + " is an engine of sluice " + version_of() + ", and this is " + ours};
     return {entry(), ""};
 }
 

@@ -1,7 +1,9 @@
-// The entry points of an engine that is a shared library (choose.cpp).
+// The entry points of an engine that is a shared library (choose.cpp). It tells of which build it is by itself: what it
+// links to is the program's.
+#include "commit.h"
 #include "engine/engine.h"
 
 extern "C" {
-const char* sluice_engine_version() { return SLUICE_VERSION; }
+const char* sluice_engine_version() { return SLUICE_VERSION " (commit " SLUICE_COMMIT ")"; }
 const sluice::Engine* sluice_engine() { return &sluice::built_engine(); }
 }

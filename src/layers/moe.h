@@ -5,8 +5,8 @@
 //     p = softmax(W_r x);  y = sum of w_e down_e(silu(gate_e x) up_e x) over the top_k of p
 //
 // (top_k of p + bias with a selection bias), where w = p, or p over the sum of the top_k p. The weight multiplies an
-// expert's hidden activation. So the router's gradient comes from there, and no expert's output is kept. gate and up are
-// a grouped GEMM each, since an expert's two matrices lie in two tensors; without experts they are one.
+// expert's hidden activation. So the router's gradient comes from there, and no expert's output is kept. gate and up
+// are a grouped GEMM each, since an expert's two matrices lie in two tensors; without experts they are one.
 //
 // An expert group splits the experts: its ranks first exchange counts, then dispatch and combine rows by all-to-all. A
 // tensor group splits the width of each expert: the result is a partial sum, as SwiGlu's. Balance over the global

@@ -15,7 +15,9 @@
 namespace sluice {
 namespace {
 
-std::string machine_text() { return fmt::format("{}, {}", processor_name(), counted(usable_cores(), "core")); }
+std::string machine_text(const RunFacts& facts) {
+    return fmt::format("{}, {}", facts.device, counted(usable_cores(), "core"));
+}
 
 // " (data 4 x tensor 2, expert 2, zero 1)", or empty with data parallelism only.
 std::string mesh_text(const ParallelSpec& p, int64_t data_ranks) {
@@ -49,7 +51,7 @@ std::vector<std::string> banner(const Config& config, const std::string& folder,
                                 double gemm_rate) {
     return {fmt::format("run {} | {}{} | seed {}", folder, counted(facts.ranks, "rank"),
                         mesh_text(config.parallel, facts.coord.data), config.run.seed),
-            fmt::format("sluice {} (commit {}) | {} | {} a rank", version(), commit(), machine_text(),
+            fmt::format("sluice {} (commit {}) | {} | {} a rank", version(), commit(), machine_text(facts),
                         counted(facts.threads, "thread")),
             model_line(config, facts), data_line(config, facts),
             fmt::format("mfu is the share of this machine's GEMM rate, the best that was timed: {}FLOP/s in {} so far",
@@ -68,7 +70,7 @@ Json run_header(const Config& config, const RunFacts& facts, double time) {
     const std::string yaml = dump_yaml(config);
     Hash hash;
     hash.add(yaml.data(), yaml.size());
-    return {{"version", version()}, {"commit", commit()},       {"machine", host_name() + ": " + machine_text()},
+    return {{"version", version()}, {"commit", commit()},       {"machine", host_name() + ": " + machine_text(facts)},
             {"ranks", facts.ranks}, {"threads", facts.threads}, {"config_hash", hash.hex()},
             {"time", time}};
 }

@@ -22,6 +22,7 @@ namespace sluice {
 
 // What the banner contains beside the config.
 struct RunFacts {
+    std::string device;                           // what computes: "Intel(R) Xeon(R) Processor"
     int ranks = 1, local_ranks = 1, threads = 1;  // local_ranks: on this machine; threads: per rank
     MeshCoord coord;
     int64_t bytes = 0;                            // per rank: weights, gradients, moments, activations

@@ -1,5 +1,5 @@
 // How long a step takes on a GPU, estimated from the figures of gpu.h: for choosing a mesh, not a measurement. It is of
-// kernels that this build does not have yet. Every figure that goes into it is printed with it.
+// kernels that no GPU has run yet. Every figure that goes into it is printed with it.
 #pragma once
 #include <string>
 

@@ -215,6 +215,7 @@ void Run<B>::finish_save() {
 template <class B>
 RunFacts Run<B>::facts() const {
     RunFacts facts;
+    facts.device = device_name<B>();
     facts.ranks = comm_.size();
     facts.local_ranks = local_ranks();
     facts.threads = omp_get_max_threads();

@@ -2,6 +2,7 @@
 #include <csignal>
 
 #include "apps/run_folder.h"
+#include "base/version.h"
 #include "support/sanitizers.h"
 
 namespace sluice {
@@ -158,7 +159,16 @@ TEST_F(Engines, ThatCannotBeHadAreOneLine) {
     };
     expect_refused("/nowhere/libsluice_cuda.so", "cannot load the engine");
     expect_refused(SLUICE_NO_ENGINE, "lacks sluice_engine");
-    expect_refused(SLUICE_OTHER_ENGINE, "is an engine of sluice 0.0.0");
+    expect_refused(SLUICE_OTHER_ENGINE, std::string("is an engine of sluice 0.0.0 (commit none), and this is ") +
+                                            version() + " (commit " + commit() + ")");
+    // What kernels for GPUs cannot compute is refused before a run begins.
+    for (const char* key : {"model.moe={experts: 513, top_k: 2, hidden: 8}",
+                            "model.switch_heads={target: kv, experts: 2049, top_k: 2}"}) {
+        const Ended ended = emulated("train c.yaml device=cuda '" + std::string(key) + "'");
+        EXPECT_EQ(ended.code, 2) << ended.err;
+        EXPECT_TRUE(has(ended.err, "kernels for GPUs take at most")) << ended.err;
+        EXPECT_FALSE(fs::exists(folder_ / "runs"));
+    }
     // `auto` goes on with the CPU, and tells once.
     const Ended ended = with("/nowhere/libsluice_cuda.so", "train c.yaml train.steps=1", 2);
     EXPECT_EQ(ended.code, 0);

@@ -55,7 +55,7 @@ TEST_F(PlanProgram, TellsWhatARunTakes) {
     expect_in(page, "GPU hours");
     expect_in(text(model("dense_1p7b_28.yaml") + " --ranks 1024 --gpu h100"),
               "95367 steps x 4.19M tokens = 400G tokens; estimated 0.12 days, 28");
-    expect_in(page, "estimates for GPU kernels that this build does not have yet");
+    expect_in(page, "estimates for kernels that no GPU has run yet");
     expect_in(page, "MFU counts causal attention");
     expect_in(page, "are set aside 1.00G for the CUDA context, 688M for NCCL and 1.25G for workspaces of libraries");
     expect_in(gpu["gpu"]["assumptions"], "are set aside 1.00G for the CUDA context");

@@ -135,8 +135,7 @@ TYPED_TEST(CudaPointwise, AnyTensorMayBeUnaligned) {
         };
         const auto want = run(reference);
         for (const auto& [name, result] : run(tested))
-            EXPECT_LE(distance(result.values, want.at(name).values, 0, result.width), 4 * kTolerance<TypeParam>)
-                << name;
+            EXPECT_LE(distance(result.values, want.at(name).values, 0, result.width), kTolerance<TypeParam>) << name;
     }
 }
 

@@ -6,6 +6,7 @@
 
 #include <fstream>
 #include <limits>
+#include <memory>
 #include <set>
 
 #include "config/load.h"
@@ -247,20 +248,45 @@ TEST_F(CudaSizes, OffsetsOf32BitsAreFound) {
 }
 
 // Heads and sequences lie along y and z of the grid.
-TEST_F(CudaSizes, MoreSequencesThanAGridHasAreRefused) {
+// A grid has 65535 blocks along z, so the last sequence is another launch's.
+TEST_F(CudaSizes, MoreSequencesThanAGridHas) {
     using B = Cuda<float>;
-    const AttentionShape n{65536, 4, 1, 1, 8, 0, 1};
-    const int64_t rows = n.sequences * n.length;
-    Tensors t(options_of(emu::Blocks::none));
-    try {
-        relu_attention_forward<B>(t.stream(), t.out<float>(rows * 8), t.in_rows<float>(rows, 8, 8),
-                                  t.in_rows<float>(rows, 8, 8), t.in_rows<float>(rows, 8, 8), nullptr, n);
-        FAIL() << "is not refused";
-    } catch (const Failure& failure) {
-        EXPECT_STREQ(failure.what(),
-                     "relu_attention_forward sequences 65536 length 4 heads 1 kv_heads 1 dim 8 window 0: "
-                     "AttentionForward<float, ReluRule>: a grid of 1 x 1 x 65536 blocks: at most 2147483647 x 65535 x "
-                     "65535");
+    const AttentionShape n{65537, 2, 1, 1, 8, 0, 1};
+    const int64_t rows = n.sequences * n.length, row = 8;
+    Memory& memory = memory_of<B>();
+    const StreamOwner<B> stream;
+    std::vector<float> host(size_t(rows * row));
+    for (size_t i = 0; i < host.size(); i++) host[i] = float(i % 7) - 3;
+    const auto on_device = [&](int64_t count) {
+        const std::shared_ptr<void> owner(memory.allocate(size_t(count) * sizeof(float)),
+                                          [&](void* p) { memory.free(p); });
+        return std::static_pointer_cast<float>(owner);
+    };
+    const auto x = on_device(rows * row), out = on_device(rows * row), dx = on_device(3 * rows * row);
+    memory.to_device(stream.get(), x.get(), host.data(), host.size() * sizeof(float));
+    const Rows<const float> in{x.get(), row};
+    memory.wait(stream.get());
+    emu::options().blocks = emu::Blocks::edges;
+    relu_attention_forward<B>(stream.get(), out.get(), in, in, in, nullptr, n);
+    const auto gradient = [&](int64_t i) { return Rows<float>{dx.get() + i * rows * row, row}; };
+    relu_attention_backward<B>(stream.get(), gradient(0), gradient(1), gradient(2), x.get(), in, in, in, nullptr, n);
+    memory.wait(stream.get());
+    emu::options().blocks = emu::Blocks::all;
+    // The first token of a sequence sees itself alone.
+    const auto last = [&](const float* from) {
+        std::vector<float> values(size_t(2 * row));
+        memory.to_host(stream.get(), values.data(), from + (rows - 2) * row, values.size() * sizeof(float));
+        memory.wait(stream.get());
+        return values;
+    };
+    const std::vector<float> forward = last(out.get()), dv = last(dx.get() + 2 * rows * row);
+    const float* q = host.data() + (rows - 2) * row;
+    double squares = 0, cross = 0;
+    for (int64_t i = 0; i < row; i++) squares += double(q[i]) * q[i], cross += double(q[i]) * q[row + i];
+    const double seen = std::max(0.0, cross);
+    for (int64_t i = 0; i < row; i++) {
+        EXPECT_NEAR(forward[size_t(i)], squares * q[i], 1e-3) << i;
+        EXPECT_NEAR(dv[size_t(i)], squares * q[i] + seen * q[row + i], 1e-3) << i;
     }
 }
 

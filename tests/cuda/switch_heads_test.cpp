@@ -59,9 +59,10 @@ TYPED_TEST(CudaSwitchHeads, EverySize) {
         hold_switch<TypeParam>(n);
 }
 
-// More experts than a team has threads, and than a warp.
+// More experts than a team has threads, and than a warp; and so many that a block has room for few teams.
 TYPED_TEST(CudaSwitchHeads, ManyExperts) {
-    for (const Sizes& n : {Sizes{5, 2, 40, 8, 7}, {3, 1, 70, 16, 3}}) hold_switch<TypeParam>(n);
+    for (const Sizes& n : {Sizes{5, 2, 40, 8, 7}, {3, 1, 70, 16, 3}, {2, 1, Cuda<TypeParam>::kMostSwitchExperts, 8, 2}})
+        hold_switch<TypeParam>(n);
 }
 
 TYPED_TEST(CudaSwitchHeads, RowsOfWiderMatrices) {

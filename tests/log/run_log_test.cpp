@@ -33,6 +33,7 @@ class RunLogTest : public testing::Test {
     void start(int64_t steps, int64_t log_every, int64_t from = 0, bool speaks = true) {
         log_.emplace(config_of(steps, log_every), folder_.path(), speaks);
         RunFacts facts;
+        facts.device = "an abacus";
         facts.ranks = 2;
         facts.step = from;
         facts.seen = from * 64;

@@ -8,8 +8,7 @@
 namespace sluice {
 namespace {
 
-constexpr size_t kScratchAlignment = 256;                            // bytes
-constexpr int64_t kMostX = (int64_t{1} << 31) - 1, kMostYZ = 65535;  // blocks of a grid
+constexpr size_t kScratchAlignment = 256;  // bytes
 
 }  // namespace
 
@@ -35,7 +34,7 @@ bool Op::check(const std::type_info& kernel, int threads, const LaunchShape& sha
     if (x == 0 || y == 0 || z == 0) return false;
     if (threads < 32 || threads > 1024 || threads % 32 != 0)
         refuse(kernel, std::to_string(threads) + " threads a block: must be a multiple of 32, at most 1024");
-    if (x < 0 || y < 0 || z < 0 || x > kMostX || y > kMostYZ || z > kMostYZ)
+    if (x < 0 || y < 0 || z < 0 || x > kMostGridX || y > kMostGridYZ || z > kMostGridYZ)
         refuse(kernel, "a grid of " + std::to_string(x) + " x " + std::to_string(y) + " x " + std::to_string(z) +
                            " blocks: at most 2147483647 x 65535 x 65535");
     if (shape.shared < 0 || shape.shared > kMostShared)

@@ -22,7 +22,9 @@ struct Extent {
     int64_t size;
 };
 
-// gx up to 2^31 - 1, gy and gz up to 65535; a grid with a 0 launches nothing. shared: bytes of dynamic shared memory.
+// Blocks along x, up to 2^31 - 1, and along y and z, up to 65535; a grid with a 0 launches nothing. shared: bytes of
+// dynamic shared memory.
+constexpr int64_t kMostGridX = (int64_t{1} << 31) - 1, kMostGridYZ = 65535;
 struct Grid {
     int64_t x = 1, y = 1, z = 1;
 };
