@@ -92,6 +92,13 @@ TEST_F(PlanProgram, FollowsThePrecision) {
     EXPECT_EQ(weights(gpu16), weights(fp32) / 2);
     EXPECT_EQ(gpu32["bytes_per_rank"]["masters"], 0);
     EXPECT_EQ(gpu16["bytes_per_rank"]["masters"], weights(fp32));
+    // A device's plan is a GPU's, but for what its figures set aside.
+    const std::string on_device = "c.yaml train.precision=bf16 train.micro_batch=1 device=cuda";
+    const Json of_device = json(on_device)["bytes_per_rank"],
+               of_gpu = json(on_device + " --gpu h100")["bytes_per_rank"];
+    for (const auto& [name, bytes] : of_device.items())
+        if (name != "total") EXPECT_EQ(of_gpu[name], bytes) << name;
+    EXPECT_EQ(of_device["masters"].get<int64_t>(), 2 * of_device["weights"].get<int64_t>());
     EXPECT_EQ(gpu32["gpu"]["figures"]["peak_flops"], 67e12);
     EXPECT_EQ(gpu16["gpu"]["figures"]["peak_flops"], 989.4e12);
     expect_in(text("c.yaml train.precision=bf16"), "bf16 products, all stored in fp32");
