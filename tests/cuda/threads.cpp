@@ -106,8 +106,7 @@ TYPED_TEST(CudaThreads, RoutersAndExperts) {
     constexpr int64_t kExperts = 40, kCount = 27;
     auto *logits = c.A("logits", 9, kExperts), *probs = c.A("probs", 9, kExperts), *lse = c.A("lse", 1, 9);
     auto *weights = c.A("weights", 9, 3), *load = c.A("load", 1, kExperts), *bias = c.A("bias", 1, kExperts);
-    int32_t *chosen = this->ids("chosen", kCount, 7), *to = this->ids("to", kCount, 7),
-            *from = this->ids("from", 27, 7);
+    int32_t *chosen = this->ids("chosen", kCount, 7), *to = this->ids("to", kCount, 7);
     int64_t* counts = c.values("counts", std::vector<int64_t>(kExperts));
     double* sums = c.values("sums", std::vector<double>(3));
     router_forward<B>(s, probs, lse, chosen, weights, counts, logits, bias, n);
@@ -115,12 +114,12 @@ TYPED_TEST(CudaThreads, RoutersAndExperts) {
     router_backward<B>(s, c.T("dlogits", 9, kExperts), weights, probs, lse, chosen, weights, load, 0.3, 0.2, n);
     router_sums<B>(s, reinterpret_cast<RouterSums*>(sums), logits, probs, lse, load, 1, n);
     move_router_bias<B>(s, bias, counts, kExperts, 0.1);
-    sort_by_expert<B>(s, to, from, chosen, counts, kCount, kExperts);
+    sort_by_expert<B>(s, to, chosen, counts, kCount, kExperts);
     int64_t* offsets = c.values("offsets", std::vector<int64_t>(kExperts + 1));
     expert_offsets<B>(s, offsets, counts, 1, kExperts);
     expert_arrivals<B>(s, this->ids("arrivals", kCount, 7), counts, 1, kExperts);
     auto *x = c.T("x", 9, kWidth), *copies = c.T("copies", kCount, kWidth);
-    gather_rows<B>(s, copies, x, from, kCount, kWidth, 3);
+    scatter_rows<B>(s, copies, x, to, 9, 3, kWidth);
     sum_rows_at<B>(s, x, copies, to, 9, 3, kWidth, Into::overwrite);
     // Switch Heads: 2 heads of 40 experts of 3 channels.
     auto *y = c.T("heads", 3, 240), *scores = c.T("scores", 3, 80), *out = c.T("out", 3, 6);
