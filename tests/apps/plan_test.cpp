@@ -97,7 +97,7 @@ TEST_F(PlanProgram, FollowsThePrecision) {
     const Json of_device = json(on_device)["bytes_per_rank"],
                of_gpu = json(on_device + " --gpu h100")["bytes_per_rank"];
     for (const auto& [name, bytes] : of_device.items())
-        if (name != "total") EXPECT_EQ(of_gpu[name], bytes) << name;
+        if (name != "total") { EXPECT_EQ(of_gpu[name], bytes) << name; }
     EXPECT_EQ(of_device["masters"].get<int64_t>(), 2 * of_device["weights"].get<int64_t>());
     EXPECT_EQ(gpu32["gpu"]["figures"]["peak_flops"], 67e12);
     EXPECT_EQ(gpu16["gpu"]["figures"]["peak_flops"], 989.4e12);
