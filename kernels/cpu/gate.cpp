@@ -1,32 +1,43 @@
 // Gates: out = y act(s) or y + act(s). A score may be broadcast over rows, heads or channels (stride 0); its gradient
 // is the sum over what it was broadcast to. In names: a is the activation, c how it is combined with y, g = act(s).
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/prefetch.h"
 #include "kernels/cpu/simd_math.h"
 #include "kernels/gate_math.h"
 #include "kernels/ops.h"
 #include "kernels/profile.h"
 
 namespace sluice {
+namespace {
+
+int64_t scores_of_row(const GateShape& n) { return n.score_heads() * n.score_channels(); }
+
+}  // namespace
+
 template <class B>
 void gate_forward(Stream, typename B::T* out, Rows<const typename B::T> y, const typename B::T* s, const GateShape& n,
                   Activation act, Combine how) {
-    const Timed timed(__func__, moved<B>(n.rows, n.heads * n.channels, 2, n.scores()));
+    const int64_t width = n.heads * n.channels;
+    const Timed timed(__func__, moved<B>(n.rows, width, 2, n.scores()));
     using A = typename B::A;
+    const Rows<const typename B::T> scores{s, n.stride.row};
     with_gate(act, how, [&](auto a, auto c) {
-        parallel_chunks(n.rows, n.heads * n.channels, [&](int64_t begin, int64_t end) {
-            for (int64_t row = begin * n.heads; row < end * n.heads; row++) {
-                // `row` counts heads of all rows.
-                const auto* score = s + row / n.heads * n.stride.row + row % n.heads * n.stride.head;
-                const auto* in = y.row(row / n.heads) + row % n.heads * n.channels;
-                auto* result = out + row * n.channels;
-                if (n.stride.channel == 0) {  // one score for the head's channels
-                    const A g = a.value(A(*score), logistic);
+        parallel_chunks(n.rows, width, [&](int64_t begin, int64_t end) {
+            for (int64_t r = begin; r < end; r++) {
+                prefetch_after(scores, r, n.rows, scores_of_row(n));
+                prefetch_after(y, r, n.rows, width);
+                for (int64_t h = 0; h < n.heads; h++) {
+                    const auto *score = scores.row(r) + h * n.stride.head, *in = y.row(r) + h * n.channels;
+                    auto* result = out + r * width + h * n.channels;
+                    if (n.stride.channel == 0) {  // one score for the head's channels
+                        const A g = a.value(A(*score), logistic);
 #pragma omp simd
-                    for (int64_t k = 0; k < n.channels; k++) result[k] = c.value(A(in[k]), g);
-                } else {
+                        for (int64_t k = 0; k < n.channels; k++) result[k] = c.value(A(in[k]), g);
+                    } else {
 #pragma omp simd
-                    for (int64_t k = 0; k < n.channels; k++)
-                        result[k] = c.value(A(in[k]), a.value(A(score[k]), logistic));
+                        for (int64_t k = 0; k < n.channels; k++)
+                            result[k] = c.value(A(in[k]), a.value(A(score[k]), logistic));
+                    }
                 }
             }
         });
@@ -69,8 +80,8 @@ void gate_backward(Stream, Rows<typename B::T> dy, D* ds, Rows<const typename B:
     const Timed timed(__func__, moved<B>(n.rows, n.heads * n.channels, 3, 2 * n.scores()));
     using A = typename B::A;
     const int64_t width = n.heads * n.channels;
-    const int64_t scores = n.score_heads() * n.score_channels();  // of one row
-    const bool own = n.stride.row > 0 && n.stride.head > 0;       // each row and head has scores of its own
+    const int64_t scores = scores_of_row(n);
+    const bool own = n.stride.row > 0 && n.stride.head > 0;  // each row and head has scores of its own
     if (into == Into::overwrite && n.stride.row == 0) std::fill(ds, ds + scores, D(0));
     with_gate(act, how, [&](auto a, auto c) {
         const auto add_row = [&](int64_t r, A* sums) {
@@ -80,6 +91,10 @@ void gate_backward(Stream, Rows<typename B::T> dy, D* ds, Rows<const typename B:
         if (n.stride.row == 0) return sum_rows<D, A>(ds, n.rows, scores, add_row);
         parallel_chunks(n.rows, width, [&](int64_t begin, int64_t end) {
             for (int64_t r = begin; r < end; r++) {
+                prefetch_after(dout, r, n.rows, width);
+                prefetch_after(y, r, n.rows, width);
+                prefetch_after(Rows<const typename B::T>{s, n.stride.row}, r, n.rows, scores);
+                prefetch_after(Rows<D>{ds, n.stride.row}, r, n.rows, scores);
                 D* row = ds + r * n.stride.row;
                 // Written once, ds may be s: each score is read before its gradient takes its place.
                 if (into == Into::overwrite && own) {
