@@ -23,9 +23,10 @@ void gate_forward(Stream, typename B::T* out, Rows<const typename B::T> y, const
     const Rows<const typename B::T> scores{s, n.stride.row};
     with_gate(act, how, [&](auto a, auto c) {
         parallel_chunks(n.rows, width, [&](int64_t begin, int64_t end) {
+            Ahead scores_ahead(scores, begin, n.rows, scores_of_row(n)), y_ahead(y, begin, n.rows, width);
             for (int64_t r = begin; r < end; r++) {
-                prefetch_after(scores, r, n.rows, scores_of_row(n));
-                prefetch_after(y, r, n.rows, width);
+                scores_ahead.of(scores_of_row(n));
+                y_ahead.of(width);
                 for (int64_t h = 0; h < n.heads; h++) {
                     const auto *score = scores.row(r) + h * n.stride.head, *in = y.row(r) + h * n.channels;
                     auto* result = out + r * width + h * n.channels;
@@ -90,11 +91,14 @@ void gate_backward(Stream, Rows<typename B::T> dy, D* ds, Rows<const typename B:
         // All rows share their scores: a sum over rows, in fixed chunks.
         if (n.stride.row == 0) return sum_rows<D, A>(ds, n.rows, scores, add_row);
         parallel_chunks(n.rows, width, [&](int64_t begin, int64_t end) {
+            Ahead dout_ahead(dout, begin, n.rows, width), y_ahead(y, begin, n.rows, width);
+            Ahead s_ahead(Rows<const typename B::T>{s, n.stride.row}, begin, n.rows, scores);
+            Ahead ds_ahead(Rows<D>{ds, n.stride.row}, begin, n.rows, scores);
             for (int64_t r = begin; r < end; r++) {
-                prefetch_after(dout, r, n.rows, width);
-                prefetch_after(y, r, n.rows, width);
-                prefetch_after(Rows<const typename B::T>{s, n.stride.row}, r, n.rows, scores);
-                prefetch_after(Rows<D>{ds, n.stride.row}, r, n.rows, scores);
+                dout_ahead.of(width);
+                y_ahead.of(width);
+                s_ahead.of(scores);
+                ds_ahead.of(scores);
                 D* row = ds + r * n.stride.row;
                 // Written once, ds may be s: each score is read before its gradient takes its place.
                 if (into == Into::overwrite && own) {

@@ -2,6 +2,7 @@
 // (d - x rstd^2 mean(d x)), dw = sum over rows of dy x rstd. What is done to a number is in kernels/norm_math.h. Fused
 // ops also do what comes before (the residual sum) or after (the rotation) to a row while it is in cache.
 #include <cmath>
+#include <tuple>
 
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/prefetch.h"
@@ -64,12 +65,14 @@ struct Head {
     int64_t t;                     // the token's position in its sequence
 };
 
-// f(Head) for heads begin .. end - 1.
-template <class F>
-void each_head(const RopeShape& n, int64_t begin, int64_t end, F f) {
+// f(Head) for heads begin .. end - 1, which reads them in `read`.
+template <class F, class... X>
+void each_head(const RopeShape& n, int64_t begin, int64_t end, F f, const Rows<X>&... read) {
     const int64_t token = begin / n.heads;
+    std::tuple ahead{Ahead(read, token, n.sequences * n.length, n.heads * n.dim)...};
     Head head{begin, token, begin % n.heads * n.dim, token % n.length};
     for (; head.index < end; head.index++) {
+        if (head.column == 0) std::apply([&](auto&... each) { (each.of(n.heads * n.dim), ...); }, ahead);
         f(head);
         head.column += n.dim;
         if (head.column < n.heads * n.dim) continue;
@@ -79,16 +82,10 @@ void each_head(const RopeShape& n, int64_t begin, int64_t end, F f) {
     }
 }
 // The same for all heads, on all cores.
-template <class F>
-void each_head(const RopeShape& n, F f) {
+template <class F, class... X>
+void each_head(const RopeShape& n, F f, const Rows<X>&... read) {
     parallel_chunks(n.sequences * n.length, n.heads * n.dim,
-                    [&](int64_t begin, int64_t end) { each_head(n, begin * n.heads, end * n.heads, f); });
-}
-
-// Before the first head of a token: asks for the heads of a later one.
-template <class T>
-[[gnu::always_inline]] inline void prefetch_heads(const Rows<T>& x, const Head& head, const RopeShape& n) {
-    if (head.column == 0) prefetch_after(x, head.token, n.sequences * n.length, n.heads * n.dim);
+                    [&](int64_t begin, int64_t end) { each_head(n, begin * n.heads, end * n.heads, f, read...); });
 }
 
 }  // namespace
@@ -143,12 +140,12 @@ void rmsnorm_rope_forward(Stream, typename B::T* y, typename B::A* rstd, Rows<co
     const Timed timed(__func__, moved<B>(n.sequences * n.length, n.heads * n.dim, 2));
     using A = typename B::A;
     const int64_t half = n.dim / 2;
-    each_head(n, [&](const Head& head) {
-        prefetch_heads(x, head, n);
+    const auto head_forward = [&](const Head& head) {
         auto* out = y + head.index * n.dim;
         rstd[head.index] = norm_row<typename B::T, A>(out, x.row(head.token) + head.column, w, n.dim, eps);
         rotate_row(out, out, cos + head.t * half, sin + head.t * half, half, A(1));
-    });
+    };
+    each_head(n, head_forward, x);
 }
 
 template <class B>
@@ -160,14 +157,13 @@ void rmsnorm_rope_backward(Stream, Rows<typename B::T> dx, typename B::G* dw, Ro
     const int64_t half = n.dim / 2, heads = n.sequences * n.length * n.heads;
     // The rotation back, into dx, then the norm's backward in place.
     sum_chunks<typename B::G, A>(std::array{dw}, heads, n.dim, [&](int64_t begin, int64_t end, A* partial_dw) {
-        each_head(n, begin, end, [&](const Head& head) {
-            prefetch_heads(dy, head, n);
-            prefetch_heads(x, head, n);
+        const auto head_backward = [&](const Head& head) {
             auto* out = dx.row(head.token) + head.column;
             rotate_row(out, dy.row(head.token) + head.column, cos + head.t * half, sin + head.t * half, half, A(-1));
             norm_row_backward(out, partial_dw, out, x.row(head.token) + head.column, w, rstd[head.index], n.dim,
                               Into::overwrite);
-        });
+        };
+        each_head(n, begin, end, head_backward, dy, x);
     });
 }
 
@@ -177,11 +173,11 @@ void rope(Stream, Rows<typename B::T> x, const typename B::A* cos, const typenam
     const Timed timed(__func__, moved<B>(n.sequences * n.length, n.heads * n.dim, 2));
     using A = typename B::A;
     const int64_t half = n.dim / 2;
-    each_head(n, [&](const Head& head) {
-        prefetch_heads(x, head, n);
+    const auto rotate = [&](const Head& head) {
         auto* in_place = x.row(head.token) + head.column;
         rotate_row(in_place, in_place, cos + head.t * half, sin + head.t * half, half, A(direction));
-    });
+    };
+    each_head(n, rotate, x);
 }
 
 #define INSTANTIATE(B)                                                                                                 \

@@ -1,6 +1,7 @@
 // Pointwise ops: one loop over (count) elements each. Formulas are those of kernels/gate_math.h, swiglu_math.h and
 // residual_math.h.
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/prefetch.h"
 #include "kernels/cpu/simd_math.h"
 #include "kernels/gate_math.h"
 #include "kernels/ops.h"
@@ -18,6 +19,12 @@ void each(int64_t count, F f) {
 #pragma omp simd
         for (int64_t i = begin; i < end; i++) f(i);
     });
+}
+
+// f(first, last) for the pieces of a row.
+template <class F>
+void each_piece(int64_t width, F f) {
+    for (int64_t i = 0; i < width; i += kPiece) f(i, std::min(width, i + kPiece));
 }
 
 }  // namespace
@@ -42,12 +49,18 @@ void swiglu_forward(Stream, typename B::T* h, const typename B::T* gate_up, int6
     const Timed timed(__func__, moved<B>(rows, width, 3));
     using A = typename B::A;
     parallel_chunks(rows, width, [&](int64_t begin, int64_t end) {
-        for (int64_t r = begin; r < end; r++) {
-            const auto *gate = gate_up + 2 * r * width, *up = gate + width;
-            auto* row = h + r * width;
+        const Rows<const typename B::T> gates{gate_up, 2 * width}, ups = gates.columns(width);
+        Ahead gate_ahead(gates, begin, rows, width), up_ahead(ups, begin, rows, width);
+        for (int64_t r = begin; r < end; r++)
+            each_piece(width, [&](int64_t first, int64_t last) {
+                const auto *gate = gates.row(r), *up = ups.row(r);
+                auto* row = h + r * width;
+                gate_ahead.of(last - first);
+                up_ahead.of(last - first);
 #pragma omp simd
-            for (int64_t i = 0; i < width; i++) row[i] = swiglu_value(A(gate[i]), A(up[i]), logistic(A(gate[i])));
-        }
+                for (int64_t i = first; i < last; i++)
+                    row[i] = swiglu_value(A(gate[i]), A(up[i]), logistic(A(gate[i])));
+            });
     });
 }
 
@@ -57,17 +70,22 @@ void swiglu_backward(Stream, typename B::T* dgate_up, const typename B::T* dh, c
     const Timed timed(__func__, moved<B>(rows, width, 5));
     using A = typename B::A;
     parallel_chunks(rows, width, [&](int64_t begin, int64_t end) {
-        for (int64_t r = begin; r < end; r++) {
-            const auto *gate = gate_up + 2 * r * width, *up = gate + width, *row = dh + r * width;
-            auto *dgate = dgate_up + 2 * r * width, *dup = dgate + width;
+        const Rows<const typename B::T> gates{gate_up, 2 * width}, ups = gates.columns(width);
+        Ahead gate_ahead(gates, begin, rows, width), up_ahead(ups, begin, rows, width);
+        for (int64_t r = begin; r < end; r++)
+            each_piece(width, [&](int64_t first, int64_t last) {
+                const auto *gate = gates.row(r), *up = ups.row(r), *row = dh + r * width;
+                auto *dgate = dgate_up + 2 * r * width, *dup = dgate + width;
+                gate_ahead.of(last - first);
+                up_ahead.of(last - first);
 #pragma omp simd
-            for (int64_t i = 0; i < width; i++) {
-                const A d = row[i], s = gate[i], u = up[i], g = logistic(s);
-                const SwigluGradient<A> gradient = swiglu_gradient(d, s, u, g);
-                dgate[i] = gradient.gate;
-                dup[i] = gradient.up;
-            }
-        }
+                for (int64_t i = first; i < last; i++) {
+                    const A d = row[i], s = gate[i], u = up[i], g = logistic(s);
+                    const SwigluGradient<A> gradient = swiglu_gradient(d, s, u, g);
+                    dgate[i] = gradient.gate;
+                    dup[i] = gradient.up;
+                }
+            });
     });
 }
 
