@@ -8,6 +8,7 @@
 #include "kernels/cpu/simd_math.h"
 #include "kernels/ops.h"
 #include "kernels/profile.h"
+#include "kernels/router_math.h"
 #include "kernels/swiglu_math.h"
 
 namespace sluice {
@@ -93,10 +94,10 @@ void router_backward(Stream, typename B::T* dlogits, const typename B::A* dweigh
             }
             A mean = 0;  // the sum of dp p
             for (int64_t e = 0; e < n.experts; e++) mean += slope[e] * p[e];
-            for (int64_t j = 0; j < n.top_k; j++) mean += (dweight[j] - shared) / sum * p[ids[j]];
-            const A z_slope = A(2 * z) * lse[r];
-            for (int64_t e = 0; e < n.experts; e++) d[e] = p[e] * (slope[e] - mean + z_slope);
-            for (int64_t j = 0; j < n.top_k; j++) d[ids[j]] += p[ids[j]] * (dweight[j] - shared) / sum;
+            for (int64_t j = 0; j < n.top_k; j++) mean += chosen_slope(A(1), dweight[j], shared, sum) * p[ids[j]];
+            const A z_slope = router_z_slope(A(z), lse[r]);
+            for (int64_t e = 0; e < n.experts; e++) d[e] = router_slope(p[e], slope[e], mean, z_slope);
+            for (int64_t j = 0; j < n.top_k; j++) d[ids[j]] += chosen_slope(p[ids[j]], dweight[j], shared, sum);
         }
     });
 }
@@ -115,7 +116,7 @@ void router_sums(Stream, RouterSums* sums, const typename B::A* logits, const ty
         }
         partial[0] += balance;
         partial[1] += double(lse[r]) * double(lse[r]);
-        partial[2] += double(lse[r]) - mean_logit;  // -sum p log p, as log p = logit - lse
+        partial[2] += router_entropy(double(lse[r]), mean_logit);
     });
     sums->balance += scale * total[0];
     sums->z += scale * total[1];
@@ -131,18 +132,16 @@ void add_counts(Stream, int64_t* total, const int64_t* counts, int64_t experts) 
 template <class B>
 void expert_load(Stream, typename B::A* load, const int64_t* counts, int64_t experts) {
     const Timed timed(__func__, moved<int64_t>(1, experts, 2));
-    const double all = double(std::accumulate(counts, counts + experts, int64_t{0}));
-    for (int64_t e = 0; e < experts; e++) load[e] = typename B::A(double(experts) * double(counts[e]) / all);
+    const int64_t all = std::accumulate(counts, counts + experts, int64_t{0});
+    for (int64_t e = 0; e < experts; e++) load[e] = typename B::A(load_of_expert(counts[e], all, experts));
 }
 
-// The mean is all / experts; compared without dividing.
 template <class B>
 void move_router_bias(Stream, typename B::A* bias, const int64_t* counts, int64_t experts, double rate) {
     const Timed timed(__func__, moved<int64_t>(1, experts, 2));
     using A = typename B::A;
     const int64_t all = std::accumulate(counts, counts + experts, int64_t{0});
-    for (int64_t e = 0; e < experts; e++)
-        bias[e] += A(rate) * A(all > counts[e] * experts ? 1 : all < counts[e] * experts ? -1 : 0);
+    for (int64_t e = 0; e < experts; e++) bias[e] += bias_move(counts[e], all, experts, A(rate));
 }
 
 // A counting sort: each expert's rows begin where those of the experts before it end.

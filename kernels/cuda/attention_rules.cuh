@@ -3,6 +3,7 @@
 #pragma once
 #include <cmath>
 
+#include "kernels/attention_math.h"
 #include "kernels/cuda/prim/device.cuh"
 
 namespace sluice {
@@ -43,14 +44,11 @@ struct SoftmaxRule {
     }
 };
 
-// Weights are relu(score). Comparisons are such that a score of NaN shows: only one that is not above 0 gets weight 0.
+// Weights are relu(score).
 struct ReluRule {
     struct Row {};
     DEVICE float add(Row&, Shared<float> w, int from, int end) const {
-        for (int j = from; j < end; j++) {
-            const float score = w[j];
-            w[j] = score <= 0 ? 0 : score;
-        }
+        for (int j = from; j < end; j++) w[j] = relu_weight(float(w[j]));
         return 1;
     }
     DEVICE float finish(const Row&, int64_t) const { return 1; }
@@ -72,16 +70,15 @@ struct SoftmaxGradient {
     }
     DEVICE float weight(Shared<float> kept, float score) const { return exponential(score - kept[0]); }
     DEVICE float slope(Shared<float> kept, float, float weight, float dweight) const {
-        return weight * (dweight - kept[1]);
+        return softmax_slope(weight, dweight, float(kept[1]));
     }
 };
 
-// The gradient of a score is that of its weight where the score is above 0, else 0 (at 0 too).
 struct ReluGradient {
     static constexpr int kKept = 0;
     DEVICE void keep(Shared<float>, int64_t) const {}
-    DEVICE float weight(Shared<float>, float score) const { return score <= 0 ? 0 : score; }
-    DEVICE float slope(Shared<float>, float score, float, float dweight) const { return score <= 0 ? 0 : dweight; }
+    DEVICE float weight(Shared<float>, float score) const { return relu_weight(score); }
+    DEVICE float slope(Shared<float>, float score, float, float dweight) const { return relu_slope(score, dweight); }
 };
 
 }  // namespace sluice

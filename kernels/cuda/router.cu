@@ -10,6 +10,7 @@
 #include "kernels/cuda/prim/device.cuh"
 #include "kernels/cuda/prim/reduce.cuh"
 #include "kernels/ops.h"
+#include "kernels/router_math.h"
 
 namespace sluice {
 namespace {
@@ -229,8 +230,8 @@ struct RouterBackward {
             float mean = 0;  // the sum of dp p
             for (int i = 0; i < kHeld; i++) mean += dp.at[i] * p.at[i];
             mean = warp_sum(mean);
-            const float z_slope = 2 * z * lse[r];
-            for (int i = 0; i < kHeld; i++) dp.at[i] = p.at[i] * (dp.at[i] - mean + z_slope);
+            const float z_slope = router_z_slope(z, float(lse[r]));
+            for (int i = 0; i < kHeld; i++) dp.at[i] = router_slope(p.at[i], dp.at[i], mean, z_slope);
             dp.write(dlogits + r * n.experts, int32_t(n.experts));
         }
     }
@@ -262,7 +263,7 @@ struct RouterBackward {
         for (int i = 0; i < kHeld; i++) sum += is_chosen.at[i] * p.at[i];
         sum = n.normalise ? warp_sum(sum) : 1;
         for (int i = 0; i < kHeld; i++)
-            if (is_chosen.at[i] > 0) dp.at[i] += (d.at[i] - shared) / sum;
+            if (is_chosen.at[i] > 0) dp.at[i] += chosen_slope(1.0f, d.at[i], shared, sum);
     }
 };
 

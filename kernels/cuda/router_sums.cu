@@ -5,6 +5,7 @@
 #include "kernels/cuda/prim/device.cuh"
 #include "kernels/cuda/prim/reduce.cuh"
 #include "kernels/ops.h"
+#include "kernels/router_math.h"
 
 namespace sluice {
 namespace {
@@ -43,7 +44,7 @@ struct SumRouter {
             const double row_lse = lane() == 0 ? float(lse[r]) : 0;
             sums[0] += balance;
             sums[1] += row_lse * row_lse;
-            sums[2] += row_lse - double(logit);  // -sum of p log p, as log p = logit - lse
+            sums[2] += router_entropy(row_lse, logit);
         }
         for (int i = 0; i < kSums; i++) {
             const double sum = block_sum<kThreads>(sums[i]);
@@ -95,11 +96,10 @@ struct ExpertLoad {
         for (int64_t e = thread(); e < experts; e += kThreads) all += counts[e];
         all = block_sum<kThreads>(all);
         for (int64_t e = thread(); e < experts; e += kThreads)
-            load_of_experts[e] = float(double(experts) * double(int64_t(counts[e])) / double(all));
+            load_of_experts[e] = float(load_of_expert(counts[e], all, experts));
     }
 };
 
-// The mean is all / experts; compared without dividing.
 struct MoveRouterBias {
     static constexpr int kThreads = 256;
     Global<float> bias;
@@ -111,10 +111,7 @@ struct MoveRouterBias {
         int64_t all = 0;
         for (int64_t e = thread(); e < experts; e += kThreads) all += counts[e];
         all = block_sum<kThreads>(all);
-        for (int64_t e = thread(); e < experts; e += kThreads) {
-            const int64_t here = counts[e] * experts;
-            if (here != all) bias[e] += here < all ? rate : -rate;
-        }
+        for (int64_t e = thread(); e < experts; e += kThreads) bias[e] += bias_move(counts[e], all, experts, rate);
     }
 };
 

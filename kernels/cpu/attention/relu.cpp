@@ -1,12 +1,12 @@
 // ReLU attention (ReLA, arXiv 2104.07012): weights are relu(score) as they are, so no running maximum, sum or
 // log-sum-exp is kept, and backward needs nothing of forward but its inputs. Tiles and their order are softmax's.
+#include "kernels/attention_math.h"
 #include "kernels/cpu/attention/backward.h"
 #include "kernels/cpu/attention/forward.h"
 
 namespace sluice {
 namespace {
 
-// Comparisons are such that a score of NaN shows: only a score that is not above 0 gets weight 0.
 template <class A>
 struct ReluRows {
     static constexpr bool kRescales = false;
@@ -14,12 +14,11 @@ struct ReluRows {
     void add(A* p, int64_t keys) {
         for (int64_t j = 0; j < keys; j++)
 #pragma omp simd
-            for (int64_t i = 0; i < kTile; i++) p[j * kTile + i] = p[j * kTile + i] <= 0 ? A(0) : p[j * kTile + i];
+            for (int64_t i = 0; i < kTile; i++) p[j * kTile + i] = relu_weight(p[j * kTile + i]);
     }
     A finish(int64_t, int64_t) const { return A(1); }
 };
 
-// The gradient of a score is that of its weight where the score is above 0, else 0 (at 0 too).
 template <class A>
 struct ReluGradient {
     A scale;
@@ -31,8 +30,8 @@ struct ReluGradient {
 #pragma omp simd
         for (int64_t j = first; j < end; j++) {
             const A score = p[j], slope = dp[j] * scale;
-            p[j] = score <= 0 ? A(0) : score;
-            dp[j] = score <= 0 ? A(0) : slope;
+            p[j] = relu_weight(score);
+            dp[j] = relu_slope(score, slope);
         }
     }
 };

@@ -3,6 +3,7 @@
 // backward also keys and values transposed. No sum depends on threads.
 #include <cmath>
 
+#include "kernels/attention_math.h"
 #include "kernels/cpu/attention/backward.h"
 #include "kernels/cpu/attention/forward.h"
 #include "kernels/cpu/simd_math.h"
@@ -84,7 +85,7 @@ struct SoftmaxGradient {
 #pragma omp simd
         for (int64_t j = first; j < end; j++) {
             p[j] = softmax_exp(p[j] - log_sum);
-            dp[j] = p[j] * (dp[j] - mean) * scale;
+            dp[j] = softmax_slope(p[j], dp[j], mean) * scale;
         }
     }
 };
