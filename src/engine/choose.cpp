@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <string_view>
 #include <utility>
 
 #include "base/machine.h"
@@ -30,9 +31,8 @@ Library load(const std::string& path) {
     const auto version_of = reinterpret_cast<Version*>(dlsym(library, "sluice_engine_version"));
     const auto entry = reinterpret_cast<Entry*>(dlsym(library, "sluice_engine"));
     if (!version_of || !entry) return {nullptr, path + " is no engine of sluice: it lacks sluice_engine"};
-    const std::string ours = std::string(version()) + " (commit " + commit() + ")";
-    if (version_of() != ours)
-        return {nullptr, path + " is an engine of sluice " + version_of() + ", and this is " + ours};
+    if (std::string_view(version_of()) != build())
+        return {nullptr, path + " is an engine of sluice " + version_of() + ", and this is " + build()};
     return {entry(), ""};
 }
 

@@ -4,6 +4,6 @@
 #include "engine/engine.h"
 
 extern "C" {
-const char* sluice_engine_version() { return SLUICE_VERSION " (commit " SLUICE_COMMIT ")"; }
+const char* sluice_engine_version() { return SLUICE_BUILD; }
 const sluice::Engine* sluice_engine() { return &sluice::built_engine(); }
 }

@@ -51,8 +51,7 @@ std::vector<std::string> banner(const Config& config, const std::string& folder,
                                 double gemm_rate) {
     return {fmt::format("run {} | {}{} | seed {}", folder, counted(facts.ranks, "rank"),
                         mesh_text(config.parallel, facts.coord.data), config.run.seed),
-            fmt::format("sluice {} (commit {}) | {} | {} a rank", version(), commit(), machine_text(facts),
-                        counted(facts.threads, "thread")),
+            fmt::format("sluice {} | {} | {} a rank", build(), machine_text(facts), counted(facts.threads, "thread")),
             model_line(config, facts), data_line(config, facts),
             fmt::format("mfu is the share of this machine's GEMM rate, the best that was timed: {}FLOP/s in {} so far",
                         format_count(gemm_rate), enum_name(config.train.precision))};
