@@ -125,11 +125,11 @@ class Returns {
     // Waits for the stream, and writes to the host's memory what was asked for.
     void arrive(cudaStream_t stream) {
         const cudaError_t error = cudaStreamSynchronize(stream);
-        const auto arrived = std::move(pending_);
-        pending_.clear();
         used_ = 0;
+        if (error == cudaSuccess)
+            for (const Piece& piece : pending_) std::memcpy(piece.host, piece.via, piece.bytes);
+        pending_.clear();  // and keeps its room
         done(error, "the device");
-        for (const Piece& piece : arrived) std::memcpy(piece.host, piece.via, piece.bytes);
     }
 
  private:

@@ -33,4 +33,6 @@ struct Options {
 };
 Options& options();
 
+int64_t allocations();  // of device memory and of pinned memory, so far
+
 }  // namespace sluice::emu

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -130,7 +131,11 @@ void queue(void* handle, Launch launch) {
 using namespace sluice::emu;
 
 // ---------------------------------------------------------------- memory
+static std::atomic<int64_t> allocations_so_far{0};
+int64_t sluice::emu::allocations() { return allocations_so_far; }
+
 cudaError_t cudaMalloc(void** p, size_t bytes) {
+    allocations_so_far++;
     const auto lock = Device::get().lock();
     DeviceMemory& memory = DeviceMemory::get();
     void* const allocated = memory.allocate(bytes);
@@ -153,6 +158,7 @@ cudaError_t cudaFree(void* p) {
 }
 
 cudaError_t cudaMallocHost(void** p, size_t bytes) {
+    allocations_so_far++;
     constexpr size_t kPage = 4096;
     const auto lock = Device::get().lock();
     void* const allocated = std::aligned_alloc(kPage, (bytes + kPage) / kPage * kPage);

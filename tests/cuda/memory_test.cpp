@@ -21,6 +21,10 @@ Config config_with(const std::vector<std::string>& more, int ranks = 1) {
     return load_config_text("", "test", keys, Purpose::plan, ranks).config;
 }
 
+void samples(int64_t n, int32_t* tokens, int32_t*) {
+    for (int64_t t = 0; t <= 16; t++) tokens[t] = int32_t((5 * n + t * t) % 3001);
+}
+
 template <class B>
 void expect_as_planned(const Config& config) {
     Memory& memory = memory_of<B>();
@@ -44,6 +48,43 @@ TEST(CudaMemory, IsAsPlanned) {
     const Config wide = config_with({"model.vocab=100000", "train.micro_batch=32"});
     EXPECT_GT(plan_memory(wide, {}, Storage::gpu_fp32).buffers, plan_memory(wide, {}, Storage::cpu).buffers);
     expect_as_planned<Cuda<float>>(wide);
+}
+
+// Neither of device nor of pinned memory, from the first step on.
+template <class B>
+int64_t allocations_in_steps(const Config& config, int ranks) {
+    int64_t allocations = 0;
+    run_threads(ranks, [&](Comm& comm) {
+        Mesh mesh(comm, mesh_shape(config.model, config.parallel), memory_of<B>());
+        Trainer<B> trainer(config, mesh);
+        comm.barrier();
+        const int64_t before = emu::allocations();
+        comm.barrier();
+        for (int s = 0; s < 2; s++) trainer.step(samples);
+        comm.barrier();
+        if (comm.rank() == 0) allocations = emu::allocations() - before;
+        comm.barrier();
+    });
+    return allocations;
+}
+
+TEST(CudaMemory, NothingIsAllocatedInAStep) {
+    const std::string experts = "model.moe={experts: 4, top_k: 2, hidden: 24}";
+    const struct {
+        int ranks;
+        std::vector<std::string> keys;
+    } cases[] = {{1, {"optimizer.kind=muon"}},
+                 {1, {experts, "train.recompute=block"}},
+                 {2, {"parallel.zero=1"}},
+                 {2, {experts, "parallel.tensor=2", "parallel.sequence=true"}},
+                 {2, {experts, "parallel.expert=2"}}};
+    for (const auto& [ranks, keys] : cases) {
+        std::vector<std::string> all = keys;
+        all.insert(all.end(), {"train.batch=4", "train.micro_batch=1"});
+        const Config config = config_with(all, ranks);
+        EXPECT_EQ(allocations_in_steps<Cuda<float>>(config, ranks), 0) << testing::PrintToString(keys);
+        EXPECT_EQ(allocations_in_steps<Cuda<bf16>>(config, ranks), 0) << testing::PrintToString(keys);
+    }
 }
 
 // Two ranks on one device, each of which finds room for one: all end, with what there is and what to try.
