@@ -1,4 +1,4 @@
-// What the kernels that are bound by memory move, as the emulator counts it, in bf16, at the sizes of a micro-batch of
+// What the kernels that are bound by memory move, as the emulator counts it, at the sizes of models in a micro-batch of
 // 8 sequences of 4096 tokens: at most 5 % more bytes than the least, which is each operand once, or twice where it is
 // read and written; and at most 5 % more sectors of 32 bytes than these bytes fill.
 //
@@ -19,22 +19,25 @@ namespace {
 
 using B = Cuda<bf16>;
 
-constexpr int64_t kTokens = 8 * 4096, kWidth = 2048;
-constexpr OpSizes kReal{.rows = kTokens,
-                        .width = kWidth,
-                        .heads = 16,
-                        .dim = 128,
-                        .tokens = kTokens,
-                        .stride = kWidth,
-                        .dense = kTokens,
-                        .wide_rows = kTokens,
-                        .wide = kWidth,
-                        .logits = 4096,
-                        .vocab = 151936,
-                        .routed = kTokens,
-                        .experts = 128,
-                        .top_k = 8,
-                        .per = 8};
+constexpr int64_t kTokens = 8 * 4096, kWidth = 2048, kExperts = 128;
+constexpr OpSizes real_sizes(int64_t heads, int64_t dim, int64_t experts, int64_t vocab) {
+    const int64_t width = heads * dim;
+    return {.rows = kTokens,
+            .width = width,
+            .heads = heads,
+            .dim = dim,
+            .tokens = kTokens,
+            .stride = width,
+            .dense = kTokens,
+            .wide_rows = kTokens,
+            .wide = width,
+            .logits = 4096,
+            .vocab = vocab,
+            .routed = kTokens,
+            .experts = experts,
+            .top_k = 8,
+            .per = 8};
+}
 
 struct Moved {
     double bytes = 0, sectors = 0, filled = 0;  // filled: sectors that the bytes of each access would fill
@@ -72,8 +75,9 @@ void hold(const std::string& name, const Moved& moved, double least) {
     EXPECT_LE(moved.sectors, 1.05 * moved.filled);
 }
 
-TEST(Traffic, IsTheLeastInFullSectors) {
-    for (const OpCall& call : memory_bound<B>(kReal)) {
+template <class B>
+void hold_all(const OpSizes& sizes) {
+    for (const OpCall& call : memory_bound<B>(sizes)) {
         Tensors tensors(counting(emu::Blocks::edges));
         call.queue(tensors);
         tensors.wait();
@@ -81,6 +85,11 @@ TEST(Traffic, IsTheLeastInFullSectors) {
         EXPECT_EQ(moved().conflicts, 0) << call.name;
     }
 }
+
+TEST(Traffic, IsTheLeastInFullSectors) { hold_all<B>(real_sizes(16, 128, kExperts, 151936)); }
+TEST(Traffic, IsTheLeastAtAWideModel) { hold_all<B>(real_sizes(40, 128, 64, 128256)); }
+TEST(Traffic, IsTheLeastAtASmallModel) { hold_all<B>(real_sizes(16, 64, 32, 50304)); }
+TEST(Traffic, IsTheLeastInFloat) { hold_all<Cuda<float>>(real_sizes(16, 128, kExperts, 151936)); }
 
 // What the backward of attention needs first.
 TEST(Traffic, OfAttentionsDelta) {
@@ -99,7 +108,7 @@ TEST(Traffic, OfAttentionsDelta) {
 // A counting sort reads the picks twice, and of each chunk of 256 picks it keeps a number for each expert, which
 // becomes a position: written, read twice, written and read.
 TEST(Traffic, OfTheSortByExpert) {
-    const int64_t picks = kTokens, experts = kReal.experts;
+    const int64_t picks = kTokens, experts = kExperts;
     std::vector<int32_t> ids;
     std::vector<int64_t> counts(size_t(experts), 0);
     for (int64_t i = 0; i < picks; i++) {
