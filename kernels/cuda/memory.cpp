@@ -36,7 +36,12 @@ class Pinned {
  public:
     explicit Pinned(size_t bytes) {
         void* p = nullptr;
-        done(cudaMallocHost(&p, bytes), "pinned memory of the host");
+        const cudaError_t error = cudaMallocHost(&p, bytes);
+        if (error == cudaErrorMemoryAllocation) {
+            cudaGetLastError();  // forgotten: it is told here
+            fail_out_of_memory(bytes, "pinned buffers of copies to and from a device", host_memory());
+        }
+        done(error, "pinned memory of the host");
         data_ = static_cast<char*>(p);
     }
     ~Pinned() { cudaFreeHost(data_); }
@@ -208,7 +213,12 @@ class CudaMemory final : public Memory {
         }
         if (error == cudaErrorMemoryAllocation) fail_out_of_memory(kScratch, "the ops of a stream", *this);
         done(error, "device memory");
-        buffers(stream);
+        try {
+            buffers(stream);
+        } catch (...) {
+            close_stream(stream);
+            throw;
+        }
         return stream;
     }
     void close_stream(Stream stream) override {

@@ -30,6 +30,7 @@ struct Options {
     // The host cannot read device memory outside of launches and copies: a touch ends the program, with its place.
     bool protect = kProtect;
     size_t device_bytes = 0;  // of device memory; 0: as much as the host has
+    size_t pinned_bytes = 0;  // of pinned memory; 0: as much as the host has
 };
 Options& options();
 

@@ -161,6 +161,9 @@ cudaError_t cudaMallocHost(void** p, size_t bytes) {
     allocations_so_far++;
     constexpr size_t kPage = 4096;
     const auto lock = Device::get().lock();
+    size_t taken = bytes;
+    for (const auto& [begin, size] : pinned()) taken += size;
+    if (options().pinned_bytes && taken > options().pinned_bytes) return result(cudaErrorMemoryAllocation);
     void* const allocated = std::aligned_alloc(kPage, (bytes + kPage) / kPage * kPage);
     if (!allocated) return result(cudaErrorMemoryAllocation);
     pinned()[static_cast<char*>(allocated)] = bytes;

@@ -87,6 +87,24 @@ TEST(CudaMemory, NothingIsAllocatedInAStep) {
     }
 }
 
+TEST(CudaMemory, PinnedMemoryThatDoesNotSufficeIsTold) {
+    Memory& memory = memory_of<Cuda<float>>();
+    const size_t free = memory.room(1).free;
+    emu::options().pinned_bytes = 1 << 20;
+    try {
+        const StreamOwner<Cuda<float>> stream;
+        ADD_FAILURE() << "a stream without pinned memory";
+    } catch (const Failure& failure) {
+        EXPECT_EQ(failure.code(), Exit::out_of_memory);
+        const std::string said = failure.what();
+        EXPECT_NE(said.find("out of memory: 8.00M of memory for pinned buffers of copies"), std::string::npos)
+            << said;
+    }
+    emu::options() = {};
+    EXPECT_EQ(memory.room(1).free, free);
+    const StreamOwner<Cuda<float>> stream;  // as before
+}
+
 // Two ranks on one device, each of which finds room for one: all end, with what there is and what to try.
 TEST(CudaMemory, RanksThatShareADeviceEndTogether) {
     const Config config = config_with({"train.batch=1024", "train.micro_batch=512"}, 2);
