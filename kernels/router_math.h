@@ -1,6 +1,6 @@
 // What the router of a mixture of experts does to one number, for every backend. Of a token, p (experts) is the softmax
-// of its logits, lse their log-sum-exp, and the top_k chosen experts have weights: their p, or, normalised, p / sum over
-// the chosen p.
+// of its logits, and lse their log-sum-exp. The top_k chosen experts have weights: their p, or, normalised, p over the
+// sum of the chosen p.
 #pragma once
 #include <cstdint>
 
