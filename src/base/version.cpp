@@ -2,7 +2,8 @@
 
 namespace sluice {
 
-extern const char *const kVersion, *const kCommit, *const kBuild;  // in a file that the build writes (cmake/commit.cmake)
+// In a file that the build writes (cmake/commit.cmake).
+extern const char *const kVersion, *const kCommit, *const kBuild;
 
 const char* version() { return kVersion; }
 const char* build() { return kBuild; }

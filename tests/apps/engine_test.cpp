@@ -159,8 +159,8 @@ TEST_F(Engines, ThatCannotBeHadAreOneLine) {
     };
     expect_refused("/nowhere/libsluice_cuda.so", "cannot load the engine");
     expect_refused(SLUICE_NO_ENGINE, "lacks sluice_engine");
-    expect_refused(SLUICE_OTHER_ENGINE, std::string("is an engine of sluice 0.0.0 (commit none), and this is ") +
-                                            build());
+    expect_refused(SLUICE_OTHER_ENGINE,
+                   std::string("is an engine of sluice 0.0.0 (commit none), and this is ") + build());
     // What kernels for GPUs cannot compute is refused before a run begins.
     for (const char* key : {"model.moe={experts: 513, top_k: 2, hidden: 8}",
                             "model.switch_heads={target: kv, experts: 2049, top_k: 2}"}) {

@@ -97,8 +97,7 @@ TEST(CudaMemory, PinnedMemoryThatDoesNotSufficeIsTold) {
     } catch (const Failure& failure) {
         EXPECT_EQ(failure.code(), Exit::out_of_memory);
         const std::string said = failure.what();
-        EXPECT_NE(said.find("out of memory: 8.00M of memory for pinned buffers of copies"), std::string::npos)
-            << said;
+        EXPECT_NE(said.find("out of memory: 8.00M of memory for pinned buffers of copies"), std::string::npos) << said;
     }
     emu::options() = {};
     EXPECT_EQ(memory.room(1).free, free);
