@@ -26,10 +26,11 @@ class HostMemory final : public Memory {
     void* allocate(size_t bytes) override {
         const size_t alignment = bytes < kHugePage ? kAlignment : kHugePage;
         const size_t rounded = std::max(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
-        void* p = std::aligned_alloc(alignment, rounded);
+        void* p = nullptr;
+        if (posix_memalign(&p, alignment, rounded) != 0) return nullptr;
         // Fewer entries for the CPU to look addresses up in; where the system has none of them, small ones serve.
-        if (p && bytes >= kHugePage) madvise(p, rounded / kHugePage * kHugePage, MADV_HUGEPAGE);
-        if (p) std::memset(p, 0, rounded);  // touches the pages now, not in the first step
+        if (bytes >= kHugePage) madvise(p, rounded / kHugePage * kHugePage, MADV_HUGEPAGE);
+        std::memset(p, 0, rounded);  // touches the pages now, not in the first step
         return p;
     }
     void free(void* p) override { std::free(p); }
