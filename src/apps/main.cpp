@@ -202,7 +202,7 @@ int run(int argc, char** argv) {
     add_config(show, config)->required(false);
     show->add_flag("--reference", reference, "every key with its type, default, range and meaning");
     add_json(show, json);
-    show->footer("Example: sluice config configs/gates/sdpa_headwise.yaml train.batch=64");
+    show->footer("Example: sluice config configs/quickstart.yaml configs/gates/sdpa_headwise.yaml train.batch=64");
     show->callback(
         [&] { command = [&] { return guarded([&] { return config_command(config, json, reference); }, nullptr); }; });
 

@@ -12,13 +12,19 @@ const fs::path kConfigFolder = fs::path(SLUICE_SOURCE_DIR) / "configs";
 
 Config load(const std::string& name) { return load_config((kConfigFolder / name).string(), {}, Purpose::plan).config; }
 
-// Leaves that differ from the 28-layer model, but the run's name.
-std::map<std::string, std::string> changes(const std::string& name) {
+// A model with a fragment of configs/gates over it.
+Config with_fragment(const std::string& model, const std::string& fragment) {
+    const std::string over = (kConfigFolder / "gates" / (fragment + ".yaml")).string();
+    return load_config((kConfigFolder / model).string(), {over}, Purpose::plan).config;
+}
+
+// Leaves that a fragment changes of a model.
+std::map<std::string, std::string> changes(const std::string& fragment,
+                                           const std::string& model = "models/dense_1p7b_28.yaml") {
     std::map<std::string, std::string> changed;
-    for (auto& [path, text] : flatten(load("gates/" + name + ".yaml"))) changed[path] = text;
-    for (auto& [path, text] : flatten(load("models/dense_1p7b_28.yaml")))
+    for (auto& [path, text] : flatten(with_fragment(model, fragment))) changed[path] = text;
+    for (auto& [path, text] : flatten(load(model)))
         if (changed.count(path) && changed[path] == text) changed.erase(path);
-    changed.erase("run.name");
     return changed;
 }
 
@@ -45,19 +51,30 @@ TEST(Configs, ModelsOfTable7) {
     EXPECT_EQ(m.schedule.final_lr, 3e-5);
 }
 
-TEST(Configs, EveryGateFileLoadsAndNamesItsRow) {
+TEST(Configs, EveryGateFileLiesOverEveryModelAndNamesItsRow) {
     int files = 0;
     for (auto& entry : fs::directory_iterator(kConfigFolder / "gates")) {
         files++;
         const std::string name = entry.path().stem().string();
-        EXPECT_FALSE(changes(name).empty()) << name;
         std::ifstream in(entry.path());
         std::string head;
         std::getline(in, head);
         EXPECT_TRUE(head.starts_with("# Table ")) << name << ": " << head;
-        EXPECT_EQ(load("gates/" + entry.path().filename().string()).run.name, name);
+        EXPECT_EQ(changes(name).empty(), name == "none") << name;
+        for (const char* model : {"models/dense_1p7b_48.yaml", "models/moe_15a2b.yaml", "quickstart.yaml"})
+            EXPECT_EQ(with_fragment(model, name).run.name, fs::path(model).stem()) << name;
     }
-    EXPECT_EQ(files, 24);
+    EXPECT_EQ(files, 25);
+}
+
+// Rows without a gate have none over a model that has one; gates of a row replace the model's.
+TEST(Configs, GateFilesReplaceTheGatesOfAModel) {
+    for (const char* row : {"none", "sdpa_norm", "sandwich_norm", "residual_clip_100", "switch_v_1_top_1"})
+        EXPECT_TRUE(with_fragment("quickstart.yaml", row).model.gates.all.empty()) << row;
+    EXPECT_EQ(changes("value_headwise", "quickstart.yaml"),
+              (std::map<std::string, std::string>{{"model.gates.0.position", "value"},
+                                                  {"model.gates.0.granularity", "headwise"}}));
+    EXPECT_TRUE(changes("sdpa_elementwise", "quickstart.yaml").empty());
 }
 
 TEST(Configs, GateFilesChangeOnlyTheirRow) {

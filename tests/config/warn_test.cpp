@@ -136,6 +136,15 @@ TEST(Load, MoreFilesLieOverTheFirst) {
     EXPECT_EQ(loaded.origins.at("optimizer.lr"), c + ":1:17");
     EXPECT_EQ(load({c, b}).config.optimizer.lr, 0.5);
     EXPECT_EQ(load({"optimizer.lr=0.125", c}).config.optimizer.lr, 0.125);  // key=value always last
+    std::ofstream(folder / "d.yaml") << "optimizer: {lr: 1}\nmodel:\n  layers: none\n  hiden: 3\n";
+    const std::string d = (folder / "d.yaml").string();
+    try {
+        load({b, d});
+        FAIL();
+    } catch (const Failure& f) {
+        EXPECT_TRUE(contains(f.what(), d + ":3:11: model.layers: 'none'")) << f.what();
+        EXPECT_TRUE(contains(f.what(), d + ":4:3: model.hiden: unknown key")) << f.what();
+    }
     for (const auto& [argument, why] : {std::pair{"nowhere.yaml", "no such file"}, {"nowhere", "key=value"}}) try {
             load({argument});
             FAIL() << argument;
