@@ -31,8 +31,9 @@ room('src/plan', 'src/optim')
 room('src/eval', 'src/model', 'src/data')
 room('src/log', 'src/eval', 'src/checkpoint')
 room('src/train', 'src/plan', 'src/log')
+room('src/sweep', 'src/log')
 room('src/engine', 'src/train')
-room('src/apps', 'src/engine', 'src/plan', 'src/documents')
+room('src/apps', 'src/engine', 'src/plan', 'src/documents', 'src/sweep')
 ROOMS = [  # pattern in the code, folders where it may stand, what it is
     (r'#include\s*<mpi\.h>', ('src/parallel',), 'mpi.h'),
     (r'#include\s*<nccl', ('src/parallel',), 'nccl.h'),

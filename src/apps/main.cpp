@@ -14,6 +14,7 @@
 #include "apps/config.h"
 #include "apps/load_args.h"
 #include "apps/runs.h"
+#include "apps/sweep.h"
 #include "base/check.h"
 #include "base/machine.h"
 #include "base/signals.h"
@@ -149,6 +150,16 @@ void add_runs(CLI::App& app, std::string& folder, bool& json, std::function<int(
     runs->callback([&] { command = [&] { return guarded([&] { return runs_command(folder, json); }, nullptr); }; });
 }
 
+void add_sweep(CLI::App& app, SweepArgs& args, std::function<int()>& command) {
+    auto* sweep = app.add_subcommand("sweep", "train the points of a sweep file, or go on with it");
+    sweep->add_option("sweep", args.file, "YAML file, or the folder of a sweep")->required();
+    sweep->add_option("overrides", args.overrides, "key=value ..., as sweep.parallel=2, or of every point's config");
+    sweep->add_flag("--dry-run", args.dry_run, "list the points: parameters, FLOPs, expected time, state");
+    sweep->add_flag("--json", args.json, "with --dry-run: one JSON object on stdout");
+    sweep->footer("Example: sluice sweep configs/sweeps/quick_table1.yaml --dry-run seeds=[1,2,3]");
+    sweep->callback([&] { command = [&] { return guarded([&] { return sweep_command(args); }, nullptr); }; });
+}
+
 int run(int argc, char** argv) {
     CLI::App app("Sluice pretrains language models with gated attention.", "sluice");
     app.require_subcommand(1);
@@ -157,6 +168,7 @@ int run(int argc, char** argv) {
     ConfigArgs config;
     CheckpointArgs checkpoint;
     SampleArgs sample;
+    SweepArgs sweep;
     bool json = false, reference = false, search = false;
     int ranks = 1;
     std::string gpu, folder = kDefaultRuns;
@@ -206,6 +218,7 @@ int run(int argc, char** argv) {
     show->callback(
         [&] { command = [&] { return guarded([&] { return config_command(config, json, reference); }, nullptr); }; });
 
+    add_sweep(app, sweep, command);
     add_runs(app, folder, json, command);
     add_bench(app, config, json, command);
 

@@ -36,18 +36,29 @@ void fill_defaults(Config& config, const Marks& marks) {
     if (!marks.given("model.head_dim") && divides) m.head_dim = m.hidden / m.heads;
 }
 
-bool is_file(const std::string& argument) {
-    return argument.find('=') == std::string::npos && (argument.ends_with(".yaml") || argument.ends_with(".yml"));
-}
-
 // The file over its base, the other files over it in order, then the overrides.
 Node merge_files(Node root, const std::string& file, const std::vector<std::string>& arguments,
                  Diagnostics& diagnostics) {
     root = over_base(std::move(root), file, diagnostics);
     for (auto& argument : arguments)
-        if (is_file(argument)) overlay(root, over_base(read_yaml(argument, diagnostics), argument, diagnostics));
+        if (is_config_file(argument)) overlay(root, over_base(read_yaml(argument, diagnostics), argument, diagnostics));
     for (auto& argument : arguments)
-        if (!is_file(argument)) apply_override(root, argument, diagnostics);
+        if (!is_config_file(argument)) apply_override(root, argument, diagnostics);
+    remove_nulls(root);
+    return root;
+}
+
+Node merge_layers(Node root, const std::string& file, const std::vector<Layer>& layers, Diagnostics& diagnostics) {
+    root = over_base(std::move(root), file, diagnostics);
+    for (const auto& [text, mark] : layers) {
+        std::error_code error;
+        if (!is_config_file(text))
+            apply_override(root, text, diagnostics, where(mark));
+        else if (std::filesystem::is_regular_file(text, error))
+            overlay(root, over_base(read_yaml(text, diagnostics), text, diagnostics));
+        else
+            diagnostics.add(mark, printable(text) + ": no such file");
+    }
     remove_nulls(root);
     return root;
 }
@@ -81,6 +92,17 @@ Loaded load(const Node& root, const std::string& file, const Wanted& wanted, Mar
 }
 
 }  // namespace
+
+bool is_config_file(const std::string& argument) {
+    return argument.find('=') == std::string::npos && (argument.ends_with(".yaml") || argument.ends_with(".yml"));
+}
+
+Loaded load_layers(const std::string& file, const std::vector<Layer>& layers, Purpose purpose, int ranks,
+                   const DataFacts& facts) {
+    Marks marks;
+    Node root = read_yaml(file, marks.diagnostics);
+    return load(merge_layers(std::move(root), file, layers, marks.diagnostics), file, {purpose, ranks, facts}, marks);
+}
 
 Loaded load_config(const std::string& file, const std::vector<std::string>& overrides, Purpose purpose, int ranks,
                    const DataFacts& facts) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "config/specs.h"
+#include "config/yaml.h"
 
 namespace sluice {
 
@@ -46,6 +47,16 @@ Loaded load_config(const std::string& file, const std::vector<std::string>& over
 // manifest, and messages and origins have no lines.
 Loaded load_config_text(const std::string& text, const std::string& name, const std::vector<std::string>& overrides,
                         Purpose purpose, int ranks = 0, const DataFacts& facts = {});
+
+// A file or a key=value that lies over a config, and where it is written.
+struct Layer {
+    std::string text;
+    Mark mark;
+};
+bool is_config_file(const std::string& argument);  // no '=', and it ends in .yaml or .yml
+// The same with the layers in the order given: a file also over each key=value before it. Errors name their places.
+Loaded load_layers(const std::string& file, const std::vector<Layer>& layers, Purpose purpose, int ranks = 0,
+                   const DataFacts& facts = {});
 
 // The number of data-parallel ranks. Errors: Failure(Exit::config) if the mesh does not fit the ranks.
 int64_t data_ranks_of(const Config& config, int ranks);

@@ -19,9 +19,9 @@ std::string Marks::origin(const std::string& path) const {
     return it->second.line == 0 && place.starts_with(kCommandLine) ? kCommandLine : place;
 }
 
-// Without the path where the origin, "command line: KEY=VALUE", names it.
+// Without the path where the origin, "command line: KEY=VALUE" or a place in a sweep, names it.
 std::string Marks::message(const Mark& mark, const std::string& path, const std::string& what) {
-    const bool named = mark.line == 0 && where(mark).starts_with(std::string(kCommandLine) + ": " + path + "=");
+    const bool named = mark.line == 0 && where(mark).find(": " + path + "=") != std::string::npos;
     return (named || path.empty() ? "" : path + ": ") + what;
 }
 

@@ -8,7 +8,6 @@
 
 #include "base/check.h"
 #include "base/format.h"
-#include "config/marks.h"
 #include "config/per_layer.h"
 #include "config/visit.h"
 
@@ -113,8 +112,8 @@ Node over_base(Node root, const std::string& file, Diagnostics& diagnostics) {
     return over_base(std::move(root), file, chain, diagnostics);
 }
 
-void apply_override(Node& root, const std::string& text, Diagnostics& diagnostics) {
-    const std::string source = std::string(kCommandLine) + ": " + printable(text);
+void apply_override(Node& root, const std::string& text, Diagnostics& diagnostics, const std::string& place) {
+    const std::string source = place + ": " + printable(text);
     const Mark mark{std::make_shared<const std::string>(source), 0, 0};
     const size_t equals = text.find('=');
     const std::string path = text.substr(0, equals);

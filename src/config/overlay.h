@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "config/yaml.h"
+#include "config/marks.h"
 
 namespace sluice {
 
@@ -12,7 +12,8 @@ Node over_base(Node root, const std::string& file, Diagnostics& diagnostics);
 // Merges one tree over another: maps key by key, all else whole.
 void overlay(Node& under, Node over);
 // Applies "model.layers=4": the dotted path of a key, with the index of an element where there is a list, and a value
-// in YAML.
-void apply_override(Node& root, const std::string& text, Diagnostics& diagnostics);
+// in YAML. Errors and marks begin with `place`, where the override is written.
+void apply_override(Node& root, const std::string& text, Diagnostics& diagnostics,
+                    const std::string& place = kCommandLine);
 
 }  // namespace sluice

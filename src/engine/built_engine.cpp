@@ -1,6 +1,7 @@
 #include "engine/bench.h"
 #include "engine/engine.h"
 #include "engine/load_model.h"
+#include "kernels/capability.h"
 #include "model/with_backend.h"
 #include "parallel/collective.h"
 #include "plan/memory_check.h"
@@ -22,6 +23,11 @@ std::unique_ptr<Model<B>> load_fitting(const Opened& opened, int64_t sequences, 
 
 class BuiltEngine final : public Engine {
     void require(const Config& config) const override { require_backend(config); }
+
+    double gemm_rate(const Config& config) const override {
+        return with_backend(config,
+                            [&]<class B>(B) { return sluice::gemm_rate<B>(matmul_precision(config.train.precision)); });
+    }
 
     Exit train(const Config& config, Comm& comm, const OpenText& open_text) const override {
         return sluice::train(config, comm, open_text);

@@ -33,6 +33,8 @@ class Engine {
 
     // Errors: Failure(Exit::config) where this machine cannot compute the config.
     virtual void require(const Config& config) const = 0;
+    // FLOP/s of the best of a few GEMMs in the config's precision, of this process.
+    virtual double gemm_rate(const Config& config) const = 0;
     // See train/run.h.
     virtual Exit train(const Config& config, Comm& comm, const OpenText& open_text) const = 0;
     // Collective. Calls evaluated(i, result) of every set, on every rank. Returns an exit code: an error that opening

@@ -1,0 +1,146 @@
+#include "apps/sweep.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "base/check.h"
+#include "base/format.h"
+#include "base/json.h"
+#include "checkpoint/stored_config.h"
+#include "cli/terminal.h"
+#include "data/data_facts.h"
+#include "engine/choose.h"
+#include "parallel/comm.h"
+#include "sweep/points.h"
+#include "sweep/state.h"
+
+namespace sluice {
+namespace {
+
+constexpr double kUsualShare = 0.6;  // of the GEMM rate that training reaches, where no point has been measured
+
+Json json_of(const Node& node) {
+    if (node.kind == Node::Kind::map) {
+        Json map = Json::object();
+        for (const Node& child : node.children) map[child.key] = json_of(child);
+        return map;
+    }
+    if (node.kind == Node::Kind::list) {
+        Json list = Json::array();
+        for (const Node& child : node.children) list.push_back(json_of(child));
+        return list;
+    }
+    if (node.kind == Node::Kind::null) return nullptr;
+    const Json value = node.quoted ? Json() : json_or_null(node.text);
+    return value.is_number() || value.is_boolean() ? value : Json(node.text);
+}
+
+// FLOP/s of one point while as many as may train at once: as points of this sweep did, else from the GEMM rate of this
+// machine. Nothing where this machine has not what the config needs.
+std::optional<double> rate_of(const SweepSpec& spec, const std::vector<Point>& points,
+                              const std::vector<PointStatus>& statuses) {
+    std::vector<double> rates;
+    for (size_t i = 0; i < points.size(); i++)
+        if (statuses[i].tokens_per_second > 0)
+            rates.push_back(statuses[i].tokens_per_second * points[i].flops_per_token);
+    std::sort(rates.begin(), rates.end());
+    if (!rates.empty()) return rates[rates.size() / 2];
+    try {
+        const Engine& engine = engine_of(points[0].config, 1);
+        engine.require(points[0].config);
+        return kUsualShare * engine.gemm_rate(points[0].config) / double(spec.parallel);
+    } catch (const Failure&) { return {}; }
+}
+
+// Of what is left of a point.
+std::optional<double> seconds_left(const Point& point, const PointStatus& status, const std::optional<double>& rate) {
+    if (status.state == PointState::done || status.state == PointState::diverged) return 0;
+    if (!rate || point.tokens == 0) return {};
+    const auto steps = double(std::max<int64_t>(1, point.config.train.steps));
+    const double left = 1 - std::min(1.0, double(status.step.value_or(0)) / steps);
+    return left * point.flops() / *rate;
+}
+
+void print_json(const std::vector<Point>& points, const std::vector<PointStatus>& statuses,
+                const std::optional<double>& rate) {
+    Json list = Json::array();
+    for (size_t i = 0; i < points.size(); i++) {
+        const Point& point = points[i];
+        Json axes = Json::object();
+        for (const auto& [key, value] : point.axes) axes[key] = json_of(value);
+        const std::optional<double> seconds = seconds_left(point, statuses[i], rate);
+        list.push_back({{"variant", point.variant},
+                        {"axes", axes},
+                        {"seed", point.seed},
+                        {"folder", point.folder.string()},
+                        {"parameters", point.parameters},
+                        {"flops_per_token", point.flops_per_token},
+                        {"tokens", point.tokens > 0 ? Json(point.tokens) : Json()},
+                        {"state", enum_name(statuses[i].state)},
+                        {"training_flops", point.tokens > 0 ? Json(point.flops()) : Json()},
+                        {"expected_seconds", seconds ? Json(*seconds) : Json()}});
+    }
+    fmt::print("{}\n", Json{{"points", list}}.dump(-1, ' ', false, Json::error_handler_t::replace));
+}
+
+void print_rows(const std::vector<std::vector<std::string>>& rows) {
+    std::vector<size_t> widths(rows[0].size());
+    for (const auto& row : rows)
+        for (size_t i = 0; i < row.size(); i++) widths[i] = std::max(widths[i], row[i].size());
+    for (const auto& row : rows) {
+        std::string line = row[0] + std::string(widths[0] - row[0].size(), ' ');
+        for (size_t i = 1; i < row.size(); i++) {
+            const std::string space(widths[i] - row[i].size(), ' ');
+            line += "  " + (i == 1 ? row[i] + space : space + row[i]);
+        }
+        fmt::print("{}\n", line);
+    }
+}
+
+void print_table(const SweepSpec& spec, const std::vector<Point>& points, const std::vector<PointStatus>& statuses,
+                 const std::optional<double>& rate) {
+    std::vector<std::vector<std::string>> rows{{"point", "state", "parameters", "tokens", "FLOPs", "time"}};
+    double flops = 0, seconds = 0;
+    bool known = true;
+    for (size_t i = 0; i < points.size(); i++) {
+        const Point& point = points[i];
+        const std::optional<double> left = seconds_left(point, statuses[i], rate);
+        const auto if_known = [&](double n) { return point.tokens > 0 ? format_count(n) : std::string("?"); };
+        rows.push_back({point.name(), enum_name(statuses[i].state), std::to_string(point.parameters),
+                        if_known(double(point.tokens)), if_known(point.flops()), left ? format_seconds(*left) : "?"});
+        flops += point.flops();
+        seconds += left.value_or(0);
+        known &= left.has_value();
+    }
+    print_rows(rows);
+    fmt::print("{} | {} FLOPs | {} left{}\n", counted(int64_t(points.size()), "point"), format_count(flops),
+               known ? format_seconds(seconds / double(spec.parallel)) : "time unknown",
+               spec.parallel > 1 ? fmt::format(", {} at once", spec.parallel) : "");
+}
+
+}  // namespace
+
+int sweep_command(const SweepArgs& args) {
+    if (launched_ranks() != 1)
+        fail(Exit::config, "sweep: start it without mpirun: sweep.ranks gives each point its own");
+    if (args.json && !args.dry_run) fail(Exit::config, "--json goes with --dry-run");
+    if (!args.dry_run) fail(Exit::config, "sweep: give --dry-run: it lists the points, and does not train them yet");
+    const SweepSpec spec = read_sweep(args.file, args.overrides);
+    DataFacts facts = facts_of_shards();
+    if (!args.dry_run) facts.before = config_to_go_on_from;
+    const Judged judged = judge(spec, args.dry_run ? Purpose::plan : Purpose::train, facts);
+    for (const std::string& warning : judged.warnings) print_warning(warning);
+    refuse_changed(judged.points);
+    std::vector<PointStatus> statuses;
+    for (const Point& point : judged.points) statuses.push_back(status_of(point));
+    const std::optional<double> rate = rate_of(spec, judged.points, statuses);
+    if (args.json)
+        print_json(judged.points, statuses, rate);
+    else
+        print_table(spec, judged.points, statuses, rate);
+    return int(Exit::done);
+}
+
+}  // namespace sluice

@@ -1,0 +1,41 @@
+#include "sweep/losses.h"
+
+#include <fstream>
+#include <string>
+
+#include "base/json.h"
+
+namespace sluice {
+
+void Losses::read() {
+    std::error_code error;
+    const auto size = int64_t(std::filesystem::file_size(path_, error));
+    if (error) return;
+    if (size < read_) {
+        read_ = 0;
+        first_.reset();
+        last_.reset();
+    }
+    std::ifstream in(path_, std::ios::binary);
+    in.seekg(read_);
+    for (std::string line; std::getline(in, line) && !in.eof();) {
+        read_ += int64_t(line.size()) + 1;
+        const Json row = json_or_null(line);
+        if (!row.is_object() || !row.contains("step") || !row["step"].is_number_integer() || !row.contains("loss"))
+            continue;
+        Row now;
+        now.step = row["step"].get<int64_t>();
+        if (row["loss"].is_number()) now.loss = row["loss"].get<double>();
+        if (row.contains("tokens_per_second") && row["tokens_per_second"].is_number())
+            now.tokens_per_second = row["tokens_per_second"].get<double>();
+        if (!first_) first_ = now;
+        last_ = now;
+    }
+}
+
+bool Losses::diverged() const {
+    if (!last_ || last_->step == first_->step) return last_ && !(last_->loss == last_->loss);
+    return !(last_->loss <= first_->loss);
+}
+
+}  // namespace sluice
