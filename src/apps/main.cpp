@@ -16,6 +16,7 @@
 #include "apps/runs.h"
 #include "apps/sweep.h"
 #include "base/check.h"
+#include "base/child.h"
 #include "base/machine.h"
 #include "base/signals.h"
 #include "base/version.h"
@@ -180,6 +181,7 @@ int run(int argc, char** argv) {
     train->callback([&] {
         command = [&] {
             stop_with_checkpoint();
+            obey_supervisor();
             return with_config(config, Purpose::train, train_command);
         };
     });
@@ -228,7 +230,8 @@ int run(int argc, char** argv) {
         return code;
     if (!asked) return with_result(0);
     const int code = command();
-    return *train ? code : with_result(code);  // a run's results are in its folder
+    // The results of a run or a sweep are in its folder.
+    return *train || (*app.get_subcommand("sweep") && !sweep.dry_run) ? code : with_result(code);
 }
 
 }  // namespace

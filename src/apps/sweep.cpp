@@ -8,12 +8,15 @@
 #include "base/check.h"
 #include "base/format.h"
 #include "base/json.h"
+#include "base/machine.h"
+#include "base/signals.h"
 #include "checkpoint/stored_config.h"
 #include "cli/terminal.h"
 #include "data/data_facts.h"
 #include "engine/choose.h"
 #include "parallel/comm.h"
 #include "sweep/points.h"
+#include "sweep/runner.h"
 #include "sweep/state.h"
 
 namespace sluice {
@@ -126,12 +129,15 @@ int sweep_command(const SweepArgs& args) {
     if (launched_ranks() != 1)
         fail(Exit::config, "sweep: start it without mpirun: sweep.ranks gives each point its own");
     if (args.json && !args.dry_run) fail(Exit::config, "--json goes with --dry-run");
-    if (!args.dry_run) fail(Exit::config, "sweep: give --dry-run: it lists the points, and does not train them yet");
     const SweepSpec spec = read_sweep(args.file, args.overrides);
     DataFacts facts = facts_of_shards();
     if (!args.dry_run) facts.before = config_to_go_on_from;
     const Judged judged = judge(spec, args.dry_run ? Purpose::plan : Purpose::train, facts);
     for (const std::string& warning : judged.warnings) print_warning(warning);
+    if (!args.dry_run) {
+        stop_with_checkpoint();
+        return int(run_sweep(spec, judged.points, program_folder() / "sluice"));
+    }
     refuse_changed(judged.points);
     std::vector<PointStatus> statuses;
     for (const Point& point : judged.points) statuses.push_back(status_of(point));

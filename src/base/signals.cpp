@@ -73,5 +73,6 @@ void receive_signals_on_one_thread() {
 
 void stop_with_checkpoint() { checkpointing = true; }
 bool stop_requested() { return requested; }
+void request_stop() { requested = true; }
 
 }  // namespace sluice

@@ -16,5 +16,6 @@ void receive_signals_on_one_thread();
 // the end of the program. A second SIGINT or SIGTERM ends the process at once.
 void stop_with_checkpoint();
 bool stop_requested();
+void request_stop();  // as such a signal does
 
 }  // namespace sluice

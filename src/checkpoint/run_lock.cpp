@@ -30,7 +30,8 @@ std::string host_name() {
 
 }  // namespace
 
-RunLock::RunLock(const fs::path& folder, double wait) : folder_(folder), path_(folder / kLockName) {
+RunLock::RunLock(const fs::path& folder, double wait, const std::string& what)
+    : folder_(folder), path_(folder / kLockName) {
     made_ = !is_there(folder);
     make_folders(folder);
     const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(wait);
@@ -41,8 +42,8 @@ RunLock::RunLock(const fs::path& folder, double wait) : folder_(folder), path_(f
         if (taken == Taken::gone) continue;
         const std::string who = holder();
         if (std::chrono::steady_clock::now() >= end)
-            fail(Exit::checkpoint, folder.string() + ": held by another run, " + who +
-                                       ": wait until it ends or end it, or choose another run.name");
+            fail(Exit::checkpoint, folder.string() + ": held by another " + what + ", " + who +
+                                       ": wait until it ends or end it, or choose another " + what + ".name");
         if (!warned)
             print_warning(
                 fmt::format("{}: still held by {}: waiting {:g} s for it to end", folder.string(), who, wait));

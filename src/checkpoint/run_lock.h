@@ -16,7 +16,8 @@ class RunLock {
     // Makes the folder if it is missing, and locks it. Without locks in the file system it only warns. Errors:
     // Failure(Exit::checkpoint) when another process still has the lock after `wait` seconds, with its host and process
     // id; Failure(Exit::disk) when the file cannot be opened.
-    explicit RunLock(const std::filesystem::path& folder, double wait = kLockWait);
+    // what: holds such folders, for the error.
+    explicit RunLock(const std::filesystem::path& folder, double wait = kLockWait, const std::string& what = "run");
     RunLock(const RunLock&) = delete;
     RunLock& operator=(const RunLock&) = delete;
     ~RunLock();  // removes the file, and the folder if it made it and it is still empty

@@ -103,16 +103,16 @@ void forget_end(const Point& point) { remove_tree(point.folder / kPointEnd); }
 void refuse_changed(const std::vector<Point>& points) {
     std::string lines;
     const auto refuse = [&](const Point& point, const std::string& why) {
-        lines += (lines.empty() ? "" : "\n") + point.folder.string() + ": " + why;
+        lines += (lines.empty() ? "point " : "\npoint ") + point.name() + ": " + point.folder.string() + " " + why;
     };
     for (const Point& point : points) try {
             const std::optional<Config> before = config_there(point);
             const std::vector<std::string> changed =
                 before ? differences(*before, point.config) : std::vector<std::string>();
             if (!changed.empty())
-                refuse(point, "point " + point.name() + " was begun with another config: " + format_list(changed, 6) +
+                refuse(point, "was begun with another config: " + format_list(changed, 6) +
                                   " (move the folder away, or give the sweep another sweep.name)");
-        } catch (const Failure& f) { refuse(point, "point " + point.name() + ": its config: " + f.what()); }
+        } catch (const Failure& f) { refuse(point, std::string("holds a config that cannot be read: ") + f.what()); }
     if (!lines.empty()) fail(Exit::checkpoint, lines);
 }
 

@@ -1,0 +1,77 @@
+#include "sweep/board.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "base/format.h"
+#include "cli/columns.h"
+#include "cli/terminal.h"
+
+namespace sluice {
+
+void Board::clear() {
+    if (shown_ == 0) return;
+    fmt::print("\r\x1b[{}A\x1b[J", shown_);
+    std::fflush(stdout);
+    shown_ = 0;
+}
+
+void Board::change(const std::string& line) {
+    clear();
+    print_line(line);
+}
+
+void Board::show(const std::vector<TrainingPoint>& training, const std::string& summary) {
+    const Screen screen = screen_of(stdout);
+    if (!screen.escapes) return;
+    clear();
+    const auto put = [&](const Columns& columns) {
+        fmt::print("{}\n", join(columns, std::max(1, screen.columns - 1)));
+        shown_++;
+    };
+    for (const TrainingPoint& point : training) {
+        Columns columns{{"  " + point.name, 3}};
+        if (point.last) {
+            columns.push_back({fmt::format("step {}/{}", point.last->step, point.steps), 1});
+            columns.push_back({"loss " + format_fixed(point.last->loss, 4), 2});
+        }
+        put(columns);
+    }
+    put({{summary, 0}});
+    std::fflush(stdout);
+}
+
+std::string summary_of(const std::string& sweep, const std::vector<PointStatus>& statuses, size_t training,
+                       std::optional<double> seconds_left) {
+    std::string text = training > 0 ? fmt::format("{} training", training) : "";
+    for (const auto& [word, state] : EnumNames<PointState>::all) {
+        auto n = size_t(std::count_if(statuses.begin(), statuses.end(),
+                                      [state = state](const PointStatus& status) { return status.state == state; }));
+        if (state == PointState::partial) n -= std::min(n, training);
+        if (n > 0) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", n, word);
+    }
+    return sweep + ": " + text + (seconds_left ? " | " + format_seconds(*seconds_left) + " left" : "");
+}
+
+std::optional<double> seconds_left(const std::vector<Point>& points, const std::vector<PointStatus>& statuses,
+                                   int64_t parallel) {
+    std::vector<double> rates;
+    double flops = 0;
+    int64_t open = 0;
+    for (size_t i = 0; i < points.size(); i++) {
+        if (statuses[i].tokens_per_second > 0)
+            rates.push_back(statuses[i].tokens_per_second * points[i].flops_per_token);
+        if (statuses[i].state == PointState::done || statuses[i].state == PointState::diverged) continue;
+        const auto steps = double(std::max<int64_t>(1, points[i].config.train.steps));
+        flops += points[i].flops() * (1 - std::min(1.0, double(statuses[i].step.value_or(0)) / steps));
+        open++;
+    }
+    if (open == 0) return 0;
+    if (rates.empty()) return {};
+    std::sort(rates.begin(), rates.end());
+    return flops / rates[rates.size() / 2] / double(std::min(parallel, open));
+}
+
+}  // namespace sluice
