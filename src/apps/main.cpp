@@ -156,8 +156,9 @@ void add_sweep(CLI::App& app, SweepArgs& args, std::function<int()>& command) {
     sweep->add_option("sweep", args.file, "YAML file, or the folder of a sweep")->required();
     sweep->add_option("overrides", args.overrides, "key=value ..., as sweep.parallel=2, or of every point's config");
     sweep->add_flag("--dry-run", args.dry_run, "list the points: parameters, FLOPs, expected time, state");
+    sweep->add_option("--gpu", args.gpu, "with --dry-run: expect the time on a100, h100, h200 or b200");
     sweep->add_flag("--json", args.json, "with --dry-run: one JSON object on stdout");
-    sweep->footer("Example: sluice sweep configs/sweeps/quick_table1.yaml --dry-run seeds=[1,2,3]");
+    sweep->footer("Example: sluice sweep configs/sweeps/table1_quick.yaml --dry-run seeds=[1,2,3]");
     sweep->callback([&] { command = [&] { return guarded([&] { return sweep_command(args); }, nullptr); }; });
 }
 

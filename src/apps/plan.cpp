@@ -73,12 +73,21 @@ std::vector<std::pair<const char*, double>> parts(const StepTime& s) {
             {"expert", s.expert},    {"gradients", s.gradients}, {"weights", s.weights}};
 }
 
-int plan_command(const ConfigArgs& args, int ranks, const std::string& gpu_name, bool search, bool json) {
-    const GpuFigures* gpu = gpu_name.empty() ? nullptr : find_gpu(gpu_name);
+std::string gpu_names() {
     std::string known;
     for (const GpuFigures& g : gpus()) known += (known.empty() ? "" : ", ") + std::string(g.name);
-    if (!gpu && !gpu_name.empty()) fail(Exit::config, "--gpu " + gpu_name + ": not known; choose one of " + known);
-    if (search && !gpu) fail(Exit::config, "--search needs to know what must fit: give --gpu, one of " + known);
+    return known;
+}
+
+const GpuFigures& gpu_named(const std::string& name) {
+    const GpuFigures* gpu = find_gpu(name);
+    if (!gpu) fail(Exit::config, "--gpu " + name + ": not known; choose one of " + gpu_names());
+    return *gpu;
+}
+
+int plan_command(const ConfigArgs& args, int ranks, const std::string& gpu_name, bool search, bool json) {
+    const GpuFigures* gpu = gpu_name.empty() ? nullptr : &gpu_named(gpu_name);
+    if (search && !gpu) fail(Exit::config, "--search needs to know what must fit: give --gpu, one of " + gpu_names());
     const Loaded loaded = load_args(args, Purpose::plan, ranks);
     print_warnings(loaded);
     PlanReport report(loaded, ranks, gpu);

@@ -11,6 +11,10 @@
 
 namespace sluice {
 
+// What --gpu names. Errors: Failure(Exit::config) with the known names.
+const GpuFigures& gpu_named(const std::string& name);
+std::string gpu_names();  // "a100, h100, ..."
+
 // A whole run at the estimated speed, without evaluations and checkpoints.
 struct RunLength {
     double tokens, seconds, gpu_hours;

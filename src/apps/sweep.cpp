@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <optional>
 
+#include "apps/plan_report.h"
 #include "base/check.h"
 #include "base/format.h"
 #include "base/json.h"
@@ -57,23 +59,38 @@ std::optional<double> rate_of(const SweepSpec& spec, const std::vector<Point>& p
     } catch (const Failure&) { return {}; }
 }
 
-// Of what is left of a point.
-std::optional<double> seconds_left(const Point& point, const PointStatus& status, const std::optional<double>& rate) {
-    if (status.state == PointState::done || status.state == PointState::diverged) return 0;
-    if (!rate || point.tokens == 0) return {};
-    const auto steps = double(std::max<int64_t>(1, point.config.train.steps));
-    const double left = 1 - std::min(1.0, double(status.step.value_or(0)) / steps);
-    return left * point.flops() / *rate;
+// Seconds that the rest of each point takes; nothing where it is not known.
+using Times = std::vector<std::optional<double>>;
+Times times_left(const SweepSpec& spec, const std::vector<Point>& points, const std::vector<PointStatus>& statuses,
+                 const GpuFigures* gpu) {
+    const std::optional<double> rate = gpu ? std::nullopt : rate_of(spec, points, statuses);
+    std::map<std::string, double> step_times;  // on the GPU, by group
+    Times times;
+    for (size_t i = 0; i < points.size(); i++) {
+        const Point& point = points[i];
+        const auto steps = double(std::max<int64_t>(1, point.config.train.steps));
+        const double left = 1 - std::min(1.0, double(statuses[i].step.value_or(0)) / steps);
+        if (statuses[i].state == PointState::done || statuses[i].state == PointState::diverged)
+            times.push_back(0);
+        else if (point.tokens == 0 || (!gpu && !rate))
+            times.push_back({});
+        else if (!gpu)
+            times.push_back(left * point.flops() / *rate);
+        else {
+            const auto [entry, added] = step_times.try_emplace(point.group);
+            if (added) entry->second = estimate(point.config, spec.ranks, *gpu).time.seconds();
+            times.push_back(left * steps * entry->second);
+        }
+    }
+    return times;
 }
 
-void print_json(const std::vector<Point>& points, const std::vector<PointStatus>& statuses,
-                const std::optional<double>& rate) {
+void print_json(const std::vector<Point>& points, const std::vector<PointStatus>& statuses, const Times& times) {
     Json list = Json::array();
     for (size_t i = 0; i < points.size(); i++) {
         const Point& point = points[i];
         Json axes = Json::object();
         for (const auto& [key, value] : point.axes) axes[key] = json_of(value);
-        const std::optional<double> seconds = seconds_left(point, statuses[i], rate);
         list.push_back({{"variant", point.variant},
                         {"axes", axes},
                         {"seed", point.seed},
@@ -83,7 +100,7 @@ void print_json(const std::vector<Point>& points, const std::vector<PointStatus>
                         {"tokens", point.tokens > 0 ? Json(point.tokens) : Json()},
                         {"state", enum_name(statuses[i].state)},
                         {"training_flops", point.tokens > 0 ? Json(point.flops()) : Json()},
-                        {"expected_seconds", seconds ? Json(*seconds) : Json()}});
+                        {"expected_seconds", times[i] ? Json(*times[i]) : Json()}});
     }
     fmt::print("{}\n", Json{{"points", list}}.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
@@ -103,19 +120,19 @@ void print_rows(const std::vector<std::vector<std::string>>& rows) {
 }
 
 void print_table(const SweepSpec& spec, const std::vector<Point>& points, const std::vector<PointStatus>& statuses,
-                 const std::optional<double>& rate) {
+                 const Times& times) {
     std::vector<std::vector<std::string>> rows{{"point", "state", "parameters", "tokens", "FLOPs", "time"}};
     double flops = 0, seconds = 0;
     bool known = true;
     for (size_t i = 0; i < points.size(); i++) {
         const Point& point = points[i];
-        const std::optional<double> left = seconds_left(point, statuses[i], rate);
         const auto if_known = [&](double n) { return point.tokens > 0 ? format_count(n) : std::string("?"); };
         rows.push_back({point.name(), enum_name(statuses[i].state), std::to_string(point.parameters),
-                        if_known(double(point.tokens)), if_known(point.flops()), left ? format_seconds(*left) : "?"});
+                        if_known(double(point.tokens)), if_known(point.flops()),
+                        times[i] ? format_seconds(*times[i]) : "?"});
         flops += point.flops();
-        seconds += left.value_or(0);
-        known &= left.has_value();
+        seconds += times[i].value_or(0);
+        known &= times[i].has_value();
     }
     print_rows(rows);
     fmt::print("{} | {} FLOPs | {} left{}\n", counted(int64_t(points.size()), "point"), format_count(flops),
@@ -128,7 +145,9 @@ void print_table(const SweepSpec& spec, const std::vector<Point>& points, const 
 int sweep_command(const SweepArgs& args) {
     if (launched_ranks() != 1)
         fail(Exit::config, "sweep: start it without mpirun: sweep.ranks gives each point its own");
-    if (args.json && !args.dry_run) fail(Exit::config, "--json goes with --dry-run");
+    if ((args.json || !args.gpu.empty()) && !args.dry_run)
+        fail(Exit::config, "--json and --gpu go with --dry-run: add it");
+    const GpuFigures* gpu = args.gpu.empty() ? nullptr : &gpu_named(args.gpu);
     const SweepSpec spec = read_sweep(args.file, args.overrides);
     DataFacts facts = facts_of_shards();
     if (!args.dry_run) facts.before = config_to_go_on_from;
@@ -141,11 +160,11 @@ int sweep_command(const SweepArgs& args) {
     refuse_changed(judged.points);
     std::vector<PointStatus> statuses;
     for (const Point& point : judged.points) statuses.push_back(status_of(point));
-    const std::optional<double> rate = rate_of(spec, judged.points, statuses);
+    const Times times = times_left(spec, judged.points, statuses, gpu);
     if (args.json)
-        print_json(judged.points, statuses, rate);
+        print_json(judged.points, statuses, times);
     else
-        print_table(spec, judged.points, statuses, rate);
+        print_table(spec, judged.points, statuses, times);
     return int(Exit::done);
 }
 

@@ -8,6 +8,7 @@ namespace sluice {
 struct SweepArgs {
     std::string file;                    // a sweep file, or the folder of a sweep
     std::vector<std::string> overrides;  // key=value
+    std::string gpu;                     // a name that find_gpu() knows; empty: this machine
     bool dry_run = false, json = false;
 };
 

@@ -137,8 +137,10 @@ TEST_F(Sweeps, ListTheirPoints) {
     EXPECT_FALSE(fs::exists(folder_ / "runs"));
     const Ended table = run("sweep s.yaml --dry-run");
     EXPECT_TRUE(has(table.out, "\ngate/seed-2  waiting") && has(table.out, "\n4 points | ")) << table.out;
-    for (const char* wrong : {"sweep s.yaml --json", "sweep s.yaml model.heads=3", "sweep nowhere.yaml",
-                              "sweep s.yaml --dry-run seed=[1]"}) {
+    const Ended on_gpu = run("sweep s.yaml --dry-run --json --gpu h200");
+    EXPECT_GT(parse_json(on_gpu.out)["points"][0]["expected_seconds"], 0) << on_gpu.err;
+    for (const char* wrong : {"sweep s.yaml --json", "sweep s.yaml --gpu h200", "sweep s.yaml --dry-run --gpu x",
+                              "sweep s.yaml model.heads=3", "sweep nowhere.yaml", "sweep s.yaml --dry-run seed=[1]"}) {
         const Ended refused = run(wrong);
         EXPECT_EQ(refused.code, 2) << wrong;
         EXPECT_EQ(count(refused.err, "\n"), 1u) << refused.err;

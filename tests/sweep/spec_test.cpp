@@ -99,11 +99,28 @@ match: parameter
 TEST_F(SweepFiles, OfTheRepositoryAreJudgedFit) {
     const fs::path before = fs::current_path();
     fs::current_path(SLUICE_SOURCE_DIR);
-    if (fs::exists("configs/sweeps"))
-        for (const auto& entry : fs::directory_iterator("configs/sweeps")) {
-            const SweepSpec spec = read_sweep(entry.path().string());
-            EXPECT_GE(judge(spec, Purpose::plan).points.size(), 2u) << entry.path();
+    int files = 0;
+    for (const auto& entry : fs::directory_iterator("configs/sweeps")) {
+        files++;
+        const std::string file = entry.path().string();
+        const SweepSpec spec = read_sweep(file);
+        const Judged j = judge(spec, Purpose::plan);
+        EXPECT_TRUE(j.warnings.empty()) << j.warnings[0];
+        EXPECT_GE(spec.variants.size(), 2u) << file;
+        EXPECT_EQ(spec.baseline, "baseline") << file;
+        EXPECT_EQ(spec.match == Match::parameters, has(file, "table2")) << file;
+        for (const Point& point : j.points) {
+            const bool gated = !point.config.model.gates.all.empty();
+            EXPECT_FALSE(gated && point.variant == "baseline") << file;
+            EXPECT_EQ(point.parameters < 10'000'000, has(file, "quick")) << file;
+            EXPECT_GT(point.tokens, 0) << file;
         }
+        std::ifstream in(entry.path());
+        std::string head;
+        std::getline(in, head);
+        EXPECT_TRUE(head.starts_with("# Table " + entry.path().filename().string().substr(5, 1))) << head;
+    }
+    EXPECT_EQ(files, 11);
     fs::current_path(before);
 }
 
