@@ -5,13 +5,12 @@
 
 namespace sluice {
 
-enum class Activation { sigmoid, silu, ns_sigmoid, identity };
+enum class Activation { sigmoid, silu, ns_sigmoid, identity, softplus, tanh };
 template <>
 struct EnumNames<Activation> {
-    static constexpr std::pair<const char*, Activation> all[] = {{"sigmoid", Activation::sigmoid},
-                                                                 {"silu", Activation::silu},
-                                                                 {"ns_sigmoid", Activation::ns_sigmoid},
-                                                                 {"identity", Activation::identity}};
+    static constexpr std::pair<const char*, Activation> all[] = {
+        {"sigmoid", Activation::sigmoid},   {"silu", Activation::silu},         {"ns_sigmoid", Activation::ns_sigmoid},
+        {"identity", Activation::identity}, {"softplus", Activation::softplus}, {"tanh", Activation::tanh}};
 };
 
 enum class Combine { multiply, add };

@@ -138,7 +138,8 @@ void Validation::gate(const GateSpec& g, const std::string& path) {
              "the average of constants is one constant: with input none use shared");
     }
     const bool normed = c_.model.qk_norm && (g.position == Position::query || g.position == Position::key);
-    const bool positive = g.activation == Activation::sigmoid || g.activation == Activation::ns_sigmoid;
+    const bool positive = g.activation == Activation::sigmoid || g.activation == Activation::ns_sigmoid ||
+                          g.activation == Activation::softplus;
     need(!(normed && positive && g.combine == Combine::multiply && g.granularity == Granularity::headwise), path,
          std::string("a headwise ") + enum_name(g.activation) + " gate scales a whole " + enum_name(g.position) +
              " head by a positive number, which the QK norm after it cancels: use elementwise, or qk_norm false");

@@ -1,6 +1,7 @@
 // The configs of the repository load, and say what the paper's table says.
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 #include "config/text.h"
 
@@ -51,20 +52,27 @@ TEST(Configs, ModelsOfTable7) {
     EXPECT_EQ(m.schedule.final_lr, 3e-5);
 }
 
+// There is a file for each row of the paper's tables, and beside them one of every activation at least.
 TEST(Configs, EveryGateFileLiesOverEveryModelAndNamesItsRow) {
-    int files = 0;
+    int rows = 0;
+    std::set<Activation> activations;
     for (auto& entry : fs::directory_iterator(kConfigFolder / "gates")) {
-        files++;
         const std::string name = entry.path().stem().string();
         std::ifstream in(entry.path());
         std::string head;
         std::getline(in, head);
-        EXPECT_TRUE(head.starts_with("# Table ")) << name << ": " << head;
+        rows += head.starts_with("# Table ");
+        EXPECT_TRUE(head.starts_with("# Table ") || head.starts_with("# Beside the paper's rows, "))
+            << name << ": " << head;
         EXPECT_EQ(changes(name).empty(), name == "none") << name;
         for (const char* model : {"models/dense_1p7b_48.yaml", "models/moe_15a2b.yaml", "quickstart.yaml"})
             EXPECT_EQ(with_fragment(model, name).run.name, fs::path(model).stem()) << name;
+        for (const GateSpec& gate : with_fragment("quickstart.yaml", name).model.gates.at(0))
+            activations.insert(gate.activation);
     }
-    EXPECT_EQ(files, 25);
+    EXPECT_EQ(rows, 25);
+    for (const auto& [word, activation] : EnumNames<Activation>::all)
+        EXPECT_TRUE(activations.count(activation)) << "no file has " << word;
 }
 
 // Rows without a gate have none over a model that has one; gates of a row replace the model's.

@@ -125,7 +125,7 @@ TEST(Validate, ConstantGates) {
 
 TEST(Validate, GatesThatTheNormCancels) {
     for (const std::string position : {"query", "key"})
-        for (const std::string activation : {"sigmoid", "ns_sigmoid"}) {
+        for (const std::string activation : {"sigmoid", "ns_sigmoid", "softplus"}) {
             const std::string gate = "position: " + position + ", granularity: headwise, activation: " + activation;
             for (auto heads : {"specific", "shared", "averaged"})
                 expect_gate_refused("{" + gate + ", heads: " + heads + "}", "cancels");
@@ -134,7 +134,8 @@ TEST(Validate, GatesThatTheNormCancels) {
             expect_loads({"model.qk_norm=false", "model.gates=[{" + gate + "}]"});
         }
     for (auto gate : {"{position: query, granularity: headwise, activation: silu}",
-                      "{position: key, granularity: headwise, activation: identity}", "{position: key}",
+                      "{position: key, granularity: headwise, activation: identity}",
+                      "{position: key, granularity: headwise, activation: tanh}", "{position: key}",
                       "{position: value, granularity: headwise}", "{position: sdpa, granularity: headwise}"})
         expect_loads({std::string("model.gates=[") + gate + "]"});
 }
@@ -146,14 +147,14 @@ TEST(Validate, NothingElseOfAGate) {
         for (const std::string granularity : {"elementwise", "headwise"})
             for (const std::string heads : {"specific", "shared", "averaged"})
                 for (const std::string combine : {"multiply", "add"})
-                    for (const std::string activation : {"sigmoid", "silu", "ns_sigmoid", "identity"})
+                    for (const auto& [activation, a] : EnumNames<Activation>::all)
                         for (const std::string input : {"hidden", "none"})
                             loaded += error_of(kSmall, {"model.gates=[{position: " + position + ", granularity: " +
                                                         granularity + ", heads: " + heads + ", combine: " + combine +
                                                         ", activation: " + activation + ", input: " + input + "}]"})
                                           .empty();
-    // four positions with heads: 2 x 2 x 4 x (3 + 2), less 2 x 2 x (3 + 2) cancelled; at the output 2 x 4 x 2
-    EXPECT_EQ(loaded, 4 * 80 - 20 + 16);
+    // four positions with heads: 2 x 2 x 6 x (3 + 2), less 2 x 3 x (3 + 2) cancelled; at the output 2 x 6 x 2
+    EXPECT_EQ(loaded, 4 * 120 - 30 + 24);
 }
 
 TEST(Validate, SwitchHeadsAndExperts) {

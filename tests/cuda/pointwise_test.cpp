@@ -16,11 +16,11 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity(), kNan = std
 
 // Tensors are (count, 1), so that each number is held to the tolerance.
 TYPED_TEST(CudaPointwise, Activations) {
-    for (const Activation act : {Activation::sigmoid, Activation::silu, Activation::ns_sigmoid, Activation::identity})
+    for (const auto& [word, act] : EnumNames<Activation>::all)
         for (const int64_t count : kCounts)
             for (const bool in_place : {false, true}) {
-                SCOPED_TRACE(testing::Message() << int(act) << ", " << count << (in_place ? " in place" : ""));
-                hold<TypeParam>([&](auto& c) {
+                SCOPED_TRACE(testing::Message() << word << ", " << count << (in_place ? " in place" : ""));
+                hold<TypeParam>([&, act = act](auto& c) {
                     using B = typename std::remove_reference_t<decltype(c)>::Backend;
                     auto *x = c.T("x", count, 1), *z = c.T("z", count, 1), *dy = c.T("dy", count, 1);
                     activation_forward<B>(c.stream(), in_place ? x : c.T("y", count, 1), x, count, act);
@@ -28,6 +28,21 @@ TYPED_TEST(CudaPointwise, Activations) {
                     for (const char* name : {in_place ? "x" : "y", in_place ? "dy" : "dx"}) c.result(name);
                 });
             }
+}
+
+// Tiny scores and large ones, each held by itself.
+TYPED_TEST(CudaPointwise, SoftplusAndTanhOfEveryMagnitude) {
+    for (const Activation act : {Activation::softplus, Activation::tanh})
+        for (const double score : {1e-6, -1e-6, 0.5, -0.5, 0.625, 6.0, -6.0, 20.0, -20.0, 1e4, -1e4, 1e30, -1e30}) {
+            SCOPED_TRACE(testing::Message() << enum_name(act) << " of " << score);
+            hold<TypeParam>([&](auto& c) {
+                using B = typename std::remove_reference_t<decltype(c)>::Backend;
+                auto* s = c.T_values("s", {score});
+                activation_forward<B>(c.stream(), c.T("y", 1, 1), s, 1, act);
+                activation_backward<B>(c.stream(), c.T("ds", 1, 1), c.T_values("dy", {1}), s, 1, act);
+                for (const char* name : {"y", "ds"}) c.result(name);
+            });
+        }
 }
 
 TYPED_TEST(CudaPointwise, Residual) {

@@ -1,4 +1,7 @@
 // Every way a score can be broadcast, every activation, every combination.
+#include <array>
+#include <limits>
+
 #include "kernels/ops.h"
 #include "kernels/rows.h"
 #include "support/hold.h"
@@ -38,6 +41,51 @@ TEST(Gate, EveryVariant) {
                          });
                 }
     }
+}
+
+// Softplus and tanh, value and slope: each number of float to float's tolerance, from tiny scores to where float ends.
+TEST(Gate, SoftplusAndTanhOfEveryMagnitude) {
+    for (const Activation act : {Activation::softplus, Activation::tanh}) {
+        SCOPED_TRACE(enum_name(act));
+        std::vector<double> x;
+        for (double s = 1e-6; s < 80; s *= 1.01) x.insert(x.end(), {s, -s});
+        const int64_t n = int64_t(x.size());
+        const auto value_and_slope = [&]<class T>(T) {
+            const auto s = cast<T>(x);
+            std::vector<T> both(size_t(2 * n), T(1));
+            activation_forward<Cpu<T>>({}, both.data(), s.data(), n, act);
+            activation_backward<Cpu<T>>({}, both.data() + n, both.data() + n, s.data(), n, act);
+            return both;
+        };
+        const auto narrow = value_and_slope(0.0f);
+        x = cast<double>(cast<float>(x));
+        const auto wide = value_and_slope(0.0);
+        for (size_t i = 0; i < wide.size(); i++)
+            if (std::abs(wide[i]) > 1e-30) {
+                EXPECT_LT(std::abs(narrow[i] / wide[i] - 1), tolerance<float>()) << "of " << x[i % size_t(n)];
+            }
+    }
+}
+
+TEST(Gate, SoftplusAndTanhAtTheirLimits) {
+    const auto of = []<class T>(Activation act, T s) {
+        std::array<T, 2> y{0, 1};
+        activation_forward<Cpu<T>>({}, &y[0], &s, 1, act);
+        activation_backward<Cpu<T>>({}, &y[1], &y[1], &s, 1, act);
+        return y;
+    };
+    const auto hold_limits = [&]<class T>(T) {
+        for (const T far : {T(1e4), T(1e30), std::numeric_limits<T>::infinity()}) {
+            EXPECT_EQ(of(Activation::softplus, far), (std::array<T, 2>{far, 1}));
+            EXPECT_EQ(of(Activation::softplus, -far), (std::array<T, 2>{0, 0}));
+            EXPECT_EQ(of(Activation::tanh, far), (std::array<T, 2>{1, 0}));
+            EXPECT_EQ(of(Activation::tanh, -far), (std::array<T, 2>{-1, 0}));
+        }
+        for (const Activation act : {Activation::softplus, Activation::tanh})
+            for (const T y : of(act, std::numeric_limits<T>::quiet_NaN())) EXPECT_TRUE(std::isnan(y));
+    };
+    hold_limits(0.0f);
+    hold_limits(0.0);
 }
 
 TEST(Gate, AddsToAConstantsGradient) {
