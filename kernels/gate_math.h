@@ -1,5 +1,5 @@
-// What a gate does to one number: y' = combine(y, act(s)). Value and slope stand side by side, for every backend; a
-// test differentiates the value to hold the slope to it. A backend brings its own `logistic` as a function object.
+// What a gate does to one number: y' = combine(y, scale act(s)). Value and slope stand side by side, for every backend;
+// a test differentiates the value to hold the slope to it. A backend brings its own `logistic` as a function object.
 #pragma once
 #include <cmath>
 
@@ -182,9 +182,24 @@ void with_activation(Activation act, F f) {
             return f(ActivationMath<Activation::tanh>{});
     }
 }
-template <class F>
-void with_gate(Activation act, Combine how, F f) {
-    with_activation(act, [&](auto a) {
+
+// A gate's factor g = scale act(s), and the slope of act alone.
+template <class Act, class A>
+struct FactorMath {
+    A scale;
+    template <class L>
+    SLUICE_HD A value(A s, L logistic) const {
+        return scale * Act::value(s, logistic);
+    }
+    template <class L>
+    SLUICE_HD A slope(A s, L logistic) const {
+        return Act::slope(s, logistic);
+    }
+};
+template <class A, class F>
+void with_gate(Factor factor, Combine how, F f) {
+    with_activation(factor.activation, [&]<class Act>(Act) {
+        const FactorMath<Act, A> a{A(factor.scale)};
         if (how == Combine::multiply)
             f(a, CombineMath<Combine::multiply>{});
         else

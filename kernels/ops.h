@@ -164,7 +164,7 @@ void rela_norm_backward(Stream, typename B::T* dz, typename B::G* dw, typename B
                         const typename B::A* rstd, const typename B::A* dots, int64_t rows, int64_t width,
                         int64_t whole_width);
 
-// ---------------------------------------------------------------- gates: y' = y * act(s) or y + act(s)
+// ---------------------------------------------------------------- gates: y' = y * g or y + g, g = scale act(s)
 // y (rows, heads, channels). The score of an element is s[row * stride.row + head * stride.head + channel *
 // stride.channel]: a stride of 0 broadcasts. Granularity, sharing by heads and constant scores are strides, no more.
 struct GateShape {
@@ -180,13 +180,13 @@ struct GateShape {
 // out (rows, heads, channels); a row of y is (heads, channels).
 template <class B>
 void gate_forward(Stream, typename B::T* out, Rows<const typename B::T> y, const typename B::T* s, const GateShape&,
-                  Activation, Combine);
+                  Factor, Combine);
 // Rows of dy, dout and y are (heads, channels); dy may be dout. ds, with the strides of s, = or += the sum over all
 // elements that share a score; ds may be s if neither stride.row nor stride.head is 0. D is T, or G where s is a
 // parameter.
 template <class B, class D>
 void gate_backward(Stream, Rows<typename B::T> dy, D* ds, Rows<const typename B::T> dout, Rows<const typename B::T> y,
-                   const typename B::T* s, const GateShape&, Activation, Combine, Into ds_into);
+                   const typename B::T* s, const GateShape&, Factor, Combine, Into ds_into);
 // mean (rows, channels) = the sum over heads of s, whose rows are (heads, channels), divided by `of`; in backward ds =
 // dmean / of for every head. `of` counts the heads of all ranks that share the mean.
 template <class B>

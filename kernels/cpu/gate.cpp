@@ -1,5 +1,6 @@
-// Gates: out = y act(s) or y + act(s). A score may be broadcast over rows, heads or channels (stride 0); its gradient
-// is the sum over what it was broadcast to. In names: a is the activation, c how it is combined with y, g = act(s).
+// Gates: out = y g or y + g, with g = scale act(s). A score may be broadcast over rows, heads or channels (stride 0);
+// its gradient is the sum over what it was broadcast to. In names: a is scale and activation, c how g is combined with
+// y.
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/prefetch.h"
 #include "kernels/cpu/simd_math.h"
@@ -16,12 +17,12 @@ int64_t scores_of_row(const GateShape& n) { return n.score_heads() * n.score_cha
 
 template <class B>
 void gate_forward(Stream, typename B::T* out, Rows<const typename B::T> y, const typename B::T* s, const GateShape& n,
-                  Activation act, Combine how) {
+                  Factor factor, Combine how) {
     const int64_t width = n.heads * n.channels;
     const Timed timed(__func__, moved<B>(n.rows, width, 2, n.scores()));
     using A = typename B::A;
     const Rows<const typename B::T> scores{s, n.stride.row};
-    with_gate(act, how, [&](auto a, auto c) {
+    with_gate<A>(factor, how, [&](auto a, auto c) {
         parallel_chunks(n.rows, width, [&](int64_t begin, int64_t end) {
             Ahead scores_ahead(scores, begin, n.rows, scores_of_row(n)), y_ahead(y, begin, n.rows, width);
             for (int64_t r = begin; r < end; r++) {
@@ -63,12 +64,12 @@ static void gate_backward_row(typename B::T* dy, typename B::A* ds, const typena
                 sum += c.dg(d, A(y[at + k]));
                 dy[at + k] = c.dy(d, g);
             }
-            put(ds[score], sum * a.slope(A(s[score]), logistic));
+            put(ds[score], sum * (a.scale * a.slope(A(s[score]), logistic)));
         } else {
 #pragma omp simd
             for (int64_t k = 0; k < n.channels; k++) {
                 const A d = dout[at + k], x = s[score + k];
-                put(ds[score + k], c.dg(d, A(y[at + k])) * a.slope(x, logistic));
+                put(ds[score + k], c.dg(d * a.scale, A(y[at + k])) * a.slope(x, logistic));
                 dy[at + k] = c.dy(d, a.value(x, logistic));
             }
         }
@@ -77,14 +78,14 @@ static void gate_backward_row(typename B::T* dy, typename B::A* ds, const typena
 
 template <class B, class D>
 void gate_backward(Stream, Rows<typename B::T> dy, D* ds, Rows<const typename B::T> dout, Rows<const typename B::T> y,
-                   const typename B::T* s, const GateShape& n, Activation act, Combine how, Into into) {
+                   const typename B::T* s, const GateShape& n, Factor factor, Combine how, Into into) {
     const Timed timed(__func__, moved<B>(n.rows, n.heads * n.channels, 3, 2 * n.scores()));
     using A = typename B::A;
     const int64_t width = n.heads * n.channels;
     const int64_t scores = scores_of_row(n);
     const bool own = n.stride.row > 0 && n.stride.head > 0;  // each row and head has scores of its own
     if (into == Into::overwrite && n.stride.row == 0) std::fill(ds, ds + scores, D(0));
-    with_gate(act, how, [&](auto a, auto c) {
+    with_gate<A>(factor, how, [&](auto a, auto c) {
         const auto add_row = [&](int64_t r, A* sums) {
             gate_backward_row<Into::add, B>(dy.row(r), sums, dout.row(r), y.row(r), s + r * n.stride.row, n, a, c);
         };
@@ -141,10 +142,9 @@ void head_mean_backward(Stream, Rows<typename B::T> ds, const typename B::T* dme
 }
 
 #define INSTANTIATE(B)                                                                                               \
-    template void gate_forward<B>(Stream, B::T*, Rows<const B::T>, const B::T*, const GateShape&, Activation,        \
-                                  Combine);                                                                          \
+    template void gate_forward<B>(Stream, B::T*, Rows<const B::T>, const B::T*, const GateShape&, Factor, Combine);  \
     template void gate_backward<B, B::T>(Stream, Rows<B::T>, B::T*, Rows<const B::T>, Rows<const B::T>, const B::T*, \
-                                         const GateShape&, Activation, Combine, Into);                               \
+                                         const GateShape&, Factor, Combine, Into);                                   \
     template void head_mean_forward<B>(Stream, B::T*, Rows<const B::T>, int64_t, int64_t, int64_t, int64_t);         \
     template void head_mean_backward<B>(Stream, Rows<B::T>, const B::T*, int64_t, int64_t, int64_t, int64_t);
 SLUICE_CPU_BACKENDS(INSTANTIATE)

@@ -1,6 +1,6 @@
-// Gates: out = y act(s) or y + act(s). A score may be broadcast over rows, heads or channels (stride 0); its gradient
-// is the sum over what it was broadcast to. A bias is a gate that adds a constant. In names: Act is the activation, How
-// it is combined with y, g = act(s).
+// Gates: out = y g or y + g, with g = scale act(s). A score may be broadcast over rows, heads or channels (stride 0);
+// its gradient is the sum over what it was broadcast to. A bias is a gate that adds a constant. In names: Act is scale
+// and activation, How says how g is combined with y.
 //
 // A thread takes a piece of N neighbouring channels, the width of one access, and walks over what shares its scores, so
 // that each is read once.
@@ -31,6 +31,7 @@ struct GateForward {
     Global<const T> s;
     Scores n;
     Layout layout;
+    Act act;
     int64_t rows;
     int64_t step;  // of a thread's rows: all rows where each has scores of its own
 
@@ -41,7 +42,7 @@ struct GateForward {
         if (first >= step || channel >= n.width) return;
         const auto score = load<kScores>(s + first * n.stride + n.of_channel(channel));
         Vec<float, kScores> g;
-        for (int i = 0; i < kScores; i++) g[i] = Act::value(float(score[i]), Logistic{});
+        for (int i = 0; i < kScores; i++) g[i] = act.value(float(score[i]), Logistic{});
         for (int64_t row = first; row < rows; row += step)
             for (int k = channel; k < end; k += n.width) {
                 auto v = load<N>(y.row(row) + k);
@@ -81,6 +82,7 @@ struct GateBackwardChannels {
     static constexpr int kThreads = Layout::kThreads;
     Global<T> ds;
     GateGradient<T> gate;
+    Act act;
     Layout layout;
     bool add;
 
@@ -91,13 +93,13 @@ struct GateBackwardChannels {
         if (row >= gate.rows || channel >= n.width) return;
         const auto score = load<N>(gate.s + row * n.stride + channel);
         Vec<float, N> g, sums{};
-        for (int i = 0; i < N; i++) g[i] = Act::value(float(score[i]), Logistic{});
+        for (int i = 0; i < N; i++) g[i] = act.value(float(score[i]), Logistic{});
         for (int k = channel; k < end; k += n.width) gate.template piece<How, N>(row, k, g, sums);
         const Global<T> to = ds + row * n.stride + channel;
         Vec<T, N> gradient{};
         if (add) gradient = load<N>(to);
         for (int i = 0; i < N; i++)
-            gradient[i] = T(float(gradient[i]) + sums[i] * Act::slope(float(score[i]), Logistic{}));
+            gradient[i] = T(float(gradient[i]) + sums[i] * (act.scale * act.slope(float(score[i]), Logistic{})));
         store(to, gradient);
     }
 };
@@ -108,6 +110,7 @@ struct GateBackwardHeads {
     static constexpr int kThreads = 256;
     Global<T> ds;
     GateGradient<T> gate;
+    Act act;
     int64_t heads;
     bool add;
     int lanes;
@@ -121,8 +124,8 @@ struct GateBackwardHeads {
         Vec<float, 1> g{}, sum{};
         if (inside) {
             const float x = gate.s[score];
-            g[0] = Act::value(x, Logistic{});
-            slope = Act::slope(x, Logistic{});
+            g[0] = act.value(x, Logistic{});
+            slope = act.scale * act.slope(x, Logistic{});
             for (int k = first; k < channels; k += lanes * N)
                 gate.template piece<How, N>(row, int(head) * channels + k, g, sum);
         }
@@ -137,6 +140,7 @@ struct GateBackwardConstants {
     static constexpr int kThreads = kTileThreads;
     Global<float> partial;
     GateGradient<T> gate;
+    Act act;
     Tile tile;
 
     DEVICE void operator()() const {
@@ -147,10 +151,10 @@ struct GateBackwardConstants {
             const int channel = tile.piece() * N, end = n.repeat * n.width;
             const auto score = load<kScores>(gate.s + n.of_channel(channel));
             Vec<float, kScores> g;
-            for (int i = 0; i < kScores; i++) g[i] = Act::value(float(score[i]), Logistic{});
+            for (int i = 0; i < kScores; i++) g[i] = act.value(float(score[i]), Logistic{});
             for (int64_t row = tile.first(); row < tile.end(); row += tile.step())
                 for (int k = channel; k < end; k += n.width) gate.template piece<How, N>(row, k, g, sums);
-            for (int i = 0; i < kScores; i++) sums[i] *= Act::slope(float(score[i]), Logistic{});
+            for (int i = 0; i < kScores; i++) sums[i] *= act.scale * act.slope(float(score[i]), Logistic{});
         }
         store_partial(partial, tile, sums);
     }
@@ -192,11 +196,11 @@ int64_t gate_width(const Scores& n, const T* s, int64_t stride, const P*... rows
     return vector_width_of<T>({n.per_score, stride}, rows...);
 }
 
-// f(channels, a, c, wide): whether each channel has a score, activation, combination and width of an access, all known
+// f(channels, a, c, wide): whether each channel has a score, factor, combination and width of an access, all known
 // at compile time.
 template <class T, class F>
-void with_kernel(const Scores& n, Activation act, Combine how, int64_t width, F f) {
-    with_gate(act, how, [&](auto a, auto c) {
+void with_kernel(const Scores& n, Factor factor, Combine how, int64_t width, F f) {
+    with_gate<float>(factor, how, [&](auto a, auto c) {
         with_width<T>(width, [&](auto wide) {
             if (n.by_channel())
                 f(std::true_type(), a, c, wide);
@@ -207,29 +211,29 @@ void with_kernel(const Scores& n, Activation act, Combine how, int64_t width, F 
 }
 
 template <class T>
-void queue_gate(const Op& op, Rows<T> out, Rows<const T> y, const T* s, const GateShape& shape, Activation act,
+void queue_gate(const Op& op, Rows<T> out, Rows<const T> y, const T* s, const GateShape& shape, Factor factor,
                 Combine how) {
     constexpr int64_t kUses = 16;  // of a score that is shared, by one thread
     const Scores n = scores_of(shape);
     const int64_t step = n.stride ? shape.rows : ceil_div(shape.rows, std::max<int64_t>(1, kUses / n.repeat));
     const int64_t width = std::min(gate_width(n, s, out.stride, out.data), gate_width(n, s, y.stride, y.data));
-    with_kernel<T>(n, act, how, width, [&](auto channels, auto a, auto c, auto wide) {
+    with_kernel<T>(n, factor, how, width, [&](auto channels, auto a, auto c, auto wide) {
         using Kernel = GateForward<T, wide(), channels(), decltype(a), decltype(c)>;
         const Layout layout(n.width / wide());
-        op.launch(Kernel{on_device(out), on_device(y), s, n, layout, shape.rows, step}, {.grid = layout.grid(step)});
+        op.launch(Kernel{on_device(out), on_device(y), s, n, layout, a, shape.rows, step}, {.grid = layout.grid(step)});
     });
 }
 
 // All rows share their scores.
 template <class T, class D>
-void queue_constants_backward(const Op& op, D* ds, const GateGradient<T>& gate, int64_t width, Activation act,
+void queue_constants_backward(const Op& op, D* ds, const GateGradient<T>& gate, int64_t width, Factor factor,
                               Combine how, bool add) {
     const Scores& n = gate.n;
     const Tile tile = tile_of(gate.rows, n.width / width);
     float* partial = op.scratch<float>(tile.partials() * (n.by_channel() ? width : 1));
-    with_kernel<T>(n, act, how, width, [&](auto channels, auto a, auto c, auto wide) {
+    with_kernel<T>(n, factor, how, width, [&](auto channels, auto a, auto c, auto wide) {
         using Kernel = GateBackwardConstants<T, wide(), channels(), decltype(a), decltype(c)>;
-        op.launch(Kernel{partial, gate, tile}, {.grid = tile.grid()});
+        op.launch(Kernel{partial, gate, a, tile}, {.grid = tile.grid()});
     });
     if (n.by_channel())
         op.launch(SumOfChunks<D>{ds, partial, tile.chunks, n.width, add}, sum_of_chunks_shape(n.width));
@@ -239,20 +243,20 @@ void queue_constants_backward(const Op& op, D* ds, const GateGradient<T>& gate, 
 
 // Each row has scores of its own.
 template <class T>
-void queue_rows_backward(const Op& op, T* ds, const GateGradient<T>& gate, int64_t width, Activation act, Combine how,
+void queue_rows_backward(const Op& op, T* ds, const GateGradient<T>& gate, int64_t width, Factor factor, Combine how,
                          bool add) {
     const Scores& n = gate.n;
-    with_kernel<T>(n, act, how, width, [&](auto channels, auto a, auto c, auto wide) {
+    with_kernel<T>(n, factor, how, width, [&](auto channels, auto a, auto c, auto wide) {
         using Act = decltype(a);
         using How = decltype(c);
         if constexpr (channels()) {
             const Layout layout(n.width / wide());
-            op.launch(GateBackwardChannels<T, wide(), Act, How>{ds, gate, layout, add},
+            op.launch(GateBackwardChannels<T, wide(), Act, How>{ds, gate, a, layout, add},
                       {.grid = layout.grid(gate.rows)});
         } else {
             using Kernel = GateBackwardHeads<T, wide(), Act, How>;
             const int lanes = lanes_for(n.per_score / wide());
-            op.launch(Kernel{ds, gate, n.count(), add, lanes},
+            op.launch(Kernel{ds, gate, a, n.count(), add, lanes},
                       {.grid = {ceil_div(gate.rows * n.count() * lanes, Kernel::kThreads)}});
         }
     });
@@ -262,14 +266,14 @@ void queue_rows_backward(const Op& op, T* ds, const GateGradient<T>& gate, int64
 
 template <class B>
 void gate_forward(Stream stream, typename B::T* out, Rows<const typename B::T> y, const typename B::T* s,
-                  const GateShape& n, Activation act, Combine how) {
+                  const GateShape& n, Factor factor, Combine how) {
     const Op op(__func__, stream, {{"rows", n.rows}, {"heads", n.heads}, {"channels", n.channels}});
-    if (n.rows > 0) queue_gate<typename B::T>(op, {out, n.heads * n.channels}, y, s, n, act, how);
+    if (n.rows > 0) queue_gate<typename B::T>(op, {out, n.heads * n.channels}, y, s, n, factor, how);
 }
 
 template <class B, class D>
 void gate_backward(Stream stream, Rows<typename B::T> dy, D* ds, Rows<const typename B::T> dout,
-                   Rows<const typename B::T> y, const typename B::T* s, const GateShape& shape, Activation act,
+                   Rows<const typename B::T> y, const typename B::T* s, const GateShape& shape, Factor factor,
                    Combine how, Into into) {
     using T = typename B::T;
     const Op op(__func__, stream, {{"rows", shape.rows}, {"heads", shape.heads}, {"channels", shape.channels}});
@@ -280,10 +284,10 @@ void gate_backward(Stream stream, Rows<typename B::T> dy, D* ds, Rows<const type
     const bool add = into == Into::add;
     if (shape.rows == 0 && (add || n.stride != 0)) return;  // the sum over no rows, which all share scores, is 0
     if (n.stride == 0) {
-        queue_constants_backward(op, ds, gate, width, act, how, add);
+        queue_constants_backward(op, ds, gate, width, factor, how, add);
     } else if constexpr (std::is_same_v<D, T>) {
         const int64_t widest = n.by_channel() ? vector_width<T>(0, ds) : width;
-        queue_rows_backward(op, ds, gate, std::min(width, widest), act, how, add);
+        queue_rows_backward(op, ds, gate, std::min(width, widest), factor, how, add);
     } else {
         check(false, "a gate's score that is a parameter must be shared by all rows");
     }
@@ -310,15 +314,14 @@ void bias_backward(Stream stream, typename B::G* db, Rows<const typename B::T> d
 }
 
 #define INSTANTIATE(B)                                                                                               \
-    template void gate_forward<B>(Stream, B::T*, Rows<const B::T>, const B::T*, const GateShape&, Activation,        \
-                                  Combine);                                                                          \
+    template void gate_forward<B>(Stream, B::T*, Rows<const B::T>, const B::T*, const GateShape&, Factor, Combine);  \
     template void gate_backward<B, B::T>(Stream, Rows<B::T>, B::T*, Rows<const B::T>, Rows<const B::T>, const B::T*, \
-                                         const GateShape&, Activation, Combine, Into);                               \
+                                         const GateShape&, Factor, Combine, Into);                                   \
     template void bias_forward<B>(Stream, Rows<B::T>, const B::T*, int64_t, int64_t);                                \
     template void bias_backward<B>(Stream, B::G*, Rows<const B::T>, int64_t, int64_t);
 SLUICE_CUDA_BACKENDS(INSTANTIATE)
 // Where G is not T, gradients of constants are kept in it.
 template void gate_backward<Cuda<bf16>, float>(Stream, Rows<bf16>, float*, Rows<const bf16>, Rows<const bf16>,
-                                               const bf16*, const GateShape&, Activation, Combine, Into);
+                                               const bf16*, const GateShape&, Factor, Combine, Into);
 
 }  // namespace sluice

@@ -13,6 +13,13 @@ struct EnumNames<Activation> {
         {"identity", Activation::identity}, {"softplus", Activation::softplus}, {"tanh", Activation::tanh}};
 };
 
+// What a gate makes of a score s: scale act(s).
+struct Factor {
+    Activation activation;
+    double scale;
+    constexpr Factor(Activation activation, double scale = 1) : activation(activation), scale(scale) {}
+};
+
 enum class Combine { multiply, add };
 template <>
 struct EnumNames<Combine> {

@@ -47,6 +47,7 @@ struct GateSpec {
     HeadSharing heads = HeadSharing::specific;
     Combine combine = Combine::multiply;
     Activation activation = Activation::sigmoid;
+    double scale = 1;
     GateInput input = GateInput::hidden;
     bool bias = false;
     std::optional<double> init_std;
@@ -57,6 +58,7 @@ struct GateSpec {
         v("heads", heads, "a score of each head, one shared by all heads, or the mean over heads", model);
         v("combine", combine, "multiply by the activated score or add it", model);
         v("activation", activation, "nonlinearity that turns a score into a gate", model);
+        v("scale", scale, "factor of the activated score", {model, above(0)});
         v("input", input, "scores from the hidden state, or learned constants", model);
         v("bias", bias, "add a bias to the scores", model);
         v("init_std", init_std, "std of the gate's initial weights", derived("model.init_std", model, at_least(0)));

@@ -93,8 +93,7 @@ Rows<typename B::T> Gates<B>::forward(Position position, const Pass<B>& pass, co
             score = {a.mean, g.score_channels()};
             scores = a.mean;
         }
-        gate_forward<B>(pass.stream, a.out, y, scores, g.shape(tokens, score.stride), g.spec.activation,
-                        g.spec.combine);
+        gate_forward<B>(pass.stream, a.out, y, scores, g.shape(tokens, score.stride), g.factor(), g.spec.combine);
         a.y = y;
         y = {a.out, g.n.heads * g.n.channels};
     }
@@ -111,7 +110,7 @@ void Gates<B>::backward(Position position, const Pass<B>& pass, const Params& w,
         if (g.spec.position != position) continue;
         const Acts& a = acts[j];
         const auto apply = [&](auto* ds, Rows<const T> score, Into into) {
-            gate_backward<B>(pass.stream, dy, ds, dy, a.y, score.data, g.shape(tokens, score.stride), g.spec.activation,
+            gate_backward<B>(pass.stream, dy, ds, dy, a.y, score.data, g.shape(tokens, score.stride), g.factor(),
                              g.spec.combine, into);
         };
         if (g.spec.input == GateInput::none) {

@@ -1,6 +1,7 @@
-// Gates: y' = y * act(s) or y + act(s), with scores s = x W (+ bias) or a learned constant (arXiv 2505.06708, section
-// 2). A layer holds a list; gates of one position act in list order. Variants differ only in the score's strides
-// (granularity, sharing, constants) and in a pair of scalar functions (activation, combination): the code is the same.
+// Gates: y' = y * g or y + g, with g = scale act(s) and scores s = x W (+ bias) or a learned constant (arXiv
+// 2505.06708, section 2). A layer holds a list; gates of one position act in list order. Variants differ only in the
+// score's strides (granularity, sharing, constants) and in a pair of scalar functions (activation, combination): the
+// code is the same.
 //
 // The scores of query, key, value and sdpa gates are columns of the layer's product of x, behind those of the heads.
 // Output gates read only the rows that a rank holds, and have a product of their own.
@@ -111,6 +112,7 @@ class Gates {
         int64_t score_heads() const { return spec.heads == HeadSharing::shared ? 1 : n.heads; }
         int64_t rows() const { return score_heads() * score_channels(); }
         int64_t whole_rows() const { return (spec.heads == HeadSharing::shared ? 1 : whole.heads) * score_channels(); }
+        Factor factor() const { return {spec.activation, spec.scale}; }
         std::vector<int64_t> constant_shape() const;
         // row_stride: from the scores of a token to those of the next.
         GateShape shape(int64_t tokens, int64_t row_stride) const;

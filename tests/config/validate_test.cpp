@@ -121,6 +121,14 @@ TEST(Validate, ConstantGates) {
     expect_loads({"model.gates=[{input: none, heads: shared, granularity: headwise}]"});
     expect_loads({"model.gates=[{input: none, init_std: ~}]"});
     expect_loads({"model.gates=[{bias: true, init_std: 0}]"});
+    expect_loads({"model.gates=[{input: none, scale: 2}]"});
+}
+
+TEST(Validate, ScalesOfGates) {
+    expect_gate_refused("{scale: 0}", "use above 0");
+    expect_gate_refused("{scale: -2}", "use above 0");
+    expect_gate_refused("{scale: .nan}", "not a number");
+    expect_loads({"model.gates=[{scale: 2, init_std: 0}]"});
 }
 
 TEST(Validate, GatesThatTheNormCancels) {

@@ -30,7 +30,7 @@ std::vector<GateShape> shapes(const Sizes& n, int64_t more = 0) {
 
 struct Variant {
     GateShape n;
-    Activation act = Activation::sigmoid;
+    Factor act = Activation::sigmoid;
     Combine how = Combine::multiply;
     Into into = Into::overwrite;
     std::array<int64_t, 3> more{};  // elements by which rows of y, dout and dy are wider than they need be
@@ -46,7 +46,8 @@ void hold_gate(const Variant& v) {
     const GateShape& n = v.n;
     SCOPED_TRACE(testing::Message() << "rows " << n.rows << " heads " << n.heads << " channels " << n.channels
                                     << " strides " << n.stride.row << " " << n.stride.head << " " << n.stride.channel
-                                    << " act " << int(v.act) << " how " << int(v.how) << " into " << int(v.into));
+                                    << " act " << enum_name(v.act.activation) << " how " << int(v.how) << " into "
+                                    << int(v.into));
     hold<T>([&](auto& c) {
         using B = typename std::remove_reference_t<decltype(c)>::Backend;
         using BT = typename B::T;
@@ -92,7 +93,7 @@ TYPED_TEST(CudaGate, EveryActivationAndCombination) {
     for (const GateShape& shape : shapes({19, 2, 8}))
         for (const auto& [act_word, act] : EnumNames<Activation>::all)
             for (const auto& [how_word, how] : EnumNames<Combine>::all)
-                hold_gate<TypeParam>({.n = shape, .act = act, .how = how});
+                hold_gate<TypeParam>({.n = shape, .act = {act, 1.5}, .how = how});
 }
 
 TYPED_TEST(CudaGate, AddsToGradients) {

@@ -184,6 +184,7 @@ class Coverage {
         meet(coord + "heads", g.heads);
         meet(coord + "combine", g.combine);
         meet(coord + "activation", g.activation);
+        meet(coord + "scale", g.scale != 1);
         meet(coord + "input", g.input);
         meet(coord + "bias", g.bias);
         meet("init_std", g.init_std.has_value());
@@ -227,6 +228,7 @@ TEST(GoldenCoverage, EveryWordOfAGateAtEveryPosition) {
         coverage.expect_all<Combine>("combine", coord);
         coverage.expect_all<Activation>("activation", coord);
         coverage.expect_all<GateInput>("input", coord);
+        coverage.expect_both(coord + "scale");
         coverage.expect_both(coord + "bias");
         if (position == Position::output) continue;  // no heads left
         coverage.expect_all<Granularity>("granularity", coord);

@@ -101,6 +101,7 @@ CHOICES = {
     "heads": ["specific", "shared", "averaged"],
     "combine": ["multiply", "add"],
     "activation": ["sigmoid", "silu", "ns_sigmoid", "identity", "softplus", "tanh"],
+    "scale": ["1", "1.5"],
     "score": ["input: hidden", "bias: true", "input: none"],
 }
 
@@ -111,7 +112,7 @@ def covering_gates():
         return set(itertools.combinations(enumerate(gate), 3))
     candidates = [g for g in itertools.product(*CHOICES.values())
                   if (g[1:3] == ("elementwise", "specific") if g[0] == "output" else
-                      (g[2], g[5]) != ("averaged", "input: none"))]
+                      (g[2], g[-1]) != ("averaged", "input: none"))]
     np.random.RandomState(1).shuffle(candidates)
     missing = set().union(*map(threes, candidates))
     while missing:
@@ -139,7 +140,7 @@ data: {document_mask: false}
 train: {}""")
 ATTENTION = yaml.safe_load("{kind: softmax, rela_gate: false, window: 0, sdpa_norm: none, sdpa_activation: none}")
 GATE = yaml.safe_load("{position: sdpa, granularity: elementwise, heads: specific, combine: multiply, "
-                      "activation: sigmoid, input: hidden, bias: false}")
+                      "activation: sigmoid, scale: 1, input: hidden, bias: false}")
 
 
 def settle(given, defaults):
@@ -228,8 +229,8 @@ def apply_gate(g, w, name, y, x):
         score = score.unflatten(-1, (heads, channels))
     if g.heads == "averaged":
         score = score.mean(2, keepdim=True)
-    score = ACTIVATIONS[g.activation](score)
-    return y * score if g.combine == "multiply" else y + score
+    factor = g.scale * ACTIVATIONS[g.activation](score)
+    return y * factor if g.combine == "multiply" else y + factor
 
 
 def switch(m, w, name, x):

@@ -27,7 +27,7 @@ TEST(Gate, EveryVariant) {
             for (const auto& [act_word, act_value] : EnumNames<Activation>::all)
                 for (const auto& [how_word, how_value] : EnumNames<Combine>::all) {
                     const GateShape n = shape.n;
-                    const Activation act = act_value;
+                    const Factor act{act_value, 1.5};
                     const Combine how = how_value;
                     const size_t elements = size_t(R * H * K);
                     hold(std::string(shape.name) + " " + act_word + " " + how_word,

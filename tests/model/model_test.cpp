@@ -47,6 +47,30 @@ TEST(Model, EveryGateVariant) {
                         }
 }
 
+// scale: 2 and init_std: 0 make a factor of 1 of a sigmoid's initial scores.
+TEST(Model, ADoubledSigmoidStartsAsNoGate) {
+    const auto initial_loss = [](const std::string& keys) {
+        const ModelSpec spec = small_model(keys);
+        const TokenBatch b({2, 5}, spec.vocab);
+        Model<Cpu<double>> model(spec, b.shape, Recompute::none, Mode::training);
+        set_weights(model);
+        for (const TensorInfo& t : model.tensors())
+            if (t.name.find(".gates.") != std::string::npos) {
+                EXPECT_EQ(t.init.std, 0) << t.name;
+                std::fill_n(values_of(model, t), t.count, t.init.std);
+            }
+        return loss_and_gradients(model, b);
+    };
+    const double without = initial_loss("gates=[]");
+    for (const auto& [position, p] : EnumNames<Position>::all) {
+        const std::string gate = std::string("{position: ") + position + ", init_std: 0";
+        EXPECT_NEAR(initial_loss("gates=[" + gate + ", scale: 2}]"), without, 1e-13) << position;
+        EXPECT_GT(std::abs(initial_loss("gates=[" + gate + ", scale: 1.9}]") - without),
+                  p == Position::query || p == Position::key ? -1 : 1e-6)  // QK-norm cancels a factor that all share
+            << position;
+    }
+}
+
 // ReLA's norm divides by as little as the root of norm_eps, where few weights are above 0.
 TEST(Model, EveryOption) {
     for (const char* keys :
