@@ -11,9 +11,12 @@
 
 namespace sluice {
 
+constexpr int kMostShown = 16;  // points: what is written over must fit a screen
+
+// A terminal that has gone is no error: the sweep goes on without it.
 void Board::clear() {
     if (shown_ == 0) return;
-    fmt::print("\r\x1b[{}A\x1b[J", shown_);
+    std::fputs(fmt::format("\r\x1b[{}A\x1b[J", shown_).c_str(), stdout);
     std::fflush(stdout);
     shown_ = 0;
 }
@@ -28,10 +31,14 @@ void Board::show(const std::vector<TrainingPoint>& training, const std::string& 
     if (!screen.escapes) return;
     clear();
     const auto put = [&](const Columns& columns) {
-        fmt::print("{}\n", join(columns, std::max(1, screen.columns - 1)));
+        std::fputs((join(columns, std::max(1, screen.columns - 1)) + "\n").c_str(), stdout);
         shown_++;
     };
     for (const TrainingPoint& point : training) {
+        if (shown_ == kMostShown) {
+            put({{fmt::format("  and {} more", training.size() - kMostShown), 0}});
+            break;
+        }
         Columns columns{{"  " + point.name, 3}};
         if (point.last) {
             columns.push_back({fmt::format("step {}/{}", point.last->step, point.steps), 1});

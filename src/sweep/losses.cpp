@@ -12,7 +12,7 @@ void Losses::read() {
     const auto size = int64_t(std::filesystem::file_size(path_, error));
     if (error) return;
     if (size < read_) {
-        read_ = 0;
+        read_ = above_ = 0;
         first_.reset();
         last_.reset();
     }
@@ -30,6 +30,7 @@ void Losses::read() {
             now.tokens_per_second = row["tokens_per_second"].get<double>();
         if (!first_) first_ = now;
         last_ = now;
+        above_ = now.loss <= first_->loss ? 0 : above_ + 1;
     }
 }
 

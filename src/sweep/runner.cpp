@@ -28,8 +28,9 @@ namespace {
 
 namespace fs = std::filesystem;
 constexpr auto kPause = std::chrono::milliseconds(20);
-constexpr double kRefresh = 0.5;  // seconds between two looks at what trains
-constexpr char kStop[] = "stop";  // in a point's folder: asks its run to stop
+constexpr double kRefresh = 0.5;    // seconds between two looks at what trains
+constexpr int64_t kMostAbove = 10;  // logged losses in a row above the first one, with stop_on_divergence
+constexpr char kStop[] = "stop";    // in a point's folder: asks its run to stop
 
 // The last error that a try printed into its console file, from the byte where it began; empty: none.
 std::string last_error(const fs::path& console, int64_t from) {
@@ -84,6 +85,7 @@ class Runner {
         Losses losses;
         int64_t console_start;  // of this try, in bytes
         double started;
+        bool cut = false;  // was asked to stop, since its losses stay above its first one
     };
 
     std::vector<std::string> command(const Point& point) const {
@@ -156,6 +158,9 @@ class Runner {
         PointStatus& status = statuses_[training.point];
         status.step = training.losses.last()->step;
         status.tokens_per_second = training.losses.last()->tokens_per_second;
+        if (!spec_.stop_on_divergence || training.cut || training.losses.above_in_a_row() < kMostAbove) return;
+        training.cut = true;
+        ask_to_stop(training);
     }
 
     void end(const Training& over) {
@@ -174,6 +179,11 @@ class Runner {
                                       format_seconds(steady_seconds() - over.started)));
         } else if (code == int(Exit::non_finite)) {
             keep_end(i, PointState::diverged, code, error.empty() ? "its steps were not finite" : error);
+            board_.change(point.name() + ": diverged: " + status.why);
+        } else if (over.cut && code == int(Exit::stopped)) {
+            keep_end(i, PointState::diverged, code,
+                     fmt::format("stopped at step {}: its last {} losses are above its first", status.step.value_or(0),
+                                 kMostAbove));
             board_.change(point.name() + ": diverged: " + status.why);
         } else if (stopping_) {
             const bool saved = code == int(Exit::stopped);
@@ -215,11 +225,11 @@ class Runner {
         stopping_ = true;
         board_.change(
             fmt::format("stopping: {} training, each with a checkpoint", counted(int64_t(training_.size()), "point")));
-        for (const Training& training : training_) {
-            const fs::path file = points_[training.point].folder / kStop;
-            // Where it cannot be asked by a file, the run by itself, or mpirun, ends by a signal.
-            if (!std::ofstream(file).is_open()) kill(training.child->pid(), SIGTERM);
-        }
+        for (const Training& training : training_) ask_to_stop(training);
+    }
+    // Where it cannot be asked by a file, the run by itself, or mpirun, ends by a signal.
+    void ask_to_stop(const Training& training) const {
+        if (!std::ofstream(points_[training.point].folder / kStop).is_open()) kill(training.child->pid(), SIGTERM);
     }
 
     const SweepSpec& spec_;

@@ -82,7 +82,7 @@ class SweepReader {
 
     void read_section(const Node& node) {
         if (!is_a(Node::Kind::map, node, "sweep", "a map of keys")) return;
-        report_unknown(node, "sweep.", {"name", "dir", "ranks", "parallel", "retries"});
+        report_unknown(node, "sweep.", {"name", "dir", "ranks", "parallel", "retries", "stop_on_divergence"});
         if (const Node* name = node.find("name")) read_value(*name, "sweep.name", spec_.name);
         if (const Node* dir = node.find("dir")) read_value(*dir, "sweep.dir", spec_.dir);
         if (const Node* ranks = node.find("ranks"))
@@ -91,6 +91,8 @@ class SweepReader {
             read_number(*parallel, "sweep.parallel", spec_.parallel, from(1, 1024));
         if (const Node* retries = node.find("retries"))
             read_number(*retries, "sweep.retries", spec_.retries, from(0, double(kMostRetries)));
+        if (const Node* stop = node.find("stop_on_divergence"))
+            read_value(*stop, "sweep.stop_on_divergence", spec_.stop_on_divergence);
     }
 
     void read_base() {
@@ -263,7 +265,8 @@ std::string dump_sweep(const SweepSpec& spec, const std::string& folder) {
     const fs::path from = fs::weakly_canonical(folder), base = fs::weakly_canonical(spec.base);
     std::string text = "sweep: {name: " + yaml_string(spec.name) + ", dir: " + yaml_string(spec.dir) +
                        ", ranks: " + std::to_string(spec.ranks) + ", parallel: " + std::to_string(spec.parallel) +
-                       ", retries: " + std::to_string(spec.retries) + "}\n";
+                       ", retries: " + std::to_string(spec.retries) +
+                       ", stop_on_divergence: " + (spec.stop_on_divergence ? "true" : "false") + "}\n";
     text += "base: " + yaml_string(base.lexically_proximate(from).string()) + "\n";
     text += "set: " + list_text(spec.set) + "\nvariants:\n";
     for (const Variant& variant : spec.variants)

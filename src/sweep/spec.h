@@ -34,6 +34,7 @@ struct SweepSpec {
     std::string file;  // that it was read from
     std::string name, dir = "runs";
     int64_t ranks = 1, parallel = 1, retries = 1;  // of a point; points at once; of a point that fails, in a start
+    bool stop_on_divergence = false;               // stops a point whose loss stays above its first one
     std::string base;                              // relative to the folder that the program is started in
     std::vector<Layer> set;                        // of every point, under the variants
     std::vector<Variant> variants;                 // none given: one without changes, "base"

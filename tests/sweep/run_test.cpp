@@ -91,6 +91,8 @@ seeds: [1, 2]
 };
 
 TEST_F(Sweeps, TrainEveryPointAsTrainDoes) {
+    fs::create_directories(folder_ / "runs/s/points/gate/seed-2");
+    write("runs/s/points/gate/seed-2/stop", "");  // left by a sweep that was killed while it stopped
     const Ended whole = run("sweep s.yaml");
     ASSERT_EQ(whole.code, 0) << whole.out << whole.err;
     for (const char* name : {"none/seed-1", "none/seed-2", "gate/seed-1", "gate/seed-2"}) {
@@ -189,6 +191,9 @@ TEST_F(Sweeps, LeaveNoProcessWhenTheyAreKilled) {
         for (const char* name : {"none/seed-1", "none/seed-2"}) until_trains(name, 12);
         EXPECT_GE(children().size(), 2 * size_t(std::stoi(ranks)));
         kill(started_, SIGKILL);
+        for (const std::string& child : children())  // ranks end without mpirun's help too
+            if (std::string name; std::ifstream("/proc/" + child + "/comm") >> name && name == "mpirun")
+                kill(std::stoi(child), SIGKILL);
         EXPECT_EQ(ended(), 1000 + SIGKILL);
         until([&] { return children().empty(); }, "the children's end");
         const int64_t saved = newest_step(point("none/seed-1"));
@@ -278,6 +283,18 @@ TEST_F(Sweeps, TakeADivergedRunForAResult) {
         EXPECT_EQ(again.out, "s: 2 done, 2 diverged | runs/s\n");
         fs::remove_all(folder_ / "runs");
     }
+}
+
+TEST_F(Sweeps, StopWhatDivergesWhereAsked) {
+    const std::string sweep =
+        "s.yaml seeds=[1] sweep.stop_on_divergence=true 'variants={high: [optimizer.lr=3, train.steps=1000000, "
+        "schedule.kind=constant, schedule.warmup_steps=0]}'";
+    const Ended ended = run("sweep " + sweep);
+    EXPECT_EQ(ended.code, 0) << ended.out << ended.err;
+    EXPECT_TRUE(has(ended.out, "high/seed-1: diverged: stopped at step ")) << ended.out;
+    EXPECT_TRUE(has(ended.out, "s: 2 done, 1 diverged | runs/s\n")) << ended.out;
+    EXPECT_EQ(states(sweep).at("runs/s/points/high/seed-1"), "diverged");
+    EXPECT_EQ(run("sweep " + sweep).out, "s: 2 done, 1 diverged | runs/s\n");
 }
 
 TEST_F(Sweeps, ShowOnATerminalWhatTrains) {

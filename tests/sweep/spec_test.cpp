@@ -19,7 +19,7 @@ TEST_F(SweepFiles, HaveDefaults) {
     EXPECT_EQ(spec.match, Match::none);
 }
 
-const char* const kWhole = R"(sweep: {name: n, dir: d, ranks: 2, parallel: 3, retries: 0}
+const char* const kWhole = R"(sweep: {name: n, dir: d, ranks: 2, parallel: 3, retries: 0, stop_on_divergence: true}
 set: [train.steps=50, GATE]
 variants: {b: [], a: ['model.gates=[{position: value}]', GATE]}
 baseline: a
@@ -43,6 +43,7 @@ TEST_F(SweepFiles, ReadBackFromWhatIsWrittenOfThem) {
         EXPECT_EQ(again.baseline, "a");
         EXPECT_EQ(again.match, Match::flops);
         EXPECT_EQ(again.retries, 0);
+        EXPECT_TRUE(again.stop_on_divergence);
     }
 }
 
