@@ -99,7 +99,7 @@ TEST_F(Sweeps, TrainEveryPointAsTrainDoes) {
         EXPECT_TRUE(has(whole.out, std::string(name) + ": starts\n")) << whole.out;
         EXPECT_TRUE(has(whole.out, std::string(name) + ": done | loss ")) << whole.out;
     }
-    EXPECT_TRUE(has(whole.out, "s: 4 done | runs/s\n")) << whole.out;
+    EXPECT_TRUE(has(whole.out, "s: 4 done | runs/s\n") && !has(whole.out, "failed")) << whole.out;
     EXPECT_TRUE(fs::exists(folder_ / "runs/s/sweep.yaml"));
     EXPECT_FALSE(fs::exists(folder_ / "runs/s/.lock"));
     ASSERT_EQ(run("train c.yaml run.seed=2 run.name=alone").code, 0);
@@ -242,7 +242,7 @@ TEST_F(Sweeps, NeverMixTwoConfigsInAFolder) {
 }
 
 TEST_F(Sweeps, TryAgainWhatFails) {
-    std::vector<int32_t> tokens(16 * 25 + 1, 96);
+    const std::vector<int32_t> tokens(16 * 25 + 1, 96);
     write_shard(folder_ / "bad.bin", tokens, 97);
     const std::string variants = " seeds=[1] 'variants={bad: [\"data.train=[{path: bad.bin}]\", model.vocab=90]}'";
     const Ended failed = run("sweep s.yaml sweep.retries=2" + variants);
@@ -255,12 +255,12 @@ TEST_F(Sweeps, TryAgainWhatFails) {
         EXPECT_TRUE(has(failed.out, part)) << part << "\n" << failed.out;
     EXPECT_EQ(count(text("runs/s/points/bad/seed-1/console.txt"), "error: "), 3u);
     EXPECT_EQ(states("s.yaml" + variants).at("runs/s/points/bad/seed-1"), "failed");
-    std::fill(tokens.begin(), tokens.end(), 5);
-    write_shard(folder_ / "bad.bin", tokens, 97);
-    const Ended mended = run("sweep s.yaml" + variants);
-    EXPECT_EQ(mended.code, 0) << mended.out;
+    // Mended by its config, which may change as long as there is no step.
+    const std::string mending = " seeds=[1] 'variants={bad: [\"data.train=[{path: bad.bin}]\"]}'";
+    const Ended mended = run("sweep s.yaml" + mending);
+    EXPECT_EQ(mended.code, 0) << mended.out << mended.err;
     EXPECT_EQ(mended.out.find("none/seed-1"), std::string::npos) << mended.out;
-    EXPECT_EQ(states("s.yaml" + variants).at("runs/s/points/bad/seed-1"), "done");
+    EXPECT_EQ(states("s.yaml" + mending).at("runs/s/points/bad/seed-1"), "done");
 }
 
 TEST_F(Sweeps, TakeADivergedRunForAResult) {
