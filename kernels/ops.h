@@ -396,8 +396,8 @@ inline int64_t orthogonalize_scratch(int64_t rows, int64_t columns) {
 template <class B>
 void muon_update(Stream, typename B::T* w, typename B::A* master, Rows<const typename B::T> x, int64_t rows,
                  int64_t width, double lr, double scale, double weight_decay);
-// y = x (rows, width).
+// y = or += x (rows, width).
 template <class B>
-void copy_rows(Stream, Rows<typename B::T> y, const typename B::T* x, int64_t rows, int64_t width);
+void copy_rows(Stream, Rows<typename B::T> y, Rows<const typename B::T> x, int64_t rows, int64_t width, Into);
 
 }  // namespace sluice

@@ -74,7 +74,11 @@ double copy_rate() {
     constexpr int64_t kWidth = 4096, kRows = (int64_t{1} << 28) / int64_t(sizeof(T)) / kWidth, kCount = kRows * kWidth;
     const std::vector<T> from(size_t(kCount), T(1));
     std::vector<T> to(size_t(kCount), T(0));
-    const double seconds = least_seconds([&] { copy_rows<B>({}, {to.data(), kWidth}, from.data(), kRows, kWidth); }, 4);
+    const double seconds = least_seconds(
+        [&] {
+            copy_rows<B>({}, {to.data(), kWidth}, {from.data(), kWidth}, kRows, kWidth, Into::overwrite);
+        },
+        4);
     return 2.0 * sizeof(T) * double(kCount) / seconds;
 }
 

@@ -98,10 +98,19 @@ void muon_update(Stream, typename B::T* w, typename B::A*, Rows<const typename B
 }
 
 template <class B>
-void copy_rows(Stream, Rows<typename B::T> y, const typename B::T* x, int64_t rows, int64_t width) {
-    const Timed timed(__func__, moved<B>(rows, width, 2));
+void copy_rows(Stream, Rows<typename B::T> y, Rows<const typename B::T> x, int64_t rows, int64_t width, Into into) {
+    const Timed timed(__func__, moved<B>(rows, width, into == Into::add ? 3 : 2));
     parallel_chunks(rows, width, [&](int64_t begin, int64_t end) {
-        for (int64_t r = begin; r < end; r++) std::copy_n(x + r * width, width, y.row(r));
+        for (int64_t r = begin; r < end; r++) {
+            const auto* from = x.row(r);
+            auto* to = y.row(r);
+            if (into == Into::overwrite) {
+                std::copy_n(from, width, to);
+                continue;
+            }
+#pragma omp simd
+            for (int64_t i = 0; i < width; i++) to[i] += from[i];
+        }
     });
 }
 
@@ -109,7 +118,7 @@ void copy_rows(Stream, Rows<typename B::T> y, const typename B::T* x, int64_t ro
     template void muon_momentum<B>(Stream, B::T*, B::A*, const B::G*, int64_t, double, double);                     \
     template void orthogonalize<B>(Stream, B::T*, int64_t, int64_t, B::T*);                                         \
     template void muon_update<B>(Stream, B::T*, B::A*, Rows<const B::T>, int64_t, int64_t, double, double, double); \
-    template void copy_rows<B>(Stream, Rows<B::T>, const B::T*, int64_t, int64_t);
+    template void copy_rows<B>(Stream, Rows<B::T>, Rows<const B::T>, int64_t, int64_t, Into);
 SLUICE_CPU_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice

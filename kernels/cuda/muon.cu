@@ -117,11 +117,20 @@ struct CopyRows {
     static constexpr int kThreads = kMuonThreads;
     Global<T> y;
     Global<const T> x;
-    int64_t stride, count, width;
+    int64_t y_stride, x_stride, count, width;
+    bool add;
 
     DEVICE void operator()() const {
         const int64_t i = (block_x() * kThreads + thread()) * N;
-        if (i < count) store<N>(y + (i / width * stride + i % width), load<N>(x + i));
+        if (i >= count) return;
+        const int64_t row = i / width, column = i - row * width;
+        const Global<T> to = y + (row * y_stride + column);
+        auto v = load<N>(x + (row * x_stride + column));
+        if (add) {
+            const auto before = load<N>(to);
+            for (int j = 0; j < N; j++) v[j] = T(float(before[j]) + float(v[j]));
+        }
+        store<N>(to, v);
     }
 };
 
@@ -217,15 +226,17 @@ void muon_update(Stream stream, typename B::T* w, typename B::A* master, Rows<co
 }
 
 template <class B>
-void copy_rows(Stream stream, Rows<typename B::T> y, const typename B::T* x, int64_t rows, int64_t width) {
+void copy_rows(Stream stream, Rows<typename B::T> y, Rows<const typename B::T> x, int64_t rows, int64_t width,
+               Into into) {
     const int64_t count = rows * width;
     if (count == 0) return;
     using T = typename B::T;
     const Op op(__func__, stream, {{"rows", rows}, {"width", width}});
     const auto launch = [&]<int N>(std::integral_constant<int, N>) {
-        op.launch(CopyRows<T, N>{y.data, x, y.stride, count, width}, {.grid = blocks(count, N)});
+        op.launch(CopyRows<T, N>{y.data, x.data, y.stride, x.stride, count, width, into == Into::add},
+                  {.grid = blocks(count, N)});
     };
-    if (std::min(vector_width<T>(width, x, y.data), vector_width<T>(y.stride)) > 1)
+    if (std::min({vector_width<T>(width, x.data, y.data), vector_width<T>(y.stride), vector_width<T>(x.stride)}) > 1)
         launch(std::integral_constant<int, 16 / sizeof(T)>());
     else
         launch(std::integral_constant<int, 1>());
@@ -235,7 +246,7 @@ void copy_rows(Stream stream, Rows<typename B::T> y, const typename B::T* x, int
     template void muon_momentum<B>(Stream, B::T*, B::A*, const B::G*, int64_t, double, double);                     \
     template void orthogonalize<B>(Stream, B::T*, int64_t, int64_t, B::T*);                                         \
     template void muon_update<B>(Stream, B::T*, B::A*, Rows<const B::T>, int64_t, int64_t, double, double, double); \
-    template void copy_rows<B>(Stream, Rows<B::T>, const B::T*, int64_t, int64_t);
+    template void copy_rows<B>(Stream, Rows<B::T>, Rows<const B::T>, int64_t, int64_t, Into);
 SLUICE_CUDA_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice

@@ -64,8 +64,8 @@ typename B::T* Muon<B>::gather(Stream stream, const Prepared& p, const T* u) {
     for (size_t rank = 0; rank < m.parts.size(); rank += size_t(m.copies)) {  // the first rank of each slice
         const MatrixPart& part = m.parts[rank];
         for (int64_t j = 0; j < m.count; j++, piece += part.rows * part.columns)
-            copy_rows<B>(stream, {whole_ + (j * m.rows + part.row) * m.columns + part.column, m.columns}, piece,
-                         part.rows, part.columns);
+            copy_rows<B>(stream, {whole_ + (j * m.rows + part.row) * m.columns + part.column, m.columns},
+                         {piece, part.columns}, part.rows, part.columns, Into::overwrite);
     }
     return whole_;
 }

@@ -187,7 +187,8 @@ std::vector<OpCall> updates(const OpSizes& n) {
                     {1, 1, 1, 1, 1, 1, 1, 1}),
         SLUICE_CALL(muon_momentum, t.out<T>(C), t.both<A>(C), t.in<G>(C), C, 1, 1),
         SLUICE_CALL(muon_update, weights(t), masters(t), t.in_rows<T>(R, W, 2 * W), R, W, 1, 1, 1),
-        SLUICE_CALL(copy_rows, t.out_rows<T>(R, W, 2 * W), t.in<T>(C), R, W),
+        SLUICE_CALL(copy_rows, t.out_rows<T>(R, W, 2 * W), t.in_rows<T>(R, W, W), R, W, Into::overwrite),
+        as("added", SLUICE_CALL(copy_rows, t.both_rows<T>(R, W, 2 * W), t.in_rows<T>(R, W, W), R, W, Into::add)),
     };
     if (kMasters) calls.push_back(SLUICE_CALL(round_weights, t.out<T>(C), t.in<A>(C), C));
     return calls;

@@ -48,7 +48,8 @@ TYPED_TEST(Muon, Update) {
                         auto* w = masters ? c.A("master", n.rows, n.columns) : c.T("w", n.rows, n.columns);
                         muon_update<B>(c.stream(), w, nullptr, x, n.rows, n.columns, 0.1, 0.7, 0.3);
                         if (masters)
-                            copy_rows<B>(c.stream(), {c.T("w", n.rows, n.columns), n.columns}, w, n.rows, n.columns);
+                            copy_rows<B>(c.stream(), {c.T("w", n.rows, n.columns), n.columns}, {w, n.columns}, n.rows,
+                                         n.columns, Into::overwrite);
                     } else {
                         auto* master = masters ? c.A("master", n.rows, n.columns) : nullptr;
                         muon_update<B>(c.stream(), c.T("w", n.rows, n.columns), master, x, n.rows, n.columns, 0.1, 0.7,
@@ -63,15 +64,16 @@ TYPED_TEST(Muon, Update) {
 // What stands beside the rows of y stays.
 TYPED_TEST(Muon, CopyRows) {
     for (const Size& n : kSizes)
-        for (const int64_t more : {0, 8, 13}) {
-            SCOPED_TRACE(text(n) + ", stride " + std::to_string(n.columns + more));
-            hold<TypeParam>([&](auto& c) {
-                using B = typename std::remove_reference_t<decltype(c)>::Backend;
-                copy_rows<B>(c.stream(), c.part("y", n.rows, n.columns + more, more / 8 * 8),
-                             c.T("x", n.rows, n.columns), n.rows, n.columns);
-                c.result("y");
-            });
-        }
+        for (const auto [y_more, x_more] : {std::array<int64_t, 2>{0, 0}, {8, 0}, {13, 0}, {0, 8}, {8, 13}, {8, 8}})
+            for (const Into into : {Into::overwrite, Into::add}) {
+                SCOPED_TRACE(text(n) + ", strides + " + std::to_string(y_more) + ", " + std::to_string(x_more));
+                hold<TypeParam>([&, y_more = y_more, x_more = x_more](auto& c) {
+                    using B = typename std::remove_reference_t<decltype(c)>::Backend;
+                    copy_rows<B>(c.stream(), c.part("y", n.rows, n.columns + y_more, y_more / 8 * 8),
+                                 c.part("x", n.rows, n.columns + x_more, x_more / 8 * 8), n.rows, n.columns, into);
+                    c.result("y");
+                });
+            }
 }
 
 // X X^T, or X^T X where that is the smaller, as (n, n) with n = min(rows, columns).

@@ -95,12 +95,15 @@ TEST(Muon, MomentumAsWrittenOut) {
     momentum_as_written_out<float>();
 }
 
-// Of a matrix 7 columns wide, columns 2 to 4; and back into it.
+// Of a matrix 7 columns wide, columns 2 to 4; back into it, and from there onto another.
 TEST(Muon, UpdatesAndCopiesPartsOfRows) {
     const Matrix x = noise(5 * 7, 1), w = noise(5 * 3, 2);
     Matrix updated = w, whole(x.size(), -1.0);
     muon_update<Cpu<double>>({}, updated.data(), nullptr, dense(x, 7).columns(2), 5, 3, 0.1, 0.8, 0.5);
-    copy_rows<Cpu<double>>({}, dense(whole, 7).columns(2), w.data(), 5, 3);
+    copy_rows<Cpu<double>>({}, dense(whole, 7).columns(2), dense(w, 3), 5, 3, Into::overwrite);
+    Matrix part(w.size(), 1.0);
+    copy_rows<Cpu<double>>({}, dense(part, 3), dense(whole, 7).columns(2), 5, 3, Into::add);
+    for (size_t i = 0; i < w.size(); i++) EXPECT_EQ(part[i], 1 + w[i]);
     for (size_t r = 0; r < 5; r++)
         for (size_t c = 0; c < 7; c++) {
             const bool inside = c >= 2 && c < 5;

@@ -148,7 +148,8 @@ TYPED_TEST(NoRows, PointwiseAndOptimizers) {
     orthogonalize<B>({}, none, 0, kWidth, none);
     orthogonalize<B>({}, none, kWidth, 0, none);
     muon_update<B>({}, none, none, this->kNoRows, 0, kWidth, 1e-3, 1, 0.1);
-    copy_rows<B>({}, this->kNoRows, none, 0, kWidth);
+    for (const Into into : {Into::overwrite, Into::add})
+        copy_rows<B>({}, this->kNoRows, this->kNoRows, 0, kWidth, into);
 }
 
 }  // namespace
