@@ -124,7 +124,8 @@ def unlike(config):
     """What of a config this script would not train as Sluice does, as dotted keys."""
     m, train = config["model"], config["train"]
     gate = {"position": "sdpa", "granularity": "elementwise", "heads": "specific", "combine": "multiply",
-            "activation": "sigmoid", "scale": 1, "input": "hidden", "bias": False}
+            "activation": "sigmoid", "scale": 1, "input": "hidden", "input_width": 0, "rank": 0, "rank_activation": "none",
+            "bias": False}
     expected = {
         "model.gates": [{k: g[k] for k in gate} for g in m["gates"]] in ([], [gate]) if isinstance(m["gates"], list) else False,
         "model.moe.shared_hidden": m["moe"]["shared_hidden"] == 0,

@@ -31,6 +31,8 @@ SLUICE_ENUM_NAMES(HeadSharing, {"specific", HeadSharing::specific}, {"shared", H
                   {"averaged", HeadSharing::averaged});
 enum class GateInput { hidden, none };
 SLUICE_ENUM_NAMES(GateInput, {"hidden", GateInput::hidden}, {"none", GateInput::none});
+enum class RankActivation { none, silu };
+SLUICE_ENUM_NAMES(RankActivation, {"none", RankActivation::none}, {"silu", RankActivation::silu});
 enum class SwitchTarget { none, v, kv };
 SLUICE_ENUM_NAMES(SwitchTarget, {"none", SwitchTarget::none}, {"v", SwitchTarget::v}, {"kv", SwitchTarget::kv});
 enum class Balance { global_batch, micro_batch, bias, none };

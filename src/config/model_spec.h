@@ -49,6 +49,8 @@ struct GateSpec {
     Activation activation = Activation::sigmoid;
     double scale = 1;
     GateInput input = GateInput::hidden;
+    int64_t input_width = 0, rank = 0;
+    RankActivation rank_activation = RankActivation::none;
     bool bias = false;
     std::optional<double> init_std;
     void fields(auto&& v) {
@@ -60,8 +62,13 @@ struct GateSpec {
         v("activation", activation, "nonlinearity that turns a score into a gate", model);
         v("scale", scale, "factor of the activated score", {model, above(0)});
         v("input", input, "scores from the hidden state, or learned constants", model);
+        v("input_width", input_width, "channels of the hidden state that scores read, from the first on; 0: all",
+          {model, from(0, kMaxWidth)});
+        v("rank", rank, "width of a map before that of the scores; 0: no such map", {model, from(0, kMaxWidth)});
+        v("rank_activation", rank_activation, "nonlinearity between the two maps", model);
         v("bias", bias, "add a bias to the scores", model);
-        v("init_std", init_std, "std of the gate's initial weights", derived("model.init_std", model, at_least(0)));
+        v("init_std", init_std, "std of the initial weights that scores are made with",
+          derived("model.init_std", model, at_least(0)));
     }
 };
 

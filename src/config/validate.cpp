@@ -119,7 +119,7 @@ void Validation::gates() {
     ranges(c_.model.gates, "model.gates", "list of gates");
     each_value(c_.model.gates, "model.gates", [&](const std::vector<GateSpec>& gates, const std::string& path) {
         for (size_t j = 0; j < gates.size(); j++)
-            if (const std::string at = join(path, j); ok(at, "model.qk_norm")) gate(gates[j], at);
+            if (const std::string at = join(path, j); ok(at, "model.qk_norm", "model.hidden")) gate(gates[j], at);
     });
 }
 
@@ -136,7 +136,13 @@ void Validation::gate(const GateSpec& g, const std::string& path) {
         need(!g.init_std, path + ".init_std", "a gate with input none is a constant that starts at 0: no init_std");
         need(g.heads != HeadSharing::averaged, path + ".heads",
              "the average of constants is one constant: with input none use shared");
+        need(g.input_width == 0, path + ".input_width", "a gate with input none reads no channels: use 0");
+        need(g.rank == 0, path + ".rank", "a gate with input none is a learned constant, not a map: use 0");
     }
+    need(g.input_width <= c_.model.hidden, path + ".input_width",
+         text(g.input_width) + " is more than hidden (" + text(c_.model.hidden) + "): use 0 for all channels");
+    need(g.rank > 0 || g.rank_activation == RankActivation::none, path + ".rank_activation",
+         std::string(enum_name(g.rank_activation)) + " stands between two maps: give rank, the width between them");
     const bool normed = c_.model.qk_norm && (g.position == Position::query || g.position == Position::key);
     const bool positive = g.activation == Activation::sigmoid || g.activation == Activation::ns_sigmoid ||
                           g.activation == Activation::softplus;

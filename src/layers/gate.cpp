@@ -7,8 +7,8 @@ Gates<B>::Gates(int64_t begin, const ModelSpec& model, int64_t layer, const Mesh
     : hidden_(model.hidden), coord_(coord), end_(begin) {
     for (const GateSpec& spec : model.gates.at(layer)) {
         const GatedShape whole = gated_shape(spec.position, model);
-        Gate gate{spec, whole, whole, {}};
-        if (spec.position == Position::output) {  // acts on the rows that this rank holds, and is not split by head
+        Gate gate{spec, whole, whole, {}, model.hidden, spec.input_width ? spec.input_width : model.hidden};
+        if (gate.at_output()) {  // acts on the rows that this rank holds, and is not split by head
             gate.sharding.gradient = coord.sequence ? ShardSpec::over_tensor : ShardSpec::whole;
         } else {
             const ShardSpec heads = shard_by_head(whole.heads, coord);
@@ -38,7 +38,8 @@ std::vector<int64_t> Gates<B>::Gate::constant_shape() const {
 }
 
 // A gate passes 4 times over what it gates, forward and backward, and 4 times over an elementwise score, which is as
-// large. A mean over heads is summed over the tensor group, and so is its gradient.
+// large; 5 times over channels of x that are copied, and over what is activated between two maps. A mean over heads is
+// summed over the tensor group, and so is its gradient.
 template <class B>
 Cost Gates<B>::cost(const Workload& load) const {
     Cost c;
@@ -47,9 +48,10 @@ Cost Gates<B>::cost(const Workload& load) const {
     others(ParameterCounter(c, coord_), none, "", 0);
     c.gates = c.parameters;
     for (const Gate& g : gates_) {
-        const double slices = coord_.sequence && g.spec.position == Position::output ? double(coord_.tensor) : 1;
+        const double slices = coord_.sequence && g.at_output() ? double(coord_.tensor) : 1;
         c.elements +=
             (g.spec.granularity == Granularity::elementwise ? 8 : 4) * double(g.n.heads * g.n.channels) / slices;
+        c.elements += 5 * double((g.narrow() ? g.input : 0) + (g.activates_low() ? g.spec.rank : 0)) / slices;
         if (g.spec.heads != HeadSharing::averaged) continue;
         const double mean = load.item * double(load.tokens * g.score_channels());
         c.forward.tensor.all_reduce(mean, coord_.tensor);
@@ -79,9 +81,9 @@ Rows<typename B::T> Gates<B>::forward(Position position, const Pass<B>& pass, co
         Rows<T> score = product.columns(g.begin);
         const T* scores = w[j].constant;
         if (g.spec.input == GateInput::hidden) {
-            if (!g.in_product()) {
+            if (g.own_product()) {
                 score = {a.score, g.rows()};
-                linear_forward<B>(pass.stream, a.score, x, w[j].weight, tokens, hidden_, g.rows());
+                project(g, pass, w[j], a, x, tokens);
             }
             if (g.spec.bias) bias_forward<B>(pass.stream, score, w[j].bias, tokens, g.rows());
             scores = score.data;
@@ -98,6 +100,51 @@ Rows<typename B::T> Gates<B>::forward(Position position, const Pass<B>& pass, co
         y = {a.out, g.n.heads * g.n.channels};
     }
     return y;
+}
+
+template <class B>
+void Gates<B>::project(const Gate& g, const Pass<B>& pass, const ParamsOf<T>& w, Acts& a, const T* x,
+                       int64_t tokens) const {
+    if (g.narrow()) {
+        copy_rows<B>(pass.stream, {a.input, g.input}, {x, hidden_}, tokens, g.input, Into::overwrite);
+        x = a.input;
+    }
+    int64_t width = g.input;
+    if (g.spec.rank) {
+        linear_forward<B>(pass.stream, a.low, x, w.down, tokens, g.input, g.spec.rank);
+        x = a.low;
+        width = g.spec.rank;
+    }
+    if (g.activates_low()) {
+        activation_forward<B>(pass.stream, a.activated_low, a.low, tokens * g.spec.rank, Activation::silu);
+        x = a.activated_low;
+    }
+    linear_forward<B>(pass.stream, a.score, x, w.weight, tokens, width, g.rows());
+}
+
+template <class B>
+void Gates<B>::project_backward(const Gate& g, const Pass<B>& pass, const ParamsOf<T>& w, ParamsOf<typename B::G>& dw,
+                                const Acts& a, const Scratch& s, const T* dscore, T* dx, const T* x,
+                                int64_t tokens) const {
+    const T *dy = dscore, *map = w.weight;  // of the map that reads x
+    typename B::G* dmap = dw.weight;
+    int64_t width = g.rows();
+    if (g.spec.rank) {
+        const int64_t rank = g.spec.rank;
+        linear_backward_weight<B>(pass.stream, dw.weight, dscore, g.activates_low() ? a.activated_low : a.low, tokens,
+                                  rank, g.rows());
+        linear_backward_input<B>(pass.stream, s.dlow, dscore, w.weight, tokens, rank, g.rows(), Into::overwrite);
+        if (g.activates_low())
+            activation_backward<B>(pass.stream, s.dlow, s.dlow, a.low, tokens * rank, Activation::silu);
+        dy = s.dlow;
+        map = w.down;
+        dmap = dw.down;
+        width = rank;
+    }
+    linear_backward_weight<B>(pass.stream, dmap, dy, g.narrow() ? a.input : x, tokens, g.input, width);
+    if (!g.narrow()) return linear_backward_input<B>(pass.stream, dx, dy, map, tokens, hidden_, width, Into::add);
+    linear_backward_input<B>(pass.stream, s.dinput, dy, map, tokens, g.input, width, Into::overwrite);
+    copy_rows<B>(pass.stream, {dx, hidden_}, {s.dinput, g.input}, tokens, g.input, Into::add);
 }
 
 template <class B>
@@ -118,20 +165,28 @@ void Gates<B>::backward(Position position, const Pass<B>& pass, const Params& w,
             continue;
         }
         // dscore of an output gate overwrites its scores: nothing reads these afterwards.
-        const Rows<T> dscore = g.in_product() ? dproduct.columns(g.begin) : Rows<T>{a.score, g.rows()};
+        const Rows<T> dscore =
+            g.in_product() ? dproduct.columns(g.begin) : Rows<T>{g.at_output() ? a.score : s.dscore[j], g.rows()};
         if (g.spec.heads == HeadSharing::averaged) {
             apply(s.dmean, {a.mean, g.score_channels()}, Into::overwrite);
             pass.mesh->tensor->all_reduce(s.dmean, tokens * g.score_channels());
             head_mean_backward<B>(pass.stream, dscore, s.dmean, tokens, g.n.heads, g.score_channels(),
                                   g.n.heads * coord_.tensor);
         } else {
-            apply(dscore.data, g.in_product() ? product.columns(g.begin) : Rows<const T>(dscore), Into::overwrite);
+            apply(dscore.data, g.in_product() ? product.columns(g.begin) : Rows<const T>{a.score, g.rows()},
+                  Into::overwrite);
         }
         if (g.spec.bias) bias_backward<B>(pass.stream, dw[j].bias, dscore, tokens, g.rows());
-        if (g.in_product()) continue;
-        linear_backward_weight<B>(pass.stream, dw[j].weight, dscore.data, x, tokens, hidden_, g.rows());
-        linear_backward_input<B>(pass.stream, dx, dscore.data, w[j].weight, tokens, hidden_, g.rows(), Into::add);
+        if (g.at_output()) project_backward(g, pass, w[j], dw[j], a, s, dscore.data, dx, x, tokens);
     }
+}
+
+template <class B>
+void Gates<B>::backward_products(const Pass<B>& pass, const Params& w, Gradients& dw, std::vector<Acts>& acts,
+                                 const Scratch& s, T* dx, const T* x) const {
+    for (size_t j = gates_.size(); j-- > 0;)
+        if (const Gate& g = gates_[j]; g.own_product() && !g.at_output())
+            project_backward(g, pass, w[j], dw[j], acts[j], s, s.dscore[j], dx, x, pass.tokens());
 }
 
 #define INSTANTIATE(B) template class Gates<B>;

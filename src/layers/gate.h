@@ -4,7 +4,8 @@
 // code is the same.
 //
 // The scores of query, key, value and sdpa gates are columns of the layer's product of x, behind those of the heads.
-// Output gates read only the rows that a rank holds, and have a product of their own.
+// Those of gates that read something else are products of their own: output gates read only the rows that a rank holds;
+// with input_width the first channels of x; with rank another map of x, up act(down x).
 #pragma once
 #include <vector>
 
@@ -30,8 +31,9 @@ class Gates {
 
     template <class X>
     struct ParamsOf {
-        X *weight = nullptr, *bias = nullptr;  // (score rows, hidden), (score rows)
-        X* constant = nullptr;                 // the score of every token, instead of weight and bias
+        X *weight = nullptr, *bias = nullptr;  // (score rows, input; with rank: rank), (score rows)
+        X* down = nullptr;                     // (rank, input), with rank
+        X* constant = nullptr;                 // the score of every token, instead of all these
     };
     using Params = std::vector<ParamsOf<T>>;
     using Gradients = std::vector<ParamsOf<typename B::G>>;
@@ -52,6 +54,9 @@ class Gates {
                   g.sharding);
                 continue;
             }
+            if (g.spec.rank)
+                v(name(prefix, j) + "down.weight", p[j].down, {g.spec.rank, g.input}, Init{Init::normal, init_std},
+                  Role::map, g.down_sharding());
             if (!g.in_product()) matrix(v, p[j], prefix, j, init_std, Place::aligned);
             if (g.spec.bias)
                 v(name(prefix, j) + "bias", p[j].bias, {g.whole_rows()}, Init{Init::zero}, Role::plain, g.sharding);
@@ -59,10 +64,12 @@ class Gates {
     }
 
     struct Acts {
-        T* score = nullptr;  // (rows, score rows): of an output gate
-        T* mean = nullptr;   // (tokens, score channels): with averaged scores, their mean over heads
-        T* out = nullptr;    // (tokens, heads, channels)
-        Rows<const T> y{};   // (heads, channels) a row: the input of forward
+        T* score = nullptr;                          // (tokens, score rows), of a product of its own
+        T* input = nullptr;                          // (tokens, input): with input_width, the channels that it reads
+        T *low = nullptr, *activated_low = nullptr;  // (tokens, rank): with rank, and with rank_activation
+        T* mean = nullptr;  // (tokens, score channels): with averaged scores, their mean over heads
+        T* out = nullptr;   // (tokens, heads, channels)
+        Rows<const T> y{};  // (heads, channels) a row: the input of forward
     };
     // Gates act on all tokens of a pass, at the output only on the rows that this rank holds.
     template <class V>
@@ -70,33 +77,50 @@ class Gates {
         a.resize(gates_.size());
         for (size_t j = 0; j < gates_.size(); j++) {
             const Gate& g = gates_[j];
-            const bool output = g.spec.position == Position::output;
-            const int64_t tokens = output ? rows : all_tokens;
-            if (output && g.spec.input == GateInput::hidden) v("gate.score", a[j].score, {tokens, g.rows()});
+            const int64_t tokens = g.at_output() ? rows : all_tokens;
+            if (g.own_product()) v("gate.score", a[j].score, {tokens, g.rows()});
+            if (g.narrow()) v("gate.input", a[j].input, {tokens, g.input});
+            if (g.spec.rank) v("gate.low", a[j].low, {tokens, g.spec.rank});
+            if (g.activates_low()) v("gate.activated_low", a[j].activated_low, {tokens, g.spec.rank});
             if (g.spec.heads == HeadSharing::averaged) v("gate.mean", a[j].mean, {tokens, g.score_channels()});
             v("gate.out", a[j].out, {tokens, g.n.heads, g.n.channels});
         }
     }
 
     struct Scratch {
-        T* dmean = nullptr;  // (tokens, score channels), with averaged scores
+        T* dmean = nullptr;      // (tokens, score channels), with averaged scores
+        T* dlow = nullptr;       // (tokens, rank), with rank
+        T* dinput = nullptr;     // (tokens, input), with input_width
+        std::vector<T*> dscore;  // of each gate (tokens, score rows), of a product of its own that reads all tokens
     };
     template <class V>
     void scratch(V&& v, Scratch& s, int64_t tokens) const {
-        int64_t channels = 0;
-        for (const Gate& g : gates_)
+        int64_t channels = 0, rank = 0, input = 0;
+        for (const Gate& g : gates_) {
             if (g.spec.heads == HeadSharing::averaged) channels = std::max(channels, g.score_channels());
+            if (g.narrow()) input = std::max(input, g.input);
+            rank = std::max(rank, g.spec.rank);
+        }
         v("gate.dmean", s.dmean, {tokens, channels});
+        v("gate.dlow", s.dlow, {tokens, rank});
+        v("gate.dinput", s.dinput, {tokens, input});
+        s.dscore.resize(gates_.size());
+        for (size_t j = 0; j < gates_.size(); j++)
+            if (gates_[j].own_product() && !gates_[j].at_output())
+                v("gate.dscore", s.dscore[j], {tokens, gates_[j].rows()});
     }
 
     // Returns the gated y, (heads, channels) a row: a buffer of the acts, or y itself without a gate at this position.
-    // product: of all tokens; biases are added to its scores. x (rows, hidden): what output gates read.
+    // product: of all tokens; biases are added to its scores. x: of the tokens that a gate at this position reads.
     Rows<T> forward(Position, const Pass<B>&, const Params&, std::vector<Acts>&, Rows<T> y, Rows<T> product,
                     const T* x) const;
     // dy holds the gradient of forward's result on entry, and that of its y on return. Leaves the gradients of scores
-    // in dproduct; those of output gates go on to dw and dx (rows, hidden) +=. Overwrites the acts.
+    // in dproduct, or in the scratch; those of output gates go on to dw and dx (rows, hidden) +=. Overwrites the acts.
     void backward(Position, const Pass<B>&, const Params& w, Gradients& dw, std::vector<Acts>&, const Scratch&,
                   Rows<T> dy, Rows<T> dproduct, Rows<const T> product, T* dx, const T* x) const;
+    // The gradients of scores that backward left in the scratch go on to dw, and to dx (tokens, hidden) +=.
+    void backward_products(const Pass<B>&, const Params& w, Gradients& dw, std::vector<Acts>&, const Scratch&, T* dx,
+                           const T* x) const;
 
     bool any(Position position) const;
     Cost cost(const Workload& load) const;
@@ -106,8 +130,18 @@ class Gates {
         GateSpec spec;
         GatedShape whole, n;  // shape of what it gates: of all ranks together, on this one
         ShardSpec sharding;   // of weight, bias and constant
+        int64_t hidden;       // width of x
+        int64_t input;        // channels of x that it reads
         int64_t begin = 0;    // first column of its scores in the layer's product
-        bool in_product() const { return spec.input == GateInput::hidden && spec.position != Position::output; }
+        bool at_output() const { return spec.position == Position::output; }
+        bool narrow() const { return input < hidden; }
+        bool activates_low() const { return spec.rank && spec.rank_activation == RankActivation::silu; }
+        bool own_product() const {
+            return spec.input == GateInput::hidden && (at_output() || narrow() || spec.rank > 0);
+        }
+        bool in_product() const { return spec.input == GateInput::hidden && !own_product(); }
+        // Every rank has the whole map down, and with heads of its own a partial sum of its gradient.
+        ShardSpec down_sharding() const { return at_output() ? sharding : ShardSpec::partial(); }
         int64_t score_channels() const { return spec.granularity == Granularity::headwise ? 1 : n.channels; }
         int64_t score_heads() const { return spec.heads == HeadSharing::shared ? 1 : n.heads; }
         int64_t rows() const { return score_heads() * score_channels(); }
@@ -123,9 +157,14 @@ class Gates {
     template <class V, class X>
     void matrix(V&& v, ParamsOf<X>& p, const std::string& prefix, size_t j, double init_std, Place place) const {
         const Gate& g = gates_[j];
-        v(name(prefix, j) + "weight", p.weight, {g.whole_rows(), hidden_},
-          Init{Init::normal, g.spec.init_std.value_or(init_std)}, Role::map, g.sharding, place);
+        v(name(prefix, j) + (g.spec.rank ? "up.weight" : "weight"), p.weight,
+          {g.whole_rows(), g.spec.rank ? g.spec.rank : g.input}, Init{Init::normal, g.spec.init_std.value_or(init_std)},
+          Role::map, g.sharding, place);
     }
+    // The scores of a gate with a product of its own, and its backward: dw +=, dx (tokens, hidden) +=.
+    void project(const Gate&, const Pass<B>&, const ParamsOf<T>&, Acts&, const T* x, int64_t tokens) const;
+    void project_backward(const Gate&, const Pass<B>&, const ParamsOf<T>& w, ParamsOf<typename B::G>& dw, const Acts&,
+                          const Scratch&, const T* dscore, T* dx, const T* x, int64_t tokens) const;
     int64_t tokens(Position position, const Pass<B>& pass) const {
         return position == Position::output ? pass.rows : pass.tokens();
     }
@@ -144,10 +183,10 @@ struct GatesForward {
     const typename Gates<B>::Params& w;
     std::vector<typename Gates<B>::Acts>& a;
     Rows<typename B::T> product;
-    const typename B::T* rows_x;
+    const typename B::T *x, *rows_x;  // of all tokens, and of the rows that this rank holds
 
     Rows<typename B::T> operator()(Position position, Rows<typename B::T> y) const {
-        return gates.forward(position, pass, w, a, y, product, rows_x);
+        return gates.forward(position, pass, w, a, y, product, position == Position::output ? rows_x : x);
     }
 };
 template <class B>

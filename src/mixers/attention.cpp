@@ -8,7 +8,7 @@ typename B::T* Attention<B>::forward(const Pass<B>& pass, const Params& w, Acts&
     const T* x = pass.gather_sequence(pass.gathered, rows_x, hidden_);  // partner: reduce_partial(dx)
     linear_forward<B>(pass.stream, a.product, x, w.heads.query, pass.tokens(), hidden_, width());
     const Rows<T> product{a.product, width()};
-    const GatesForward<B> gate{gates_, pass, w.gates, a.gates, product, rows_x};
+    const GatesForward<B> gate{gates_, pass, w.gates, a.gates, product, x, rows_x};
     heads_.forward(pass, w.heads, a.heads, product, gate);
     T* mixed = core_.forward(pass, w.core, a.core, qkv(a.heads));
     return output_.forward(pass, w.output, a.output, mixed, gate);
@@ -35,6 +35,7 @@ void Attention<B>::backward(const Pass<B>& pass, const Params& w, Gradients& dw,
     linear_backward_weight<B>(pass.stream, dw.heads.query, s.dproduct, x, pass.tokens(), hidden_, width());
     linear_backward_input<B>(pass.stream, dx, s.dproduct, w.heads.query, pass.tokens(), hidden_, width(),
                              Into::overwrite);
+    gates_.backward_products(pass, w.gates, dw.gates, a.gates, s.gates, dx, x);
     pass.reduce_partial(rows_dx, dx, hidden_);
     if (output_gates()) add<B>(pass.stream, rows_dx, s.doutput_gates, pass.rows * hidden_);
 }

@@ -131,6 +131,20 @@ TEST(Validate, ScalesOfGates) {
     expect_loads({"model.gates=[{scale: 2, init_std: 0}]"});
 }
 
+TEST(Validate, MapsOfGates) {
+    expect_gate_refused("{input_width: -1}", "use 0 to");
+    expect_gate_refused("{rank: -1}", "use 0 to");
+    expect_gate_refused("{rank: 2, rank_activation: gelu}", "silu");
+    expect_gate_refused("{input_width: 33}", "33 is more than hidden (32)");
+    expect_gate_refused("{rank_activation: silu}", "give rank");
+    expect_gate_refused("{input: none, input_width: 4}", "reads no channels");
+    expect_gate_refused("{input: none, rank: 4}", "a learned constant, not a map");
+    for (auto position : {"query", "key", "value", "sdpa", "output"})
+        for (auto map : {"input_width: 32", "input_width: 1", "rank: 1", "rank: 4, rank_activation: none",
+                         "input_width: 2, rank: 64, rank_activation: silu, init_std: 0, scale: 2, bias: true"})
+            expect_loads({std::string("model.gates=[{position: ") + position + ", " + map + "}]"});
+}
+
 TEST(Validate, GatesThatTheNormCancels) {
     for (const std::string position : {"query", "key"})
         for (const std::string activation : {"sigmoid", "ns_sigmoid", "softplus"}) {

@@ -25,6 +25,11 @@ Keys joined(Keys a, const Keys& b) {
 const Keys kGates{
     "model.gates=[{position: query, heads: shared}, {position: key}, {position: value, granularity: headwise, bias: "
     "true}, {position: sdpa, heads: averaged}, {position: output, bias: true}]"};
+const Keys kMaps{
+    "model.gates=[{position: query, input_width: 5}, {position: key, rank: 3, rank_activation: silu}, {position: "
+    "value, "
+    "heads: shared, rank: 2}, {position: sdpa, heads: averaged, input_width: 8, rank: 4}, {position: output, rank: "
+    "3}]"};
 const Keys kSwitchHeads{"model.switch_heads={target: kv, experts: 3, top_k: 2}"};
 const Keys kRela{"model.attention={kind: rela, rela_gate: true, sdpa_norm: rmsnorm}", "model.norm_eps=0.01"};
 const Keys kMuon{"optimizer={kind: muon, lr: 0.01, momentum: 0.9}"};
@@ -90,6 +95,7 @@ void hold(const Keys& model, const std::vector<Keys>& meshes) {
 
 TEST(CudaMesh, DenseModelsAgreeWithOneRank) {
     hold<Cuda<float>>(kGates, {kTensor, joined(kTensor, kZero), {"parallel.tensor=4"}, joined(kSequence, kZero)});
+    hold<Cuda<float>>(kMaps, {{"parallel.tensor=4"}, joined(kSequence, kZero)});
     hold<Cuda<float>>(kSwitchHeads, {kSequence});
     hold<Cuda<float>>(kRela, {kSequence});
 }

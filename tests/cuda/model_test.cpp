@@ -34,6 +34,11 @@ const Variant kVariants[] = {
     {"sdpa_softplus", {"model.gates=[{position: sdpa, granularity: elementwise, activation: softplus}]"}},
     {"sdpa_tanh", {"model.gates=[{position: sdpa, granularity: headwise, activation: tanh}]"}},
     {"sdpa_constant", {"model.gates=[{position: sdpa, granularity: elementwise, input: none}]"}},
+    {"sdpa_doubled", {"model.gates=[{position: sdpa, scale: 2, init_std: 0}]"}},
+    {"input_width", {"model.gates=[{position: sdpa, input_width: 5}, {position: output, input_width: 8}]"}},
+    {"low_rank",
+     {"model.gates=[{position: sdpa, rank: 6, rank_activation: silu}, {position: value, rank: 3, heads: shared}, "
+      "{position: output, rank: 4, input_width: 9}]"}},
     {"query_gate", {"model.gates=[{position: query, granularity: elementwise, bias: true}]"}},
     {"key_gate", {"model.gates=[{position: key, granularity: elementwise}]"}},
     {"value_gate", {"model.gates=[{position: value, granularity: headwise}]"}},

@@ -186,6 +186,9 @@ class Coverage {
         meet(coord + "activation", g.activation);
         meet(coord + "scale", g.scale != 1);
         meet(coord + "input", g.input);
+        meet(coord + "input_width", g.input_width);
+        meet(coord + "rank", g.rank);
+        meet(coord + "rank_activation", g.rank_activation);
         meet(coord + "bias", g.bias);
         meet("init_std", g.init_std.has_value());
     }
@@ -230,6 +233,9 @@ TEST(GoldenCoverage, EveryWordOfAGateAtEveryPosition) {
         coverage.expect_all<GateInput>("input", coord);
         coverage.expect_both(coord + "scale");
         coverage.expect_both(coord + "bias");
+        coverage.expect_both(coord + "input_width");
+        coverage.expect_both(coord + "rank");
+        coverage.expect_all<RankActivation>("rank_activation", coord);
         if (position == Position::output) continue;  // no heads left
         coverage.expect_all<Granularity>("granularity", coord);
         coverage.expect_all<HeadSharing>("heads", coord);

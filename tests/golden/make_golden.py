@@ -102,34 +102,42 @@ CHOICES = {
     "combine": ["multiply", "add"],
     "activation": ["sigmoid", "silu", "ns_sigmoid", "identity", "softplus", "tanh"],
     "scale": ["1", "1.5"],
-    "score": ["input: hidden", "bias: true", "input: none"],
 }
+SCORES = ["input: hidden", "bias: true", "input: none"]
+MAPS = ["input_width: 4", "rank: 2", "input_width: 5, rank: 3, rank_activation: silu"]
 
 
-def covering_gates():
-    """Gates in which any three choices of different kinds meet: greedily, each the one with the most new threes."""
-    def threes(gate):
-        return set(itertools.combinations(enumerate(gate), 3))
-    candidates = [g for g in itertools.product(*CHOICES.values())
+def covering_gates(scores, n):
+    """Gates in which any n choices of different kinds meet: greedily, each the one with the most new ones."""
+    choices = {**CHOICES, "score": scores}
+    def meetings(gate):
+        return set(itertools.combinations(enumerate(gate), n))
+    candidates = [g for g in itertools.product(*choices.values())
                   if (g[1:3] == ("elementwise", "specific") if g[0] == "output" else
                       (g[2], g[-1]) != ("averaged", "input: none"))]
     np.random.RandomState(1).shuffle(candidates)
-    missing = set().union(*map(threes, candidates))
+    missing = set().union(*map(meetings, candidates))
     while missing:
-        gate = max(candidates, key=lambda g: len(threes(g) & missing))
-        missing -= threes(gate)
-        yield "{" + ", ".join([f"{kind}: {word}" for kind, word in zip(CHOICES, gate[:-1])] + [gate[-1]]) + "}"
+        gate = max(candidates, key=lambda g: len(meetings(g) & missing))
+        missing -= meetings(gate)
+        yield "{" + ", ".join([f"{kind}: {word}" for kind, word in zip(choices, gate[:-1])] + [gate[-1]]) + "}"
 
 
-def gate_configs():
+def gate_configs(prefix, gates, shapes):
     """The covering gates, dealt to the layers of models without QK-norm, which would forbid some of them."""
-    gates, shapes = list(covering_gates()), [(4, 2, 4, 7), (3, 1, 6, 9), (2, 2, 4, 6), (6, 3, 2, 8), (4, 1, 4, 5), (2, 1, 6, 7)]
     for i, (heads, kv_heads, head_dim, length) in enumerate(shapes):
         layers = ",\n    ".join(f"{l}: [{f',{chr(10)}      '.join(gates[3 * i + l::3 * len(shapes)])}]" for l in range(3))
-        yield f"gates_{i}", 2, f"sequence_length: {length}", f"""
+        yield f"{prefix}_{i}", 2, f"sequence_length: {length}", f"""
   layers: 3, hidden: 6, heads: {heads}, kv_heads: {kv_heads}, head_dim: {head_dim}, vocab: 11, qk_norm: false,
   ffn: {{hidden: 5}}, gates: {{
     {layers}}}"""
+
+
+def all_configs():
+    yield from CONFIGS
+    shapes = [(4, 2, 4, 7), (3, 1, 6, 9), (2, 2, 4, 6), (6, 3, 2, 8), (4, 1, 4, 5), (2, 1, 6, 7)]
+    yield from gate_configs("gates", list(covering_gates(SCORES, 3)), shapes)
+    yield from gate_configs("gate_maps", list(covering_gates(MAPS, 2)), shapes[:3])
 
 
 DEFAULTS = yaml.safe_load("""
@@ -140,7 +148,8 @@ data: {document_mask: false}
 train: {}""")
 ATTENTION = yaml.safe_load("{kind: softmax, rela_gate: false, window: 0, sdpa_norm: none, sdpa_activation: none}")
 GATE = yaml.safe_load("{position: sdpa, granularity: elementwise, heads: specific, combine: multiply, "
-                      "activation: sigmoid, scale: 1, input: hidden, bias: false}")
+                      "activation: sigmoid, scale: 1, input: hidden, input_width: 0, rank: 0, rank_activation: none, "
+                      "bias: false}")
 
 
 def settle(given, defaults):
@@ -223,7 +232,11 @@ def apply_gate(g, w, name, y, x):
         shape = [heads] * per_head + [channels] * per_channel or [1]
         score = w(name + ".constant", *shape, std=0.7).reshape(heads, channels)
     else:
-        score = linear(w, name, x, heads * channels)
+        score = x[..., :g.input_width] if g.input_width else x
+        if g.rank:
+            score = linear(w, name + ".down", score, g.rank)
+            score = silu(score) if g.rank_activation == "silu" else score
+        score = linear(w, name + ".up" * (g.rank > 0), score, heads * channels)
         if g.bias:
             score = score + w(name + ".bias", heads * channels)
         score = score.unflatten(-1, (heads, channels))
@@ -424,7 +437,7 @@ def make(name, config):
         w, results, gradients = run(seed, config, tokens, torch.float64)
         worst = conditioning(config, w, gradients, run(seed, config, tokens, torch.float32)[2])
         # A row of small scores of ReLA is divided by little, many gates multiply: one run in float may be lucky.
-        if has_rela(config.model) or name.startswith("gates_"):
+        if has_rela(config.model) or name.startswith("gate"):
             for moved in range(1, 5 * (worst < 1.5e-6)):
                 worst = max(worst, conditioning(config, w, gradients, run(seed, config, tokens, torch.float64, moved)[2]))
         if worst < 1.5e-6:
@@ -451,7 +464,7 @@ def main():
     folder, wanted = Path(sys.argv[1]), sys.argv[2:]
     folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
-    for name, batch, data, model in [*CONFIGS, *gate_configs()]:
+    for name, batch, data, model in all_configs():
         if wanted and name not in wanted:
             continue
         text = f"model: {{{model}}}\ndata: {{{data}}}\ntrain: {{batch: {batch}}}\n"

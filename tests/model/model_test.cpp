@@ -36,7 +36,9 @@ TEST(Model, EveryGateVariant) {
             for (const auto& [heads, h] : EnumNames<HeadSharing>::all)
                 for (const auto& [combine, c] : EnumNames<Combine>::all)
                     for (const auto& [activation, a] : EnumNames<Activation>::all)
-                        for (const char* input : {"input: hidden", "input: hidden, bias: true", "input: none"}) {
+                        for (const char* input :
+                             {"input: hidden", "input: hidden, bias: true", "input: none", "input_width: 3", "rank: 2",
+                              "input_width: 5, rank: 3, rank_activation: silu, bias: true"}) {
                             if (p == Position::output && (g == Granularity::headwise || h != HeadSharing::specific))
                                 continue;
                             if (std::string(input) == "input: none" && h == HeadSharing::averaged) continue;
@@ -56,15 +58,17 @@ TEST(Model, ADoubledSigmoidStartsAsNoGate) {
         set_weights(model);
         for (const TensorInfo& t : model.tensors())
             if (t.name.find(".gates.") != std::string::npos) {
-                EXPECT_EQ(t.init.std, 0) << t.name;
-                std::fill_n(values_of(model, t), t.count, t.init.std);
+                const bool down = t.name.ends_with(".down.weight");  // of two maps only one may begin at 0
+                EXPECT_EQ(t.init.std, down ? spec.init_std : 0) << t.name;
+                if (!down) std::fill_n(values_of(model, t), t.count, t.init.std);
             }
         return loss_and_gradients(model, b);
     };
     const double without = initial_loss("gates=[]");
     for (const auto& [position, p] : EnumNames<Position>::all) {
         const std::string gate = std::string("{position: ") + position + ", init_std: 0";
-        EXPECT_NEAR(initial_loss("gates=[" + gate + ", scale: 2}]"), without, 1e-13) << position;
+        for (const char* more : {"", ", rank: 2, rank_activation: silu", ", input_width: 3"})
+            EXPECT_NEAR(initial_loss("gates=[" + gate + ", scale: 2" + more + "}]"), without, 1e-13) << position;
         EXPECT_GT(std::abs(initial_loss("gates=[" + gate + ", scale: 1.9}]") - without),
                   p == Position::query || p == Position::key ? -1 : 1e-6)  // QK-norm cancels a factor that all share
             << position;
@@ -74,8 +78,13 @@ TEST(Model, ADoubledSigmoidStartsAsNoGate) {
 // ReLA's norm divides by as little as the root of norm_eps, where few weights are above 0.
 TEST(Model, EveryOption) {
     for (const char* keys :
-         {"tie_embeddings=true", "qk_norm=false;kv_heads=1", "sandwich_norm=true", "residual_clip=0.05",
-          "attention={window: 1}", "attention={window: 2, sdpa_norm: rmsnorm}", "attention={sdpa_activation: silu}",
+         {"tie_embeddings=true",
+          "qk_norm=false;kv_heads=1",
+          "sandwich_norm=true",
+          "residual_clip=0.05",
+          "attention={window: 1}",
+          "attention={window: 2, sdpa_norm: rmsnorm}",
+          "attention={sdpa_activation: silu}",
           "attention={sdpa_norm: rmsnorm, sdpa_activation: silu};gates=[{position: sdpa}, {position: sdpa, "
           "granularity: headwise}]",
           "attention={kind: rela};norm_eps=0.01",
@@ -85,11 +94,15 @@ TEST(Model, EveryOption) {
           "gates=[{position: sdpa}, {position: value}, {position: output}]",
           "layers=4;attention={0: {window: 2}, 1-2: {kind: rela, window: 3}};"
           "switch_heads={target: kv, experts: 2, top_k: 2};norm_eps=0.01",
-          "rope={scaling: linear, factor: 3}", "rope={theta: 50, scaling: yarn, factor: 4, original_length: 16}",
+          "rope={scaling: linear, factor: 3}",
+          "rope={theta: 50, scaling: yarn, factor: 4, original_length: 16}",
           "switch_heads={target: v, experts: 3, top_k: 2}",
           "switch_heads={target: kv, experts: 2, top_k: 2};kv_heads=1",
           "heads=1;head_dim=6;hidden=5;ffn.hidden=3;vocab=7",
           "layers=3;gates={0-1: [{position: sdpa}], 2: [{position: value, bias: true}]}",
+          "gates=[{position: query, input_width: 3}, {position: key, rank: 2}, {position: value, heads: shared, "
+          "input_width: 5, rank: 1}, {position: sdpa}, {position: sdpa, heads: averaged, rank: 9, rank_activation: "
+          "silu}, {position: output, input_width: 7, rank: 2, rank_activation: silu}, {position: output}]",
           "gates=[{position: query, activation: silu}, {position: key}, {position: value}, {position: sdpa}, "
           "{position: output}]"})
         for (const Batch batch : {Batch{1, 3}, Batch{2, 5}}) { hold_model(keys, batch); }
@@ -99,6 +112,8 @@ TEST(Model, RecomputeGivesTheSameBitsInLessMemory) {
     for (const char* keys :
          {"layers=3;gates=[{position: sdpa}, {position: value, granularity: headwise}, {position: output}]",
           "layers=3;attention={0-1: {kind: rela, rela_gate: true}};gates=[{position: value}]",
+          "layers=3;gates=[{position: key, input_width: 3}, {position: sdpa, rank: 4, rank_activation: silu}, "
+          "{position: output, rank: 2}]",
           "layers=3;sandwich_norm=true;residual_clip=0.2;switch_heads={target: kv, experts: 2, top_k: 1}"}) {
         const ModelSpec spec = small_model(keys);
         const TokenBatch b({2, 70}, spec.vocab);

@@ -108,7 +108,9 @@ int64_t allocations_in_a_step(int ranks, std::vector<std::string> keys, Memory& 
     return allocations;
 }
 
-const char* kGates = "model.gates=[{position: value, heads: averaged}, {position: sdpa}, {position: output}]";
+const char* kGates =
+    "model.gates=[{position: value, heads: averaged}, {position: sdpa}, {position: output}, "
+    "{position: key, input_width: 3}, {position: sdpa, rank: 2, rank_activation: silu}]";
 const char* kExperts = "model.moe={experts: 4, top_k: 2, hidden: 8, shared_hidden: 4}";
 
 TEST(Allocation, IsSeenByThisTest) {

@@ -70,6 +70,15 @@ const std::vector<ModelCase> kDense{
      {"model.gates=[{position: query, input: none}, {position: key, input: none, heads: shared}, {position: value, "
       "input: none, granularity: headwise}, {position: sdpa, input: none, granularity: headwise, heads: shared}, "
       "{position: output, input: none}, {position: value, input: none}]"}},
+    {"gates of few channels",
+     {"model.gates=[{position: query, input_width: 3}, {position: key, input_width: 5, bias: true}, {position: value, "
+      "input_width: 1, heads: shared}, {position: sdpa, input_width: 4, heads: averaged}, {position: output, "
+      "input_width: 7}]"}},
+    {"gates of low rank",
+     {"model.gates=[{position: query, rank: 3}, {position: key, rank: 2, rank_activation: silu}, {position: value, "
+      "rank: 3, heads: shared, input_width: 5}, {position: sdpa, rank: 5, rank_activation: silu, heads: averaged}, "
+      "{position: output, rank: 3, rank_activation: silu, input_width: 3}]",
+      "train.recompute=attention"}},
     {"norms, clip, tied",
      {"model.tie_embeddings=true", "model.sandwich_norm=true", "model.residual_clip=1.5",
       "model.attention={sdpa_norm: rmsnorm, sdpa_activation: silu, window: 3}"}},
@@ -100,6 +109,10 @@ const std::vector<ModelCase> kMuonDense{
      {kMuon,
       "model.gates=[{position: sdpa}, {position: key}, {position: query, heads: shared}, {position: output, bias: "
       "true}]"}},
+    {"muon, gates of low rank",
+     {kMuon,
+      "model.gates=[{position: sdpa, rank: 3}, {position: key, input_width: 3}, {position: value, rank: 5, heads: "
+      "shared}, {position: output, rank: 2, rank_activation: silu}]"}},
     {"muon, switch heads", {kMuon, "model.switch_heads={target: kv, experts: 3, top_k: 2}", "model.ffn.hidden=20"}},
 };
 const std::vector<ModelCase> kMuonMixtures{
