@@ -17,6 +17,7 @@
 #include "base/format.h"
 #include "base/machine.h"
 #include "base/signals.h"
+#include "checkpoint/checkpoint.h"
 #include "checkpoint/run_lock.h"
 #include "cli/terminal.h"
 #include "sweep/board.h"
@@ -124,9 +125,10 @@ class Runner {
             training_.push_back({i, std::make_unique<Child>(command(point), variables(point), console, at_our_end),
                                  Losses(point.folder / "metrics.jsonl"), from, steady_seconds()});
         } catch (const Failure& f) { return failed(i, int(f.code()), f.what()); }
-        const std::optional<int64_t> step = statuses_[i].step;
         statuses_[i].state = PointState::partial;
-        board_.change(point.name() + (step ? fmt::format(": goes on from step {}", *step) : ": starts"));
+        const std::vector<fs::path> saved = list_checkpoints(point.folder / "checkpoints");  // the newest first
+        board_.change(point.name() +
+                      (saved.empty() ? ": starts" : fmt::format(": goes on from step {}", step_of(saved[0]))));
     }
 
     void look() {
