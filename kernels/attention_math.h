@@ -11,6 +11,12 @@ SLUICE_HD A softmax_slope(A p, A dp, A mean) {
     return p * (dp - mean);
 }
 
+// The entropy of a softmax, -sum of p log p, as log p = score - lse; mean_score = the sum of p score.
+template <class A>
+SLUICE_HD A softmax_entropy(A lse, A mean_score) {
+    return lse - mean_score;
+}
+
 // Comparisons are such that a score of NaN shows: only one that is not above 0 gets weight 0.
 template <class A>
 SLUICE_HD A relu_weight(A score) {

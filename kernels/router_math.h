@@ -26,9 +26,6 @@ SLUICE_HD A router_slope(A p, A dp, A mean, A z_slope) {
     return p * (dp - mean + z_slope);
 }
 
-// The entropy of p: -sum of p log p, as log p = logit - lse. mean_logit = the sum of p logit.
-SLUICE_HD inline double router_entropy(double lse, double mean_logit) { return lse - mean_logit; }
-
 // An expert's share of all tokens, times the experts: 1 where all have as many.
 SLUICE_HD inline double load_of_expert(int64_t tokens, int64_t all, int64_t experts) {
     return double(experts) * double(tokens) / double(all);

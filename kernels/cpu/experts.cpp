@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "kernels/attention_math.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/simd_math.h"
 #include "kernels/ops.h"
@@ -116,7 +117,7 @@ void router_sums(Stream, RouterSums* sums, const typename B::A* logits, const ty
         }
         partial[0] += balance;
         partial[1] += double(lse[r]) * double(lse[r]);
-        partial[2] += router_entropy(double(lse[r]), mean_logit);
+        partial[2] += softmax_entropy(double(lse[r]), mean_logit);
     });
     sums->balance += scale * total[0];
     sums->z += scale * total[1];

@@ -342,6 +342,13 @@ void attention_forward(Stream stream, typename B::T* out, typename B::A* lse, Ro
 }
 
 template <class B>
+void attention_mean_keys(Stream stream, typename B::T* mean_k, typename B::A* largest, Rows<const typename B::T> q,
+                         Rows<const typename B::T> k, const int32_t* doc_start, const AttentionShape& n) {
+    if (n.sequences * n.length == 0) return;
+    launch_forward(attention_op(__func__, stream, n), mean_k, input_of(q, k, k, doc_start, n), PeakRule{{largest}});
+}
+
+template <class B>
 void attention_backward(Stream stream, Rows<typename B::T> dq, Rows<typename B::T> dk, Rows<typename B::T> dv,
                         typename B::A* delta, const typename B::T* dout, const typename B::T* out,
                         const typename B::A* lse, Rows<const typename B::T> q, Rows<const typename B::T> k,
@@ -375,6 +382,8 @@ void relu_attention_backward(Stream stream, Rows<typename B::T> dq, Rows<typenam
 #define INSTANTIATE(B)                                                                                               \
     template void attention_forward<B>(Stream, B::T*, B::A*, Rows<const B::T>, Rows<const B::T>, Rows<const B::T>,   \
                                        const int32_t*, const AttentionShape&);                                       \
+    template void attention_mean_keys<B>(Stream, B::T*, B::A*, Rows<const B::T>, Rows<const B::T>, const int32_t*,   \
+                                         const AttentionShape&);                                                     \
     template void attention_backward<B>(Stream, Rows<B::T>, Rows<B::T>, Rows<B::T>, B::A*, const B::T*, const B::T*, \
                                         const B::A*, Rows<const B::T>, Rows<const B::T>, Rows<const B::T>,           \
                                         const int32_t*, const AttentionShape&);                                      \

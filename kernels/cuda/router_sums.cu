@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "kernels/attention_math.h"
 #include "kernels/cuda/prim/device.cuh"
 #include "kernels/cuda/prim/reduce.cuh"
 #include "kernels/ops.h"
@@ -44,7 +45,7 @@ struct SumRouter {
             const double row_lse = lane() == 0 ? float(lse[r]) : 0;
             sums[0] += balance;
             sums[1] += row_lse * row_lse;
-            sums[2] += router_entropy(row_lse, logit);
+            sums[2] += softmax_entropy(row_lse, double(logit));
         }
         for (int i = 0; i < kSums; i++) {
             const double sum = block_sum<kThreads>(sums[i]);

@@ -107,6 +107,22 @@ std::vector<OpCall> gates(const OpSizes& n) {
 }
 
 template <class B>
+std::vector<OpCall> probes(const OpSizes& n) {
+    using T = typename B::T;
+    using A = typename B::A;
+    const int64_t R = n.rows, W = n.width, F = n.tokens, S = n.stride;
+    // Sequences of one token, whose key is its own.
+    const GateShape gate{R, n.heads, n.dim, {W, n.dim, 1}};
+    const AttentionShape attention{F, 1, n.heads, n.heads, n.dim, 0, 1};
+    return {
+        slow(SLUICE_CALL(gate_sums, t.both<GateSums>(1), t.in<T>(R * W), gate, Activation::silu)),
+        slow(SLUICE_CALL(attention_sums, t.both<AttentionSums>(1), t.in<A>(F * n.heads), t.in<T>(F * W),
+                         t.in_rows<T>(F, W, S), t.in_rows<T>(F, W, S), t.in<int32_t>(F), attention)),
+        slow(SLUICE_CALL(raise_to_largest, t.both<double>(1), t.in<T>(R * W), R * W, Of::magnitudes)),
+    };
+}
+
+template <class B>
 std::vector<OpCall> moves(const OpSizes& n) {
     using T = typename B::T;
     using A = typename B::A;
@@ -197,7 +213,8 @@ std::vector<OpCall> updates(const OpSizes& n) {
 template <class B>
 std::vector<OpCall> memory_bound(const OpSizes& n) {
     std::vector<OpCall> all;
-    for (const auto& calls : {norms<B>(n), gates<B>(n), moves<B>(n), pointwise<B>(n), losses<B>(n), updates<B>(n)})
+    for (const auto& calls :
+         {norms<B>(n), gates<B>(n), moves<B>(n), pointwise<B>(n), losses<B>(n), updates<B>(n), probes<B>(n)})
         all.insert(all.end(), calls.begin(), calls.end());
     return all;
 }

@@ -147,6 +147,8 @@ std::vector<OpCall> attention() {
         SLUICE_CALL(attention_backward, t.out_rows<T>(N, Q, P), t.out_rows<T>(N, K, P), t.out_rows<T>(N, K, P),
                     t.both<A>(N * n.heads), t.in<T>(N * Q), t.in<T>(N * Q), t.in<A>(N * n.heads), t.in_rows<T>(N, Q, P),
                     t.in_rows<T>(N, K, P), t.in_rows<T>(N, K, P), t.in<int32_t>(N), n),
+        SLUICE_CALL(attention_mean_keys, t.out<T>(N * Q), t.out<A>(N * n.heads), t.in_rows<T>(N, Q, P),
+                    t.in_rows<T>(N, K, P), t.in<int32_t>(N), n),
         SLUICE_CALL(relu_attention_forward, t.out<T>(N * Q), t.in_rows<T>(N, Q, P), t.in_rows<T>(N, K, P),
                     t.in_rows<T>(N, K, P), t.in<int32_t>(N), n),
         SLUICE_CALL(relu_attention_backward, t.out_rows<T>(N, Q, P), t.out_rows<T>(N, K, P), t.out_rows<T>(N, K, P),

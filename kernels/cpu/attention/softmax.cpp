@@ -12,16 +12,17 @@ namespace sluice {
 namespace {
 
 // The online softmax of a query tile. Each query's weights are exp(score - row_max) of the keys so far; where a later
-// tile raises row_max, what was summed shrinks by `rescale`.
-template <class A>
+// tile raises row_max, what was summed shrinks by `rescale`. What is left of a row is its log-sum-exp, or row_max.
+enum class Leaves { lse, row_max };
+template <class A, Leaves leaves = Leaves::lse>
 struct SoftmaxRows {
     static constexpr bool kRescales = true;
     static constexpr A kNone = -std::numeric_limits<A>::infinity();
 
-    A* lse;  // (length) of this head
+    A* left;  // (length) of this head
     A row_max[kTile], row_sum[kTile], rescale[kTile];
 
-    explicit SoftmaxRows(A* lse_) : lse(lse_) {
+    explicit SoftmaxRows(A* left_) : left(left_) {
         std::fill(row_max, row_max + kTile, kNone);
         std::fill(row_sum, row_sum + kTile, A(0));
     }
@@ -52,7 +53,7 @@ struct SoftmaxRows {
     }
 
     A finish(int64_t i, int64_t t) {
-        lse[t] = row_max[i] + std::log(row_sum[i]);
+        left[t] = leaves == Leaves::lse ? row_max[i] + std::log(row_sum[i]) : row_max[i];
         return A(1) / row_sum[i];
     }
 };
@@ -103,6 +104,16 @@ void attention_forward(Stream, typename B::T* out, typename B::A* lse, Rows<cons
 }
 
 template <class B>
+void attention_mean_keys(Stream, typename B::T* mean_k, typename B::A* largest, Rows<const typename B::T> q,
+                         Rows<const typename B::T> k, const int32_t* doc_start, const AttentionShape& n) {
+    const Timed timed(__func__, attention_work(n, 2));
+    using A = typename B::A;
+    attention_forward_walk<A>(mean_k, q, k, k, doc_start, n, [&](int64_t s, int64_t h) {
+        return SoftmaxRows<A, Leaves::row_max>(largest + (s * n.heads + h) * n.length);
+    });
+}
+
+template <class B>
 void attention_backward(Stream, Rows<typename B::T> dq, Rows<typename B::T> dk, Rows<typename B::T> dv,
                         typename B::A* delta, const typename B::T* dout, const typename B::T* out,
                         const typename B::A* lse, Rows<const typename B::T> q, Rows<const typename B::T> k,
@@ -118,6 +129,8 @@ void attention_backward(Stream, Rows<typename B::T> dq, Rows<typename B::T> dk, 
 #define INSTANTIATE(B)                                                                                               \
     template void attention_forward<B>(Stream, B::T*, B::A*, Rows<const B::T>, Rows<const B::T>, Rows<const B::T>,   \
                                        const int32_t*, const AttentionShape&);                                       \
+    template void attention_mean_keys<B>(Stream, B::T*, B::A*, Rows<const B::T>, Rows<const B::T>, const int32_t*,   \
+                                         const AttentionShape&);                                                     \
     template void attention_backward<B>(Stream, Rows<B::T>, Rows<B::T>, Rows<B::T>, B::A*, const B::T*, const B::T*, \
                                         const B::A*, Rows<const B::T>, Rows<const B::T>, Rows<const B::T>,           \
                                         const int32_t*, const AttentionShape&);
