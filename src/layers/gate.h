@@ -122,6 +122,9 @@ class Gates {
     void backward_products(const Pass<B>&, const Params& w, Gradients& dw, std::vector<Acts>&, const Scratch&, T* dx,
                            const T* x) const;
 
+    // After forward: adds up what the gates' factors are.
+    void probe(const Pass<B>&, const Params&, const std::vector<Acts>&, Rows<const T> product, GateSums*) const;
+
     bool any(Position position) const;
     Cost cost(const Workload& load) const;
 

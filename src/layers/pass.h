@@ -37,6 +37,7 @@ struct Pass {
     const int64_t* row_counts = nullptr;  // (ranks of mesh->sequence): rows of each
     double scale = 0;                     // weight of one token's loss in the objective; 0: no backward follows
     struct Routing* routing = nullptr;    // (layers), in models with experts
+    struct LayerProbe* probes = nullptr;  // (layers), where this pass is looked at
     // Buffers, (tokens, hidden) each with sequence parallelism, else empty.
     T *gathered = nullptr, *partial = nullptr, *dpartial = nullptr;
 

@@ -68,6 +68,7 @@ class RunLog {
     bool logged() const;  // whether this step has a line and a row
     StepLine line() const;
     void keep_step(const StepLine& line);
+    void keep_look(const std::vector<LayerLook>& look);
     void say_skipped();
     void say_busy();
     std::string summary() const;

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 namespace sluice {
 
@@ -17,11 +18,20 @@ struct RoutingResult {
     double entropy;     // of the router's probabilities, in nats
 };
 
+// What a look at a layer found over all tokens of the step.
+struct LayerLook {
+    bool gated, softmax;                // it has gates; its attention is softmax's
+    double gate_mean, gate_sparsity;    // of the gates' factors; the share of those below 0.1
+    double f_attn, entropy, max_logit;  // of attention: weight of the first token; in nats; the largest scaled score
+    double m_act;                       // the largest magnitude of the residual
+};
+
 struct StepResult {
     double loss, grad_norm, lr;  // loss and gradient of the weights before the update
     bool applied;                // false: loss or gradient was not finite, and no rank changed its weights
     int64_t stop_requests, saved_ranks;
     std::optional<RoutingResult> routing;  // with experts
+    std::vector<LayerLook> look;           // (layers), every probes.every steps
 };
 
 }  // namespace sluice

@@ -40,6 +40,14 @@ void Attention<B>::backward(const Pass<B>& pass, const Params& w, Gradients& dw,
     if (output_gates()) add<B>(pass.stream, rows_dx, s.doutput_gates, pass.rows * hidden_);
 }
 
+// The keys' means stand where backward keeps gradients of the product, which is wider.
+template <class B>
+void Attention<B>::probe(const Pass<B>& pass, const Params& w, const Acts& a, const Scratch& s,
+                         LayerProbe* sums) const {
+    gates_.probe(pass, w.gates, a.gates, Rows<const T>{a.product, width()}, &sums->gates);
+    core_.probe(pass, a.core, s.core, s.dproduct, qkv(a.heads), sums);
+}
+
 template <class B>
 Cost Attention<B>::cost(const Workload& load) const {
     Cost c = heads_.cost(load);

@@ -8,6 +8,7 @@
 #pragma once
 #include <string>
 
+#include "layers/probe.h"
 #include "mixers/tokens.h"
 
 namespace sluice {
@@ -62,6 +63,8 @@ class RelaCore {
     // Overwrites dout.
     void backward(const Pass<B>&, const Params& w, Gradients& dw, const Acts&, const Scratch&, const Qkv<T>& din,
                   T* dout, const Qkv<const T>& in) const;
+    // Its weights are no distribution.
+    void probe(const Pass<B>&, const Acts&, const Scratch&, T*, const Qkv<const T>&, LayerProbe*) const {}
     Cost cost(const Workload& load) const;
 
  private:

@@ -2,6 +2,7 @@
 #pragma once
 #include <string>
 
+#include "layers/probe.h"
 #include "mixers/tokens.h"
 
 namespace sluice {
@@ -48,6 +49,13 @@ class SoftmaxCore {
                   T* dout, const Qkv<const T>& in) const {
         attention_backward<B>(pass.stream, din.q, din.k, din.v, s.delta, dout, a.out, a.lse, in.q, in.k, in.v,
                               pass.doc_start, mixing_.shape(pass.batch));
+    }
+    void probe(const Pass<B>& pass, const Acts& a, const Scratch& s, T* mean_k, const Qkv<const T>& in,
+               LayerProbe* sums) const {
+        const AttentionShape n = mixing_.shape(pass.batch);
+        attention_mean_keys<B>(pass.stream, mean_k, s.delta, in.q, in.k, pass.doc_start, n);
+        attention_sums<B>(pass.stream, &sums->attention, a.lse, mean_k, in.q, in.k, pass.doc_start, n);
+        raise_to_largest<B>(pass.stream, &sums->max_logit, s.delta, pass.tokens() * mixing_.heads(), Of::values);
     }
     Cost cost(const Workload& load) const {
         Cost c;

@@ -48,6 +48,7 @@ void bind_activations(Regions& r, ModelBytes& bytes, const ModelSpec& spec, cons
     r.kept("final_rstd", a.final_rstd, {rows});
     r.kept("losses", a.losses, {tokens});
     r.kept("sums", a.sums, {3});
+    if (training) r.kept("probes", a.probes, {spec.layers});
     if (training && spec.moe.experts > 0) {
         r.kept("router_sums", a.router_sums, {spec.layers});
         r.kept("tokens_per_expert", a.tokens_per_expert, {spec.layers, spec.moe.experts});

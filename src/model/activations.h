@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "layers/lm_head.h"
+#include "layers/probe.h"
 #include "model/block.h"
 #include "tensor/arena.h"
 
@@ -32,6 +33,7 @@ struct ModelActs {
     T* final_normed = nullptr;                   // (rows, hidden)
     A *final_rstd = nullptr, *losses = nullptr;  // (rows), (tokens)
     double* sums = nullptr;                      // (3): loss and gradient_squares of StepTotals; the loss of forward()
+    LayerProbe* probes = nullptr;                // (layers): of passes that are looked at
     RouterSums* router_sums = nullptr;           // (layers)
     int64_t *tokens_per_expert = nullptr, *global_tokens_per_expert = nullptr;  // (layers, experts)
 };

@@ -97,6 +97,11 @@ class ResidualBranch {
                                     n_.hidden, n_.norm_eps, n_.residual_clip);
     }
 
+    // After forward, in a model that trains.
+    void probe(const Pass<B>& pass, const Params& w, const Acts& a, const Scratch& s, LayerProbe* sums) const {
+        layer_.probe(pass, w.layer, a.layer, s.layer, sums);
+    }
+
     // dx (rows, hidden) holds the gradient of out on entry, and that of x on return.
     void backward(const Pass<B>& pass, const Params& w, Gradients& dw, Acts& a, const Scratch& s, T* dx,
                   const T* x) const {

@@ -139,7 +139,12 @@ void Model<B>::set(const TensorInfo& t, const A* values) {
 
 // ---------------------------------------------------------------- totals of a step
 template <class B>
-void Model<B>::reset_totals() {
+void Model<B>::reset_totals(bool look) {
+    look_ = look;
+    if (look) {
+        const std::vector<LayerProbe> none(blocks_.size());
+        memory_.to_device(stream(), acts_.probes, none.data(), none.size() * sizeof(LayerProbe));
+    }
     const int64_t layers = int64_t(routing_.size()), counts = layers * spec_.moe.experts;
     zero<B>(stream(), acts_.sums, 2);
     zero<B>(stream(), acts_.router_sums, layers);
@@ -150,7 +155,9 @@ void Model<B>::reset_totals() {
 template <class B>
 const StepTotals& Model<B>::totals() {
     double sums[2];
-    auto& [loss, squares, routers, tokens_per_expert] = totals_;
+    auto& [loss, squares, routers, tokens_per_expert, probes] = totals_;
+    probes.resize(look_ ? blocks_.size() : 0);
+    memory_.to_host(stream(), probes.data(), acts_.probes, probes.size() * sizeof(LayerProbe));
     memory_.to_host(stream(), sums, acts_.sums, sizeof sums);
     memory_.to_host(stream(), routers.data(), acts_.router_sums, routers.size() * sizeof(RouterSums));
     memory_.to_host(stream(), tokens_per_expert.data(), acts_.tokens_per_expert,
@@ -209,6 +216,7 @@ Pass<B> Model<B>::pass_over(Batch batch, bool documents, double scale) {
     pass.row_counts = row_counts_.data();
     pass.scale = scale;
     pass.routing = routing_.data();
+    pass.probes = look_ ? acts_.probes : nullptr;
     pass.gathered = scratch_.gathered;
     pass.partial = scratch_.partial;
     pass.dpartial = scratch_.dpartial;
@@ -229,9 +237,12 @@ void Model<B>::run_blocks(const Pass<B>& pass) {
         const auto& w = weights_.blocks[l];
         auto& a = acts_.blocks[l];
         attention.forward(pass, w.attention, a.attention, scratch_.blocks[l].attention);
+        if (pass.probes) attention.probe(pass, w.attention, a.attention, scratch_.blocks[l].attention, pass.probes + l);
         attention.add_residual(pass, a.attention, a.mid, x, ffn.norm_of(w.ffn, a.ffn));
         ffn.forward(pass, w.ffn, a.ffn, scratch_.blocks[l].ffn);
         ffn.add_residual(pass, a.ffn, a.out, a.mid, norm_after(l));
+        if (pass.probes)
+            raise_to_largest<B>(pass.stream, &pass.probes[l].m_act, a.out, pass.rows * spec_.hidden, Of::magnitudes);
         x = a.out;
     }
 }

@@ -34,6 +34,7 @@ struct StepTotals {
     double gradient_squares = 0;      // the squared norm of this rank's gradients, which the trainer adds up
     std::vector<RouterSums> routers;  // (layers): this rank's parts of the means over tokens; empty without experts
     std::vector<int64_t> tokens_per_expert;  // (layers, experts): of this rank's tokens
+    std::vector<LayerProbe> probes;          // (layers), where passes were looked at
 };
 
 // Called during backward when the gradients of tensors [begin, end) of tensors() are complete on this rank.
@@ -91,7 +92,8 @@ class Model {
 
     // The totals since reset_totals(). The host waits for them.
     const StepTotals& totals();
-    void reset_totals();
+    // look: adds up probes of the passes that follow, which change nothing.
+    void reset_totals(bool look = false);
     const std::vector<Routing>& routing() const { return routing_; }  // (layers), in the backend's memory
     double* gradient_squares() const { return acts_.sums + 1; }       // (1), in the backend's memory
     // Moves the selection biases by `rate` towards balance: up for experts with fewer tokens than the mean, down for
@@ -132,6 +134,7 @@ class Model {
     StepTotals totals_;
     std::vector<int32_t> order_;       // (tokens): of the last pass, see embedding_backward
     std::vector<int64_t> row_counts_;  // rows of the last pass, by rank of mesh.sequence
+    bool look_ = false;
 };
 
 }  // namespace sluice

@@ -8,6 +8,7 @@
 
 #include "kernels/autotune.h"
 #include "kernels/memory.h"
+#include "kernels/probe_math.h"
 #include "model/with_backend.h"
 #include "optim/schedule.h"
 
@@ -58,7 +59,7 @@ void Trainer<B>::forward_backward(const Samples& samples) {
     const double scale = 1 / double(config_.train.batch * config_.data.sequence_length);
     const int64_t micro_batches = config_.train.batch / (m * ranks);
     zero<B>(model_.stream(), model_.gradients(), model_.parameters());
-    model_.reset_totals();
+    model_.reset_totals(looks());
     const AutotuneScope autotuning;
     for (int64_t u = 0; u < micro_batches; u++) {
         read_micro_batch(samples, consumed_samples_ + (u * ranks + mesh_.coord.data_rank) * m);
@@ -87,10 +88,9 @@ void Trainer<B>::reduce(size_t begin, size_t end) {
     }
 }
 
-// Here the host waits for the step, once. All ranks get the same sums, and tokens_per_expert_ of all ranks.
+// All ranks get the same sums, and tokens_per_expert_ of all ranks.
 template <class B>
-StepSums Trainer<B>::sum_over_ranks(StepFlags flags) {
-    const StepTotals& totals = model_.totals();
+StepSums Trainer<B>::sum_over_ranks(const StepTotals& totals, StepFlags flags) {
     // The ranks of a tensor group have the same tokens: only the first of them adds what it has of these.
     const double counts = mesh_.coord.tensor_rank == 0 ? 1 : 0;
     const double scale = 1 / double(config_.train.batch * config_.data.sequence_length);
@@ -124,15 +124,46 @@ RoutingResult Trainer<B>::routing(const StepSums& sums) const {
             sums.entropy / double(layers)};
 }
 
+// Sums add up over the ranks. Each rank has places of its own for what is largest.
+template <class B>
+std::vector<LayerLook> Trainer<B>::look(const std::vector<LayerProbe>& own) {
+    const size_t layers = own.size(), ranks = size_t(mesh_.world.size()), kSums = 6, kLargest = 2;
+    probes_.assign(layers * (kSums + ranks * kLargest), 0);
+    const auto largest = [&](size_t layer, size_t rank) {
+        return probes_.data() + layers * kSums + (layer * ranks + rank) * kLargest;
+    };
+    for (size_t l = 0; l < layers; l++) {
+        const auto& [gates, attention, max_logit, m_act] = own[l];
+        const double sums[] = {gates.sum,       gates.small,       gates.count,
+                               attention.first, attention.entropy, attention.count};
+        std::copy_n(sums, kSums, probes_.data() + l * kSums);
+        largest(l, size_t(mesh_.world.rank()))[0] = max_logit;
+        largest(l, size_t(mesh_.world.rank()))[1] = m_act;
+    }
+    mesh_.world.all_reduce(probes_.data(), int64_t(probes_.size()));
+    std::vector<LayerLook> look;
+    for (size_t l = 0; l < layers; l++) {
+        const double* sums = probes_.data() + l * kSums;
+        double most[kLargest] = {largest(l, 0)[0], largest(l, 0)[1]};
+        for (size_t r = 1; r < ranks; r++)
+            for (size_t i = 0; i < kLargest; i++) most[i] = larger_of(most[i], largest(l, r)[i]);
+        look.push_back({sums[2] > 0, sums[5] > 0, sums[0] / sums[2], sums[1] / sums[2], sums[3] / sums[5],
+                        sums[4] / sums[5], most[0], most[1]});
+    }
+    return look;
+}
+
 template <class B>
 StepResult Trainer<B>::step(const Samples& samples, StepFlags flags) {
     forward_backward(samples);
     // Every element of the model is in the shard of exactly one rank.
     sum_of_squares<B>(model_.stream(), model_.gradient_squares(), gradient(0), own_gradients_.data(),
                       own_gradients_.count());
-    const StepSums sums = sum_over_ranks(flags);
+    const StepTotals& totals = model_.totals();  // here the host waits for the step, once
+    const StepSums sums = sum_over_ranks(totals, flags);
     const double grad_norm = std::sqrt(sums.gradient_squares);
-    StepResult result{sums.loss, grad_norm, 0, false, int64_t(sums.stop_requests), int64_t(sums.saved_ranks), {}};
+    StepResult result{sums.loss, grad_norm, 0, false, int64_t(sums.stop_requests), int64_t(sums.saved_ranks), {}, {}};
+    if (looks()) result.look = look(totals.probes);
     if (!tokens_per_expert_.empty()) result.routing = routing(sums);
 
     // A NaN or infinity on any rank is in the sums on every rank: all ranks decide alike.

@@ -62,8 +62,10 @@ class Trainer {
         return zero_ ? reinterpret_cast<G*>(gradient_shards_.data()) + shards_[tensor].offset
                      : model_.gradients() + model_.tensors()[tensor].offset;
     }
-    StepSums sum_over_ranks(StepFlags flags);
+    StepSums sum_over_ranks(const StepTotals& totals, StepFlags flags);
     RoutingResult routing(const StepSums& sums) const;
+    bool looks() const { return config_.probes.every > 0 && (progress_.step + 1) % config_.probes.every == 0; }
+    std::vector<LayerLook> look(const std::vector<LayerProbe>& own);
 
     Config config_;
     Mesh& mesh_;
@@ -79,6 +81,7 @@ class Trainer {
     std::vector<int32_t> sample_, tokens_, targets_, doc_start_;  // (length + 1), (micro_batch, length) each
     std::vector<double> sums_;                                    // StepSums and what follows them
     std::vector<int64_t> tokens_per_expert_;                      // (layers, experts), sums over all ranks
+    std::vector<double> probes_;                                  // numbers of LayerProbe, by rank where not summed
 };
 
 }  // namespace sluice

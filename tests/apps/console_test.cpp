@@ -191,6 +191,21 @@ TEST_F(Console, MetricsBeginEachStartWithAHeader) {
     EXPECT_FALSE(fs::exists(folder_ / "runs/a/config.2.yaml"));
 }
 
+// Every second step has what probes found, over layers and of each.
+TEST_F(Console, StepsThatAreLookedAtSayWhatProbesFound) {
+    const Ended ended = run("train c.yaml probes.every=2 train.steps=4 log.every=1 'model.gates=[{position: sdpa}]'");
+    ASSERT_EQ(ended.code, 0) << ended.err;
+    EXPECT_TRUE(matches(ended.out, "step 2/4 .*gate 0\\.[0-9]+ \\| sink 0\\.[0-9]+")) << ended.out;
+    EXPECT_FALSE(matches(ended.out, "step 1/4 [^\n]*sink")) << ended.out;
+    for (const Json& row : rows("runs/a/metrics.jsonl", "step"))
+        for (const char* name : {"gate_mean", "gate_sparsity", "f_attn", "attention_entropy", "max_logit", "m_act"})
+            for (const char* prefix : {"probe/", "probe/layers/0/", "probe/layers/1/"}) {
+                const bool looked = row["step"].get<int64_t>() % 2 == 0;
+                EXPECT_EQ(row.contains(std::string(prefix) + name), looked) << prefix << name << row.dump();
+                if (looked) { EXPECT_TRUE(row[std::string(prefix) + name].is_number()); }
+            }
+}
+
 TEST_F(Console, ARunThatGoesBackHasOneRowAStep) {
     ASSERT_EQ(run("train c.yaml").code, 0);
     const auto all = course("a");

@@ -208,8 +208,6 @@ TEST(Validate, NothingForTheMachineItIsReadOn) {
         for (const Purpose purpose : {Purpose::plan, Purpose::train}) expect_loads({key}, purpose);
 }
 
-TEST(Validate, WhatIsNotBuiltYet) { expect_refused({"probes.every=1"}, "probes.every", "not built"); }
-
 TEST(Validate, Meshes) {
     const std::string moe = "model.moe={experts: 4, top_k: 2, hidden: 6, shared_hidden: 4}";
     expect_loads({"model.heads=4", "model.kv_heads=2", "model.ffn.hidden=8", "parallel.tensor=4"});
