@@ -152,5 +152,23 @@ TYPED_TEST(NoRows, PointwiseAndOptimizers) {
         copy_rows<B>({}, this->kNoRows, this->kNoRows, 0, kWidth, into);
 }
 
+TYPED_TEST(NoRows, Probes) {
+    using B = typename TestFixture::B;
+    TypeParam* none = this->kNone;
+    const Rows<const TypeParam> no = this->kNoRows;
+    GateSums gates{1, 2, 3};
+    gate_sums<B>({}, &gates, none, {0, kHeads, kDim, {kWidth, kDim, 1}}, {Activation::sigmoid});
+    EXPECT_EQ(gates.sum + 10 * gates.small + 100 * gates.count, 321);
+    AttentionSums attention{1, 2, 3};
+    for (const AttentionShape& n : {AttentionShape{0, 5, kHeads, 1, kDim, 0, 1}, {1, 0, kHeads, 1, kDim, 3, 1}}) {
+        attention_mean_keys<B>({}, none, none, no, no, nullptr, n);
+        attention_sums<B>({}, &attention, none, none, no, no, nullptr, n);
+    }
+    EXPECT_EQ(attention.first + 10 * attention.entropy + 100 * attention.count, 321);
+    double largest = -3;
+    raise_to_largest<B>({}, &largest, none, 0, Of::magnitudes);
+    EXPECT_EQ(largest, -3);
+}
+
 }  // namespace
 }  // namespace sluice
