@@ -67,8 +67,8 @@ TEST(Configs, EveryGateFileLiesOverEveryModelAndNamesItsRow) {
         EXPECT_EQ(changes(name).empty(), name == "none") << name;
         for (const char* model : {"models/dense_1p7b_48.yaml", "models/moe_15a2b.yaml", "quickstart.yaml"})
             EXPECT_EQ(with_fragment(model, name).run.name, fs::path(model).stem()) << name;
-        for (const GateSpec& gate : with_fragment("quickstart.yaml", name).model.gates.at(0))
-            activations.insert(gate.activation);
+        const Config config = with_fragment("quickstart.yaml", name);
+        for (const GateSpec& gate : config.model.gates.at(0)) activations.insert(gate.activation);
     }
     EXPECT_EQ(rows, 25);
     for (const auto& [word, activation] : EnumNames<Activation>::all)
