@@ -110,12 +110,13 @@ template <class B>
 std::vector<OpCall> probes(const OpSizes& n) {
     using T = typename B::T;
     using A = typename B::A;
-    const int64_t R = n.rows, W = n.width, F = n.tokens, S = n.stride;
-    // Sequences of one token, whose key is its own.
-    const GateShape gate{R, n.heads, n.dim, {W, n.dim, 1}};
+    const int64_t R = n.rows, W = n.width, S = n.stride, M = n.routed, E = n.experts;
+    const GateShape gate{M, 1, E, {E, E, 1}};
+    // Sequences of one token, whose key is its own; so many that the last is the last block's.
+    const int64_t F = (n.tokens + 511) / 512 * 512;
     const AttentionShape attention{F, 1, n.heads, n.heads, n.dim, 0, 1};
     return {
-        slow(SLUICE_CALL(gate_sums, t.both<GateSums>(1), t.in<T>(R * W), gate, Activation::silu)),
+        slow(SLUICE_CALL(gate_sums, t.both<GateSums>(1), t.in<T>(M * E), gate, Activation::silu)),
         slow(SLUICE_CALL(attention_sums, t.both<AttentionSums>(1), t.in<A>(F * n.heads), t.in<T>(F * W),
                          t.in_rows<T>(F, W, S), t.in_rows<T>(F, W, S), t.in<int32_t>(F), attention)),
         slow(SLUICE_CALL(raise_to_largest, t.both<double>(1), t.in<T>(R * W), R * W, Of::magnitudes)),
