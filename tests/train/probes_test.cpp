@@ -74,6 +74,20 @@ TEST(Probes, LookEveryFewStepsAndChangeNothing) {
     }
 }
 
+// A look is at its own step alone, whatever was looked at before.
+TEST(Probes, BeginAnewAtEveryLook) {
+    const ProbedRun second = train_probed(probed_config({kAllGates}), 1, 4);
+    const ProbedRun every = train_probed(probed_config({kAllGates, "probes.every=1"}), 1, 4);
+    for (size_t l = 0; l < 2; l++) {
+        const LayerLook &a = every.steps[3].look[l], &b = second.steps[3].look[l], &c = every.steps[0].look[l];
+        for (const auto number : {&LayerLook::gate_mean, &LayerLook::f_attn, &LayerLook::entropy, &LayerLook::max_logit,
+                                  &LayerLook::m_act}) {
+            EXPECT_EQ(a.*number, b.*number);
+            EXPECT_NE(a.*number, c.*number);
+        }
+    }
+}
+
 // Queries of 0 attend to all that they see alike, and gates of 0 are one half.
 TEST(Probes, OfWeightsThatAreKnown) {
     const ProbedRun course =
