@@ -17,6 +17,7 @@
 #include "data/data_facts.h"
 #include "engine/choose.h"
 #include "parallel/comm.h"
+#include "sweep/board.h"
 #include "sweep/points.h"
 #include "sweep/runner.h"
 #include "sweep/state.h"
@@ -46,12 +47,7 @@ Json json_of(const Node& node) {
 // machine. Nothing where this machine has not what the config needs.
 std::optional<double> rate_of(const SweepSpec& spec, const std::vector<Point>& points,
                               const std::vector<PointStatus>& statuses) {
-    std::vector<double> rates;
-    for (size_t i = 0; i < points.size(); i++)
-        if (statuses[i].tokens_per_second > 0)
-            rates.push_back(statuses[i].tokens_per_second * points[i].flops_per_token);
-    std::sort(rates.begin(), rates.end());
-    if (!rates.empty()) return rates[rates.size() / 2];
+    if (const std::optional<double> measured = measured_rate(points, statuses)) return measured;
     try {
         const Engine& engine = engine_of(points[0].config, 1);
         engine.require(points[0].config);
@@ -68,9 +64,8 @@ Times times_left(const SweepSpec& spec, const std::vector<Point>& points, const 
     Times times;
     for (size_t i = 0; i < points.size(); i++) {
         const Point& point = points[i];
-        const auto steps = double(std::max<int64_t>(1, point.config.train.steps));
-        const double left = 1 - std::min(1.0, double(statuses[i].step.value_or(0)) / steps);
-        if (statuses[i].state == PointState::done || statuses[i].state == PointState::diverged)
+        const double left = share_left(point, statuses[i]);
+        if (is_over(statuses[i].state))
             times.push_back(0);
         else if (point.tokens == 0 || (!gpu && !rate))
             times.push_back({});
@@ -79,7 +74,7 @@ Times times_left(const SweepSpec& spec, const std::vector<Point>& points, const 
         else {
             const auto [entry, added] = step_times.try_emplace(point.group);
             if (added) entry->second = estimate(point.config, spec.ranks, *gpu).time.seconds();
-            times.push_back(left * steps * entry->second);
+            times.push_back(left * double(std::max<int64_t>(1, point.config.train.steps)) * entry->second);
         }
     }
     return times;

@@ -62,23 +62,33 @@ std::string summary_of(const std::string& sweep, const std::vector<PointStatus>&
     return sweep + ": " + text + (seconds_left ? " | " + format_seconds(*seconds_left) + " left" : "");
 }
 
+std::optional<double> measured_rate(const std::vector<Point>& points, const std::vector<PointStatus>& statuses) {
+    std::vector<double> rates;
+    for (size_t i = 0; i < points.size(); i++)
+        if (statuses[i].tokens_per_second > 0)
+            rates.push_back(statuses[i].tokens_per_second * points[i].flops_per_token);
+    if (rates.empty()) return {};
+    std::sort(rates.begin(), rates.end());
+    return rates[rates.size() / 2];
+}
+
+double share_left(const Point& point, const PointStatus& status) {
+    if (is_over(status.state)) return 0;
+    const auto steps = double(std::max<int64_t>(1, point.config.train.steps));
+    return 1 - std::min(1.0, double(status.step.value_or(0)) / steps);
+}
+
 std::optional<double> seconds_left(const std::vector<Point>& points, const std::vector<PointStatus>& statuses,
                                    int64_t parallel) {
-    std::vector<double> rates;
     double flops = 0;
     int64_t open = 0;
     for (size_t i = 0; i < points.size(); i++) {
-        if (statuses[i].tokens_per_second > 0)
-            rates.push_back(statuses[i].tokens_per_second * points[i].flops_per_token);
-        if (statuses[i].state == PointState::done || statuses[i].state == PointState::diverged) continue;
-        const auto steps = double(std::max<int64_t>(1, points[i].config.train.steps));
-        flops += points[i].flops() * (1 - std::min(1.0, double(statuses[i].step.value_or(0)) / steps));
-        open++;
+        flops += points[i].flops() * share_left(points[i], statuses[i]);
+        open += !is_over(statuses[i].state);
     }
     if (open == 0) return 0;
-    if (rates.empty()) return {};
-    std::sort(rates.begin(), rates.end());
-    return flops / rates[rates.size() / 2] / double(std::min(parallel, open));
+    const std::optional<double> rate = measured_rate(points, statuses);
+    return rate ? std::optional(flops / *rate / double(std::min(parallel, open))) : std::nullopt;
 }
 
 }  // namespace sluice

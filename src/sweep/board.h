@@ -31,7 +31,11 @@ class Board {
 // "abl: 2 training, 3 waiting, 1 done | 12m left"; seconds_left: where it is known.
 std::string summary_of(const std::string& sweep, const std::vector<PointStatus>& statuses, size_t training,
                        std::optional<double> seconds_left);
-// Of all points together, `parallel` at once: at the rate in FLOP/s of those that have logged one; else unknown.
+// FLOP/s of a point that trains: the median of those that have logged a rate; else nothing.
+std::optional<double> measured_rate(const std::vector<Point>& points, const std::vector<PointStatus>& statuses);
+// The share of a point's steps that is still to be trained: 0 where it is done or diverged.
+double share_left(const Point& point, const PointStatus& status);
+// Of all points together, `parallel` at once: at the rate that was measured; else unknown.
 std::optional<double> seconds_left(const std::vector<Point>& points, const std::vector<PointStatus>& statuses,
                                    int64_t parallel);
 

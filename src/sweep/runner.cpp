@@ -57,8 +57,7 @@ class Runner {
     Exit run() {
         for (size_t i = 0; i < points_.size(); i++) {
             statuses_.push_back(status_of(points_[i]));
-            const PointState state = statuses_[i].state;
-            if (state != PointState::done && state != PointState::diverged) waiting_.push_back(i);
+            if (!is_over(statuses_[i].state)) waiting_.push_back(i);
         }
         if (!waiting_.empty()) board_.change(summary_of(spec_.name, statuses_, 0, {}));
         while (!training_.empty() || (!waiting_.empty() && !stopping_)) {
@@ -173,8 +172,7 @@ class Runner {
         remove_quietly(point.folder / kStop);
         statuses_[i] = status_of(point);
         PointStatus& status = statuses_[i];
-        const bool ended = status.state == PointState::done || status.state == PointState::diverged;
-        if (code == int(Exit::done) && ended) {
+        if (code == int(Exit::done) && is_over(status.state)) {
             const std::string why = status.why.empty() ? "" : ": " + status.why;
             board_.change(fmt::format("{}: {}{} | loss {} | {}", point.name(), enum_name(status.state), why,
                                       status.loss ? format_fixed(*status.loss, 4) : "nan",

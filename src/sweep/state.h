@@ -22,6 +22,9 @@ struct EnumNames<PointState> {
                                                                  {"failed", PointState::failed}};
 };
 
+// Whether a point has its result, and nothing is left to train.
+constexpr bool is_over(PointState state) { return state == PointState::done || state == PointState::diverged; }
+
 // The files of a point beside those of its run.
 constexpr char kPointConfig[] = "point.yaml",  // the config that it was last started with
     kPointEnd[] = "point.json",                // {state, code, why} of a try that failed or diverged
