@@ -1,14 +1,9 @@
 // What probes do to one number, for every backend.
 #pragma once
-#include "base/host_device.h"
+#include "base/larger_of.h"
 
 namespace sluice {
 
-// NaN is larger than any number, and so is not lost.
-template <class A>
-SLUICE_HD A larger_of(A a, A b) {
-    return a > b || a != a ? a : b;
-}
 template <class A>
 SLUICE_HD A magnitude(A x) {
     return x < A(0) ? -x : x;

@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "kernels/attention_math.h"
+#include "kernels/cuda/access.cuh"
 #include "kernels/cuda/prim/device.cuh"
 #include "kernels/cuda/prim/reduce.cuh"
 #include "kernels/gate_math.h"
@@ -152,11 +153,9 @@ void gate_sums(Stream stream, GateSums* sums, const typename B::T* s, const Gate
     double* found = op.template scratch<double>(2 * blocks);
     with_activation(factor.activation, [&]<class Act>(Act) {
         const FactorMath<Act, float> math{float(factor.scale)};
-        constexpr int kWide = 16 / sizeof(T);
-        if (vector_width<T>(width, s) == kWide && vector_width<T>(n.stride.row) == kWide)
-            op.launch(SumGates<T, kWide, Act>{found, s, rows, width, n.stride.row, math}, {.grid = {blocks}});
-        else
-            op.launch(SumGates<T, 1, Act>{found, s, rows, width, n.stride.row, math}, {.grid = {blocks}});
+        with_width<T>(vector_width_of<T>({width, n.stride.row}, s), [&](auto wide) {
+            op.launch(SumGates<T, wide(), Act>{found, s, rows, width, n.stride.row, math}, {.grid = {blocks}});
+        });
     });
     op.launch(AddFound{&sums->sum, found, blocks, double(rows * width)}, {.grid = {1}});
 }
@@ -186,15 +185,12 @@ template <class B, class X>
 void raise_to_largest(Stream stream, double* largest, const X* x, int64_t count, Of of) {
     if (count == 0) return;
     const Op op(__func__, stream, {{"count", count}});
-    constexpr int kWide = 16 / sizeof(X);
-    const bool wide = vector_width<X>(count, x) == kWide;
-    const int64_t blocks = std::min(kMostBlocks, ceil_div(count, kProbeThreads * (wide ? kWide : 1)));
-    double* found = op.template scratch<double>(blocks);
-    if (wide)
-        op.launch(FindLargest<X, kWide>{found, x, count, of}, {.grid = {blocks}});
-    else
-        op.launch(FindLargest<X, 1>{found, x, count, of}, {.grid = {blocks}});
-    op.launch(RaiseToLargest{largest, found, blocks}, {.grid = {1}});
+    with_width<X>(vector_width<X>(count, x), [&](auto wide) {
+        const int64_t blocks = std::min(kMostBlocks, ceil_div(count, kProbeThreads * wide()));
+        double* found = op.template scratch<double>(blocks);
+        op.launch(FindLargest<X, wide()>{found, x, count, of}, {.grid = {blocks}});
+        op.launch(RaiseToLargest{largest, found, blocks}, {.grid = {1}});
+    });
 }
 
 #define INSTANTIATE(B)                                                                                  \

@@ -6,10 +6,10 @@
 
 #include "base/clock.h"
 #include "base/format.h"
+#include "base/larger_of.h"
 #include "base/machine.h"
 #include "cli/terminal.h"
 #include "config/load.h"
-#include "kernels/probe_math.h"
 #include "log/banner.h"
 #include "log/kept_config.h"
 #include "model/counts.h"

@@ -6,9 +6,9 @@
 #include <cmath>
 #include <limits>
 
+#include "base/larger_of.h"
 #include "kernels/autotune.h"
 #include "kernels/memory.h"
-#include "kernels/probe_math.h"
 #include "model/with_backend.h"
 #include "optim/schedule.h"
 

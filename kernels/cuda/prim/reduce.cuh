@@ -1,5 +1,6 @@
 // Sums and maxima over the lanes of a warp and the threads of a block, in an order that never changes.
 #pragma once
+#include "base/larger_of.h"
 #include "kernels/cuda/prim/device.cuh"
 
 namespace sluice {
@@ -13,7 +14,7 @@ struct Plus {
 struct Larger {
     template <class T>
     DEVICE T operator()(T a, T b) const {
-        return a > b || a != a ? a : b;  // NaN is larger than any number, and so is not lost
+        return larger_of(a, b);
     }
 };
 
