@@ -71,7 +71,7 @@ class Judge {
         : spec_(spec), purpose_(purpose), facts_(facts) {}
 
     Judged run() {
-        for (const Variant& variant : spec_.variants) expand({&variant, {}, variant.name, "", {}, {}}, 0);
+        expand_all();
         report_names();
         for (Group& group : groups_) load(group);
         if (spec_.match != Match::none) match();
@@ -90,12 +90,23 @@ class Judge {
         return judged;
     }
 
+    std::vector<Point> names() {
+        expand_all();
+        std::vector<Point> points;
+        for (const Group& group : groups_)
+            for (const int64_t seed : spec_.seeds) points.push_back(named(group, seed));
+        return points;
+    }
+
  private:
     void complain(const Group& group, const std::string& what, Exit code = Exit::config) {
         if (complaints_.empty()) code_ = code;
         complaints_.add(what, group.name);
     }
 
+    void expand_all() {
+        for (const Variant& variant : spec_.variants) expand({&variant, {}, variant.name, "", {}, {}}, 0);
+    }
     void expand(const Group& group, size_t axis) {
         if (axis == spec_.axes.size()) {
             groups_.push_back(group);
@@ -131,10 +142,12 @@ class Judge {
         }
     }
 
+    fs::path folder_of(const Group& group) const { return sweep_folder(spec_) / "points" / group.name; }
+
     Loaded load_at(const Group& group, int64_t seed) const {
         std::vector<Layer> layers = group.layers;
         const Mark mark{std::make_shared<const std::string>(spec_.file), 0, 0};
-        const std::string parent = (sweep_folder(spec_) / "points" / group.name).string();
+        const std::string parent = folder_of(group).string();
         layers.push_back({"run.dir=" + yaml_string(parent), mark});
         layers.push_back({"run.name=seed-" + std::to_string(seed), mark});
         layers.push_back({"run.seed=" + std::to_string(seed), mark});
@@ -200,17 +213,21 @@ class Judge {
         }
     }
 
+    Point named(const Group& group, int64_t seed) const {
+        Point point;
+        point.variant = group.variant->name;
+        point.axes = group.axes;
+        point.seed = seed;
+        point.group = group.name;
+        point.folder = folder_of(group) / ("seed-" + std::to_string(seed));
+        return point;
+    }
     void add_points(const Group& group, std::vector<Point>& points) const {
         for (const int64_t seed : spec_.seeds) {
-            Point point;
-            point.variant = group.variant->name;
-            point.axes = group.axes;
-            point.seed = seed;
-            point.group = group.name;
+            Point point = named(group, seed);
             point.config = group.loaded->config;
             point.config.run.seed = seed;
-            point.config.run.name = "seed-" + std::to_string(seed);
-            point.folder = fs::path(point.config.run.dir) / point.config.run.name;
+            point.config.run.name = point.folder.filename().string();
             point.parameters = count_parameters(point.config.model).total;
             point.flops_per_token = sluice::flops_per_token(point.config.model, point.config.data.sequence_length);
             const TrainSpec& train = point.config.train;
@@ -233,6 +250,8 @@ class Judge {
 Judged judge(const SweepSpec& spec, Purpose purpose, const DataFacts& facts) {
     return Judge(spec, purpose, facts).run();
 }
+
+std::vector<Point> name_points(const SweepSpec& spec) { return Judge(spec, Purpose::plan, {}).names(); }
 
 fs::path sweep_folder(const SweepSpec& spec) { return fs::path(spec.dir) / spec.name; }
 

@@ -36,6 +36,9 @@ struct Judged {
 // points, a line each, with the points that it is about; with the code of the first.
 Judged judge(const SweepSpec& spec, Purpose purpose, const DataFacts& facts = {});
 
+// The same points by name, axes and folder alone: reads no config.
+std::vector<Point> name_points(const SweepSpec& spec);
+
 std::filesystem::path sweep_folder(const SweepSpec& spec);
 
 }  // namespace sluice

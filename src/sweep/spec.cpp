@@ -29,8 +29,8 @@ bool is_folder_name(const std::string& name) {
 // Reads what can be read and reports the rest.
 class SweepReader {
  public:
-    SweepReader(const Node& root, SweepSpec& spec, Diagnostics& diagnostics)
-        : root_(root), spec_(spec), diagnostics_(diagnostics) {}
+    SweepReader(const Node& root, SweepSpec& spec, BaseFile base, Diagnostics& diagnostics)
+        : root_(root), spec_(spec), base_(base), diagnostics_(diagnostics) {}
 
     void read() {
         report_unknown(root_, "", kSections);
@@ -102,7 +102,7 @@ class SweepReader {
         if (!read_value(*base, "base", path)) return;
         const fs::path found = (fs::path(spec_.file).parent_path() / path).lexically_normal();
         std::error_code unknown;
-        if (path.empty() || !fs::is_regular_file(found, unknown))
+        if (path.empty() || (base_ == BaseFile::required && !fs::is_regular_file(found, unknown)))
             return error(base->mark, "base", "no such file: " + printable(found.string()));
         spec_.base = found.string();
     }
@@ -211,6 +211,7 @@ class SweepReader {
 
     const Node& root_;
     SweepSpec& spec_;
+    BaseFile base_;
     Diagnostics& diagnostics_;
 };
 
@@ -243,7 +244,7 @@ std::string flow_text(const Node& node) {
     return map ? "{" + text + "}" : "[" + text + "]";
 }
 
-SweepSpec read_sweep(const std::string& file, const std::vector<std::string>& overrides) {
+SweepSpec read_sweep(const std::string& file, const std::vector<std::string>& overrides, BaseFile base) {
     SweepSpec spec;
     std::error_code error;
     spec.file = fs::is_directory(file, error) ? (fs::path(file) / "sweep.yaml").string() : file;
@@ -253,7 +254,7 @@ SweepSpec read_sweep(const std::string& file, const std::vector<std::string>& ov
     if (root.kind != Node::Kind::map) diagnostics.stop(root.mark, "not a sweep: a map of keys, the first of them base");
     for (const std::string& text : overrides)
         if (is_sweep_key(text)) apply_override(root, text, diagnostics);
-    SweepReader(root, spec, diagnostics).read();
+    SweepReader(root, spec, base, diagnostics).read();
     const Mark mark{std::make_shared<const std::string>(kCommandLine), 0, 0};
     for (const std::string& text : overrides)
         if (!is_sweep_key(text)) spec.set.push_back({text, mark});

@@ -46,8 +46,10 @@ struct SweepSpec {
 
 // Reads a sweep file, or the sweep.yaml of a sweep's folder. overrides: key=value; a key of a sweep ("sweep.ranks",
 // "seeds") lies over the file, a key of a config is added to `set`. Errors: Failure(Exit::config) with all errors, a
-// line each, "FILE:LINE:COLUMN: key: what".
-SweepSpec read_sweep(const std::string& file, const std::vector<std::string>& overrides = {});
+// line each, "FILE:LINE:COLUMN: key: what". Whoever only looks at what has been trained does without the base's file.
+enum class BaseFile { required, ignored };
+SweepSpec read_sweep(const std::string& file, const std::vector<std::string>& overrides = {},
+                     BaseFile base = BaseFile::required);
 
 // As YAML that reads back to the same spec from a file in `folder`.
 std::string dump_sweep(const SweepSpec& spec, const std::string& folder);
