@@ -50,7 +50,7 @@ _sluice() {
         words=$(_sluice_commands "$program" bench)
     else
         COMPREPLY=($(compgen -f -- "$word"))
-        if [ "${program##*/}" = sluice ] && [ "$command" != runs ] && [ "$COMP_CWORD" -gt 2 ]; then
+        if [ "${program##*/}" = sluice ] && [[ $command != @(runs|report) ]] && [ "$COMP_CWORD" -gt 2 ]; then
             compopt -o nospace 2>/dev/null
             words=$(_sluice_keys "$program" "$word" | awk '{print $1 "="}')
         fi

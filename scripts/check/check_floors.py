@@ -32,8 +32,9 @@ room('src/eval', 'src/model', 'src/data')
 room('src/log', 'src/eval', 'src/checkpoint')
 room('src/train', 'src/plan', 'src/log')
 room('src/sweep', 'src/log')
+room('src/report', 'src/sweep')
 room('src/engine', 'src/train')
-room('src/apps', 'src/engine', 'src/plan', 'src/documents', 'src/sweep')
+room('src/apps', 'src/engine', 'src/plan', 'src/documents', 'src/report')
 ROOMS = [  # pattern in the code, folders where it may stand, what it is
     (r'#include\s*<mpi\.h>', ('src/parallel',), 'mpi.h'),
     (r'#include\s*<nccl', ('src/parallel',), 'nccl.h'),

@@ -13,6 +13,7 @@
 #include "apps/commands.h"
 #include "apps/config.h"
 #include "apps/load_args.h"
+#include "apps/report.h"
 #include "apps/runs.h"
 #include "apps/sweep.h"
 #include "base/check.h"
@@ -162,6 +163,13 @@ void add_sweep(CLI::App& app, SweepArgs& args, std::function<int()>& command) {
     sweep->callback([&] { command = [&] { return guarded([&] { return sweep_command(args); }, nullptr); }; });
 }
 
+void add_report(CLI::App& app, std::string& folder, std::function<int()>& command) {
+    auto* report = app.add_subcommand("report", "a page of a sweep's or run's results, and CSV, in its folder");
+    report->add_option("folder", folder, "the folder of a sweep or a run")->required();
+    report->footer("Example: sluice report runs/table1_quick");
+    report->callback([&] { command = [&] { return guarded([&] { return report_command(folder); }, nullptr); }; });
+}
+
 int run(int argc, char** argv) {
     CLI::App app("Sluice pretrains language models with gated attention.", "sluice");
     app.require_subcommand(1);
@@ -173,7 +181,7 @@ int run(int argc, char** argv) {
     SweepArgs sweep;
     bool json = false, reference = false, search = false;
     int ranks = 1;
-    std::string gpu, folder = kDefaultRuns;
+    std::string gpu, folder = kDefaultRuns, studied;
     std::function<int()> command;
 
     auto* train = app.add_subcommand("train", "train a model, or go on from its newest checkpoint");
@@ -222,6 +230,7 @@ int run(int argc, char** argv) {
         [&] { command = [&] { return guarded([&] { return config_command(config, json, reference); }, nullptr); }; });
 
     add_sweep(app, sweep, command);
+    add_report(app, studied, command);
     add_runs(app, folder, json, command);
     add_bench(app, config, json, command);
 

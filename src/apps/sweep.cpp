@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "apps/plan_report.h"
+#include "apps/report.h"
 #include "base/check.h"
 #include "base/format.h"
 #include "base/json.h"
@@ -135,6 +136,13 @@ void print_table(const SweepSpec& spec, const std::vector<Point>& points, const 
                spec.parallel > 1 ? fmt::format(", {} at once", spec.parallel) : "");
 }
 
+// Its failure is not the sweep's: `sluice report` can be tried again.
+void report_on(const SweepSpec& spec) {
+    try {
+        fmt::print("report: {}\n", write_report(sweep_folder(spec)).page.string());
+    } catch (const Failure& f) { print_warning(std::string("no report: ") + f.what()); }
+}
+
 }  // namespace
 
 int sweep_command(const SweepArgs& args) {
@@ -150,7 +158,9 @@ int sweep_command(const SweepArgs& args) {
     for (const std::string& warning : judged.warnings) print_warning(warning);
     if (!args.dry_run) {
         stop_with_checkpoint();
-        return int(run_sweep(spec, judged.points, program_folder() / "sluice"));
+        const Exit exit = run_sweep(spec, judged.points, program_folder() / "sluice");
+        report_on(spec);
+        return int(exit);
     }
     refuse_changed(judged.points);
     std::vector<PointStatus> statuses;

@@ -31,7 +31,7 @@ void expect(const std::string& text, const std::string& word) {
 TEST(Completion, CommandsOptionsKeysAndValues) {
     const std::string sluice = SLUICE_PROGRAM, data = SLUICE_DATA_PROGRAM;
     for (const char* command :
-         {"train", "eval", "sample", "plan", "config", "runs", "sweep", "bench", "help", "--version"})
+         {"train", "eval", "sample", "plan", "config", "runs", "sweep", "report", "bench", "help", "--version"})
         expect(offered(sluice, "''"), command);
     EXPECT_EQ(offered(sluice, "tr"), " train \n");
     EXPECT_EQ(offered(data, "tok"), " tokenize \n");

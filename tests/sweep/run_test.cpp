@@ -118,7 +118,7 @@ TEST_F(Sweeps, TrainEveryPointAsTrainDoes) {
     for (const char* again : {"sweep s.yaml", "sweep runs/s", "sweep s.yaml sweep.parallel=2 log.every=3"}) {
         const Ended skipped = run(again);
         EXPECT_EQ(skipped.code, 0) << skipped.err;
-        EXPECT_EQ(skipped.out, "s: 4 done | runs/s\n");
+        EXPECT_EQ(skipped.out, "s: 4 done | runs/s\nreport: runs/s/report.html\n");
         EXPECT_EQ(text("runs/s/points/gate/seed-2/log.txt"), before);
     }
     // A point that is lost is made again, and one that is new is made.
@@ -287,7 +287,7 @@ TEST_F(Sweeps, TakeADivergedRunForAResult) {
         EXPECT_EQ(found.at("runs/s/points/gate/seed-1"), "done");
         const Ended again = run("sweep " + arguments);
         EXPECT_EQ(again.code, 0);
-        EXPECT_EQ(again.out, "s: 2 done, 2 diverged | runs/s\n");
+        EXPECT_EQ(again.out, "s: 2 done, 2 diverged | runs/s\nreport: runs/s/report.html\n");
         fs::remove_all(folder_ / "runs");
     }
 }
@@ -301,7 +301,7 @@ TEST_F(Sweeps, StopWhatDivergesWhereAsked) {
     EXPECT_TRUE(has(ended.out, "high/seed-1: diverged: stopped at step ")) << ended.out;
     EXPECT_TRUE(has(ended.out, "s: 2 done, 1 diverged | runs/s\n")) << ended.out;
     EXPECT_EQ(states(sweep).at("runs/s/points/high/seed-1"), "diverged");
-    EXPECT_EQ(run("sweep " + sweep).out, "s: 2 done, 1 diverged | runs/s\n");
+    EXPECT_EQ(run("sweep " + sweep).out, "s: 2 done, 1 diverged | runs/s\nreport: runs/s/report.html\n");
 }
 
 TEST_F(Sweeps, ShowOnATerminalWhatTrains) {

@@ -1,0 +1,12 @@
+# Writes OUT, a source that has the text of FILES as string views: FILES is NAME=PATH,NAME=PATH...
+cmake_minimum_required(VERSION 3.25)
+file(WRITE ${OUT} "#include \"report/assets.h\"\nnamespace sluice {\n")
+string(REPLACE "," ";" FILES "${FILES}")
+foreach(entry IN LISTS FILES)
+  string(REGEX MATCH "^([^=]+)=(.+)$" _ "${entry}")
+  file(APPEND ${OUT} "const std::string_view ${CMAKE_MATCH_1} = R\"file_text(")
+  file(READ ${CMAKE_MATCH_2} text)
+  file(APPEND ${OUT} "${text}")
+  file(APPEND ${OUT} ")file_text\";\n")
+endforeach()
+file(APPEND ${OUT} "}\n")
