@@ -109,9 +109,7 @@ TEST_F(SweepFiles, OfTheRepositoryAreJudgedFit) {
         EXPECT_TRUE(j.warnings.empty()) << j.warnings[0];
         EXPECT_GE(spec.variants.size(), 2u) << file;
         EXPECT_EQ(spec.baseline, "baseline") << file;
-        if (name.starts_with("table")) {
-            EXPECT_EQ(spec.match == Match::parameters, has(file, "table2")) << file;
-        }
+        if (name.starts_with("table")) { EXPECT_EQ(spec.match == Match::parameters, has(file, "table2")) << file; }
         for (const Point& point : j.points) {
             const bool gated = !point.config.model.gates.all.empty();
             EXPECT_FALSE(gated && point.variant == "baseline") << file;
