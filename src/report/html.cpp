@@ -73,11 +73,11 @@ std::string html_of(const Page& page) {
 <noscript><p>The tables and figures need JavaScript. report.md and report.csv, beside this file, do without.</p></noscript>
 <script type="application/json" id="data">{}</script>
 <script>{}</script>
-<script>{}</script>
+<script>{}{}</script>
 </body>
 </html>
 )",
-                       title, kPageStyle, title, html_text(page.state), data_of(page), kECharts, kPageScript);
+                       title, kPageStyle, title, html_text(page.state), data_of(page), kECharts, kCharts, kPageScript);
 }
 
 }  // namespace sluice

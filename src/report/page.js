@@ -1,35 +1,28 @@
 // Draws a report: tables that sort, and figures by ECharts. `page` is what src/report/page.h describes.
 "use strict";
-(() => {
 const page = JSON.parse(document.getElementById("data").textContent);
-const kColours = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b38600", "#56b4e9", "#7a5195", "#8c564b", "#5f7f1f", "#7f7f7f"];
-const kDashes = ["solid", "dashed", "dotted"];
 const charts = [];  // {figure, element, chart, hidden, smoothing, logY}
 
 // ---------------------------------------------------------------- elements
 function make(name, attributes = {}, ...children) {
     const element = document.createElement(name);
     for (const [key, value] of Object.entries(attributes)) {
-        if (key === "onclick" || key === "oninput" || key === "onchange") element[key] = value;
-        else if (value !== undefined && value !== false) element.setAttribute(key, value);
+        if (key.startsWith("on"))
+            element[key] = value;
+        else if (value !== undefined && value !== false)
+            element.setAttribute(key, value);
     }
     element.append(...children);
     return element;
-}
-const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-
-function look(group, index) {
-    const known = page.groups.indexOf(group);
-    const at = known >= 0 ? known : index;
-    return {colour: kColours[at % kColours.length], dash: kDashes[Math.floor(at / kColours.length) % kDashes.length]};
 }
 
 // ---------------------------------------------------------------- tables
 function drawTable(table) {
     const numeric = table.columns.map((_, c) => table.rows.some((row) => row[c].value !== null));
     const body = make("tbody");
-    const fill = (rows) => body.replaceChildren(...rows.map((row) => make("tr", {}, ...row.map((cell, c) =>
-        make(c === 0 ? "th" : "td", {scope: c === 0 ? "row" : undefined, class: numeric[c] ? undefined : "text"}, cell.text)))));
+    const draw = (cell, c) => c === 0 ? make("th", {scope: "row", class: "text"}, cell.text) :
+                                        make("td", {class: numeric[c] ? undefined : "text"}, cell.text);
+    const fill = (rows) => body.replaceChildren(...rows.map((row) => make("tr", {}, ...row.map(draw))));
     const heads = table.columns.map((title, c) => {
         const head = make("th", {scope: "col", class: numeric[c] ? undefined : "text"});
         head.append(make("button", {type: "button", onclick: () => sortBy(c)}, title));
@@ -38,12 +31,15 @@ function drawTable(table) {
     // Once up, once down, then as they came. What has no number stands last.
     let sorted = -1, direction = 1;
     function sortBy(c) {
-        if (sorted !== c) [sorted, direction] = [c, 1];
-        else if (direction === 1) direction = -1;
-        else sorted = -1;
-        heads.forEach((head, i) => i === sorted ? head.setAttribute("aria-sort", direction > 0 ? "ascending" : "descending")
-                                                : head.removeAttribute("aria-sort"));
+        if (sorted !== c)
+            [sorted, direction] = [c, 1];
+        else if (direction === 1)
+            direction = -1;
+        else
+            sorted = -1;
+        for (const head of heads) head.removeAttribute("aria-sort");
         if (sorted < 0) return fill(table.rows);
+        heads[c].setAttribute("aria-sort", direction > 0 ? "ascending" : "descending");
         const key = (row) => numeric[c] ? row[c].value : row[c].text;
         fill([...table.rows].sort((a, b) => {
             const x = key(a), y = key(b);
@@ -55,151 +51,21 @@ function drawTable(table) {
     const caption = make("h3", {id: table.id}, table.title);
     const drawn = make("table", {"aria-labelledby": table.id}, make("thead", {}, make("tr", {}, ...heads)), body);
     const note = table.note ? [make("p", {class: "quiet"}, table.note)] : [];
-    return [caption, ...note, make("div", {class: "scroll", tabindex: "0", role: "region", "aria-labelledby": table.id}, drawn)];
+    return [
+        caption, ...note,
+        make("div", {class: "scroll", tabindex: "0", role: "region", "aria-labelledby": table.id}, drawn)
+    ];
 }
-
-// ---------------------------------------------------------------- numbers of a figure
-const short = (x) => x === null || x === undefined ? "-" : Number.isInteger(x) ? String(x) : x.toPrecision(4);
-const tick = (x) => Math.abs(x) >= 1e6 ? x.toExponential(1).replace("e+", "e") : String(Number(x.toPrecision(3)));
-const cells = (values) => values.map((x) => typeof x === "string" ? {text: x, value: null} : {text: short(x), value: x ?? null});
-
-function numbersOf(figure) {
-    const rows = [];
-    let columns = [];
-    if (figure.kind === "lines") {
-        columns = ["series", "points", "first " + figure.x, "its value", "last " + figure.x, "its value", "least", "most"];
-        for (const {name, points} of figure.series) {
-            const ys = points.map((p) => p[1]), last = points[points.length - 1];
-            rows.push(cells([name, points.length, ...points[0], ...last, Math.min(...ys), Math.max(...ys)]));
-        }
-    } else if (figure.kind === "bars") {
-        columns = ["series", ...figure.categories.map((c) => figure.x + " " + c)];
-        for (const {name, points} of figure.series) rows.push(cells([name, ...points]));
-    } else if (figure.kind === "intervals") {
-        columns = ["variant", "mean", "low", "high"];
-        figure.categories.forEach((c, i) => rows.push(cells([c, ...figure.series[0].points[i]])));
-    } else {
-        columns = ["key", "mean weight", "largest weight"];
-        const weights = figure.series[0].points;
-        figure.categories.forEach((token, k) => {
-            const seen = weights.slice(k).map((row) => row[k]);
-            rows.push(cells([k + " " + token, seen.reduce((a, b) => a + b, 0) / seen.length, Math.max(...seen)]));
-        });
-    }
-    return {id: "numbers-" + figure.id, title: "Numbers of: " + figure.title, note: "", columns, rows};
-}
-
-// ---------------------------------------------------------------- options of ECharts
-// An exponential mean without the pull of its start.
-function smoothed(points, keep) {
-    let mean = 0, weight = 0;
-    return points.map(([x, y]) => {
-        mean = keep * mean + (1 - keep) * y;
-        weight = keep * weight + (1 - keep);
-        return [x, mean / weight];
-    });
-}
-
-function common(figure) {
-    const ink = style("--ink"), line = style("--line");
-    const axis = (name, type, gap) => ({name, nameLocation: "middle", nameGap: gap, type, scale: true,
-        axisLabel: {color: ink, hideOverlap: true, formatter: type === "category" ? undefined : tick}, nameTextStyle: {color: ink}, axisLine: {lineStyle: {color: line}},
-        splitLine: {lineStyle: {color: line}}});
-    return {axis, ink, option: {
-        animation: false, backgroundColor: style("--paper"), textStyle: {color: ink, fontFamily: "system-ui, sans-serif"},
-        aria: {enabled: true, label: {description: describe(figure)}},
-        grid: {left: 62, right: 20, top: 16, bottom: 46, containLabel: false},
-        tooltip: {confine: true, backgroundColor: style("--band"), borderColor: line, textStyle: {color: ink, fontSize: 12},
-                  valueFormatter: (x) => Array.isArray(x) ? x.map(short).join(", ") : short(x)}}};
-}
-function describe(figure) {
-    const names = figure.series.slice(0, 12).map((s) => s.name).join(", ");
-    const more = figure.series.length > 12 ? " and " + (figure.series.length - 12) + " more" : "";
-    return figure.title + ". " + figure.note + " Series: " + names + more + ". The numbers are in the table below it.";
-}
-
-// A logarithmic axis over just the values, with about five ticks; ECharts' own ends at powers of ten.
-function logarithmic(axis, values) {
-    const above = values.filter((x) => x > 0), least = Math.min(...above) / 1.02, most = Math.max(...above) * 1.02;
-    return {...axis, type: "log", logBase: Math.max(1.001, (most / least) ** 0.2), min: least, max: most,
-            axisLabel: {...axis.axisLabel, showMinLabel: false, showMaxLabel: false}};
-}
-
-function lines(state) {
-    const {figure} = state, {axis, option} = common(figure);
-    const shown = figure.series.map((s, i) => ({...s, ...look(s.group, i)})).filter((s) => !state.hidden.has(s.group));
-    const line = (s, points, more) => ({type: "line", name: s.name, data: points, showSymbol: points.length < 30,
-        symbolSize: 5, lineStyle: {width: 1.6, type: s.dashed ? "dashed" : s.dash, ...more}, itemStyle: {color: s.colour},
-        emphasis: {focus: "series"}, color: s.colour});
-    const series = [];
-    for (const s of shown) {
-        if (state.smoothing > 0) series.push({...line(s, s.points, {width: 0.8, opacity: 0.25}), silent: true, tooltip: {show: false}});
-        series.push(line(s, state.smoothing > 0 ? smoothed(s.points, state.smoothing) : s.points, {}));
-    }
-    const scaled = (axis, log, at) => log ? logarithmic(axis, shown.flatMap((s) => s.points.map((p) => p[at]))) : axis;
-    return {...option, series,
-        tooltip: {...option.tooltip, trigger: shown.length > 12 ? "item" : "axis"},
-        xAxis: scaled(axis(figure.x, "value", 28), figure.log_x, 0),
-        yAxis: scaled(axis(figure.y, "value", 46), state.logY, 1),
-        dataZoom: [{type: "inside", xAxisIndex: 0, zoomOnMouseWheel: "ctrl", filterMode: "none", start: state.from, end: state.to}]};
-}
-
-function bars(state) {
-    const {figure} = state, {axis, option} = common(figure);
-    const shown = figure.series.map((s, i) => ({...s, ...look(s.group, i)})).filter((s) => !state.hidden.has(s.group));
-    return {...option, tooltip: {...option.tooltip, trigger: "axis", axisPointer: {type: "shadow"}},
-        xAxis: {...axis(figure.x, "category", 28), data: figure.categories},
-        yAxis: {...axis(figure.y, "value", 46), scale: false},
-        series: shown.map((s) => ({type: "bar", name: s.name, data: s.points, itemStyle: {color: s.colour, decal:
-            s.dash === "solid" ? undefined : {dashArrayX: [1, 0], dashArrayY: [3, 3], rotation: 0.8, color: style("--paper")}}}))};
-}
-
-function intervals(state) {
-    const {figure} = state, {axis, option, ink} = common(figure);
-    const points = figure.series[0].points;
-    const bar = (params, api) => {
-        const row = points[params.dataIndex];
-        if (row[1] === null) return {type: "group", children: []};
-        const [x0, y] = api.coord([row[1], params.dataIndex]), [x1] = api.coord([row[2], params.dataIndex]);
-        const stroke = (shape) => ({type: "line", shape, style: {stroke: ink, lineWidth: 1.6}});
-        return {type: "group", children: [stroke({x1: x0, y1: y, x2: x1, y2: y}), stroke({x1: x0, y1: y - 5, x2: x0, y2: y + 5}),
-                                          stroke({x1: x1, y1: y - 5, x2: x1, y2: y + 5})]};
-    };
-    const all = points.flat().filter((x) => x !== null).concat(0);
-    const least = Math.min(...all), most = Math.max(...all), room = 0.05 * (most - least) || 1;
-    return {...option, grid: {...option.grid, left: 190},
-        tooltip: {...option.tooltip, trigger: "item", formatter: (p) => figure.categories[p.dataIndex].replace(/[<&]/g, "") + ": " +
-            short(points[p.dataIndex][0]) + (points[p.dataIndex][1] === null ? "" : " [" + points[p.dataIndex].slice(1).map(short).join(", ") + "]")},
-        xAxis: {...axis(figure.y, "value", 28), min: least - room, max: most + room,
-                axisLabel: {color: ink, formatter: tick, showMinLabel: false, showMaxLabel: false}},
-        yAxis: {...axis("", "category", 0), data: figure.categories, inverse: true},
-        series: [{type: "custom", renderItem: bar, data: points.map((row, i) => [row[0], i]), silent: true},
-                 {type: "scatter", name: "difference", symbolSize: 9, data: points.map((row, i) => [row[0], i]), itemStyle: {color: kColours[0]},
-                  markLine: {silent: true, symbol: "none", label: {show: false}, lineStyle: {color: style("--quiet")}, data: [{xAxis: 0}]}}]};
-}
-
-function map(state) {
-    const {figure} = state, {axis, option} = common(figure);
-    const weights = figure.series[0].points, data = [];
-    weights.forEach((row, q) => row.forEach((w, k) => k <= q && data.push([k, q, Math.sqrt(w)])));
-    const label = {...axis("", "category", 0).axisLabel, interval: "auto", width: 60, overflow: "truncate"};
-    const dark = document.documentElement.dataset.theme === "dark";
-    return {...option, grid: {...option.grid, left: 80, bottom: 60},
-        tooltip: {...option.tooltip, formatter: ({data: [k, q, root]}) => ["query " + q + ": " + figure.categories[q], "key " + k + ": " +
-            figure.categories[k], "weight " + short(root * root)].map((s) => s.replace(/&/g, "&amp;").replace(/</g, "&lt;")).join("<br>")},
-        xAxis: {...axis(figure.x, "category", 40), data: figure.categories, axisLabel: label, splitLine: {show: false}},
-        yAxis: {...axis(figure.y, "category", 62), data: figure.categories, axisLabel: label, inverse: true, splitLine: {show: false}},
-        visualMap: {show: false, min: 0, max: 1, dimension: 2, inRange: {color: dark ? ["#14181d", "#1f5f8b", "#f2d16b"] : ["#ffffff", "#3f8fc4", "#08306b"]}},
-        series: [{type: "heatmap", name: "weight", data, progressive: 20000}]};
-}
-const kKinds = {lines, bars, intervals, map};
 
 // ---------------------------------------------------------------- figures
 function draw(state) {
     if (!state.chart) {
         // A map has a rectangle for each weight: too many for SVG.
         state.chart = echarts.init(state.element, null, {renderer: state.figure.kind === "map" ? "canvas" : "svg"});
-        state.chart.on("datazoom", () => { const zoom = state.chart.getOption().dataZoom[0]; [state.from, state.to] = [zoom.start, zoom.end]; });
+        state.chart.on("datazoom", () => {
+            const zoom = state.chart.getOption().dataZoom[0];
+            [state.from, state.to] = [zoom.start, zoom.end];
+        });
     }
     state.chart.setOption(kKinds[state.figure.kind](state), {notMerge: true});
 }
@@ -220,35 +86,45 @@ function shift(state, by) {
 function controlsOf(state) {
     const {figure} = state, controls = make("div", {class: "controls"});
     if (figure.kind !== "lines") return controls;
-    const button = (text, label, act) => make("button", {type: "button", "aria-label": label + ", " + figure.title, onclick: act}, text);
-    controls.append(button("+", "zoom in", () => zoom(state, 0.5)), button("\u2212", "zoom out", () => zoom(state, 2)),
-        button("\u2190", "move left", () => shift(state, -0.5)), button("\u2192", "move right", () => shift(state, 0.5)),
-        button("all", "show all", () => zoom(state, 1e9)));
-    controls.append(make("label", {}, make("input", {type: "checkbox", checked: state.logY ? "" : undefined,
-        onchange: (e) => { state.logY = e.target.checked; draw(state); }}), " logarithmic"));
-    if (figure.smooth)
-        controls.append(make("label", {}, "smoothing ", make("input", {type: "range", min: 0, max: 0.98, step: 0.02, value: state.smoothing,
-            oninput: (e) => { state.smoothing = Number(e.target.value); draw(state); }})));
+    const button = (text, label, act) =>
+        make("button", {type: "button", "aria-label": label + ", " + figure.title, onclick: act}, text);
+    controls.append(
+        button("+", "zoom in", () => zoom(state, 0.5)), button("\u2212", "zoom out", () => zoom(state, 2)),
+        button("\u2190", "move left", () => shift(state, -0.5)),
+        button("\u2192", "move right", () => shift(state, 0.5)), button("all", "show all", () => zoom(state, 1e9)));
+    const change = (key, of) => (event) => {
+        state[key] = of(event.target);
+        draw(state);
+    };
+    const logarithmic = make("input", {type: "checkbox", onchange: change("logY", (input) => input.checked)});
+    logarithmic.checked = state.logY;
+    controls.append(make("label", {}, logarithmic, " logarithmic"));
+    if (!figure.smooth) return controls;
+    const smoothing = make("input", {type: "range", min: 0, max: 0.98, step: 0.02, value: state.smoothing});
+    smoothing.oninput = change("smoothing", (input) => Number(input.value));
+    controls.append(make("label", {}, "smoothing ", smoothing));
     return controls;
 }
 
 function legendOf(state) {
-    const {figure} = state, legend = make("div", {class: "legend", role: "group", "aria-label": "series of " + figure.title});
-    const seen = new Set();
+    const {figure} = state, seen = new Set();
+    const legend = make("div", {class: "legend", role: "group", "aria-label": "series of " + figure.title});
     figure.series.forEach((series, i) => {
         if (seen.has(series.group) || figure.kind === "intervals" || figure.kind === "map") return;
         seen.add(series.group);
         const {colour, dash} = look(series.group, i);
         const swatch = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-        swatch.innerHTML = '<line x1="0" x2="26" y1="6" y2="6" stroke-width="3"/>';
+        swatch.innerHTML = "<line x1=\"0\" x2=\"26\" y1=\"6\" y2=\"6\" stroke-width=\"3\"/>";
         swatch.firstChild.setAttribute("stroke", colour);
-        if (dash !== "solid" || series.dashed) swatch.firstChild.setAttribute("stroke-dasharray", dash === "dotted" ? "2 3" : "6 3");
-        const toggle = make("button", {type: "button", "aria-pressed": "true", onclick: () => {
+        if (dash !== "solid" || series.dashed)
+            swatch.firstChild.setAttribute("stroke-dasharray", dash === "dotted" ? "2 3" : "6 3");
+        const toggle = make("button", {type: "button", "aria-pressed": "true"}, swatch, series.group);
+        toggle.onclick = () => {
             const hide = !state.hidden.has(series.group);
             hide ? state.hidden.add(series.group) : state.hidden.delete(series.group);
             toggle.setAttribute("aria-pressed", String(!hide));
             draw(state);
-        }}, swatch, series.group);
+        };
         legend.append(toggle);
     });
     return seen.size > 1 ? legend : "";
@@ -256,13 +132,17 @@ function legendOf(state) {
 
 function drawFigure(figure) {
     const element = make("div", {class: "chart", id: "chart-" + figure.id});
-    const state = {figure, element, hidden: new Set(), smoothing: figure.smooth ? 0.6 : 0, logY: figure.log_y, from: 0, to: 100};
+    const state =
+        {figure, element, hidden: new Set(), smoothing: figure.smooth ? 0.6 : 0, logY: figure.log_y, from: 0, to: 100};
     if (figure.kind === "intervals") element.style.height = 5 + 1.6 * figure.categories.length + "rem";
     if (figure.kind === "map") element.style.height = "34rem";
     charts.push(state);
     const numbers = make("details", {}, make("summary", {}, "Numbers"));
-    numbers.addEventListener("toggle", () => numbers.children.length === 1 && numbers.append(...drawTable(numbersOf(figure)).slice(1)), {once: true});
-    return make("figure", {class: figure.smooth || figure.id.startsWith("ladder") ? "wide" : undefined, id: figure.id},
+    numbers.addEventListener(
+        "toggle", () => numbers.children.length === 1 && numbers.append(...drawTable(numbersOf(figure)).slice(1)),
+        {once: true});
+    return make(
+        "figure", {class: figure.smooth || figure.id.startsWith("ladder") ? "wide" : undefined, id: figure.id},
         make("h3", {}, figure.title), controlsOf(state), element, legendOf(state),
         make("figcaption", {class: "quiet"}, figure.note), numbers);
 }
@@ -271,20 +151,24 @@ function drawFigure(figure) {
 function useTheme(theme) {
     const dark = theme === "dark" || (theme === "auto" && matchMedia("(prefers-color-scheme: dark)").matches);
     document.documentElement.dataset.theme = dark ? "dark" : "light";
-    for (const state of charts) if (state.chart) draw(state);
+    for (const state of charts)
+        if (state.chart) draw(state);
 }
 function drawAll() {
     for (const state of charts) draw(state);
 }
 
-const theme = make("select", {id: "theme", onchange: () => useTheme(theme.value)},
+const theme = make(
+    "select", {id: "theme", onchange: () => useTheme(theme.value)},
     ...["auto", "light", "dark"].map((name) => make("option", {value: name}, name)));
 const main = document.querySelector("main");
 document.querySelector("header").append(make("label", {class: "theme"}, "theme ", theme));
-document.querySelector("nav").append(make("ul", {}, ...page.sections.map((section, i) =>
-    make("li", {}, make("a", {href: "#section-" + i}, section.title)))));
+document.querySelector("nav").append(make(
+    "ul", {}, ...page.sections.map((section, i) => make("li", {}, make("a", {href: "#section-" + i}, section.title)))));
 if (page.warnings.length > 0)
-    main.append(make("section", {class: "warnings", "aria-label": "warnings"}, make("ul", {}, ...page.warnings.map((text) => make("li", {}, text)))));
+    main.append(make(
+        "section", {class: "warnings", "aria-label": "warnings"},
+        make("ul", {}, ...page.warnings.map((text) => make("li", {}, text)))));
 page.sections.forEach((section, i) => {
     const drawn = make("section", {"aria-labelledby": "section-" + i}, make("h2", {id: "section-" + i}, section.title));
     for (const table of section.tables) drawn.append(...drawTable(table));
@@ -303,7 +187,14 @@ const near = new IntersectionObserver((entries) => {
 }, {rootMargin: "600px"});
 for (const state of charts) near.observe(state.element);
 addEventListener("resize", () => charts.forEach((state) => state.chart && state.chart.resize()));
-addEventListener("beforeprint", () => { document.documentElement.dataset.theme = "light"; drawAll(); });
+addEventListener("beforeprint", () => {
+    document.documentElement.dataset.theme = "light";
+    drawAll();
+});
 addEventListener("afterprint", () => useTheme(theme.value));
-window.report = {page, charts, drawAll, useTheme};
-})();
+window.report = {
+    page,
+    charts,
+    drawAll,
+    useTheme
+};  // for tests
