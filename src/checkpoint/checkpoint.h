@@ -10,6 +10,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "base/spike_rule.h"
 #include "checkpoint/data_record.h"
 #include "kernels/memory.h"
 #include "tensor/box.h"
@@ -56,9 +57,12 @@ inline bool is_optimizer_state(const std::string& name) { return name.find('/') 
 
 // What a run needs beside its tensors to resume: all of it is in the manifest.
 struct CheckpointInfo {
-    int64_t step = 0, tokens = 0, samples = 0;  // tokens, samples: consumed so far, over all ranks
-    int64_t updates = 0;                        // steps that were not skipped: Adam's t
-    int64_t skipped = 0, skipped_in_a_row = 0;
+    int64_t step = 0, tokens = 0, samples = 0;      // tokens trained on, samples consumed so far, over all ranks
+    int64_t passed_over = 0;                        // of the samples: those before which the run went back
+    int64_t updates = 0;                            // steps that were applied: Adam's t
+    int64_t skipped = 0, skipped_in_a_row = 0;      // steps that were not finite
+    int64_t spikes = 0, rewinds = 0, furthest = 0;  // as Progress in log/step_result.h has them
+    std::optional<SpikeHistory> spike_history;      // with a guard against spikes
     int64_t seed = 0;
     std::string config_yaml;               // resolved
     std::map<std::string, int64_t> mesh;   // {"data": 2, "tensor": 1, ...}

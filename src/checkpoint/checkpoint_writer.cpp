@@ -113,6 +113,17 @@ void add_left_behind(std::vector<AutotuneRecord>& all, const std::vector<Autotun
 
 }  // namespace
 
+std::optional<Checkpoint> find_rewind(const fs::path& checkpoints, const Rewinds& rewinds, int64_t step,
+                                      std::vector<std::string>& warnings) {
+    for (const auto& path : list_checkpoints(checkpoints)) {
+        if (!rewinds.uses(step_of(path)) || step_of(path) + rewinds.window > step) continue;
+        try {
+            return open_checkpoint(path);
+        } catch (const Failure& f) { warnings.push_back(std::string("skipped ") + f.what()); }
+    }
+    return std::nullopt;
+}
+
 CheckpointWriter::~CheckpointWriter() {
     if (thread_.joinable()) thread_.join();
 }
@@ -207,25 +218,30 @@ CheckpointWriter::Condition CheckpointWriter::condition_of(const fs::path& step)
 }
 
 // Removes old steps. The newest `keep` valid ones stay, and the newest one whose last update was applied: from there a
-// run resumes after it ended because its steps were not finite. Damaged steps do not count, and are removed when they
-// are older than all of these. Steps after the one just written belong to another course of the run, and stay.
+// run resumes after it ended because its steps were not finite. Of those that a run goes back to by itself, the newest
+// one that is old enough stays, and all after it, which will be. Damaged steps do not count, and are removed when they
+// are older than the newest `keep`. Steps after the one just written belong to another course of the run, and stay.
 void CheckpointWriter::prune(const fs::path& just_written) {
+    const int64_t now = step_of(just_written);
     int64_t kept = 0;
-    bool applied = false;
-    for (const auto& step : list_checkpoints(folder_)) {
-        if (step_of(step) > step_of(just_written)) continue;
-        const bool enough = kept >= keep_;
-        if (enough && applied) {
-            discard(step);
+    bool applied = false, can_rewind = false;
+    for (const auto& path : list_checkpoints(folder_)) {
+        const int64_t step = step_of(path);
+        if (step > now) continue;
+        const bool enough = kept >= keep_, to_rewind = rewinds_.uses(step) && !can_rewind;
+        if (enough && applied && !to_rewind) {
+            discard(path);
             continue;
         }
-        const Condition condition = condition_of(step);
-        if (enough && condition != Condition::applied) {
-            discard(step);
+        const Condition condition = condition_of(path);
+        const bool valid = condition != Condition::damaged;
+        if (enough && (applied || condition != Condition::applied) && !(to_rewind && valid)) {
+            discard(path);
             continue;
         }
         applied = applied || condition == Condition::applied;
-        kept += condition != Condition::damaged;
+        can_rewind = can_rewind || (to_rewind && valid && step + rewinds_.window <= now);
+        kept += valid;
     }
 }
 

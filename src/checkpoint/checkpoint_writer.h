@@ -21,11 +21,24 @@ namespace sluice {
 
 struct Manifest;
 
+// The checkpoints to which a run goes back by itself: of every so many steps, and at least `window` steps old, so that
+// they are the same ones whether the run was stopped meanwhile or not.
+struct Rewinds {
+    int64_t every = 0, window = 0;  // every 0: it does not
+
+    bool uses(int64_t step) const { return every > 0 && step % every == 0; }
+};
+// The newest valid one of them for a run that is at `step`. Others are told of in `warnings`. Errors:
+// Failure(Exit::checkpoint) where the folder cannot be read.
+std::optional<Checkpoint> find_rewind(const std::filesystem::path& checkpoints, const Rewinds& rewinds, int64_t step,
+                                      std::vector<std::string>& warnings);
+
 class CheckpointWriter {
  public:
-    // keep: how many of the newest checkpoints stay; the newest one whose last update was applied stays too. 0: all.
-    CheckpointWriter(std::filesystem::path folder, bool async, int64_t keep)
-        : folder_(std::move(folder)), async_(async), keep_(keep) {}
+    // keep: how many of the newest checkpoints stay; the newest one whose last update was applied stays too, and those
+    // that `rewinds` may need. 0: all.
+    CheckpointWriter(std::filesystem::path folder, bool async, int64_t keep, Rewinds rewinds = {})
+        : folder_(std::move(folder)), async_(async), keep_(keep), rewinds_(rewinds) {}
     ~CheckpointWriter();
 
     // If async, copies this rank's own rows, and returns before they are written. Else the state must not change until
@@ -46,6 +59,7 @@ class CheckpointWriter {
     std::filesystem::path folder_, temporary_;
     bool async_;
     int64_t keep_;
+    Rewinds rewinds_;
     CheckpointInfo info_;
     std::map<std::string, StoredTensor> whole_state_;  // every tensor of all ranks, without pieces
     std::vector<StateTensor> own_rows_;                // what this rank writes

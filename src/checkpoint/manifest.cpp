@@ -76,6 +76,36 @@ std::vector<AutotuneRecord> parse_autotune(const Json& value) {
     return records;
 }
 
+Json spikes_json(const CheckpointInfo& info) {
+    return {{"refused", info.spikes},
+            {"in_a_row", info.spike_history->in_a_row},
+            {"rewinds", info.rewinds},
+            {"furthest", info.furthest},
+            {"losses", info.spike_history->losses},
+            {"grad_norms", info.spike_history->grad_norms}};
+}
+
+std::vector<double> to_numbers(const Json& value, const char* what) {
+    if (!value.is_array()) throw JsonError(std::string("'") + what + "' is not a list");
+    std::vector<double> numbers;
+    for (const Json& x : value) {
+        if (!x.is_number()) throw JsonError(std::string("'") + what + "' has something that is no number");
+        numbers.push_back(x.get<double>());
+    }
+    return numbers;
+}
+
+void parse_spikes(const Json& value, CheckpointInfo& info) {
+    info.spikes = to_integer(member(value, "refused"), "refused");
+    info.rewinds = to_integer(member(value, "rewinds"), "rewinds");
+    info.furthest = to_integer(member(value, "furthest"), "furthest");
+    info.spike_history = {to_numbers(member(value, "losses"), "losses"),
+                          to_numbers(member(value, "grad_norms"), "grad_norms"),
+                          to_integer(member(value, "in_a_row"), "in_a_row")};
+    if (info.spike_history->losses.size() != info.spike_history->grad_norms.size())
+        throw JsonError("'spikes' has not as many losses as gradient norms");
+}
+
 }  // namespace
 
 std::string manifest_text(const Manifest& m) {
@@ -86,10 +116,12 @@ std::string manifest_text(const Manifest& m) {
     json["config"] = m.info.config_yaml;
     json["mesh"] = m.info.mesh;
     json["data"] = {{"samples", m.info.samples}};
+    if (m.info.passed_over > 0) json["data"]["passed_over"] = m.info.passed_over;
     write_data_record(json["data"], m.info.data);
     json["rng"] = {{"seed", m.info.seed}};
     json["optimizer"] = {
         {"updates", m.info.updates}, {"skipped", m.info.skipped}, {"skipped_in_a_row", m.info.skipped_in_a_row}};
+    if (m.info.spike_history) json["spikes"] = spikes_json(m.info);
     json["digest"] = m.info.digest;
     json["gemm"] = Json::array();
     for (const AutotuneRecord& record : m.info.autotune)
@@ -118,12 +150,16 @@ Manifest parse_manifest(const std::string& text) {
     if (!member(json, "mesh").is_object()) throw JsonError("'mesh' is not an object");
     for (const auto& [name, ranks] : json["mesh"].items()) m.info.mesh[name] = to_integer(ranks, "mesh");
     m.info.samples = to_integer(member(member(json, "data"), "samples"), "samples");
+    if (json["data"].contains("passed_over"))
+        m.info.passed_over = to_integer(json["data"]["passed_over"], "passed_over");
+    if (m.info.passed_over > m.info.samples) throw JsonError("'passed_over' is more than 'samples'");
     m.info.data = parse_data_record(json["data"]);
     m.info.seed = to_integer(member(member(json, "rng"), "seed"), "seed");
     const Json& optimizer = member(json, "optimizer");
     m.info.updates = to_integer(member(optimizer, "updates"), "updates");
     m.info.skipped = to_integer(member(optimizer, "skipped"), "skipped");
     m.info.skipped_in_a_row = to_integer(member(optimizer, "skipped_in_a_row"), "skipped_in_a_row");
+    if (json.contains("spikes")) parse_spikes(json["spikes"], m.info);
     if (json.contains("gemm")) m.info.autotune = parse_autotune(json["gemm"]);
     if (json.contains("branch")) {
         const Json& branch = json["branch"];

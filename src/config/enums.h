@@ -48,6 +48,9 @@ SLUICE_ENUM_NAMES(OptimizerKind, {"adamw", OptimizerKind::adamw}, {"muon", Optim
 enum class ScheduleKind { cosine, linear, wsd, constant };
 SLUICE_ENUM_NAMES(ScheduleKind, {"cosine", ScheduleKind::cosine}, {"linear", ScheduleKind::linear},
                   {"wsd", ScheduleKind::wsd}, {"constant", ScheduleKind::constant});
+enum class SpikeAction { none, skip, rewind };
+SLUICE_ENUM_NAMES(SpikeAction, {"none", SpikeAction::none}, {"skip", SpikeAction::skip},
+                  {"rewind", SpikeAction::rewind});
 #undef SLUICE_ENUM_NAMES
 
 }  // namespace sluice

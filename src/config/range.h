@@ -20,7 +20,7 @@ constexpr Range from_below(double low, double high) { return {.low = low, .high 
 
 // Far above any model, far below where products of three dimensions overflow 64 bits.
 constexpr int64_t kMaxWidth = 1 << 20, kMaxLayers = 10000, kMaxVocab = INT32_MAX, kMaxExperts = 65536,
-                  kMaxSequences = 1 << 30, kMaxRanks = 1 << 20;
+                  kMaxSequences = 1 << 30, kMaxRanks = 1 << 20, kMaxWindow = 1 << 16;
 constexpr int64_t kMaxCount = int64_t{1} << 40;
 constexpr Range kCount = from(0, double(kMaxCount)), kCountFromOne = from(1, double(kMaxCount));
 

@@ -116,6 +116,22 @@ struct ScheduleSpec {
     }
 };
 
+struct SpikeSpec {
+    SpikeAction action = SpikeAction::none;
+    int64_t window = 128, most = 5;
+    double threshold = 8;
+    void fields(auto&& v) {
+        using enum Change;
+        v("action", action,
+          "steps whose loss or gradient norm jumps: none, skip them, or rewind where that is not enough", course);
+        v("window", window, "steps whose median and MAD a step is compared with", {course, from(4, kMaxWindow)});
+        v("threshold", threshold, "standard deviations above the median, each 1.4826 MAD, that are a jump",
+          {course, above(0)});
+        v("most", most, "steps in a row that are skipped; then rewind goes back, and skip accepts the new level",
+          {course, kCountFromOne});
+    }
+};
+
 struct ParallelSpec {
     int64_t tensor = 1, expert = 1;
     bool sequence = false;
@@ -191,6 +207,7 @@ struct Config {
     TrainSpec train;
     OptimizerSpec optimizer;
     ScheduleSpec schedule;
+    SpikeSpec spikes;
     ParallelSpec parallel;
     CheckpointSpec checkpoint;
     EvalSpec eval;
@@ -205,6 +222,7 @@ struct Config {
         v("train", train, "length and batch", kSection);
         v("optimizer", optimizer, "optimizer", kSection);
         v("schedule", schedule, "learning rate", kSection);
+        v("spikes", spikes, "guard against spikes", kSection);
         v("parallel", parallel, "sharding over ranks", kSection);
         v("checkpoint", checkpoint, "checkpoints", kSection);
         v("eval", eval, "evaluation during training", kSection);

@@ -73,6 +73,9 @@ void warn_idle_run(const Config& c, Marks& marks) {
     if (marks.given("checkpoint.every") && every > steps && steps > CheckpointSpec{}.every)
         marks.warn("checkpoint.every", text(every) + " is more than the run's " + text(steps) +
                                            " steps: the only checkpoint is the one at the end");
+    if (c.spikes.action == SpikeAction::rewind && every == 0)
+        marks.warn("spikes.action",
+                   "rewind without checkpoint.every: there is no checkpoint to go back to, so it skips");
 }
 
 const Node* find(const Node& tree, const std::string& path) {
@@ -93,6 +96,7 @@ void warn_forgotten(const Config& config, Marks& marks) {
          {"top_k", "hidden", "shared_hidden", "norm_top_k", "balance", "balance_coef", "z_coef", "bias_rate"}},
         {"model.rope.scaling", {"factor", "original_length"}},
         {"model.switch_heads.target", {"experts", "top_k"}},
+        {"spikes.action", {"window", "threshold", "most"}},
         {"sample.every", {"prompt", "tokens"}},
     };
     for (const auto& [key, others] : switches) {

@@ -24,6 +24,7 @@ Columns step_columns(const StepLine& n) {
     if (n.gate_mean) columns.push_back({"gate " + format_fixed(*n.gate_mean, 2), 6});
     if (n.f_attn) columns.push_back({"sink " + format_fixed(*n.f_attn, 2), 6});
     if (n.skipped > 0) columns.push_back({fmt::format("skipped {}", n.skipped), 8, kYellow});
+    if (n.spikes > 0) columns.push_back({counted(n.spikes, "spike"), 8, kYellow});
     if (n.step < n.steps) columns.push_back({"eta " + format_seconds(n.eta_seconds), 7});
     return columns;
 }

@@ -39,20 +39,19 @@ int open_to_append(const std::filesystem::path& path) {
     return fd;
 }
 
-// The step of a row; 0 where a line has none, such as that of a start.
-int64_t step_of(const std::string& line) {
+// Whether a row comes after `last`; a line without the key, such as that of a start, does not.
+bool is_after(const std::string& line, int64_t last, const char* key) {
     const Json row = json_or_null(line);
-    if (!row.is_object() || !row.contains("step") || !row["step"].is_number_integer()) return 0;
-    return row["step"].get<int64_t>();
+    return row.is_object() && row.contains(key) && row[key].is_number_integer() && row[key].get<int64_t>() > last;
 }
 
-// Moves rows after `step` to a file beside this one, which is written first. False: there are none.
-bool set_aside(const std::filesystem::path& path, int64_t step) {
+// Moves rows after `last` to a file beside this one, which is written first. False: there are none.
+bool set_aside(const std::filesystem::path& path, int64_t last, const char* key) {
     std::string kept, later;
     std::ifstream in(path);
-    for (std::string line; std::getline(in, line);) (step_of(line) > step ? later : kept) += line + "\n";
+    for (std::string line; std::getline(in, line);) (is_after(line, last, key) ? later : kept) += line + "\n";
     if (later.empty()) return false;
-    const auto aside = path.parent_path() / "metrics.abandoned.jsonl";
+    const auto aside = path.parent_path() / (path.stem().string() + ".abandoned.jsonl");
     std::ofstream out(aside, std::ios::app);
     if (!(out << later << std::flush)) disk_error(aside);
     write_file(path, kept);
@@ -78,10 +77,11 @@ std::string metrics_line(const MetricsRow& row) {
     return line + "}";
 }
 
-Metrics::Metrics(const std::filesystem::path& path, int64_t step) : path_(path), fd_(open_to_append(path)) {
+Metrics::Metrics(const std::filesystem::path& path, int64_t last, const char* key)
+    : path_(path), fd_(open_to_append(path)) {
     const off_t size = lseek(fd_, 0, SEEK_END), whole = whole_lines(fd_, size);
     if (whole != size && ftruncate(fd_, whole) != 0) disk_error(path);
-    if (!set_aside(path, step)) return;
+    if (!set_aside(path, last, key)) return;
     close(fd_);
     fd_ = open_to_append(path);
 }

@@ -1,6 +1,6 @@
 // metrics.jsonl: one JSON object per line. A start of a run begins with {"run": {...}}, without a step; then come rows
-// of numbers, one per step. Numbers read back to the same bits; one that is not finite is null. Errors:
-// Failure(Exit::disk).
+// of numbers, one per step. Numbers read back to the same bits; one that is not finite is null. spikes.jsonl has such
+// rows of the steps that were not applied. Errors: Failure(Exit::disk).
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -19,9 +19,9 @@ std::string metrics_line(const MetricsRow& row);
 
 class Metrics {
  public:
-    // Appends to the rows up to `step`. Later rows, which an abandoned part of the run left there, are moved to
-    // metrics.abandoned.jsonl beside it. Half a line left by a crash is cut off.
-    Metrics(const std::filesystem::path& path, int64_t step);
+    // Appends to the rows whose `key` is `last` at most. Later rows, which an abandoned part of the run left there, are
+    // moved to NAME.abandoned.jsonl beside NAME.jsonl. Half a line left by a crash is cut off.
+    Metrics(const std::filesystem::path& path, int64_t last, const char* key = "step");
     Metrics(const Metrics&) = delete;
     Metrics& operator=(const Metrics&) = delete;
     ~Metrics();

@@ -61,6 +61,7 @@ void RunLog::open(const RunFacts& facts) {
     keep_config(folder_, dump_yaml(config_));
     metrics_.emplace(folder_ / "metrics.jsonl", facts.step);
     metrics_->begin(run_header(config_, facts, wall_time()));
+    if (guarded()) spikes_.emplace(folder_ / "spikes.jsonl", facts.next_sample - 1, "first_sample");
     if (config_.log.tensorboard) tensorboard_.emplace(folder_, facts.step + 1);
 }
 
@@ -99,7 +100,10 @@ void RunLog::step(const StepFacts& step) {
         log_.in_place([this] { return step_columns(line()); });
     }
     keep_look(step.result.look);
-    if (!step.result.applied) say_skipped();
+    if (!step.result.applied) {
+        say_skipped();
+        keep_skipped();
+    }
     if (!step.beside_save && step_times_.add(step.seconds)) say_busy();
 }
 
@@ -115,6 +119,7 @@ StepLine RunLog::line() const {
     line.mfu = std::min(1.0, flops_ * line.tokens_per_second / gemm_rate_->best());
     line.memory_bytes = double(facts_.bytes);
     line.skipped = step_.progress.skipped;
+    line.spikes = step_.progress.spikes;
     line.eta_seconds = line.seconds * double(line.steps - line.step);
     const LookMeans look = means_of(step_.result.look);
     line.gate_mean = look.gate_mean;
@@ -133,6 +138,7 @@ void RunLog::keep_step(const StepLine& line) {
     row_.emplace_back("memory_bytes", facts_.bytes);
     row_.emplace_back("seconds", line.seconds);
     row_.emplace_back("skipped", line.skipped);
+    if (guarded()) row_.emplace_back("spikes", line.spikes);
     if (!step_.result.routing) return;
     const RoutingResult& routing = *step_.result.routing;
     const Balance balance = config_.model.moe.balance;
@@ -167,9 +173,31 @@ void RunLog::keep_look(const std::vector<LayerLook>& look) {
 }
 
 void RunLog::say_skipped() {
-    warn(fmt::format("step {}: loss {}, gradient norm {} is not finite: no rank applied it ({} in a row, {} in all)",
-                     step_.progress.step, format_fixed(step_.result.loss, 4), format_fixed(step_.result.grad_norm, 3),
-                     step_.progress.skipped_in_a_row, step_.progress.skipped));
+    const StepResult& r = step_.result;
+    const Progress& p = step_.progress;
+    const std::string loss = format_fixed(r.loss, 4), norm = format_fixed(r.grad_norm, 3);
+    if (!r.spike)
+        return warn(
+            fmt::format("step {}: loss {}, gradient norm {} is not finite: no rank applied it ({} in a row, {} in all)",
+                        p.step, loss, norm, p.skipped_in_a_row, p.skipped));
+    const auto level = [](const Level& l) { return format_fixed(l.median, 4) + " MAD " + format_fixed(l.mad, 4); };
+    warn(
+        fmt::format("step {}: loss {} (median {}), gradient norm {} (median {}) is a spike: no rank applied it ({} in "
+                    "a row, {} in all)",
+                    p.step, loss, level(r.spike->loss), norm, level(r.spike->grad_norm), r.spike->in_a_row, p.spikes));
+}
+
+void RunLog::keep_skipped() {
+    if (!spikes_) return;
+    const StepResult& r = step_.result;
+    MetricsRow row{{"step", step_.progress.step},    {"time", wall_time()}, {"first_sample", r.first_sample},
+                   {"samples", config_.train.batch}, {"loss", r.loss},      {"grad_norm", r.grad_norm}};
+    if (r.spike)
+        row.insert(row.end(), {{"loss_median", r.spike->loss.median},
+                               {"loss_mad", r.spike->loss.mad},
+                               {"grad_norm_median", r.spike->grad_norm.median},
+                               {"grad_norm_mad", r.spike->grad_norm.mad}});
+    spikes_->append(row);
 }
 
 void RunLog::say_busy() {
@@ -206,6 +234,20 @@ void RunLog::keep_row() {
 void RunLog::saved(int64_t step, int64_t bytes, double waited_seconds) {
     info(fmt::format("checkpoint {} | {} | waited {}", (folder_ / "checkpoints" / step_name(step)).string(),
                      format_bytes(double(bytes)), format_seconds(waited_seconds)));
+}
+
+void RunLog::went_back(int64_t step, int64_t tokens, int64_t next_sample, const std::filesystem::path& aside) {
+    const int64_t from = step_.progress.step;
+    facts_.step = std::min(facts_.step, step);
+    facts_.seen = std::min(facts_.seen, tokens);
+    seconds_since_line_ = 0;
+    steps_since_line_ = 0;
+    if (!speaks_) return;
+    warn(fmt::format("step {}: the run goes back to step {}, and goes on with sample {}; what it leaves is in {}", from,
+                     step, next_sample, aside.string()));
+    spikes_->append({{"step", from}, {"time", wall_time()}, {"first_sample", next_sample}, {"back_to", step}});
+    metrics_.emplace(folder_ / "metrics.jsonl", step);
+    if (config_.log.tensorboard) tensorboard_.emplace(folder_, step + 1);
 }
 
 // "614K tokens | 28.1s | 22.1K tok/s | loss 4.4066 | eval held 4.7635 | runs/quickstart"; time and rate of this start.

@@ -28,6 +28,7 @@ struct RunFacts {
     int64_t bytes = 0;                            // per rank: weights, gradients, moments, activations
     int64_t tokens = 0, shards = 0, samples = 0;  // of the training data
     int64_t step = 0, seen = 0;                   // last step before this start; tokens trained on until then
+    int64_t next_sample = 0;
 };
 
 // One step after it was taken.
@@ -58,6 +59,9 @@ class RunLog {
     // Writes the numbers of this step to metrics.jsonl and TensorBoard, if it has any.
     void keep_row();
     void saved(int64_t step, int64_t bytes, double waited_seconds);
+    // The run went back to `step`, until which it had trained on so many tokens, and goes on with next_sample. aside:
+    // where its later steps and rows are.
+    void went_back(int64_t step, int64_t tokens, int64_t next_sample, const std::filesystem::path& aside);
     // The last line of a run: its result and its folder.
     void finished();  // there was nothing left to do
     void done();
@@ -69,7 +73,9 @@ class RunLog {
     StepLine line() const;
     void keep_step(const StepLine& line);
     void keep_look(const std::vector<LayerLook>& look);
+    bool guarded() const { return config_.spikes.action != SpikeAction::none; }
     void say_skipped();
+    void keep_skipped();
     void say_busy();
     std::string summary() const;
 
@@ -77,7 +83,7 @@ class RunLog {
     const std::filesystem::path folder_;
     const bool speaks_;
     Log log_;
-    std::optional<Metrics> metrics_;
+    std::optional<Metrics> metrics_, spikes_;  // spikes: with a guard
     std::optional<TensorBoard> tensorboard_;
     RunFacts facts_;
     StepFacts step_{};  // the latest

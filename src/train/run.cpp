@@ -33,6 +33,7 @@ namespace sluice {
 namespace {
 
 constexpr int64_t kMaxSkipped = 10;  // so many non-finite steps in a row end the run
+constexpr int64_t kMaxRewinds = 3;   // so often a run goes back without getting a window beyond where it was
 
 template <class B>
 class Run {
@@ -70,6 +71,9 @@ class Run {
     void finish_save();
     void after_step(const StepFacts& step);
     void refuse_divergence();
+    Rewinds rewinds() const;
+    bool must_go_back(const StepResult& result) const;
+    bool go_back_before_spikes();
     void evaluate_sets();
     void sample();
 
@@ -137,7 +141,7 @@ void Run<B>::restore() {
     log_.emplace(config_, folder_, is_rank0());
     keep_errors_in(folder_ / "log.txt", comm_.size() > 1 ? fmt::format("rank {}:", comm_.rank()) : "");
     if (!finished()) log_->open(facts());
-    writer_.emplace(checkpoints_, config_.checkpoint.async, config_.checkpoint.keep);
+    writer_.emplace(checkpoints_, config_.checkpoint.async, config_.checkpoint.keep, rewinds());
 }
 
 template <class B>
@@ -154,7 +158,9 @@ void Run<B>::load(const Checkpoint& from, bool weights_only) {
     if (!missing.empty()) start_from_zero(from, missing);
     const CheckpointInfo& info = from.info;
     restore_autotune(info.autotune, comm_.rank());
-    trainer_->restore({info.step, info.updates, info.skipped, info.skipped_in_a_row}, info.samples);
+    trainer_->restore({info.step, info.updates, info.skipped, info.skipped_in_a_row, info.spikes, info.passed_over,
+                       info.rewinds, info.furthest},
+                      info.samples, info.spike_history.value_or(SpikeHistory()));
     saved_step_ = info.step;
 }
 
@@ -181,6 +187,11 @@ CheckpointInfo Run<B>::info() const {
     info.updates = p.updates;
     info.skipped = p.skipped;
     info.skipped_in_a_row = p.skipped_in_a_row;
+    info.passed_over = p.passed_over;
+    info.spikes = p.spikes;
+    info.rewinds = p.rewinds;
+    info.furthest = p.furthest;
+    info.spike_history = trainer_->spike_history();
     info.config_yaml = dump_yaml(config_);
     info.branch = origin_.branch;
     info.data = read_;
@@ -226,6 +237,7 @@ RunFacts Run<B>::facts() const {
     facts.shards = int64_t(data_->shards());
     facts.step = step();
     facts.seen = trainer_->tokens();
+    facts.next_sample = trainer_->consumed_samples();
     return facts;
 }
 
@@ -251,7 +263,8 @@ Exit Run<B>::loop() {
         const StepResult result = trainer_->step(samples, {stop_requested(), writer_->pending() && writer_->done()});
         after_step({result, trainer_->progress(), trainer_->tokens(), steady_seconds() - start, saving});
         if (result.saved_ranks == comm_.size()) finish_save();
-        if (config_.checkpoint.every > 0 && step() % config_.checkpoint.every == 0 && !last()) save();
+        const bool regular = config_.checkpoint.every > 0 && step() % config_.checkpoint.every == 0;
+        if (regular && saved_step_ != step() && !last()) save();
         if (result.stop_requests > 0 && !last()) {
             if (saved_step_ != step()) save();
             finish_save();
@@ -268,6 +281,7 @@ Exit Run<B>::loop() {
 template <class B>
 void Run<B>::after_step(const StepFacts& step) {
     log_->step(step);
+    if (must_go_back(step.result) && go_back_before_spikes()) return;
     if (!step.result.applied) refuse_divergence();
     if (due(config_.eval.every)) evaluate_sets();
     log_->keep_row();
@@ -282,6 +296,56 @@ void Run<B>::refuse_divergence() {
     fail(Exit::non_finite, fmt::format("step {}: {} steps in a row were not finite: lower optimizer.lr or raise "
                                        "schedule.warmup_steps",
                                        step(), kMaxSkipped));
+}
+
+// ---------------------------------------------------------------- spikes
+template <class B>
+Rewinds Run<B>::rewinds() const {
+    if (config_.spikes.action != SpikeAction::rewind) return {};
+    return {config_.checkpoint.every, config_.spikes.window};
+}
+
+// Where skipping has not helped: so many steps in a row were spikes, or not finite.
+template <class B>
+bool Run<B>::must_go_back(const StepResult& result) const {
+    const Progress& p = trainer_->progress();
+    if (result.applied || config_.spikes.action != SpikeAction::rewind || p.rewinds >= kMaxRewinds) return false;
+    const int64_t most = config_.spikes.most;
+    return result.spike ? result.spike->in_a_row >= most : p.skipped_in_a_row >= std::min(most, kMaxSkipped);
+}
+
+// Goes back to a checkpoint from before the window, and on with the samples after those of this step. False: there is
+// none. The later steps and their rows are set aside, as when a run is resumed from an older step.
+template <class B>
+bool Run<B>::go_back_before_spikes() {
+    finish_save();
+    Origin to;
+    if (is_rank0()) {
+        to.checkpoint = find_rewind(checkpoints_, rewinds(), step(), to.warnings);
+        for (const auto& warning : to.warnings) log_->warn(warning);
+    }
+    const std::string found = from_rank_zero(comm_, origin_text(to));
+    if (found.empty()) return false;
+    if (!is_rank0()) to = origin_at(found);
+    log_->keep_row();
+    const Progress left = trainer_->progress();
+    const int64_t next_sample = trainer_->consumed_samples();
+    load(*to.checkpoint, false);
+    round_weights();
+    Progress progress = trainer_->progress();
+    progress.passed_over += next_sample - trainer_->consumed_samples();
+    progress.skipped = left.skipped;
+    progress.skipped_in_a_row = 0;
+    progress.spikes = left.spikes;
+    progress.rewinds = left.rewinds + 1;
+    progress.furthest = std::max(left.furthest, left.step);
+    SpikeHistory history = to.checkpoint->info.spike_history.value_or(SpikeHistory());
+    history.in_a_row = 0;
+    trainer_->restore(progress, next_sample, history);
+    const std::filesystem::path aside =
+        is_rank0() ? go_back(checkpoints_, {progress.step, {}, 0}) : std::filesystem::path();
+    log_->went_back(progress.step, trainer_->tokens(), next_sample, aside);
+    return true;
 }
 
 template <class B>

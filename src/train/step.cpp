@@ -38,6 +38,8 @@ Trainer<B>::Trainer(const Config& config, Mesh& mesh)
         if (shards_[i].first && model_.tensors()[i].trained())
             spans.push_back({gradient(i) - gradient(0) + (zero_ ? 0 : shards_[i].begin), shards_[i].count});
     own_gradients_ = SpanList<B, Span>(spans, model_.stream());
+    if (const SpikeSpec& s = config.spikes; s.action != SpikeAction::none)
+        spike_rule_.emplace(s.window, s.threshold, s.most);
     model_.initialise(config.run.seed);
     optimizer_.initialise(config.run.seed);
 }
@@ -154,6 +156,12 @@ std::vector<LayerLook> Trainer<B>::look(const std::vector<LayerProbe>& own) {
 }
 
 template <class B>
+std::optional<Spike> Trainer<B>::spike(double loss, double grad_norm) {
+    if (!spike_rule_ || !spike_rule_->is_spike(loss, grad_norm)) return std::nullopt;
+    return Spike{spike_rule_->loss(), spike_rule_->grad_norm(), spike_rule_->history().in_a_row};
+}
+
+template <class B>
 StepResult Trainer<B>::step(const Samples& samples, StepFlags flags) {
     forward_backward(samples);
     // Every element of the model is in the shard of exactly one rank.
@@ -161,30 +169,39 @@ StepResult Trainer<B>::step(const Samples& samples, StepFlags flags) {
                       own_gradients_.count());
     const StepTotals& totals = model_.totals();  // here the host waits for the step, once
     const StepSums sums = sum_over_ranks(totals, flags);
-    const double grad_norm = std::sqrt(sums.gradient_squares);
-    StepResult result{sums.loss, grad_norm, 0, false, int64_t(sums.stop_requests), int64_t(sums.saved_ranks), {}, {}};
+    StepResult result{};
+    result.loss = sums.loss;
+    result.grad_norm = std::sqrt(sums.gradient_squares);
+    result.stop_requests = int64_t(sums.stop_requests);
+    result.saved_ranks = int64_t(sums.saved_ranks);
+    result.first_sample = consumed_samples_;
+    result.spike = spike(result.loss, result.grad_norm);
     if (looks()) result.look = look(totals.probes);
     if (!tokens_per_expert_.empty()) result.routing = routing(sums);
 
-    // A NaN or infinity on any rank is in the sums on every rank: all ranks decide alike.
-    result.applied = std::isfinite(sums.loss) && std::isfinite(grad_norm);
+    // A NaN or infinity on any rank is in the sums on every rank, and so is a spike: all ranks decide alike.
+    const bool finite = std::isfinite(result.loss) && std::isfinite(result.grad_norm);
+    result.applied = finite && !result.spike;
     progress_.step++;
     consumed_samples_ += config_.train.batch;
     result.lr = learning_rate(config_, progress_.step);
     if (result.applied) {
-        optimizer_.update(result.lr, grad_norm, ++progress_.updates);
+        optimizer_.update(result.lr, result.grad_norm, ++progress_.updates);
         if (!tokens_per_expert_.empty())
             model_.update_router_biases(tokens_per_expert_.data(), config_.model.moe.bias_rate);
     }
-    progress_.skipped += !result.applied;
-    progress_.skipped_in_a_row = result.applied ? 0 : progress_.skipped_in_a_row + 1;
+    progress_.skipped += !finite;
+    progress_.skipped_in_a_row = finite ? 0 : progress_.skipped_in_a_row + 1;
+    progress_.spikes += result.spike.has_value();
+    if (result.applied && progress_.step > progress_.furthest + config_.spikes.window) progress_.rewinds = 0;
     return result;
 }
 
 template <class B>
-void Trainer<B>::restore(const Progress& progress, int64_t consumed_samples) {
+void Trainer<B>::restore(const Progress& progress, int64_t consumed_samples, const SpikeHistory& spikes) {
     progress_ = progress;
     consumed_samples_ = consumed_samples;
+    if (spike_rule_) spike_rule_->restore(spikes);
 }
 
 template <class B>

@@ -41,9 +41,15 @@ class Trainer {
     // After weights or all of the state were loaded into state(): with masters, rounds the weights. Collective with
     // zero.
     void round_weights() { optimizer_.round_weights(); }
-    void restore(const Progress& progress, int64_t consumed_samples);  // after the state was loaded
-    int64_t consumed_samples() const { return consumed_samples_; }     // samples, over all ranks
-    int64_t tokens() const { return consumed_samples_ * config_.data.sequence_length; }
+    // After the state was loaded. consumed_samples: number of the next sample.
+    void restore(const Progress& progress, int64_t consumed_samples, const SpikeHistory& spikes = {});
+    int64_t consumed_samples() const { return consumed_samples_; }  // samples, over all ranks
+    // Those trained on.
+    int64_t tokens() const { return (consumed_samples_ - progress_.passed_over) * config_.data.sequence_length; }
+    // What the guard remembers; none without a guard.
+    std::optional<SpikeHistory> spike_history() const {
+        return spike_rule_ ? std::optional(spike_rule_->history()) : std::nullopt;
+    }
 
     Model<B>& model() { return model_; }
     // The tensors of a checkpoint, weights and then the optimizer's state, with the slices that this rank holds.
@@ -63,6 +69,7 @@ class Trainer {
                      : model_.gradients() + model_.tensors()[tensor].offset;
     }
     StepSums sum_over_ranks(const StepTotals& totals, StepFlags flags);
+    std::optional<Spike> spike(double loss, double grad_norm);
     RoutingResult routing(const StepSums& sums) const;
     bool looks() const { return config_.probes.every > 0 && (progress_.step + 1) % config_.probes.every == 0; }
     std::vector<LayerLook> look(const std::vector<LayerProbe>& own);
@@ -78,6 +85,7 @@ class Trainer {
     GradientsReady reduce_, none_;
     Progress progress_;
     int64_t consumed_samples_ = 0;
+    std::optional<SpikeRule> spike_rule_;                         // with spikes.action
     std::vector<int32_t> sample_, tokens_, targets_, doc_start_;  // (length + 1), (micro_batch, length) each
     std::vector<double> sums_;                                    // StepSums and what follows them
     std::vector<int64_t> tokens_per_expert_;                      // (layers, experts), sums over all ranks

@@ -62,6 +62,13 @@ TEST(Warn, KeysThatDoNothing) {
     expect_warned({"model.rope.factor=4"}, "model.rope.factor", {"model.rope.scaling"});
     expect_warned({"model.switch_heads.experts=4"}, "model.switch_heads.experts", {"target"});
     expect_warned({"sample.prompt=x"}, "sample.prompt", {"sample.every"});
+    for (const char* key : {"window=64", "threshold=5", "most=2"}) {
+        const std::string forgotten = std::string("spikes.") + key;
+        expect_warned({forgotten}, forgotten.substr(0, forgotten.find('=')), {"does nothing without spikes.action"});
+        expect_quiet({forgotten, "spikes.action=skip"});
+    }
+    expect_warned({"spikes.action=rewind", "checkpoint.every=0"}, "spikes.action", {"checkpoint.every", "skips"});
+    expect_quiet({"spikes.action=skip", "checkpoint.every=0"});
     expect_quiet({"model.moe={experts: 0, top_k: 2}"});  // switched off on purpose
     expect_quiet({"sample={every: 0, prompt: x}"});
     expect_quiet({"model.moe.top_k=0"});

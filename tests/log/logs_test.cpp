@@ -58,16 +58,28 @@ TEST(Metrics, RowsOfAnAbandonedPartAreMovedAside) {
     const Folder folder;
     const std::string kept = "{\"run\": {}}\n{\"step\": 1}\n{\"step\": 10}\n", start = "{\"run\": {}}\n",
                       later = "{\"step\": 11, \"loss\": 0.1}\n{\"step\": 200}\n";
-    std::ofstream(folder / "m") << kept + later + start + "{\"step\": 12}\n{\"step\": 1";
+    std::ofstream(folder / "metrics.jsonl") << kept + later + start + "{\"step\": 12}\n{\"step\": 1";
     const auto aside = folder / "metrics.abandoned.jsonl";
-    Metrics(folder / "m", 10).append({{"step", int64_t{11}}});
-    EXPECT_EQ(text_of(folder / "m"), kept + start + "{\"step\": 11}\n");
+    Metrics(folder / "metrics.jsonl", 10).append({{"step", int64_t{11}}});
+    EXPECT_EQ(text_of(folder / "metrics.jsonl"), kept + start + "{\"step\": 11}\n");
     EXPECT_EQ(text_of(aside), later + "{\"step\": 12}\n");
-    { Metrics(folder / "m", 11); }
-    EXPECT_EQ(text_of(folder / "m"), kept + start + "{\"step\": 11}\n");
-    { Metrics(folder / "m", 0); }
-    EXPECT_EQ(text_of(folder / "m"), "{\"run\": {}}\n" + start);
+    { Metrics(folder / "metrics.jsonl", 11); }
+    EXPECT_EQ(text_of(folder / "metrics.jsonl"), kept + start + "{\"step\": 11}\n");
+    { Metrics(folder / "metrics.jsonl", 0); }
+    EXPECT_EQ(text_of(folder / "metrics.jsonl"), "{\"run\": {}}\n" + start);
     EXPECT_EQ(text_of(aside), later + "{\"step\": 12}\n{\"step\": 1}\n{\"step\": 10}\n{\"step\": 11}\n");
+}
+
+TEST(Metrics, RowsOfAnotherKeyAreMovedBesideTheirFile) {
+    const Folder folder;
+    const std::string kept = "{\"step\": 70, \"first_sample\": 36}\n", later = "{\"step\": 3, \"first_sample\": 40}\n";
+    std::ofstream(folder / "spikes.jsonl") << kept + later;
+    { Metrics(folder / "spikes.jsonl", 40, "first_sample"); }
+    EXPECT_EQ(text_of(folder / "spikes.jsonl"), kept + later);
+    { Metrics(folder / "spikes.jsonl", 39, "first_sample"); }
+    EXPECT_EQ(text_of(folder / "spikes.jsonl"), kept);
+    EXPECT_EQ(text_of(folder / "spikes.abandoned.jsonl"), later);
+    EXPECT_FALSE(std::filesystem::exists(folder / "metrics.abandoned.jsonl"));
 }
 
 TEST(Config, ThatOfAnEarlierStartIsKept) {
