@@ -82,6 +82,9 @@ TEST(SpikeRule, WhatIsNotFiniteIsNoSpikeAndLeavesNoTrace) {
     }
     EXPECT_EQ(spikes_of(400, with(noisy(2), {{298, kNan}, {299, kInfinity}, {300, 4}, {301, kNan}, {302, 4}})),
               (Steps{300, 302}));
+    // Nor does it end a row of spikes.
+    const Series level = [](int64_t step) { return step < 300 ? 3 : step % 2 ? kNan : 9; };
+    EXPECT_EQ(spikes_of(400, level), (Steps{300, 302, 304, 306, 308}));
 }
 
 // Nor does a spike: the numbers that are kept are those of the steps that were none.
