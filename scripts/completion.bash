@@ -27,6 +27,18 @@ _sluice_keys() {
         print as_typed($2), $3 ~ /true or false/ ? "true false" : $3 ~ /word/ ? $5 : ""}'
 }
 
+# Keys of a sweep that a command line may give, likewise: of the file's own keys all but `base`.
+_sluice_sweep_keys() {
+    printf '%s\n' sweep.name sweep.dir sweep.ranks sweep.parallel sweep.retries "sweep.stop_on_divergence true false" set \
+        variants baseline axes seeds "match none parameters flops"
+}
+
+# The keys that a command takes.
+_sluice_keys_of() {
+    [ "$2" != sweep ] || _sluice_sweep_keys
+    _sluice_keys "$1" "$3"
+}
+
 _sluice() {
     local program=${COMP_WORDS[0]} command=${COMP_WORDS[1]} word=${COMP_WORDS[COMP_CWORD]} key= words=
     COMPREPLY=()
@@ -37,7 +49,7 @@ _sluice() {
         key=${COMP_WORDS[COMP_CWORD - 2]}
     fi
     if [ -n "$key" ]; then
-        words=$(_sluice_keys "$program" "$key" | awk -v key="$key" '$1 == key {$1 = ""; print}')
+        words=$(_sluice_keys_of "$program" "$command" "$key" | awk -v key="$key" '$1 == key {$1 = ""; print}')
         [ -n "${words// /}" ] || COMPREPLY=($(compgen -f -- "$word"))
     elif [ "$COMP_CWORD" -eq 1 ]; then
         words="$(_sluice_commands "$program") help --help --version"
@@ -52,7 +64,7 @@ _sluice() {
         COMPREPLY=($(compgen -f -- "$word"))
         if [ "${program##*/}" = sluice ] && [[ $command != @(runs|report) ]] && [ "$COMP_CWORD" -gt 2 ]; then
             compopt -o nospace 2>/dev/null
-            words=$(_sluice_keys "$program" "$word" | awk '{print $1 "="}')
+            words=$(_sluice_keys_of "$program" "$command" "$word" | awk '{print $1 "="}')
         fi
     fi
     COMPREPLY+=($(compgen -W "$words" -- "$word"))
