@@ -103,25 +103,34 @@ TEST_F(SweepFiles, OfTheRepositoryAreJudgedFit) {
     int files = 0;
     for (const auto& entry : fs::directory_iterator("configs/sweeps")) {
         files++;
-        const std::string file = entry.path().string(), name = entry.path().filename().string();
+        const std::string file = entry.path().string(), stem = entry.path().stem().string();
+        const bool small = has(stem, "_quick") || has(stem, "_night");
         const SweepSpec spec = read_sweep(file);
         const Judged j = judge(spec, Purpose::plan);
         EXPECT_TRUE(j.warnings.empty()) << j.warnings[0];
         EXPECT_GE(spec.variants.size(), 2u) << file;
         EXPECT_EQ(spec.baseline, "baseline") << file;
-        if (name.starts_with("table")) { EXPECT_EQ(spec.match == Match::parameters, has(file, "table2")) << file; }
+        const bool compares_gates = has(stem, "gates") || has(stem, "claims");
+        EXPECT_EQ(spec.match == Match::parameters, compares_gates || has(stem, "table2") || has(stem, "ladder"))
+            << file;
+        EXPECT_EQ(spec.seeds.size(), compares_gates || has(stem, "_night") ? 3u : 1u) << file;
         for (const Point& point : j.points) {
             const bool gated = !point.config.model.gates.all.empty();
-            EXPECT_FALSE(gated && point.variant == "baseline") << file;
-            EXPECT_EQ(point.parameters < 10'000'000, has(file, "quick")) << file;
+            EXPECT_TRUE(point.variant != "baseline" || gated == has(stem, "ablation")) << file;
+            EXPECT_EQ(point.parameters < 10'000'000, small) << file;
+            EXPECT_EQ(point.config.probes.every > 0, small) << file << ": reports need probes";
+            EXPECT_EQ(point.config.eval.every > 0, small) << file;
             EXPECT_GT(point.tokens, 0) << file;
         }
         std::ifstream in(entry.path());
         std::string head;
         std::getline(in, head);
-        EXPECT_TRUE(head.starts_with(name.starts_with("table") ? "# Table " + name.substr(5, 1) : "# ")) << head;
+        std::string title = stem.substr(0, stem.find('_'));
+        title[0] = char(std::toupper(title[0]));
+        if (has(title, "Table")) title.insert(5, " ");
+        EXPECT_TRUE(head.starts_with("# " + title)) << head;
     }
-    EXPECT_EQ(files, 12);
+    EXPECT_EQ(files, 23);
     fs::current_path(before);
 }
 
