@@ -110,7 +110,7 @@ TEST_F(Spikes, ARewindGoesOnWithTheDataBehindTheSpike) {
     EXPECT_EQ(digest("hand", 90), digest("back", 90));
     EXPECT_EQ(course("hand"), course("back"));
 
-    const Json last = manifest("back", 90);
+    Json last = manifest("back", 90);
     EXPECT_EQ(last["data"]["passed_over"], 4 * (bad - to));
     EXPECT_EQ(last["data"]["samples"], 4 * (90 + bad - to));
     EXPECT_EQ(last["tokens"], 90 * 64);

@@ -64,6 +64,10 @@ TEST(SpikeRule, CatchesASecondOutlierTenStepsLater) {
         EXPECT_EQ(spikes_of(400, with(noisy(seed), {{300, 1e4}, {310, 4}})), (Steps{300, 310})) << seed;
     EXPECT_EQ(spikes_of(400, with(noisy(1), {{300, 1e300}, {301, 1e300}, {302, 1e300}, {310, 4}})),
               (Steps{300, 301, 302, 310}));
+    Steps many;
+    for (int64_t step = 200; step < 400; step += 10) many.push_back(step);
+    EXPECT_EQ(spikes_of(400, [](int64_t step) { return step >= 200 && step % 10 == 0 ? 4 : noisy(1)(step); }), many)
+        << "of which no two are in a row";
 }
 
 TEST(SpikeRule, WhatIsNotFiniteIsNoSpikeAndLeavesNoTrace) {
