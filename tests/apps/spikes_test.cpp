@@ -80,7 +80,7 @@ TEST_F(Spikes, StoppedAnywhereARunHasTheSameBits) {
         const std::string whole = std::string("whole") + action[14];
         ASSERT_EQ(run(train(whole, action)).code, 0);
         const int64_t bad = spikes(whole)[0]["step"].get<int64_t>();
-        for (const int64_t stop : {int64_t{7}, int64_t{30}, bad - 1, bad, bad + 1, int64_t{75}}) {
+        for (const int64_t stop : {bad - 19, bad - 1, bad, int64_t{75}}) {
             const std::string name = whole + std::to_string(stop);
             ASSERT_EQ(run(train(name, action + (" train.steps=" + std::to_string(stop)))).code, 0);
             ASSERT_EQ(run(train(name, action)).code, 0);
