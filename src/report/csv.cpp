@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "report/spikes.h"
 #include "report/statistics.h"
 
 namespace sluice {
@@ -59,7 +58,7 @@ std::string report_csv(const Study& study) {
             for (const std::vector<std::string>* keys : {&study.evals, &study.probes})
                 for (const std::string& key : *keys) row.number(point->run.last(key));
             row.number(point->run.median("tokens_per_second"));
-            row.number(spikes_of(*point));
+            row.number(point->spikes);
             csv += row.line();
         }
     return csv;

@@ -63,22 +63,11 @@ std::optional<PowerLaw> fit_power_law(const std::vector<Rung>& rungs) {
 
 namespace {
 
-bool makes_size(const std::string& key) {
-    return key.starts_with("model.") || key == "train.steps" || key == "train.tokens" || key == "train.batch";
-}
-
 // The points of a ladder, by the place on it.
 struct Sorted {
     std::string where;
     std::vector<const Group*> groups;
 };
-
-std::string joined(const Study& study, const Group& group, bool (*wanted)(const std::string&)) {
-    std::string text;
-    for (size_t i = 0; i < study.axes.size(); i++)
-        if (wanted(study.axes[i])) text += (text.empty() ? "" : ", ") + study.axes[i] + "=" + group.axes[i];
-    return text;
-}
 
 Measure final_loss(const Study& study) {
     const std::vector<std::string> sets = study.sets();
@@ -142,7 +131,9 @@ class Climb {
     }
 
  private:
-    std::string size_of(const Group& group) const { return joined(study_, group, makes_size); }
+    std::string size_of(const Group& group) const {
+        return study_.text_of(group, [&](const std::string& key) { return study_.of_size.count(key) > 0; });
+    }
 
     std::optional<Gain> gain_of(const Group& group) const {
         const auto loss = mean_of(group, loss_);
@@ -185,7 +176,8 @@ std::vector<Ladder> ladders_of(const Study& study) {
     const std::vector<Group> groups = study.groups();
     std::vector<Sorted> sorted;
     for (const Group& group : groups) {
-        const std::string where = joined(study, group, [](const std::string& key) { return !makes_size(key); });
+        const std::string where =
+            study.text_of(group, [&](const std::string& key) { return study.of_size.count(key) == 0; });
         const auto same = [&](const Sorted& s) { return s.where == where; };
         const auto known = std::find_if(sorted.begin(), sorted.end(), same);
         if (known == sorted.end())

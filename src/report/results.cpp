@@ -6,7 +6,6 @@
 #include "base/format.h"
 #include "report/contents.h"
 #include "report/paper.h"
-#include "report/spikes.h"
 #include "report/statistics.h"
 
 namespace sluice {
@@ -59,7 +58,7 @@ std::optional<double> m_act(const StudyPoint& point) {
 Cell spikes_cell(const Group& group) {
     std::optional<int64_t> spikes;
     for (const StudyPoint* point : group.points)
-        if (const auto own = spikes_of(*point)) spikes = spikes.value_or(0) + *own;
+        if (point->spikes) spikes = spikes.value_or(0) + *point->spikes;
     return spikes ? Cell{std::to_string(*spikes), double(*spikes)} : nothing();
 }
 
@@ -195,8 +194,7 @@ class Results {
             const auto a = mean_of(group, measure), b = mean_of(other, measure);
             return a && b ? std::optional(a->mean / b->mean) : std::nullopt;
         };
-        const std::string where = group.combination.empty() ? "" : ", " + group.combination;
-        return {{group.variant + where, {}},
+        return {{group.name, {}},
                 {own.name, {}},
                 number(ratio(perplexity_), 3),
                 number(own.perplexity / base.perplexity, 3),

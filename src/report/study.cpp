@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/file.h"
+#include "base/spike_rule.h"
 #include "log/run_list.h"
 #include "model/counts.h"
 
@@ -13,10 +14,24 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// By the guard's rule over the logged losses, which are fewer than the steps.
+constexpr int64_t kSpikeWindow = 32;
+constexpr double kSpikeThreshold = 8;
+
+std::optional<int64_t> spikes_of(const RunData& run) {
+    if (const auto refused = run.last("spikes")) return int64_t(*refused);
+    const auto found = run.series.find("loss");
+    if (found == run.series.end()) return {};
+    std::vector<double> losses;
+    for (const auto& [step, loss] : found->second) losses.push_back(loss);
+    return count_spikes(losses, kSpikeWindow, kSpikeThreshold);
+}
+
 void read_point(StudyPoint& read) {
     read.status = status_of(read.point);
     read.run = read_run(read.point.folder);
     if (const auto tokens = read.run.last("tokens")) read.tokens = int64_t(*tokens);
+    read.spikes = spikes_of(read.run);
     if (!read.run.config) return;
     const Config& config = *read.run.config;
     const ParameterCounts counts = count_parameters(config.model);
@@ -25,7 +40,7 @@ void read_point(StudyPoint& read) {
     read.flops = flops_per_token(config.model, config.data.sequence_length) * double(read.tokens.value_or(0));
 }
 
-std::string text_of(const Node& value) { return value.kind == Node::Kind::scalar ? value.text : flow_text(value); }
+std::string value_text(const Node& value) { return value.kind == Node::Kind::scalar ? value.text : flow_text(value); }
 
 // Of all points together; those of single layers ("probe/layers/...") behind the others.
 void list_keys(Study& study) {
@@ -43,6 +58,17 @@ void list_keys(Study& study) {
     study.probes.insert(study.probes.end(), layers.begin(), layers.end());
 }
 
+bool makes_size(const std::string& key) {
+    return key.starts_with("model.") || key == "train.steps" || key == "train.tokens" || key == "train.batch";
+}
+
+// Whether no two rows of an axis have the same value of its first key.
+bool first_tells_all(const Axis& axis) {
+    std::set<std::string> values;
+    for (const std::vector<Node>& row : axis.values) values.insert(value_text(row[0]));
+    return values.size() == axis.values.size();
+}
+
 // The folder may have been moved since: the points are where it is now.
 Study study_of_sweep(const fs::path& folder) {
     SweepSpec spec = read_sweep(folder.string(), {}, BaseFile::ignored);
@@ -53,7 +79,12 @@ Study study_of_sweep(const fs::path& folder) {
     study.name = spec.name;
     study.baseline = spec.baseline;
     study.sweep = true;
-    for (const Axis& axis : spec.axes) study.axes.insert(study.axes.end(), axis.keys.begin(), axis.keys.end());
+    for (const Axis& axis : spec.axes) {
+        study.axes.insert(study.axes.end(), axis.keys.begin(), axis.keys.end());
+        if (std::any_of(axis.keys.begin(), axis.keys.end(), makes_size))
+            study.of_size.insert(axis.keys.begin(), axis.keys.end());
+        if (first_tells_all(axis)) study.implied.insert(axis.keys.begin() + 1, axis.keys.end());
+    }
     for (Point& point : name_points(spec)) study.points.emplace_back().point = std::move(point);
     return study;
 }
@@ -76,16 +107,23 @@ bool is_run(const fs::path& folder) {
 
 }  // namespace
 
+std::string Study::text_of(const Group& group, const std::function<bool(const std::string& key)>& wanted) const {
+    std::string text;
+    for (size_t i = 0; i < axes.size(); i++)
+        if (wanted(axes[i]) && !implied.count(axes[i]))
+            text += (text.empty() ? "" : ", ") + axes[i] + "=" + group.axes[i];
+    return text;
+}
+
 std::vector<Group> Study::groups() const {
     std::vector<Group> groups;
     for (const StudyPoint& point : points) {
-        if (groups.empty() || groups.back().name != point.point.group) {
-            Group group{point.point.variant, point.point.group, "", {}, {}};
-            for (const auto& [key, value] : point.point.axes) {
-                group.axes.push_back(text_of(value));
-                group.combination += (group.combination.empty() ? "" : ", ") + key + "=" + text_of(value);
-            }
-            groups.push_back(group);
+        if (groups.empty() || groups.back().points[0]->point.group != point.point.group) {
+            Group& group = groups.emplace_back();
+            group.variant = point.point.variant;
+            for (const auto& [key, value] : point.point.axes) group.axes.push_back(value_text(value));
+            group.combination = text_of(group, [](const std::string&) { return true; });
+            group.name = group.variant + (group.combination.empty() ? "" : ", " + group.combination);
         }
         groups.back().points.push_back(&point);
     }

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -20,13 +21,14 @@ struct StudyPoint {
     std::optional<int64_t> parameters, gates;  // of the model; of them in gates
     double flops = 0;                          // of the training so far
     std::optional<int64_t> tokens;             // trained on so far
+    std::optional<int64_t> spikes;             // that a guard refused; without one, those of the logged losses
 
     bool counts = false;  // whether its results are final: a sweep's point is done. A run alone always counts.
 };
 
 // The points of a variant at a combination of values of the axes, one for each seed.
 struct Group {
-    std::string variant, name, combination;  // combination: "KEY=VALUE, ..."; empty without axes
+    std::string variant, name, combination;  // combination: "KEY=VALUE, ..."; name: "VARIANT[, combination]"
     std::vector<std::string> axes;           // a value for each of Study::axes
     std::vector<const StudyPoint*> points;
 };
@@ -36,11 +38,15 @@ struct Study {
     std::string name, baseline;  // baseline: a variant
     bool sweep = false;
     std::vector<std::string> axes;  // their keys
+    std::set<std::string> of_size;  // those of axes that make models or trainings of several sizes
+    std::set<std::string> implied;  // those whose values follow from another's, with which they go: no name has them
     std::vector<StudyPoint> points;
     std::vector<std::string> evals;   // keys of evaluations that any point has, as "eval/NAME/loss"
     std::vector<std::string> probes;  // keys of probes that any point has, those of single layers last
 
     std::vector<Group> groups() const;
+    // "KEY=VALUE, ..." of a group, for the keys that are wanted and not implied.
+    std::string text_of(const Group& group, const std::function<bool(const std::string& key)>& wanted) const;
     std::vector<std::string> sets() const;  // the names of validation sets
 };
 

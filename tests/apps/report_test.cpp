@@ -7,7 +7,10 @@ namespace {
 class Reports : public Program {
  protected:
     static bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-    void write(const std::string& name, const std::string& text) { std::ofstream(folder_ / name) << text; }
+    void write(const std::string& name, const std::string& text) {
+        fs::create_directories((folder_ / name).parent_path());
+        std::ofstream(folder_ / name) << text;
+    }
     // A run of six steps in the place of a sweep's point.
     void train(const std::string& group, int seed, const std::string& more = "") {
         const Ended done = run("train c.yaml train.steps=6 run.dir=runs/s/points/" + group + " run.name=seed-" +
@@ -49,6 +52,19 @@ TEST_F(Reports, OfARun) {
     EXPECT_EQ(made.err, "");
     EXPECT_FALSE(fs::exists(folder_ / "runs/a/summary.csv"));
     EXPECT_EQ(run("train c.yaml train.steps=6").code, 0);  // the run goes on being one
+}
+
+TEST_F(Reports, CountSpikes) {
+    std::string rows;
+    for (int step = 1; step <= 60; step++)
+        rows += "{\"step\": " + std::to_string(step) +
+                ", \"loss\": " + (step == 30 || step == 50 ? "9" : "3.0" + std::to_string(step % 7)) + "}\n";
+    write("runs/b/metrics.jsonl", rows);
+    ASSERT_EQ(run("report runs/b").code, 0) << text("err");
+    EXPECT_TRUE(text("runs/b/report.csv").ends_with(",2\n")) << text("runs/b/report.csv");
+    write("runs/b/metrics.jsonl", rows + "{\"step\": 61, \"loss\": 3, \"spikes\": 7}\n");  // what a guard has counted
+    ASSERT_EQ(run("report runs/b").code, 0);
+    EXPECT_TRUE(text("runs/b/report.csv").ends_with(",7\n")) << text("runs/b/report.csv");
 }
 
 TEST_F(Reports, OfNothing) {

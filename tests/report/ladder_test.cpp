@@ -29,6 +29,7 @@ TEST(PowerLaw, HasNoFloorOfFewSizes) {
     const PowerLaw law{0, 100, 0.1};
     const auto fit = fit_power_law(rungs_of(law, {1e12, 1e13, 1e14}));
     EXPECT_EQ(fit->floor, 0);
+    EXPECT_EQ(fit_power_law(rungs_of({1, 100, 0.1}, {1e12, 1e13, 1e14}))->floor, 0);
     EXPECT_NEAR(fit->exponent, 0.1, 1e-10);
     EXPECT_NEAR(fit_power_law(rungs_of(law, {1e12, 1e13}))->scale, 100, 1e-6);
 }

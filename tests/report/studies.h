@@ -31,6 +31,8 @@ inline Study study_of(const std::vector<MadePoint>& points, const std::vector<st
     study.baseline = points[0].variant;
     study.sweep = true;
     study.axes = axes;
+    for (const std::string& key : axes)
+        if (key.starts_with("model.")) study.of_size.insert(key);
     study.evals = {"eval/held/loss", "eval/held/perplexity"};
     for (const MadePoint& made : points) {
         StudyPoint& point = study.points.emplace_back();
