@@ -162,6 +162,7 @@ int sweep_command(const SweepArgs& args) {
         report_on(spec);
         return int(exit);
     }
+    refuse_another(sweep_folder(spec), judged.points);
     refuse_changed(judged.points);
     std::vector<PointStatus> statuses;
     for (const Point& point : judged.points) statuses.push_back(status_of(point));

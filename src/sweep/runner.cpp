@@ -248,6 +248,7 @@ class Runner {
 
 Exit run_sweep(const SweepSpec& spec, const std::vector<Point>& points, const fs::path& program) {
     const fs::path folder = sweep_folder(spec);
+    refuse_another(folder, points);
     const RunLock lock(folder, 0, "sweep");
     refuse_changed(points);
     write_file(folder / "sweep.yaml", dump_sweep(spec, folder.string()));

@@ -12,8 +12,8 @@ namespace sluice {
 // sweep.retries times in a start, and then left as failed; the others go on. One that diverges is a result. When a stop
 // is requested (base/signals.h), all that train stop with checkpoints. They end with this process, in whatever way it
 // ends. program: of a point. Returns done; stopped with points left to train; other where some failed. Errors:
-// Failure(Exit::checkpoint) where another sweep holds the folder, or a point's folder holds a run of another config;
-// Failure(Exit::disk).
+// Failure(Exit::checkpoint) where another sweep holds the folder, it has points of another sweep alone, or a point's
+// folder has a run of another config; Failure(Exit::disk).
 Exit run_sweep(const SweepSpec& spec, const std::vector<Point>& points, const std::filesystem::path& program);
 
 }  // namespace sluice

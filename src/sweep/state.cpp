@@ -100,6 +100,21 @@ void record_end(const Point& point, PointState state, int code, const std::strin
 
 void forget_end(const Point& point) { remove_tree(point.folder / kPointEnd); }
 
+void refuse_another(const fs::path& folder, const std::vector<Point>& points) {
+    if (is_there(folder / "metrics.jsonl") || is_there(folder / "checkpoints"))
+        fail(Exit::checkpoint, folder.string() + " is the folder of a run: give the sweep another sweep.name");
+    if (!is_folder(folder / "points")) return;
+    std::vector<std::string> there;
+    for (const fs::path& group : list_folder(folder / "points", int(Exit::checkpoint))) {
+        const std::string name = group.filename().string();
+        there.push_back(name);
+        if (std::any_of(points.begin(), points.end(), [&](const Point& point) { return point.group == name; })) return;
+    }
+    if (!there.empty())
+        fail(Exit::checkpoint, folder.string() + " holds another sweep, with the points " + format_list(there) +
+                                   ": give this one another sweep.name, or move the folder away");
+}
+
 void refuse_changed(const std::vector<Point>& points) {
     std::string lines;
     const auto refuse = [&](const Point& point, const std::string& why) {

@@ -44,6 +44,9 @@ PointStatus status_of(const Point& point);
 void record_end(const Point& point, PointState state, int code, const std::string& why);
 void forget_end(const Point& point);
 
+// Errors: Failure(Exit::checkpoint) where the folder is that of a run, or has points and none of these.
+void refuse_another(const std::filesystem::path& folder, const std::vector<Point>& points);
+
 // Errors: Failure(Exit::checkpoint) with a line for every point whose folder holds a run of another config, with what
 // differs. How a run is computed, saved and logged may differ; what it learns from and what its results are may not.
 void refuse_changed(const std::vector<Point>& points);

@@ -248,6 +248,21 @@ TEST_F(Sweeps, NeverMixTwoConfigsInAFolder) {
     EXPECT_EQ(run("sweep s.yaml 'variants={gate: [optimizer.lr=0.02]}' seeds=[2] 'variants.none=[]'").code, 0);
 }
 
+TEST_F(Sweeps, NeverMixTwoSweepsInAFolder) {
+    ASSERT_EQ(run("sweep s.yaml seeds=[1]").code, 0) << text("err");
+    const std::string before = text("runs/s/sweep.yaml");
+    write("other.yaml", "sweep: {name: s}\nbase: c.yaml\nvariants: {wide: [model.ffn.hidden=64]}\n");
+    for (const char* dry : {"", " --dry-run"}) {
+        EXPECT_EQ(run(std::string("sweep other.yaml") + dry).code, 4);
+        EXPECT_TRUE(has(text("err"), "error: runs/s holds another sweep, with the points gate, none: ")) << text("err");
+    }
+    EXPECT_EQ(text("runs/s/sweep.yaml"), before);
+    ASSERT_EQ(run("train c.yaml train.steps=1").code, 0);
+    EXPECT_EQ(run("sweep other.yaml sweep.name=a").code, 4);
+    EXPECT_TRUE(has(text("err"), "error: runs/a is the folder of a run: ")) << text("err");
+    EXPECT_EQ(run("sweep s.yaml seeds=[1] variants.wide=[model.ffn.hidden=64]").code, 0) << text("err");  // one more
+}
+
 TEST_F(Sweeps, TryAgainWhatFails) {
     const std::vector<int32_t> tokens(16 * 25 + 1, 96);
     write_shard(folder_ / "bad.bin", tokens, 97);
