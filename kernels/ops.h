@@ -1,5 +1,5 @@
-// Every op, declared once: the whole interface between layers and arithmetic. Cpu<T> defines the ops in kernels/cpu/;
-// an op that a backend lacks is a link error.
+// Every op, declared once: the whole interface between layers and arithmetic, with those of probes in probes.h. Cpu<T>
+// defines the ops in kernels/cpu/; an op that a backend lacks is a link error.
 //
 // Arguments come in the order stream, outputs, inputs, shape, options. Tensors are dense and row-major; a comment gives
 // their shapes in parentheses. Backward overwrites gradients of activations (or adds, where an Into says so) and adds
@@ -378,32 +378,6 @@ struct AdamWSpan {
 template <class B>
 void adamw(Stream, typename B::T* w, typename B::A* master, typename B::A* m, typename B::A* v, const typename B::G* g,
            const AdamWSpan* spans, int64_t count, const AdamW&);
-
-// ---------------------------------------------------------------- probes: what a look at a pass adds up
-struct GateSums {
-    double sum, small, count;  // of gates: their sum, how many are below kSmallGate, and how many there are
-};
-constexpr double kSmallGate = 0.1;
-// sums += those of g = scale act(s), each score once.
-template <class B>
-void gate_sums(Stream, GateSums* sums, const typename B::T* s, const GateShape&, Factor);
-// As attention_forward with k in the place of v: mean_k (sequences, length, heads, dim) = the keys that a query sees,
-// added up by its weights; largest (sequences, heads, length) = its largest scaled score.
-template <class B>
-void attention_mean_keys(Stream, typename B::T* mean_k, typename B::A* largest, Rows<const typename B::T> q,
-                         Rows<const typename B::T> k, const int32_t* doc_start, const AttentionShape&);
-struct AttentionSums {
-    double first, entropy, count;  // of queries: weights of their document's first token, entropies, and how many
-};
-// sums += those of softmax attention, from its lse and attention_mean_keys. q and k as there.
-template <class B>
-void attention_sums(Stream, AttentionSums* sums, const typename B::A* lse, const typename B::T* mean_k,
-                    Rows<const typename B::T> q, Rows<const typename B::T> k, const int32_t* doc_start,
-                    const AttentionShape&);
-// largest (1) = the largest of it, and of x (count) or of their magnitudes; NaN is larger than any number. X is T or A.
-enum class Of { values, magnitudes };
-template <class B, class X>
-void raise_to_largest(Stream, double* largest, const X* x, int64_t count, Of);
 
 // ---------------------------------------------------------------- Muon
 // b = momentum b + gradient_scale g; u = gradient_scale g + momentum b (Nesterov's look ahead). All (count).

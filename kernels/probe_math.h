@@ -1,6 +1,8 @@
 // What probes do to one number, for every backend.
 #pragma once
+#include "base/host_device.h"
 #include "base/larger_of.h"
+#include "kernels/probes.h"
 
 namespace sluice {
 
@@ -9,10 +11,41 @@ SLUICE_HD A magnitude(A x) {
     return x < A(0) ? -x : x;
 }
 
+// The bin of a gate's factor. What is no number is in the first.
+template <class A>
+SLUICE_HD int gate_bin(A g) {
+    constexpr int kZero = int(-kGateLow / kGateBin + 0.5);  // the bin that begins at 0
+    const A x = g * A(1 / kGateBin);
+    if (!(x >= A(-kZero))) return 0;
+    if (x >= A(kGateBins - kZero)) return kGateBins - 1;
+    const int towards_zero = int(x);
+    return kZero + towards_zero - (x < A(towards_zero) ? 1 : 0);
+}
+
+// under[i] += whether x is below threshold i, of those that kernels/probes.h names.
+template <class A>
+SLUICE_HD void count_small_gate(double (&under)[3], A g) {
+    constexpr A a = A(kGateThresholds[0]), b = A(kGateThresholds[1]), c = A(kGateThresholds[2]);
+    under[0] += g < a ? 1 : 0;
+    under[1] += g < b ? 1 : 0;
+    under[2] += g < c ? 1 : 0;
+}
+template <class A>
+SLUICE_HD void count_small(double (&under)[2], A x) {
+    constexpr A a = A(kSmallMagnitudes[0]), b = A(kSmallMagnitudes[1]);
+    under[0] += x < a ? 1 : 0;
+    under[1] += x < b ? 1 : 0;
+}
+
 // The first key that the query of token t sees of its document, or -1 where a window hides the document's first one.
 template <class Int>
 SLUICE_HD Int first_seen(Int t, Int document, Int window) {
     return window > 0 && t - document >= window ? Int(-1) : document;
+}
+// Whether the query of token t sees the key of token u.
+template <class Int>
+SLUICE_HD bool sees(Int t, Int u, Int document, Int window) {
+    return u <= t && u >= document && (window <= 0 || t - u < window);
 }
 
 }  // namespace sluice

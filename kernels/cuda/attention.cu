@@ -8,7 +8,7 @@
 #include "kernels/cuda/attention_tiles.cuh"
 #include "kernels/cuda/prim/device.cuh"
 #include "kernels/cuda/prim/reduce.cuh"
-#include "kernels/ops.h"
+#include "kernels/probes.h"
 
 namespace sluice {
 namespace {

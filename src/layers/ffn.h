@@ -64,6 +64,9 @@ class Ffn {
     bool overwrites_dout() const { return false; }
     void backward(const Pass<B>&, const Params& w, Gradients& dw, Acts&, const Scratch&, T* dx, const T* dout,
                   const T* x) const;
+    void probe(const Pass<B>& pass, const Params&, const Acts& a, const Scratch& s, const LayerProbe<B>&) const {
+        if (experts_ && pass.scale == 0) experts_->probe(pass, a.experts, s.experts);
+    }
     Cost cost(const Workload& load) const;
 
  private:

@@ -149,19 +149,15 @@ void Gates<B>::project_backward(const Gate& g, const Pass<B>& pass, const Params
 
 template <class B>
 void Gates<B>::probe(const Pass<B>& pass, const Params& w, const std::vector<Acts>& acts, Rows<const T> product,
-                     GateSums* sums) const {
+                     const LayerProbe<B>& probe) const {
     for (size_t j = 0; j < gates_.size(); j++) {
         const Gate& g = gates_[j];
         const Acts& a = acts[j];
-        // The same scores on so many ranks of the tensor group, side by side.
-        const int64_t copies = g.at_output()                           ? (coord_.sequence ? 1 : coord_.tensor)
-                               : g.spec.heads == HeadSharing::specific ? coord_.tensor / g.sharding.parts
-                                                                       : coord_.tensor;
-        if (coord_.tensor_rank % copies > 0) continue;
         Rows<const T> score = g.in_product() ? product.columns(g.begin) : Rows<const T>{a.score, g.rows()};
         if (g.spec.input == GateInput::none) score = {w[j].constant, 0};
         if (g.spec.heads == HeadSharing::averaged) score = {a.mean, g.score_channels()};
-        gate_sums<B>(pass.stream, sums, score.data, g.shape(tokens(g.spec.position, pass), score.stride), g.factor());
+        gate_sums<B>(pass.stream, probe.gates[j], score.data, g.shape(tokens(g.spec.position, pass), score.stride),
+                     g.factor());
     }
 }
 

@@ -14,6 +14,7 @@
 #include "layers/cost.h"
 #include "layers/gated_shape.h"
 #include "layers/pass.h"
+#include "layers/probe.h"
 #include "tensor/arena.h"
 #include "tensor/params.h"
 
@@ -122,8 +123,9 @@ class Gates {
     void backward_products(const Pass<B>&, const Params& w, Gradients& dw, std::vector<Acts>&, const Scratch&, T* dx,
                            const T* x) const;
 
-    // After forward: adds up what the gates' factors are.
-    void probe(const Pass<B>&, const Params&, const std::vector<Acts>&, Rows<const T> product, GateSums*) const;
+    // After forward: adds up what the factors of each gate are.
+    void probe(const Pass<B>&, const Params&, const std::vector<Acts>&, Rows<const T> product,
+               const LayerProbe<B>&) const;
 
     bool any(Position position) const;
     Cost cost(const Workload& load) const;

@@ -92,6 +92,15 @@ void Moe<B>::forward(const Pass<B>& pass, const Params& w, Acts& a, const Scratc
     sum_rows_at<B>(pass.stream, out, results, a.permutation, pass.tokens(), n_.top_k, hidden_, into);
 }
 
+template <class B>
+void Moe<B>::probe(const Pass<B>& pass, const Acts& a, const Scratch& s) const {
+    const Routing& routing = pass.routing[layer_];
+    add_counts<B>(pass.stream, routing.tokens_per_expert, a.tokens_per_expert, n_.experts);
+    zero<B>(pass.stream, s.load, n_.experts);
+    router_sums<B>(pass.stream, routing.sums, a.logits, a.probs, a.lse, s.load, 1.0,
+                   {pass.tokens(), n_.experts, n_.top_k, n_.norm_top_k});
+}
+
 // ---------------------------------------------------------------- backward
 // Leaves in s.load (experts) each expert's count over the mean count, of the tokens that this kind of balance counts,
 // or 0 where it has no loss. Adds losses and counts to this layer's routing.

@@ -131,6 +131,9 @@ class Moe {
     // dx = or += partial sums of the gradient. Overwrites the acts. Adds to this layer's entry of pass.routing.
     void backward(const Pass<B>&, const Params& w, Gradients& dw, Acts&, const Scratch&, T* dx, const T* dout,
                   const T* x, Into) const;
+    // After a forward that no backward follows: adds picks and entropy to this layer's entry of pass.routing, as
+    // backward does.
+    void probe(const Pass<B>&, const Acts&, const Scratch&) const;
     Cost cost(const Workload& load) const;
 
  private:

@@ -16,6 +16,9 @@ struct Batch {
     int64_t tokens() const { return sequences * length; }
 };
 
+template <class B>
+struct LayerProbe;
+
 // Residual and norms are stored for `rows` of the pass's tokens: all of them, or with sequence parallelism this rank's
 // slice. Between gather_sequence and reduce_partial a layer sees all tokens, and its result is a partial sum over the
 // tensor group.
@@ -34,10 +37,10 @@ struct Pass {
     const typename B::A *cos = nullptr, *sin = nullptr;  // (length, dim / 2)
     const int32_t* doc_start = nullptr;                  // (tokens): where a token's document begins; null: no mask
     Mesh* mesh = nullptr;
-    const int64_t* row_counts = nullptr;  // (ranks of mesh->sequence): rows of each
-    double scale = 0;                     // weight of one token's loss in the objective; 0: no backward follows
-    struct Routing* routing = nullptr;    // (layers), in models with experts
-    struct LayerProbe* probes = nullptr;  // (layers), where this pass is looked at
+    const int64_t* row_counts = nullptr;    // (ranks of mesh->sequence): rows of each
+    double scale = 0;                       // weight of one token's loss in the objective; 0: no backward follows
+    struct Routing* routing = nullptr;      // (layers), in models with experts
+    const LayerProbe<B>* probes = nullptr;  // (layers), where this pass is looked at
     // Buffers, (tokens, hidden) each with sequence parallelism, else empty.
     T *gathered = nullptr, *partial = nullptr, *dpartial = nullptr;
 

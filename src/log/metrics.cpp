@@ -58,21 +58,25 @@ bool set_aside(const std::filesystem::path& path, int64_t last, const char* key)
     return true;
 }
 
+std::string written(int64_t x) { return std::to_string(x); }
+std::string written(double x) {
+    if (!std::isfinite(x)) return "null";
+    char text[40];
+    return {text, std::to_chars(text, text + sizeof text, x).ptr};
+}
+std::string written(const Histogram& h) {
+    std::string shares;
+    for (const double share : h.shares) shares += (shares.empty() ? "" : ", ") + written(share);
+    return R"({"low": )" + written(h.low) + R"(, "width": )" + written(h.width) + R"(, "shares": [)" + shares + "]}";
+}
+
 }  // namespace
 
 std::string metrics_line(const MetricsRow& row) {
     std::string line = "{";
     for (const auto& [key, value] : row) {
         if (line.size() > 1) line += ", ";
-        line += Json(key).dump() + ": ";
-        char text[40];
-        const double* x = std::get_if<double>(&value);
-        if (x && !std::isfinite(*x))
-            line += "null";
-        else if (x)
-            line.append(text, std::to_chars(text, text + sizeof text, *x).ptr);
-        else
-            line += std::to_string(std::get<int64_t>(value));
+        line += Json(key).dump() + ": " + std::visit([](const auto& v) { return written(v); }, value);
     }
     return line + "}";
 }

@@ -1,6 +1,6 @@
 // metrics.jsonl: one JSON object per line. A start of a run begins with {"run": {...}}, without a step; then come rows
-// of numbers, one per step. Numbers read back to the same bits; one that is not finite is null. spikes.jsonl has such
-// rows of the steps that were not applied. Errors: Failure(Exit::disk).
+// of numbers and histograms, one per step. Numbers read back to the same bits; one that is not finite is null.
+// spikes.jsonl has such rows of the steps that were not applied. Errors: Failure(Exit::disk).
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -13,7 +13,13 @@
 
 namespace sluice {
 
-using MetricsRow = std::vector<std::pair<std::string, std::variant<int64_t, double>>>;
+// Shares of the numbers in bins of one width, the first of which begins at `low`; count: of the numbers.
+struct Histogram {
+    double low, width;
+    std::vector<double> shares;
+    double count;
+};
+using MetricsRow = std::vector<std::pair<std::string, std::variant<int64_t, double, Histogram>>>;
 
 std::string metrics_line(const MetricsRow& row);
 

@@ -6,7 +6,6 @@
 
 #include "base/clock.h"
 #include "base/format.h"
-#include "base/larger_of.h"
 #include "base/machine.h"
 #include "cli/terminal.h"
 #include "config/load.h"
@@ -15,36 +14,6 @@
 #include "model/counts.h"
 
 namespace sluice {
-
-namespace {
-
-// Of the layers that have gates, and of those with softmax attention; nothing where there is none.
-struct LookMeans {
-    std::optional<double> gate_mean, gate_sparsity, f_attn, entropy, max_logit;
-    double m_act = 0;
-};
-LookMeans means_of(const std::vector<LayerLook>& look) {
-    LookMeans means;
-    const auto mean = [&](bool LayerLook::*there, double LayerLook::*number) -> std::optional<double> {
-        double sum = 0;
-        int64_t layers = 0;
-        for (const LayerLook& layer : look)
-            if (layer.*there) sum += layer.*number, layers++;
-        return layers > 0 ? std::optional(sum / double(layers)) : std::nullopt;
-    };
-    means.gate_mean = mean(&LayerLook::gated, &LayerLook::gate_mean);
-    means.gate_sparsity = mean(&LayerLook::gated, &LayerLook::gate_sparsity);
-    means.f_attn = mean(&LayerLook::softmax, &LayerLook::f_attn);
-    means.entropy = mean(&LayerLook::softmax, &LayerLook::entropy);
-    for (const LayerLook& layer : look) {
-        means.m_act = larger_of(means.m_act, layer.m_act);
-        if (layer.softmax)
-            means.max_logit = means.max_logit ? larger_of(*means.max_logit, layer.max_logit) : layer.max_logit;
-    }
-    return means;
-}
-
-}  // namespace
 
 RunLog::RunLog(const Config& config, const std::filesystem::path& folder, bool speaks)
     : config_(config),
@@ -99,7 +68,7 @@ void RunLog::step(const StepFacts& step) {
     } else {
         log_.in_place([this] { return step_columns(line()); });
     }
-    keep_look(step.result.look);
+    add_look(row_, step.result.look);
     if (!step.result.applied) {
         say_skipped();
         keep_skipped();
@@ -121,7 +90,7 @@ StepLine RunLog::line() const {
     line.skipped = step_.progress.skipped;
     line.spikes = step_.progress.spikes;
     line.eta_seconds = line.seconds * double(line.steps - line.step);
-    const LookMeans look = means_of(step_.result.look);
+    const LayerLook look = look_at_all(step_.result.look);
     line.gate_mean = look.gate_mean;
     line.f_attn = look.f_attn;
     return line;
@@ -147,29 +116,6 @@ void RunLog::keep_step(const StepLine& line) {
     row_.emplace_back("z", routing.z);
     row_.emplace_back("expert_load", routing.load);
     row_.emplace_back("router_entropy", routing.entropy);
-}
-
-// Means over the layers that have it, or maxima; then the same of every layer.
-void RunLog::keep_look(const std::vector<LayerLook>& look) {
-    if (look.empty()) return;
-    const LookMeans means = means_of(look);
-    const auto keep = [&](const std::string& prefix, std::optional<double> gate_mean,
-                          std::optional<double> gate_sparsity, std::optional<double> f_attn,
-                          std::optional<double> entropy, std::optional<double> max_logit, double m_act) {
-        const std::pair<const char*, std::optional<double>> all[] = {
-            {"gate_mean", gate_mean}, {"gate_sparsity", gate_sparsity}, {"f_attn", f_attn},
-            {"m_act", m_act},         {"attention_entropy", entropy},   {"max_logit", max_logit}};
-        for (const auto& [name, value] : all)
-            if (value) row_.emplace_back(prefix + name, *value);
-    };
-    keep("probe/", means.gate_mean, means.gate_sparsity, means.f_attn, means.entropy, means.max_logit, means.m_act);
-    for (size_t l = 0; l < look.size(); l++) {
-        const LayerLook& layer = look[l];
-        const auto where = [](bool there, double value) { return there ? std::optional(value) : std::nullopt; };
-        keep("probe/layers/" + std::to_string(l) + "/", where(layer.gated, layer.gate_mean),
-             where(layer.gated, layer.gate_sparsity), where(layer.softmax, layer.f_attn),
-             where(layer.softmax, layer.entropy), where(layer.softmax, layer.max_logit), layer.m_act);
-    }
 }
 
 void RunLog::say_skipped() {

@@ -72,7 +72,6 @@ class RunLog {
     bool logged() const;  // whether this step has a line and a row
     StepLine line() const;
     void keep_step(const StepLine& line);
-    void keep_look(const std::vector<LayerLook>& look);
     bool guarded() const { return config_.spikes.action != SpikeAction::none; }
     void say_skipped();
     void keep_skipped();

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/spike_rule.h"
+#include "log/layer_look.h"
 
 namespace sluice {
 
@@ -27,14 +28,6 @@ struct RoutingResult {
     double balance, z;  // losses without their coefficients; balance 1: even
     double load;        // picks of the busiest expert of any layer over the mean
     double entropy;     // of the router's probabilities, in nats
-};
-
-// What a look at a layer found over all tokens of the step.
-struct LayerLook {
-    bool gated, softmax;                // it has gates; its attention is softmax's
-    double gate_mean, gate_sparsity;    // of the gates' factors; the share of those below 0.1
-    double f_attn, entropy, max_logit;  // of attention: weight of the first token; in nats; the largest scaled score
-    double m_act;                       // the largest magnitude of the residual
 };
 
 struct StepResult {

@@ -38,6 +38,26 @@ uint32_t masked(const std::string& data) {
     return ((crc >> 15) | (crc << 17)) + 0xa282ead8u;
 }
 
+// Of Summary.Value: simple_value (2), or histo (5), whose fields are min, max, num, sum, sum_squares (1 to 5),
+// bucket_limit and bucket (6, 7). A number of a bin counts as the bin's middle.
+std::string value_of(double x) { return varint(2 * 8 + 5) + raw(float(x)); }
+std::string value_of(int64_t x) { return value_of(double(x)); }
+std::string value_of(const Histogram& h) {
+    std::string limits, counts;
+    double sum = 0, squares = 0;
+    for (size_t i = 0; i < h.shares.size(); i++) {
+        const double middle = h.low + h.width * (double(i) + 0.5), count = h.shares[i] * h.count;
+        sum += count * middle;
+        squares += count * middle * middle;
+        limits += raw(h.low + h.width * double(i + 1));
+        counts += raw(count);
+    }
+    const double all[] = {h.low, h.low + h.width * double(h.shares.size()), h.count, sum, squares};
+    std::string histogram;
+    for (int field = 1; field <= 5; field++) histogram += varint(uint64_t(field) * 8 + 1) + raw(all[field - 1]);
+    return bytes_field(5, histogram + bytes_field(6, limits) + bytes_field(7, counts));
+}
+
 std::string event_of(double wall_time, int64_t step) {
     return varint(1 * 8 + 1) + raw(wall_time) + varint(2 * 8) + varint(uint64_t(step));
 }
@@ -82,8 +102,7 @@ std::string event_record(double wall_time, int64_t step, const MetricsRow& row) 
     std::string summary;
     for (const auto& [key, value] : row) {
         if (key == "step" || key == "time") continue;
-        const float x = float(std::visit([](auto v) { return double(v); }, value));
-        summary += bytes_field(1, bytes_field(1, key) + varint(2 * 8 + 5) + raw(x));
+        summary += bytes_field(1, bytes_field(1, key) + std::visit([](const auto& v) { return value_of(v); }, value));
     }
     if (!summary.empty()) event += bytes_field(5, summary);
     return framed(event);

@@ -20,7 +20,7 @@ class TensorBoard {
  public:
     // A new file events.out.tfevents.TIME.HOST.PID, which readers read after the existing ones.
     TensorBoard(const std::filesystem::path& folder, int64_t first_step);
-    void append(int64_t step, const MetricsRow& row);  // every number but `step` and `time`
+    void append(int64_t step, const MetricsRow& row);  // all but `step` and `time`
 
  private:
     void write(const std::string& record);

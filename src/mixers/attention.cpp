@@ -43,9 +43,10 @@ void Attention<B>::backward(const Pass<B>& pass, const Params& w, Gradients& dw,
 // The keys' means stand where backward keeps gradients of the product, which is wider.
 template <class B>
 void Attention<B>::probe(const Pass<B>& pass, const Params& w, const Acts& a, const Scratch& s,
-                         LayerProbe* sums) const {
-    gates_.probe(pass, w.gates, a.gates, Rows<const T>{a.product, width()}, &sums->gates);
-    core_.probe(pass, a.core, s.core, s.dproduct, qkv(a.heads), sums);
+                         const LayerProbe<B>& probe) const {
+    gates_.probe(pass, w.gates, a.gates, Rows<const T>{a.product, width()}, probe);
+    core_.probe(pass, a.core, s.core, s.dproduct, qkv(a.heads), probe);
+    output_.probe(pass, a.output, probe);
 }
 
 template <class B>

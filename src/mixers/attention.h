@@ -88,8 +88,8 @@ class Attention {
     bool overwrites_dout() const { return output_gates(); }
     void backward(const Pass<B>&, const Params& w, Gradients& dw, Acts&, const Scratch&, T* dx, T* dout,
                   const T* x) const;
-    // After forward, in a model that trains: adds up what gates and weights are.
-    void probe(const Pass<B>&, const Params&, const Acts&, const Scratch&, LayerProbe*) const;
+    // After forward, with the scratch of backward: adds up what gates and weights are.
+    void probe(const Pass<B>&, const Params&, const Acts&, const Scratch&, const LayerProbe<B>&) const;
     Cost cost(const Workload& load) const;
 
  private:

@@ -5,7 +5,7 @@
 //     acts(v, a, tokens), scratch(v, s, tokens)   what backward reads, and what lives within backward
 //     forward(pass, w, a, {q, k, v})   returns its result (tokens, heads, dim), a buffer of the acts
 //     backward(pass, w, dw, a, s, {dq, dk, dv}, dout, {q, k, v})   overwrites dq, dk and dv, and may overwrite dout
-//     probe(pass, a, s, mean_k, {q, k, v}, sums)   after forward: adds up what its weights are
+//     probe(pass, a, s, mean_k, {q, k, v}, probe)   after forward: adds up what its weights are
 //     cost(load)
 #pragma once
 #include <optional>
@@ -58,9 +58,9 @@ class OneOfCores {
     }
     // mean_k (tokens, heads, dim) is scratch.
     void probe(const Pass<B>& pass, const Acts& a, const Scratch& s, T* mean_k, const Qkv<const T>& in,
-               LayerProbe* sums) const {
+               const LayerProbe<B>& probe) const {
         visit([&]<class C>(const C& core) {
-            core.probe(pass, std::get<typename C::Acts>(a), std::get<typename C::Scratch>(s), mean_k, in, sums);
+            core.probe(pass, std::get<typename C::Acts>(a), std::get<typename C::Scratch>(s), mean_k, in, probe);
         });
     }
     Cost cost(const Workload& load) const {

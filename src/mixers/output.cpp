@@ -27,6 +27,7 @@ typename B::T* Output<B>::forward(const Pass<B>& pass, const Params& w, Acts& a,
         activation_forward<B>(pass.stream, a.activated, a.before_activation, tokens * width, Activation::silu);
         a.mixed = a.activated;
     }
+    a.ungated = a.mixed;
     a.mixed = gate(Position::sdpa, {a.mixed, width}).data;
 
     T* partial = pass.partial_buffer(pass.partial, a.out);
@@ -48,6 +49,13 @@ void Output<B>::backward(const Pass<B>& pass, const Params& w, Gradients& dw, co
     if (norm_)
         rmsnorm_backward<B>(pass.stream, s.din, dw.norm, s.din, a.in, w.norm, a.rstd, tokens * heads_, dim_,
                             Into::overwrite);
+}
+
+template <class B>
+void Output<B>::probe(const Pass<B>& pass, const Acts& a, const LayerProbe<B>& probe) const {
+    const int64_t count = pass.tokens() * heads_ * dim_;
+    magnitude_sums<B>(pass.stream, probe.before, a.ungated, count, probe.sdpa_factor);
+    if (a.mixed != a.ungated) magnitude_sums<B>(pass.stream, probe.after, a.mixed, count, 1);
 }
 
 template <class B>

@@ -39,6 +39,7 @@ class Output {
         A* rstd = nullptr;                     // (tokens, heads)
         const T* before_activation = nullptr;  // as in: `in` or `normed`
         T* activated = nullptr;                // as in: with sdpa_activation
+        const T* ungated = nullptr;            // as in: what sdpa gates read
         T* mixed = nullptr;                    // as in: the input of the projection, after sdpa gates
         T* out = nullptr;                      // (rows, hidden): projected
     };
@@ -65,6 +66,8 @@ class Output {
     // Leaves the gradient of `in` in s.din. dout (tokens, hidden): gradient of the projection's result.
     void backward(const Pass<B>&, const Params& w, Gradients& dw, const Acts&, const Scratch&, const T* dout,
                   const GatesBackward<B>& gate) const;
+    // After forward: adds up the magnitudes of the core's result, before and after sdpa gates.
+    void probe(const Pass<B>&, const Acts&, const LayerProbe<B>&) const;
     Cost cost(const Workload& load) const;
 
  private:

@@ -64,7 +64,7 @@ class RelaCore {
     void backward(const Pass<B>&, const Params& w, Gradients& dw, const Acts&, const Scratch&, const Qkv<T>& din,
                   T* dout, const Qkv<const T>& in) const;
     // Its weights are no distribution.
-    void probe(const Pass<B>&, const Acts&, const Scratch&, T*, const Qkv<const T>&, LayerProbe*) const {}
+    void probe(const Pass<B>&, const Acts&, const Scratch&, T*, const Qkv<const T>&, const LayerProbe<B>&) const {}
     Cost cost(const Workload& load) const;
 
  private:

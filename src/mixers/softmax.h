@@ -51,11 +51,11 @@ class SoftmaxCore {
                               pass.doc_start, mixing_.shape(pass.batch));
     }
     void probe(const Pass<B>& pass, const Acts& a, const Scratch& s, T* mean_k, const Qkv<const T>& in,
-               LayerProbe* sums) const {
+               const LayerProbe<B>& probe) const {
         const AttentionShape n = mixing_.shape(pass.batch);
         attention_mean_keys<B>(pass.stream, mean_k, s.delta, in.q, in.k, pass.doc_start, n);
-        attention_sums<B>(pass.stream, &sums->attention, a.lse, mean_k, in.q, in.k, pass.doc_start, n);
-        raise_to_largest<B>(pass.stream, &sums->max_logit, s.delta, pass.tokens() * mixing_.heads(), Of::values);
+        attention_sums<B>(pass.stream, probe.attention, a.lse, mean_k, s.delta, in.q, in.k, pass.doc_start, n);
+        if (probe.map) attention_map<B>(pass.stream, probe.map, a.lse, in.q, in.k, pass.doc_start, probe.map_tokens, n);
     }
     Cost cost(const Workload& load) const {
         Cost c;

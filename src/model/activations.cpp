@@ -9,7 +9,8 @@ void bind_activations(Regions& r, ModelBytes& bytes, const ModelSpec& spec, cons
                       const std::vector<Block<B>>& blocks, Batch largest, Recompute recompute, Mode mode,
                       ModelActs<B>& a, ModelScratch<B>& s) {
     const int64_t tokens = largest.tokens(), rows = coord.max_rows(tokens), hidden = spec.hidden;
-    const bool training = mode == Mode::training, all = !training || recompute == Recompute::block;
+    const bool training = mode == Mode::training, looks = mode != Mode::inference;
+    const bool all = !training || recompute == Recompute::block;
     r.kept("tokens", a.tokens, {tokens});
     r.kept("targets", a.targets, {tokens});
     r.kept("doc_start", a.doc_start, {tokens});
@@ -48,8 +49,15 @@ void bind_activations(Regions& r, ModelBytes& bytes, const ModelSpec& spec, cons
     r.kept("final_rstd", a.final_rstd, {rows});
     r.kept("losses", a.losses, {tokens});
     r.kept("sums", a.sums, {3});
-    if (training) r.kept("probes", a.probes, {spec.layers});
-    if (training && spec.moe.experts > 0) {
+    if (looks) {
+        std::vector<LayerSums> sums = no_sums(spec, coord);
+        r.kept("probes", a.probes, {int64_t(numbers_of(sums).size())});
+    }
+    if (mode == Mode::inspection) {
+        const int64_t mapped = std::min(kMapTokens, largest.length);
+        r.kept("maps", a.maps, {spec.layers, mapped, mapped});
+    }
+    if (looks && spec.moe.experts > 0) {
         r.kept("router_sums", a.router_sums, {spec.layers});
         r.kept("tokens_per_expert", a.tokens_per_expert, {spec.layers, spec.moe.experts});
         r.kept("global_tokens_per_expert", a.global_tokens_per_expert, {spec.layers, spec.moe.experts});
@@ -71,9 +79,9 @@ void bind_activations(Regions& r, ModelBytes& bytes, const ModelSpec& spec, cons
     const size_t common = r.scratch.used();
     for (size_t l = 0; l < s.blocks.size(); l++) {
         r.scratch.rewind(common);
-        blocks[l].attention.scratch(r.scratch, s.blocks[l].attention, tokens, rows, training);
+        blocks[l].attention.scratch(r.scratch, s.blocks[l].attention, tokens, rows, looks);
         r.scratch.rewind(common);
-        blocks[l].ffn.scratch(r.scratch, s.blocks[l].ffn, tokens, rows, training);
+        blocks[l].ffn.scratch(r.scratch, s.blocks[l].ffn, tokens, rows, looks);
     }
     r.scratch.rewind(common);
     r.scratch("logits", s.logits, {spec.vocab});

@@ -18,7 +18,10 @@ struct ModelBytes {
     size_t total() const { return weights + gradients + activations() + scratch; }
 };
 
-enum class Mode { training, inference };  // inference keeps nothing for backward and has no gradients
+// Inference keeps nothing for backward and has no gradients. Inspection is inference that can be looked at: it has the
+// sums of probes and routers, the maps of attention, and the scratch that probes share with backward.
+enum class Mode { training, inference, inspection };
+inline constexpr int64_t kMapTokens = 256;  // of a map of attention, at most
 
 template <class B>
 struct ModelActs {
@@ -33,7 +36,8 @@ struct ModelActs {
     T* final_normed = nullptr;                   // (rows, hidden)
     A *final_rstd = nullptr, *losses = nullptr;  // (rows), (tokens)
     double* sums = nullptr;                      // (3): loss and gradient_squares of StepTotals; the loss of forward()
-    LayerProbe* probes = nullptr;                // (layers): of passes that are looked at
+    double* probes = nullptr;                    // sums of passes that are looked at, as numbers_of() has them
+    A* maps = nullptr;                           // (layers, tokens, tokens), see kMapTokens: in inspection
     RouterSums* router_sums = nullptr;           // (layers)
     int64_t *tokens_per_expert = nullptr, *global_tokens_per_expert = nullptr;  // (layers, experts)
 };

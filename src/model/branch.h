@@ -97,9 +97,10 @@ class ResidualBranch {
                                     n_.hidden, n_.norm_eps, n_.residual_clip);
     }
 
-    // After forward, in a model that trains.
-    void probe(const Pass<B>& pass, const Params& w, const Acts& a, const Scratch& s, LayerProbe* sums) const {
-        layer_.probe(pass, w.layer, a.layer, s.layer, sums);
+    // After forward, in a model that trains or is inspected.
+    void probe(const Pass<B>& pass, const Params& w, const Acts& a, const Scratch& s,
+               const LayerProbe<B>& probe) const {
+        layer_.probe(pass, w.layer, a.layer, s.layer, probe);
     }
 
     // dx (rows, hidden) holds the gradient of out on entry, and that of x on return.

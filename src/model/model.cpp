@@ -94,6 +94,8 @@ Model<B>::Model(const ModelSpec& spec, Batch largest, Recompute recompute, Mode 
     memory_.to_device(stream(), acts_.cos, cos.data(), cos.size() * sizeof(A));
     memory_.to_device(stream(), acts_.sin, sin.data(), sin.size() * sizeof(A));
     row_counts_.resize(size_t(mesh.sequence->size()));
+    no_sums_ = no_sums(spec, mesh.coord);
+    if (acts_.probes) probes_ = probes_at<B>(acts_.probes, no_sums_);
     if (acts_.tokens_per_expert) {
         totals_.routers.resize(blocks_.size());
         totals_.tokens_per_expert.resize(blocks_.size() * size_t(spec.moe.experts));
@@ -139,12 +141,14 @@ void Model<B>::set(const TensorInfo& t, const A* values) {
 
 // ---------------------------------------------------------------- totals of a step
 template <class B>
-void Model<B>::reset_totals(bool look) {
+void Model<B>::reset_totals(bool look, const double* sdpa_factors) {
     look_ = look;
+    mapped_ = 0;
     if (look) {
-        const std::vector<LayerProbe> none(blocks_.size());
-        memory_.to_device(stream(), acts_.probes, none.data(), none.size() * sizeof(LayerProbe));
+        const std::vector<double> none = numbers_of(no_sums_);
+        memory_.to_device(stream(), acts_.probes, none.data(), none.size() * sizeof(double));
     }
+    for (size_t l = 0; l < probes_.size(); l++) probes_[l].sdpa_factor = sdpa_factors ? sdpa_factors[l] : 1;
     const int64_t layers = int64_t(routing_.size()), counts = layers * spec_.moe.experts;
     zero<B>(stream(), acts_.sums, 2);
     zero<B>(stream(), acts_.router_sums, layers);
@@ -156,8 +160,13 @@ template <class B>
 const StepTotals& Model<B>::totals() {
     double sums[2];
     auto& [loss, squares, routers, tokens_per_expert, probes] = totals_;
-    probes.resize(look_ ? blocks_.size() : 0);
-    memory_.to_host(stream(), probes.data(), acts_.probes, probes.size() * sizeof(LayerProbe));
+    std::vector<double> numbers;
+    probes.clear();
+    if (look_) {
+        probes = no_sums_;
+        numbers.resize(numbers_of(probes).size());
+        memory_.to_host(stream(), numbers.data(), acts_.probes, numbers.size() * sizeof(double));
+    }
     memory_.to_host(stream(), sums, acts_.sums, sizeof sums);
     memory_.to_host(stream(), routers.data(), acts_.router_sums, routers.size() * sizeof(RouterSums));
     memory_.to_host(stream(), tokens_per_expert.data(), acts_.tokens_per_expert,
@@ -165,7 +174,32 @@ const StepTotals& Model<B>::totals() {
     memory_.wait(stream());
     loss = sums[0];
     squares = sums[1];
+    if (!look_) return totals_;
+    set_numbers(probes, numbers);
+    for (size_t l = 0; l < routers.size(); l++) {
+        probes[l].router_entropy = routers[l].entropy;
+        std::copy_n(tokens_per_expert.begin() + int64_t(l) * spec_.moe.experts, spec_.moe.experts,
+                    probes[l].picks.begin());
+    }
     return totals_;
+}
+
+template <class B>
+std::vector<typename B::A> Model<B>::attention_maps() {
+    std::vector<A> maps(size_t(spec_.layers * mapped_ * mapped_));
+    memory_.to_host(stream(), maps.data(), acts_.maps, maps.size() * sizeof(A));
+    memory_.wait(stream());
+    return maps;
+}
+template <class B>
+void Model<B>::map_first_pass(Batch batch) {
+    const bool maps = acts_.maps && mapped_ == 0 && batch.sequences > 0;
+    const int64_t tokens = maps ? std::min(kMapTokens, batch.length) : 0;
+    for (size_t l = 0; l < probes_.size(); l++) {
+        probes_[l].map = maps ? acts_.maps + int64_t(l) * tokens * tokens : nullptr;
+        probes_[l].map_tokens = tokens;
+    }
+    mapped_ += tokens;
 }
 
 template <class B>
@@ -197,6 +231,7 @@ Pass<B> Model<B>::pass(Batch batch, const int32_t* tokens, const int32_t* target
         memory_.to_device(stream(), acts_.order, order_.data(), bytes);
     }
     last_ = batch;
+    if (look_) map_first_pass(batch);
     return pass_over(batch, doc_start != nullptr, scale);
 }
 
@@ -216,7 +251,7 @@ Pass<B> Model<B>::pass_over(Batch batch, bool documents, double scale) {
     pass.row_counts = row_counts_.data();
     pass.scale = scale;
     pass.routing = routing_.data();
-    pass.probes = look_ ? acts_.probes : nullptr;
+    pass.probes = look_ ? probes_.data() : nullptr;
     pass.gathered = scratch_.gathered;
     pass.partial = scratch_.partial;
     pass.dpartial = scratch_.dpartial;
@@ -237,12 +272,12 @@ void Model<B>::run_blocks(const Pass<B>& pass) {
         const auto& w = weights_.blocks[l];
         auto& a = acts_.blocks[l];
         attention.forward(pass, w.attention, a.attention, scratch_.blocks[l].attention);
-        if (pass.probes) attention.probe(pass, w.attention, a.attention, scratch_.blocks[l].attention, pass.probes + l);
+        if (pass.probes) attention.probe(pass, w.attention, a.attention, scratch_.blocks[l].attention, pass.probes[l]);
         attention.add_residual(pass, a.attention, a.mid, x, ffn.norm_of(w.ffn, a.ffn));
         ffn.forward(pass, w.ffn, a.ffn, scratch_.blocks[l].ffn);
+        if (pass.probes) ffn.probe(pass, w.ffn, a.ffn, scratch_.blocks[l].ffn, pass.probes[l]);
         ffn.add_residual(pass, a.ffn, a.out, a.mid, norm_after(l));
-        if (pass.probes)
-            raise_to_largest<B>(pass.stream, &pass.probes[l].m_act, a.out, pass.rows * spec_.hidden, Of::magnitudes);
+        if (pass.probes) magnitude_sums<B>(pass.stream, pass.probes[l].residual, a.out, pass.rows * spec_.hidden, 1);
         x = a.out;
     }
 }

@@ -34,7 +34,7 @@ struct StepTotals {
     double gradient_squares = 0;      // the squared norm of this rank's gradients, which the trainer adds up
     std::vector<RouterSums> routers;  // (layers): this rank's parts of the means over tokens; empty without experts
     std::vector<int64_t> tokens_per_expert;  // (layers, experts): of this rank's tokens
-    std::vector<LayerProbe> probes;          // (layers), where passes were looked at
+    std::vector<LayerSums> probes;           // (layers), where passes were looked at
 };
 
 // Called during backward when the gradients of tensors [begin, end) of tensors() are complete on this rank.
@@ -92,8 +92,13 @@ class Model {
 
     // The totals since reset_totals(). The host waits for them.
     const StepTotals& totals();
-    // look: adds up probes of the passes that follow, which change nothing.
-    void reset_totals(bool look = false);
+    // look: adds up probes of the passes that follow, which change nothing. sdpa_factors (layers): what `before` of
+    // LayerSums is multiplied by; null: 1.
+    void reset_totals(bool look = false, const double* sdpa_factors = nullptr);
+    // In Mode::inspection: the attention of the first pass since reset_totals(true), (layers, tokens, tokens), of its
+    // first sequence's first tokens, kMapTokens at most; a row is a query. Weights are summed over this rank's heads; a
+    // layer whose attention is not softmax's has any. The host waits for them.
+    std::vector<A> attention_maps();
     const std::vector<Routing>& routing() const { return routing_; }  // (layers), in the backend's memory
     double* gradient_squares() const { return acts_.sums + 1; }       // (1), in the backend's memory
     // Moves the selection biases by `rate` towards balance: up for experts with fewer tokens than the mean, down for
@@ -108,6 +113,7 @@ class Model {
     // Copies a batch in, where targets and doc_start may be null, and returns the pass over it.
     Pass<B> pass(Batch batch, const int32_t* tokens, const int32_t* targets, const int32_t* doc_start, double scale);
     Pass<B> pass_over(Batch batch, bool documents, double scale);
+    void map_first_pass(Batch batch);
     void run_blocks(const Pass<B>& pass);
     NextNorm<B> norm_after(size_t layer) const;
     void backward_blocks(const Pass<B>& pass, const GradientsReady& ready);
@@ -130,11 +136,14 @@ class Model {
     Params<B, G> gradients_;
     ModelActs<B> acts_;
     ModelScratch<B> scratch_;
-    std::vector<Routing> routing_;  // (layers) in models with experts
+    std::vector<Routing> routing_;       // (layers) in models with experts
+    std::vector<LayerProbe<B>> probes_;  // (layers) where passes can be looked at
+    std::vector<LayerSums> no_sums_;     // (layers): before anything is added
     StepTotals totals_;
     std::vector<int32_t> order_;       // (tokens): of the last pass, see embedding_backward
     std::vector<int64_t> row_counts_;  // rows of the last pass, by rank of mesh.sequence
     bool look_ = false;
+    int64_t mapped_ = 0;  // tokens that attention_maps() has
 };
 
 }  // namespace sluice

@@ -19,7 +19,7 @@ class Search {
             const Setup setup(c, ranks, storage_, mode_);
             const std::vector<int64_t> sizes = micro_batches(setup.coord());
             for (const auto& [word, recompute] : EnumNames<Recompute>::all) {
-                if (recompute != given_.train.recompute && mode_ == Mode::inference) continue;
+                if (recompute != given_.train.recompute && mode_ != Mode::training) continue;
                 c.train.recompute = recompute;
                 const std::optional<int64_t> size = setup.largest_micro_batch(c, sizes, bytes);
                 if (!size) continue;
@@ -34,7 +34,7 @@ class Search {
     bool may_shard(const ParallelSpec& parallel) const { return mode_ == Mode::training && parallel.zero > 0; }
     std::vector<int64_t> micro_batches(const MeshCoord& coord) const {
         const int64_t given = given_.train.micro_batch;
-        std::vector<int64_t> sizes = divisors(mode_ == Mode::inference ? given : given_.train.batch / coord.data);
+        std::vector<int64_t> sizes = divisors(mode_ != Mode::training ? given : given_.train.batch / coord.data);
         std::erase_if(sizes, [&](int64_t size) { return size > given; });
         return sizes;
     }

@@ -78,7 +78,7 @@ MemoryPlan plan_state(const Config& c, const MeshCoord& coord, Storage storage, 
         const size_t trained = size_t(capacity_of(tensors, true, coord));  // elements that a rank allocates
         const size_t untrained = size_t(capacity_of(tensors, false, coord));
         plan.weights = trained * sizeof(typename B::T) + untrained * sizeof(typename B::A);
-        if (mode == Mode::inference) return plan;
+        if (mode != Mode::training) return plan;
         const OptimizerBytes optimizer = plan_optimizer<B>(tensors, coord, c.optimizer, c.parallel.zero > 0);
         plan.masters = optimizer.masters;
         plan.moments = optimizer.state;

@@ -4,9 +4,7 @@
 #include <array>
 #include <bit>
 #include <cmath>
-#include <limits>
 
-#include "base/larger_of.h"
 #include "kernels/autotune.h"
 #include "kernels/memory.h"
 #include "model/with_backend.h"
@@ -126,32 +124,10 @@ RoutingResult Trainer<B>::routing(const StepSums& sums) const {
             sums.entropy / double(layers)};
 }
 
-// Sums add up over the ranks. Each rank has places of its own for what is largest.
 template <class B>
-std::vector<LayerLook> Trainer<B>::look(const std::vector<LayerProbe>& own) {
-    const size_t layers = own.size(), ranks = size_t(mesh_.world.size()), kSums = 6, kLargest = 2;
-    probes_.assign(layers * (kSums + ranks * kLargest), 0);
-    const auto largest = [&](size_t layer, size_t rank) {
-        return probes_.data() + layers * kSums + (layer * ranks + rank) * kLargest;
-    };
-    for (size_t l = 0; l < layers; l++) {
-        const auto& [gates, attention, max_logit, m_act] = own[l];
-        const double sums[] = {gates.sum,       gates.small,       gates.count,
-                               attention.first, attention.entropy, attention.count};
-        std::copy_n(sums, kSums, probes_.data() + l * kSums);
-        largest(l, size_t(mesh_.world.rank()))[0] = max_logit;
-        largest(l, size_t(mesh_.world.rank()))[1] = m_act;
-    }
-    mesh_.world.all_reduce(probes_.data(), int64_t(probes_.size()));
+std::vector<LayerLook> Trainer<B>::look(const std::vector<LayerSums>& own) {
     std::vector<LayerLook> look;
-    for (size_t l = 0; l < layers; l++) {
-        const double* sums = probes_.data() + l * kSums;
-        double most[kLargest] = {largest(l, 0)[0], largest(l, 0)[1]};
-        for (size_t r = 1; r < ranks; r++)
-            for (size_t i = 0; i < kLargest; i++) most[i] = larger_of(most[i], largest(l, r)[i]);
-        look.push_back({sums[2] > 0, sums[5] > 0, sums[0] / sums[2], sums[1] / sums[2], sums[3] / sums[5],
-                        sums[4] / sums[5], most[0], most[1]});
-    }
+    for (const LayerSums& layer : sluice::sum_over_ranks(own, config_.model, mesh_)) look.push_back(look_at(layer));
     return look;
 }
 

@@ -72,7 +72,7 @@ class Trainer {
     std::optional<Spike> spike(double loss, double grad_norm);
     RoutingResult routing(const StepSums& sums) const;
     bool looks() const { return config_.probes.every > 0 && (progress_.step + 1) % config_.probes.every == 0; }
-    std::vector<LayerLook> look(const std::vector<LayerProbe>& own);
+    std::vector<LayerLook> look(const std::vector<LayerSums>& own);
 
     Config config_;
     Mesh& mesh_;
@@ -89,7 +89,6 @@ class Trainer {
     std::vector<int32_t> sample_, tokens_, targets_, doc_start_;  // (length + 1), (micro_batch, length) each
     std::vector<double> sums_;                                    // StepSums and what follows them
     std::vector<int64_t> tokens_per_expert_;                      // (layers, experts), sums over all ranks
-    std::vector<double> probes_;                                  // numbers of LayerProbe, by rank where not summed
 };
 
 }  // namespace sluice

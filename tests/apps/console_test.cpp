@@ -198,12 +198,23 @@ TEST_F(Console, StepsThatAreLookedAtSayWhatProbesFound) {
     EXPECT_TRUE(matches(ended.out, "step 2/4 .*gate 0\\.[0-9]+ \\| sink 0\\.[0-9]+")) << ended.out;
     EXPECT_FALSE(matches(ended.out, "step 1/4 [^\n]*sink")) << ended.out;
     for (const Json& row : rows("runs/a/metrics.jsonl", "step"))
-        for (const char* name : {"gate_mean", "gate_sparsity", "f_attn", "attention_entropy", "max_logit", "m_act"})
+        for (const char* name : {"gate_mean", "gate_sparsity", "f_attn", "attention_entropy", "max_logit", "m_act",
+                                 "sdpa_mean_abs", "sdpa_sparsity", "sdpa_mean_abs_gated", "sdpa_sparsity_gated"})
             for (const char* prefix : {"probe/", "probe/layers/0/", "probe/layers/1/"}) {
                 const bool looked = row["step"].get<int64_t>() % 2 == 0;
                 EXPECT_EQ(row.contains(std::string(prefix) + name), looked) << prefix << name << row.dump();
                 if (looked) { EXPECT_TRUE(row[std::string(prefix) + name].is_number()); }
             }
+    const Json row = rows("runs/a/metrics.jsonl", "step")[1], histogram = row["probe/layers/1/gate_histogram"];
+    EXPECT_FALSE(row.contains("probe/gate_histogram"));
+    EXPECT_FALSE(row.contains("probe/layers/1/expert_load"));
+    EXPECT_EQ(histogram["width"], 0.05);
+    EXPECT_GE(histogram["low"].get<double>(), -1e-12) << "a sigmoid's";
+    double shares = 0;
+    for (const Json& share : histogram["shares"]) shares += share.get<double>();
+    EXPECT_NEAR(shares, 1, 1e-12);
+    EXPECT_GT(histogram["shares"].front(), 0);
+    EXPECT_GT(histogram["shares"].back(), 0);
 }
 
 TEST_F(Console, ARunThatGoesBackHasOneRowAStep) {

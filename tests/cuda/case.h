@@ -24,7 +24,7 @@
 #include "base/bf16.h"
 #include "kernels/emu/emu.h"
 #include "kernels/memory.h"
-#include "kernels/ops.h"
+#include "kernels/probes.h"
 #include "support/sanitizers.h"
 
 namespace sluice {

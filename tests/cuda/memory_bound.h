@@ -1,4 +1,4 @@
-// A call of every op of kernels/ops.h that moves more than it computes, on tensors of given sizes.
+// A call of every op of kernels/ops.h and probes.h that moves more than it computes, on tensors of given sizes.
 #pragma once
 #include <functional>
 #include <type_traits>
@@ -117,9 +117,10 @@ std::vector<OpCall> probes(const OpSizes& n) {
     const AttentionShape attention{F, 1, n.heads, n.heads, n.dim, 0, 1};
     return {
         slow(SLUICE_CALL(gate_sums, t.both<GateSums>(1), t.in<T>(M * E), gate, Activation::silu)),
-        slow(SLUICE_CALL(attention_sums, t.both<AttentionSums>(1), t.in<A>(F * n.heads), t.in<T>(F * W),
-                         t.in_rows<T>(F, W, S), t.in_rows<T>(F, W, S), t.in<int32_t>(F), attention)),
-        slow(SLUICE_CALL(raise_to_largest, t.both<double>(1), t.in<T>(R * W), R * W, Of::magnitudes)),
+        slow(SLUICE_CALL(attention_sums, t.both<AttentionSums>(n.heads), t.in<A>(F * n.heads), t.in<T>(F * W),
+                         t.in<A>(F * n.heads), t.in_rows<T>(F, W, S), t.in_rows<T>(F, W, S), t.in<int32_t>(F),
+                         attention)),
+        slow(SLUICE_CALL(magnitude_sums, t.both<MagnitudeSums>(1), t.in<T>(R * W), R * W, 1)),
     };
 }
 

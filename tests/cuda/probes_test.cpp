@@ -1,5 +1,6 @@
 // Probes on CUDA.
 #include <cmath>
+#include <numeric>
 
 #include "cuda/case.h"
 
@@ -12,17 +13,30 @@ using Stored = testing::Types<float, bf16>;
 TYPED_TEST_SUITE(CudaProbes, Stored);
 #define BACKEND(c) typename std::remove_reference_t<decltype(c)>::Backend
 
+// Of `count` sums: 1, 2, 3 ...
+template <class Sums>
+std::vector<double> numbers(int64_t count) {
+    std::vector<double> all(size_t(count) * sizeof(Sums) / sizeof(double));
+    std::iota(all.begin(), all.end(), 1);
+    return all;
+}
+
 // Columns of wider rows, of their own, or the same for all rows.
 TYPED_TEST(CudaProbes, OfGates) {
-    for (const int64_t rows : {0, 1, 70, 257})
-        for (const int64_t width : {1, 3, 8, 33, 100, 130, 256})
+    struct Scores {
+        int64_t heads, channels;
+    };
+    for (const int64_t rows : {0, 1, 70})
+        for (const auto& [heads, channels] : {Scores{1, 1}, {3, 1}, {2, 4}, {1, 33}, {2, 50}, {1, 130}, {3, 64}}) {
+            const int64_t width = heads * channels;
             for (const int64_t stride : {int64_t{0}, width, width + 8, width + 13}) {
-                if (kSanitized && rows == 257 && stride != width + 13) continue;
-                SCOPED_TRACE(testing::Message() << rows << " x " << width << ", stride " << stride);
+                if (kSanitized && rows == 70 && stride != width + 13) continue;
+                SCOPED_TRACE(testing::Message()
+                             << rows << " x " << heads << " x " << channels << ", stride " << stride);
                 hold<TypeParam>([&](auto& c) {
-                    const GateShape n{rows, 1, width, {stride, width, 1}};
+                    const GateShape n{rows, heads, channels, {stride, channels, 1}};
                     const int64_t all = stride == 0 ? 1 : rows;
-                    double* sums = c.values("sums", std::vector<double>{1, 2, 3});
+                    double* sums = c.values("sums", numbers<GateSums>(heads));
                     const auto* s = c.T("s", all, std::max(stride, width));
                     if (rows > 0)
                         gate_sums<BACKEND(c)>(c.stream(), reinterpret_cast<GateSums*>(sums), s, n,
@@ -30,6 +44,7 @@ TYPED_TEST(CudaProbes, OfGates) {
                     c.result("sums");
                 });
             }
+        }
 }
 
 struct Attention {
@@ -51,31 +66,35 @@ TYPED_TEST(CudaProbes, OfAttention) {
                 std::vector<int32_t> starts;
                 for (int64_t i = 0; i < rows; i++) starts.push_back(int32_t(i % n.length / 6 * 6));
                 const int32_t* doc_start = a.documents ? c.values("doc_start", starts) : nullptr;
-                double* sums = c.values("sums", std::vector<double>{1, 2, 3});
+                double* sums = c.values("sums", numbers<AttentionSums>(n.heads));
                 const auto keys = c.part("k", rows, k + beside, beside / 8 * 8);
                 const auto queries = c.part("q", rows, q + beside, 0);
-                attention_sums<BACKEND(c)>(c.stream(), reinterpret_cast<AttentionSums*>(sums),
-                                           c.A("lse", rows, n.heads), c.T("mean_k", rows, q), queries, keys, doc_start,
-                                           n);
+                const auto* lse = c.A("lse", rows, n.heads);
+                attention_sums<BACKEND(c)>(c.stream(), reinterpret_cast<AttentionSums*>(sums), lse,
+                                           c.T("mean_k", rows, q), c.A("scores", rows, n.heads), queries, keys,
+                                           doc_start, n);
+                const int64_t tokens = std::min<int64_t>(n.sequences * n.length, n.length < 20 ? n.length : 13);
+                attention_map<BACKEND(c)>(c.stream(), c.A("map", tokens, tokens), lse, queries, keys, doc_start, tokens,
+                                          n);
                 attention_mean_keys<BACKEND(c)>(c.stream(), c.T("means", rows, q), c.A("largest", rows, n.heads),
                                                 queries, keys, doc_start, n);
-                for (const char* result : {"sums", "means", "largest"}) c.result(result);
+                for (const char* result : {"sums", "map", "means", "largest"}) c.result(result);
             });
         }
 }
 
-TYPED_TEST(CudaProbes, OfTheLargest) {
-    for (const int64_t count : {0, 1, 3, 8, 33, 1000, 2056, 300001})
-        for (const Of of : {Of::values, Of::magnitudes}) {
-            if (kSanitized && count > 10000) continue;
-            SCOPED_TRACE(count);
-            hold<TypeParam>([&](auto& c) {
-                double* largest = c.values("largest", std::vector<double>{0.25, -100});
-                raise_to_largest<BACKEND(c)>(c.stream(), largest, c.T("x", 1, count), count, of);
-                raise_to_largest<BACKEND(c)>(c.stream(), largest + 1, c.A("a", 1, count), count, of);
-                c.result("largest");
-            });
-        }
+TYPED_TEST(CudaProbes, OfMagnitudes) {
+    for (const int64_t count : {0, 1, 3, 8, 33, 1000, 2056, 300001}) {
+        if (kSanitized && count > 10000) continue;
+        SCOPED_TRACE(count);
+        hold<TypeParam>([&](auto& c) {
+            double* sums = c.values("sums", numbers<MagnitudeSums>(2));
+            auto* of = reinterpret_cast<MagnitudeSums*>(sums);
+            magnitude_sums<BACKEND(c)>(c.stream(), of, c.T("x", 1, count), count, 0.01);
+            magnitude_sums<BACKEND(c)>(c.stream(), of + 1, c.T("y", 1, count), count, -100);
+            c.result("sums");
+        });
+    }
 }
 
 }  // namespace

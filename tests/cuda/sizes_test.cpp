@@ -141,6 +141,7 @@ std::vector<OpCall> attention() {
     // A short window, as blocks walk over what their tokens see. Queries, keys and values are columns of one product.
     const AttentionShape n{16, kLong, 32, 4, 128, 64, 0.1};
     const int64_t N = n.sequences * n.length, Q = n.heads * n.dim, K = n.kv_heads * n.dim, P = Q + 2 * K;
+    constexpr int64_t kMapped = 256;
     return {
         SLUICE_CALL(attention_forward, t.out<T>(N * Q), t.out<A>(N * n.heads), t.in_rows<T>(N, Q, P),
                     t.in_rows<T>(N, K, P), t.in_rows<T>(N, K, P), t.in<int32_t>(N), n),
@@ -149,6 +150,8 @@ std::vector<OpCall> attention() {
                     t.in_rows<T>(N, K, P), t.in_rows<T>(N, K, P), t.in<int32_t>(N), n),
         SLUICE_CALL(attention_mean_keys, t.out<T>(N * Q), t.out<A>(N * n.heads), t.in_rows<T>(N, Q, P),
                     t.in_rows<T>(N, K, P), t.in<int32_t>(N), n),
+        SLUICE_CALL(attention_map, t.out<A>(kMapped * kMapped), t.in<A>(n.heads * n.length),
+                    t.in_rows<T>(kMapped, Q, P), t.in_rows<T>(kMapped, K, P), t.in<int32_t>(kMapped), kMapped, n),
         SLUICE_CALL(relu_attention_forward, t.out<T>(N * Q), t.in_rows<T>(N, Q, P), t.in_rows<T>(N, K, P),
                     t.in_rows<T>(N, K, P), t.in<int32_t>(N), n),
         SLUICE_CALL(relu_attention_backward, t.out_rows<T>(N, Q, P), t.out_rows<T>(N, K, P), t.out_rows<T>(N, K, P),
@@ -209,10 +212,13 @@ TYPED_TEST(CudaSizesOf, OffsetsOfMoreThan32Bits) {
 }
 
 TEST_F(CudaSizes, AreOfEveryOp) {
-    std::ifstream file(SLUICE_SOURCE_DIR "/kernels/ops.h");
     std::set<std::string> declared, called;
-    for (std::string line; std::getline(file, line);)
-        if (const auto match = find_match(line, "^void ([a-z_]+)\\(Stream"); !match.empty()) declared.insert(match[1]);
+    for (const char* header : {"ops.h", "probes.h"}) {
+        std::ifstream file(std::string(SLUICE_SOURCE_DIR "/kernels/") + header);
+        for (std::string line; std::getline(file, line);)
+            if (const auto match = find_match(line, "^void ([a-z_]+)\\(Stream"); !match.empty())
+                declared.insert(match[1]);
+    }
     for (const auto& calls : {at_edges<Cuda<bf16>>(), of_all_blocks<Cuda<bf16>>()})
         for (const OpCall& call : calls) called.insert(call.name);
     EXPECT_EQ(called, declared);

@@ -12,7 +12,7 @@
 #include "kernels/emu/device_memory.h"
 #include "kernels/emu/emu.h"
 #include "kernels/memory.h"
-#include "kernels/ops.h"
+#include "kernels/probes.h"
 
 namespace sluice {
 

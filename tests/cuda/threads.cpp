@@ -59,6 +59,20 @@ TYPED_TEST(CudaThreads, Attention) {
     relu_attention_backward<B>(s, {dq, 20}, {dk, 10}, {dv, 10}, dout, {q, 20}, {k, 10}, {v, 10}, nullptr, n);
 }
 
+TYPED_TEST(CudaThreads, Probes) {
+    using B = TypeParam;
+    auto& c = this->c;
+    const Stream s = c.stream();
+    const AttentionShape n{1, 9, 2, 1, 10, 7, 0.3};
+    auto *q = c.T("q", n.length, 20), *k = c.T("k", n.length, 10), *mean_k = c.T("mean_k", n.length, 20);
+    auto *lse = c.A("lse", 2, n.length), *largest = c.A("largest", 2, n.length);
+    double* sums = c.values("sums", std::vector<double>(2 * sizeof(GateSums) / sizeof(double)));
+    gate_sums<B>(s, reinterpret_cast<GateSums*>(sums), q, {9, 2, 10, {20, 10, 1}}, {Activation::sigmoid});
+    attention_sums<B>(s, reinterpret_cast<AttentionSums*>(sums), lse, mean_k, largest, {q, 20}, {k, 10}, nullptr, n);
+    attention_map<B>(s, c.A("map", 9, 9), lse, {q, 20}, {k, 10}, nullptr, 9, n);
+    magnitude_sums<B>(s, reinterpret_cast<MagnitudeSums*>(sums), q, 180, 1);
+}
+
 TYPED_TEST(CudaThreads, ProductsAndSums) {
     using B = TypeParam;
     auto& c = this->c;

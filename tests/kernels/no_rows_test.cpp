@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "kernels/memory.h"
-#include "kernels/ops.h"
+#include "kernels/probes.h"
 
 namespace sluice {
 namespace {
@@ -156,18 +156,20 @@ TYPED_TEST(NoRows, Probes) {
     using B = typename TestFixture::B;
     TypeParam* none = this->kNone;
     const Rows<const TypeParam> no = this->kNoRows;
-    GateSums gates{1, 2, 3};
-    gate_sums<B>({}, &gates, none, {0, kHeads, kDim, {kWidth, kDim, 1}}, {Activation::sigmoid});
-    EXPECT_EQ(gates.sum + 10 * gates.small + 100 * gates.count, 321);
-    AttentionSums attention{1, 2, 3};
+    GateSums gates{1, 2};
+    gate_sums<B>({}, &gates, none, {0, kHeads, kDim, {kWidth, 0, 1}}, {Activation::sigmoid});
+    EXPECT_EQ(gates.count + 10 * gates.sum + 100 * gates.under[0] + 1000 * gates.bins[0], 21);
+    std::vector<AttentionSums> attention(kHeads, {1, 2, 3, 4});
     for (const AttentionShape& n : {AttentionShape{0, 5, kHeads, 1, kDim, 0, 1}, {1, 0, kHeads, 1, kDim, 3, 1}}) {
         attention_mean_keys<B>({}, none, none, no, no, nullptr, n);
-        attention_sums<B>({}, &attention, none, none, no, no, nullptr, n);
+        attention_sums<B>({}, attention.data(), none, none, none, no, no, nullptr, n);
+        attention_map<B>({}, none, none, no, no, nullptr, 0, n);
     }
-    EXPECT_EQ(attention.first + 10 * attention.entropy + 100 * attention.count, 321);
-    double largest = -3;
-    raise_to_largest<B>({}, &largest, none, 0, Of::magnitudes);
-    EXPECT_EQ(largest, -3);
+    for (const AttentionSums& of_head : attention)
+        EXPECT_EQ(of_head.count + 10 * of_head.first + 100 * of_head.entropy + 1000 * of_head.largest, 4321);
+    MagnitudeSums magnitudes{1, 2, {3, 4}, 5};
+    magnitude_sums<B>({}, &magnitudes, none, 0, 1);
+    EXPECT_EQ(magnitudes.count + 10 * magnitudes.sum + 100 * magnitudes.under[1] + 1000 * magnitudes.largest, 5421);
 }
 
 }  // namespace

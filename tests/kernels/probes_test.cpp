@@ -1,10 +1,12 @@
 // Probes against plain formulas.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "kernels/attention_cases.h"
+#include "kernels/probe_math.h"
 #include "support/hold.h"
 
 namespace sluice {
@@ -26,12 +28,16 @@ TEST(Probes, OfAttentionEqualThePlainFormula) {
         attention_forward<B>({}, out.data(), lse.data(), queries_of(c, q), keys_of(c, k), keys_of(c, k), mask, n);
         attention_mean_keys<B>({}, mean_k.data(), largest.data(), queries_of(c, q), keys_of(c, k), mask, n);
         EXPECT_EQ(mean_k, out);
-        AttentionSums sums{3, 4, 5};
-        attention_sums<B>({}, &sums, lse.data(), mean_k.data(), queries_of(c, q), keys_of(c, k), mask, n);
+        std::vector<AttentionSums> sums(size_t(c.heads), AttentionSums{5, 3, 4, -1});
+        attention_sums<B>({}, sums.data(), lse.data(), mean_k.data(), largest.data(), queries_of(c, q), keys_of(c, k),
+                          mask, n);
+        const int64_t tokens = std::min<int64_t>(c.length, 11);
+        std::vector<double> map(size_t(tokens * tokens), 7), weights(map.size());
+        attention_map<B>({}, map.data(), lse.data(), queries_of(c, q), keys_of(c, k), mask, tokens, n);
 
-        double first = 3, entropy = 4;
-        for (int64_t s = 0; s < c.sequences; s++)
-            for (int64_t h = 0; h < c.heads; h++)
+        for (int64_t h = 0; h < c.heads; h++) {
+            double first = 3, entropy = 4, most_of_head = -1;
+            for (int64_t s = 0; s < c.sequences; s++)
                 for (int64_t t = 0; t < c.length; t++) {
                     const int64_t document = mask ? mask[s * c.length + t] : 0;
                     const int64_t from = c.window ? std::max(document, t - c.window + 1) : document;
@@ -50,10 +56,17 @@ TEST(Probes, OfAttentionEqualThePlainFormula) {
                     EXPECT_NEAR(largest[size_t((s * c.heads + h) * c.length + t)], most, kNear);
                     if (from == document) first += p[0] / total;
                     for (const double e : p) entropy -= e / total * std::log(e / total);
+                    most_of_head = std::max(most_of_head, most);
+                    for (int64_t u = from; s == 0 && u <= t && t < tokens; u++)
+                        weights[size_t(t * tokens + u)] += p[size_t(u - from)] / total;
                 }
-        EXPECT_NEAR(sums.first, first, kNear * double(queries));
-        EXPECT_NEAR(sums.entropy, entropy, kNear * double(queries));
-        EXPECT_EQ(sums.count, 5 + double(queries));
+            const AttentionSums& of_head = sums[size_t(h)];
+            EXPECT_NEAR(of_head.first, first, kNear * double(queries));
+            EXPECT_NEAR(of_head.entropy, entropy, kNear * double(queries));
+            EXPECT_NEAR(of_head.largest, most_of_head, kNear);
+            EXPECT_EQ(of_head.count, 5 + double(c.sequences * c.length));
+        }
+        for (size_t i = 0; i < map.size(); i++) EXPECT_NEAR(map[i], weights[i], kNear) << i;
     }
 }
 
@@ -64,40 +77,63 @@ TEST(Probes, OfGatesCountEachScoreOnce) {
                                 {rows, heads, channels, {stride, 1, 0}},
                                 {rows, heads, channels, {stride, 0, 1}},
                                 {rows, heads, channels, {0, channels, 1}}};
-    for (const GateShape& n : shapes) {
-        GateSums sums{1, 2, 3};
-        gate_sums<B>({}, &sums, s.data(), n, {Activation::sigmoid, 0.3});
-        double sum = 1, small = 2, count = 3;
-        for (int64_t r = 0; r < n.score_rows(); r++)
-            for (int64_t i = 0; i < n.score_heads() * n.score_channels(); i++) {
-                const double g = 0.3 / (1 + std::exp(-s[size_t(r * n.stride.row + i)]));
-                sum += g;
-                small += g < 0.1;
-                count++;
+    for (const GateShape& n : shapes)
+        for (const Factor factor : {Factor{Activation::sigmoid, 0.3}, {Activation::identity, 1.5}}) {
+            std::vector<GateSums> sums(size_t(n.score_heads()), GateSums{3, 1, {2, 4, 5}, {6}}), expected = sums;
+            gate_sums<B>({}, sums.data(), s.data(), n, factor);
+            for (int64_t r = 0; r < n.score_rows(); r++)
+                for (int64_t i = 0; i < n.score_heads() * n.score_channels(); i++) {
+                    const double score = s[size_t(r * n.stride.row + i)];
+                    const double g =
+                        factor.activation == Activation::identity ? 1.5 * score : 0.3 / (1 + std::exp(-score));
+                    GateSums& to = expected[size_t(i / n.score_channels())];
+                    to.count++;
+                    to.sum += g;
+                    for (int u = 0; u < 3; u++) to.under[u] += g < kGateThresholds[u];
+                    to.bins[std::clamp(int(std::floor((g + 2) / 0.05)), 0, 79)]++;
+                }
+            for (size_t h = 0; h < sums.size(); h++) {
+                EXPECT_NEAR(sums[h].sum, expected[h].sum, kNear * expected[h].count);
+                EXPECT_EQ(sums[h].count, expected[h].count);
+                for (int u = 0; u < 3; u++) EXPECT_EQ(sums[h].under[u], expected[h].under[u]);
+                for (int b = 0; b < kGateBins; b++) EXPECT_EQ(sums[h].bins[b], expected[h].bins[b]) << b;
             }
-        EXPECT_NEAR(sums.sum, sum, kNear * count);
-        EXPECT_EQ(sums.small, small);
-        EXPECT_EQ(sums.count, count);
+        }
+}
+
+// A bin has its lower edge and not its upper one; the outer bins have all that lies outside.
+TEST(Probes, BinsOfFactors) {
+    const std::pair<double, int> bins[] = {{0, 40},    {0.5, 50},   {0.4999999, 49}, {-1e-9, 39},      {-0.05, 39},
+                                           {1, 60},    {1.975, 79}, {2, 79},         {1e30, 79},       {-2, 0},
+                                           {-1.96, 0}, {-1e30, 0},  {-1.94, 1},      {std::nan(""), 0}};
+    for (const auto& [factor, bin] : bins) {
+        EXPECT_EQ(gate_bin(factor), bin) << factor;
+        EXPECT_EQ(gate_bin(float(factor)), bin) << factor;
     }
 }
 
-TEST(Probes, TheLargestOfManyIsNeverLost) {
+TEST(Probes, OfMagnitudesLoseNothing) {
     std::vector<double> x = noise(100000, 5);
     x[77777] = -9;
     x[12345] = 8;
-    double largest = 0;
-    raise_to_largest<B>({}, &largest, x.data(), int64_t(x.size()), Of::values);
-    EXPECT_EQ(largest, 8);
-    raise_to_largest<B>({}, &largest, x.data(), int64_t(x.size()), Of::magnitudes);
-    EXPECT_EQ(largest, 9);
-    raise_to_largest<B>({}, &largest, x.data(), 1000, Of::values);
-    raise_to_largest<B>({}, &largest, x.data(), 0, Of::values);
-    EXPECT_EQ(largest, 9);
+    MagnitudeSums sums{1, 2, {3, 4}, 0.5}, expected = sums;
+    for (const double v : x) {
+        const double m = std::abs(v) / 4;
+        expected.sum += m;
+        for (int u = 0; u < 2; u++) expected.under[u] += m < kSmallMagnitudes[u];
+    }
+    magnitude_sums<B>({}, &sums, x.data(), int64_t(x.size()), -0.25);
+    EXPECT_EQ(sums.count, 100001);
+    EXPECT_NEAR(sums.sum, expected.sum, kNear * 1e5);
+    for (int u = 0; u < 2; u++) EXPECT_EQ(sums.under[u], expected.under[u]);
+    EXPECT_EQ(sums.largest, 9.0 / 4);
+    magnitude_sums<B>({}, &sums, x.data(), 1000, 1);
+    EXPECT_EQ(sums.largest, 9.0 / 4);
     x[4] = std::nan("");
-    raise_to_largest<B>({}, &largest, x.data(), int64_t(x.size()), Of::values);
-    EXPECT_TRUE(std::isnan(largest));
-    raise_to_largest<B>({}, &largest, x.data() + 5, 100, Of::values);
-    EXPECT_TRUE(std::isnan(largest));
+    magnitude_sums<B>({}, &sums, x.data(), int64_t(x.size()), 1);
+    EXPECT_TRUE(std::isnan(sums.largest));
+    magnitude_sums<B>({}, &sums, x.data() + 5, 100, 1);
+    EXPECT_TRUE(std::isnan(sums.largest));
 }
 
 }  // namespace

@@ -196,6 +196,23 @@ TEST(TensorBoard, RecordsAreFramedAndHoldTheNumbers) {
     EXPECT_EQ(event, expected);
 }
 
+// Summary.Value.histo (5): min, max, num, sum, sum_squares (1 to 5), bucket_limit and bucket (6, 7), both packed.
+TEST(TensorBoard, HistogramsHaveLimitsAndCounts) {
+    const Histogram histogram{-0.5, 0.25, {0.25, 0, 0.75}, 8};
+    const auto raw = [](double x) { return std::string(reinterpret_cast<const char*>(&x), 8); };
+    std::string histo, limits, counts;
+    const double numbers[] = {-0.5, 0.25, 8, 2 * -0.375 + 6 * 0.125, 2 * 0.375 * 0.375 + 6 * 0.125 * 0.125};
+    for (int field = 1; field <= 5; field++) histo += char(field * 8 + 1) + raw(numbers[field - 1]);
+    for (const double limit : {-0.25, 0.0, 0.25}) limits += raw(limit);
+    for (const double count : {2.0, 0.0, 6.0}) counts += raw(count);
+    histo += "\x32\x18" + limits + "\x3a\x18" + counts;
+    const std::string record = event_record(1.5, 300, {{"gates", histogram}});
+    const std::string value = std::string("\x0a\x05gates\x2a") + char(histo.size()) + histo;
+    EXPECT_NE(record.find(std::string("\x0a") + char(value.size()) + value), std::string::npos);
+    EXPECT_EQ(metrics_line({{"gates", histogram}, {"x", 1.5}}),
+              R"({"gates": {"low": -0.5, "width": 0.25, "shares": [0.25, 0, 0.75]}, "x": 1.5})");
+}
+
 TEST(Console, TheLineFitsAndReads) {
     StepLine line;
     line.step = 120, line.steps = 18865, line.loss = 5.8123, line.grad_norm = 1.204, line.lr = 6e-4;

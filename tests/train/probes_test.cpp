@@ -81,10 +81,11 @@ TEST(Probes, BeginAnewAtEveryLook) {
     for (size_t l = 0; l < 2; l++) {
         const LayerLook &a = every.steps[3].look[l], &b = second.steps[3].look[l], &c = every.steps[0].look[l];
         for (const auto number : {&LayerLook::gate_mean, &LayerLook::f_attn, &LayerLook::entropy, &LayerLook::max_logit,
-                                  &LayerLook::m_act}) {
+                                  &LayerLook::m_act, &LayerLook::sdpa_mean, &LayerLook::gated_mean}) {
             EXPECT_EQ(a.*number, b.*number);
             EXPECT_NE(a.*number, c.*number);
         }
+        EXPECT_EQ(a.gates->shares, b.gates->shares);
     }
 }
 
@@ -92,7 +93,7 @@ TEST(Probes, BeginAnewAtEveryLook) {
 TEST(Probes, OfWeightsThatAreKnown) {
     const ProbedRun course =
         train_probed(probed_config({"model.init_std=1e-30", "model.qk_norm=false", "probes.every=1",
-                                    "model.gates={1: [{position: sdpa, scale: 0.1}]}"}),
+                                    "model.gates={1: [{position: sdpa, scale: 0.12}]}"}),
                      1, 1);
     const std::vector<LayerLook>& look = course.steps[0].look;
     ASSERT_EQ(look.size(), 2u);
@@ -100,25 +101,35 @@ TEST(Probes, OfWeightsThatAreKnown) {
     for (int64_t t = 1; t <= kProbedLength; t++)
         first += 1.0 / double(t) / double(kProbedLength), entropy += std::log(t) / kProbedLength;
     for (const LayerLook& layer : look) {
-        EXPECT_TRUE(layer.softmax);
-        EXPECT_NEAR(layer.f_attn, first, 1e-12);
-        EXPECT_NEAR(layer.entropy, entropy, 1e-12);
-        EXPECT_NEAR(layer.max_logit, 0, 1e-12);
-        EXPECT_GT(layer.m_act, 0);
-        EXPECT_LT(layer.m_act, 1e-28);
+        ASSERT_TRUE(layer.f_attn);
+        EXPECT_NEAR(*layer.f_attn, first, 1e-12);
+        EXPECT_NEAR(*layer.entropy, entropy, 1e-12);
+        EXPECT_NEAR(*layer.max_logit, 0, 1e-12);
+        EXPECT_GT(*layer.m_act, 0);
+        EXPECT_LT(*layer.m_act, 1e-28);
+        EXPECT_GT(*layer.sdpa_mean, 0);
+        EXPECT_EQ(layer.sdpa_small, 1);
+        EXPECT_FALSE(layer.expert_load);
     }
-    EXPECT_FALSE(look[0].gated);
-    EXPECT_TRUE(look[1].gated);
-    EXPECT_NEAR(look[1].gate_mean, 0.05, 1e-12);
+    EXPECT_FALSE(look[0].gate_mean);
+    EXPECT_FALSE(look[0].gates);
+    EXPECT_FALSE(look[0].gated_mean);
+    ASSERT_TRUE(look[1].gate_mean);
+    EXPECT_NEAR(*look[1].gate_mean, 0.06, 1e-12);
     EXPECT_EQ(look[1].gate_sparsity, 1);
+    EXPECT_EQ(look[1].gates->shares, std::vector<double>{1});
+    EXPECT_NEAR(look[1].gates->low, 0.05, 1e-12);
+    EXPECT_NEAR(*look[1].gated_mean, 0.06 * *look[1].sdpa_mean, 1e-12 * *look[1].sdpa_mean);
 }
 
 TEST(Probes, OfReluAttentionAreOfItsGatesAlone) {
     const ProbedRun course = train_probed(
         probed_config({"model.attention={kind: rela}", "model.gates=[{position: value}]", "probes.every=1"}), 1, 1);
     for (const LayerLook& layer : course.steps[0].look) {
-        EXPECT_TRUE(layer.gated);
-        EXPECT_FALSE(layer.softmax);
+        EXPECT_TRUE(layer.gate_mean);
+        EXPECT_FALSE(layer.f_attn);
+        EXPECT_FALSE(layer.max_logit);
+        EXPECT_GT(*layer.sdpa_mean, 0);
     }
 }
 
@@ -145,9 +156,17 @@ TEST(Probes, OfAMeshAreThoseOfOneRank) {
             ASSERT_EQ(many.steps[0].look.size(), 2u);
             for (size_t l = 0; l < 2; l++) {
                 const LayerLook &a = many.steps[0].look[l], &b = one.steps[0].look[l];
-                for (const auto number : {&LayerLook::gate_mean, &LayerLook::gate_sparsity, &LayerLook::f_attn,
-                                          &LayerLook::entropy, &LayerLook::max_logit, &LayerLook::m_act})
-                    EXPECT_NEAR(a.*number, b.*number, 1e-10 * (1 + std::abs(b.*number)));
+                for (const auto number :
+                     {&LayerLook::gate_mean, &LayerLook::gate_sparsity, &LayerLook::f_attn, &LayerLook::entropy,
+                      &LayerLook::max_logit, &LayerLook::m_act, &LayerLook::sdpa_mean, &LayerLook::sdpa_small,
+                      &LayerLook::gated_mean, &LayerLook::gated_small, &LayerLook::expert_load,
+                      &LayerLook::router_entropy}) {
+                    ASSERT_EQ((a.*number).has_value(), (b.*number).has_value());
+                    if (a.*number) { EXPECT_NEAR(*(a.*number), *(b.*number), 1e-10 * (1 + std::abs(*(b.*number)))); }
+                }
+                EXPECT_EQ(a.gates->shares, b.gates->shares);
+                EXPECT_EQ(a.gates->low, b.gates->low);
+                EXPECT_EQ(a.expert_load.has_value(), probed_config(keys, ranks).model.moe.experts > 0);
             }
         }
     }

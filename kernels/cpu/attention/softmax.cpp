@@ -7,6 +7,7 @@
 #include "kernels/cpu/attention/backward.h"
 #include "kernels/cpu/attention/forward.h"
 #include "kernels/cpu/simd_math.h"
+#include "kernels/probes.h"
 
 namespace sluice {
 namespace {
