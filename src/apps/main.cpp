@@ -121,6 +121,18 @@ void add_drawing(CLI::App* app, SampleArgs& sample) {
     add_number<int64_t>(*app, "--seed", sample.seed, 0, INT64_MAX, "seed of the draws");
 }
 
+void add_inspect(CLI::App& app, InspectArgs& args, std::function<int()>& command) {
+    auto* inspect = app.add_subcommand("inspect", "gates, attention and experts of a checkpoint, layer by layer");
+    add_checkpoint(inspect, args.from);
+    inspect->add_option("--text", args.text, "text to look at, instead of the first validation data");
+    inspect->add_option("--text-file", args.text_file, "a file of it");
+    inspect->add_option("--layers", args.layers, "0,5-7: with maps of the attention of these layers");
+    add_json(inspect, args.json);
+    inspect->add_flag("--save", args.save, "write the JSON object into the run's folder, as inspect.json");
+    inspect->footer("Example: sluice inspect runs/quickstart --text \"It is a truth\" --layers 0-2 --save");
+    inspect->callback([&] { command = [&] { return with_world([&](Comm& c) { return inspect_command(c, args); }); }; });
+}
+
 void add_bench(CLI::App& app, ConfigArgs& config, bool& json, std::function<int()>& command) {
     auto* bench = app.add_subcommand("bench", "measure");
     bench->require_subcommand(1);
@@ -179,6 +191,7 @@ int run(int argc, char** argv) {
     CheckpointArgs checkpoint;
     SampleArgs sample;
     SweepArgs sweep;
+    InspectArgs inspect;
     bool json = false, reference = false, search = false;
     int ranks = 1;
     std::string gpu, folder = kDefaultRuns, studied;
@@ -207,6 +220,8 @@ int run(int argc, char** argv) {
     add_drawing(sampler, sample);
     sampler->footer("Example: sluice sample runs/quickstart --prompt \"It is a truth\" --tokens 50");
     sampler->callback([&] { command = [&] { return guarded([&] { return sample_command(sample); }, nullptr); }; });
+
+    add_inspect(app, inspect, command);
 
     auto* plan =
         app.add_subcommand("plan", "parameters, FLOPs, bytes per rank and between ranks, step time; needs no device");

@@ -2,23 +2,13 @@
 
 #include "apps/commands.h"
 #include "apps/text.h"
-#include "base/check.h"
 #include "engine/choose.h"
 
 namespace sluice {
 
 int sample_command(const SampleArgs& args) {
     const Opened opened = open_for_inference(args.from.checkpoint, args.from.overrides, 1);
-    // Only the tokenizer is needed: the shards may be gone.
-    const DataSpec& data = opened.config.data;
-    const auto tokenizer =
-        data.tokenizer.empty() ? tokenizer_of(data, Reads::tokenizer) : open_tokenizer(data.tokenizer);
-    if (!tokenizer)
-        fail(Exit::data, "no tokenizer stands where the shards do: give data.tokenizer=bytes or data.tokenizer=FILE");
-    if (tokenizer->vocab() > opened.config.model.vocab)
-        fail(Exit::data, "the tokenizer has " + std::to_string(tokenizer->vocab()) + " ids, the model only " +
-                             std::to_string(opened.config.model.vocab) +
-                             ": give the one it was trained with (data.tokenizer)");
+    const auto tokenizer = tokenizer_of_model(opened.config);  // all that is needed: the shards may be gone
     const Text words = text_of(*tokenizer);
     std::vector<int32_t> prompt{words.delimiter};
     for (int32_t id : words.encode(args.prompt)) prompt.push_back(id);

@@ -11,13 +11,14 @@ namespace {
 
 // The model of a checkpoint, if its memory suffices. most_doublings: of the ranks, of which its error may want more.
 template <class B>
-std::unique_ptr<Model<B>> load_fitting(const Opened& opened, int64_t sequences, Mesh& mesh, int64_t most_doublings) {
+std::unique_ptr<Model<B>> load_fitting(const Opened& opened, int64_t sequences, Mode mode, Mesh& mesh,
+                                       int64_t most_doublings) {
     Config config = opened.config;
     config.train.micro_batch = sequences;
-    const MemoryCheck memory(config, mesh.world, Mode::inference, B::kStorage, memory_of<B>(), most_doublings);
+    const MemoryCheck memory(config, mesh.world, mode, B::kStorage, memory_of<B>(), most_doublings);
     memory.require();
     std::unique_ptr<Model<B>> model;
-    memory.allocate([&] { model = load_model<B>(opened, sequences, mesh); });
+    memory.allocate([&] { model = load_model<B>(opened, sequences, mode, mesh); });
     return model;
 }
 
@@ -38,9 +39,24 @@ class BuiltEngine final : public Engine {
         return with_backend(opened.config, [&]<class B>(B) {
             Mesh mesh(comm, mesh_shape(opened.config.model, opened.config.parallel), memory_of<B>());
             std::unique_ptr<Model<B>> model;
-            const auto load = [&] { model = load_fitting<B>(opened, spec.sequences, mesh, kMostDoublings); };
+            const auto load = [&] {
+                model = load_fitting<B>(opened, spec.sequences, Mode::inference, mesh, kMostDoublings);
+            };
             if (const int failed = on_all_ranks(comm, load)) return failed;
             for (size_t i = 0; i < sets.size(); i++) evaluated(i, sluice::evaluate(*model, *sets[i], spec));
+            return 0;
+        });
+    }
+
+    int inspect(const Opened& opened, Comm& comm, const InspectedText& text, Inspection& result) const override {
+        return with_backend(opened.config, [&]<class B>(B) {
+            Mesh mesh(comm, mesh_shape(opened.config.model, opened.config.parallel), memory_of<B>());
+            std::unique_ptr<Model<B>> model;
+            const auto load = [&] {
+                model = load_fitting<B>(opened, text.sequences, Mode::inspection, mesh, kMostDoublings);
+            };
+            if (const int failed = on_all_ranks(comm, load)) return failed;
+            result = sluice::inspect(*model, text);
             return 0;
         });
     }
@@ -48,7 +64,7 @@ class BuiltEngine final : public Engine {
     std::vector<int32_t> generate(const Opened& opened, const std::vector<int32_t>& prompt,
                                   const std::vector<int32_t>& drawn, const Sampling& sampling) const override {
         return with_backend(opened.config, [&]<class B>(B) {
-            const auto model = load_fitting<B>(opened, 1, solo_mesh(memory_of<B>()), 0);
+            const auto model = load_fitting<B>(opened, 1, Mode::inference, solo_mesh(memory_of<B>()), 0);
             return sluice::generate(*model, prompt, opened.config.data.sequence_length, drawn, sampling);
         });
     }

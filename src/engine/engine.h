@@ -8,6 +8,7 @@
 #include "engine/opened.h"
 #include "eval/evaluate.h"
 #include "eval/generate.h"
+#include "eval/inspect.h"
 #include "kernels/profile.h"
 #include "train/run.h"
 
@@ -42,6 +43,8 @@ class Engine {
     using Evaluated = std::function<void(size_t set, const Evaluation& result)>;
     virtual int evaluate(const Opened& opened, Comm& comm, const std::vector<std::unique_ptr<ValidationData>>& sets,
                          const EvaluationSpec& spec, const Evaluated& evaluated) const = 0;
+    // Collective; see eval/inspect.h. Returns an exit code, as evaluate().
+    virtual int inspect(const Opened& opened, Comm& comm, const InspectedText& text, Inspection& result) const = 0;
     // See eval/generate.h.
     virtual std::vector<int32_t> generate(const Opened& opened, const std::vector<int32_t>& prompt,
                                           const std::vector<int32_t>& drawn, const Sampling& sampling) const = 0;

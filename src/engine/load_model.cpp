@@ -9,10 +9,10 @@
 namespace sluice {
 
 template <class B>
-std::unique_ptr<Model<B>> load_model(const Opened& opened, int64_t sequences, Mesh& mesh) {
-    auto model = std::make_unique<Model<B>>(opened.config.model, Batch{sequences, opened.config.data.sequence_length},
-                                            Recompute::none, Mode::inference, mesh,
-                                            matmul_precision(opened.config.train.precision));
+std::unique_ptr<Model<B>> load_model(const Opened& opened, int64_t sequences, Mode mode, Mesh& mesh) {
+    auto model =
+        std::make_unique<Model<B>>(opened.config.model, Batch{sequences, opened.config.data.sequence_length},
+                                   Recompute::none, mode, mesh, matmul_precision(opened.config.train.precision));
     using A = typename B::A;
     const bool masters = !std::is_same_v<typename B::T, A>;  // a file has these: they are read to the host, and rounded
     std::vector<StateTensor> state;
@@ -36,7 +36,7 @@ std::unique_ptr<Model<B>> load_model(const Opened& opened, int64_t sequences, Me
     return model;
 }
 
-#define INSTANTIATE(B) template std::unique_ptr<Model<B>> load_model<B>(const Opened&, int64_t, Mesh&);
+#define INSTANTIATE(B) template std::unique_ptr<Model<B>> load_model<B>(const Opened&, int64_t, Mode, Mesh&);
 SLUICE_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice

@@ -7,8 +7,9 @@
 
 namespace sluice {
 
-// For batches of `sequences` sequences of data.sequence_length tokens. Errors: Failure(Exit::checkpoint).
+// For batches of `sequences` sequences of data.sequence_length tokens. mode: not training. Errors:
+// Failure(Exit::checkpoint).
 template <class B>
-std::unique_ptr<Model<B>> load_model(const Opened& opened, int64_t sequences, Mesh& mesh);
+std::unique_ptr<Model<B>> load_model(const Opened& opened, int64_t sequences, Mode mode, Mesh& mesh);
 
 }  // namespace sluice

@@ -90,7 +90,7 @@ TEST_F(Commands, NumbersOfEveryOptionAreRefusedUnlessTheyAreNumbers) {
             }
         }
     };
-    for (const char* command : {"sample", "plan", "runs", "eval", "train", "config"})
+    for (const char* command : {"sample", "inspect", "plan", "runs", "eval", "train", "config"})
         try_all(command, run("help " + std::string(command)).out, [&](const std::string& words) { return run(words); });
     EXPECT_EQ(options, 5);
     for (const char* command : {"tokenize", "inspect", "train-tokenizer"})

@@ -35,14 +35,15 @@ void expect(const std::string& text, const std::string& word) {
 
 TEST(Completion, CommandsOptionsKeysAndValues) {
     const std::string sluice = SLUICE_PROGRAM, data = SLUICE_DATA_PROGRAM;
-    for (const char* command :
-         {"train", "eval", "sample", "plan", "config", "runs", "sweep", "report", "bench", "help", "--version"})
+    for (const char* command : {"train", "eval", "sample", "inspect", "plan", "config", "runs", "sweep", "report",
+                                "bench", "help", "--version"})
         expect(offered(sluice, "''"), command);
     EXPECT_EQ(offered(sluice, "tr"), " train \n");
     EXPECT_EQ(offered(data, "tok"), " tokenize \n");
     expect(offered(data, "tokenize --"), "--tokenizer");
     expect(offered(sluice, "plan c.yaml --"), "--gpu");
     expect(offered(sluice, "bench step --"), "--json");
+    expect(offered(sluice, "inspect runs/a --"), "--text-file");
     expect(offered(sluice, "sweep s.yaml --"), "--dry-run");
     EXPECT_EQ(offered(sluice, "train c.yaml optimizer.l"), " optimizer.lr= \n");
     EXPECT_EQ(offered(sluice, "train c.yaml schedule.kind ="), " cosine linear wsd constant \n");

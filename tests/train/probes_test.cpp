@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "config/load.h"
+#include "eval/inspect.h"
 #include "support/collected.h"
 #include "train/step.h"
 
@@ -168,6 +169,35 @@ TEST(Probes, OfAMeshAreThoseOfOneRank) {
                 EXPECT_EQ(a.gates->low, b.gates->low);
                 EXPECT_EQ(a.expert_load.has_value(), probed_config(keys, ranks).model.moe.experts > 0);
             }
+        }
+    }
+}
+
+// At the first step's weights, over its samples as a text.
+TEST(Probes, AreThoseOfAnInspection) {
+    for (const char* moe : {"model.moe={experts: 4, top_k: 2, hidden: 8}", "model.moe={experts: 0}"}) {
+        const Config config = probed_config({kAllGates, moe, "probes.every=1", "data.document_mask=true"});
+        const std::vector<LayerLook> look = train_probed(config, 1, 1).steps[0].look;
+        Model<Cpu<double>> model(config.model, {2, kProbedLength}, Recompute::none, Mode::inspection);
+        model.initialise(config.run.seed);
+        InspectedText text{{}, {}, kProbedLength, 2};
+        for (int64_t n = 0; n < config.train.batch; n++) {
+            std::vector<int32_t> tokens(kProbedLength + 1), starts(kProbedLength);
+            probed_samples(n, tokens.data(), starts.data());
+            text.tokens.insert(text.tokens.end(), tokens.begin(), tokens.end() - 1);
+            text.doc_start.insert(text.doc_start.end(), starts.begin(), starts.end());
+        }
+        const Inspection inspection = inspect(model, text);
+        for (size_t l = 0; l < 2; l++) {
+            const LayerLook a = look_at(inspection.layers[l].sums), &b = look[l];
+            for (const auto number :
+                 {&LayerLook::gate_mean, &LayerLook::gate_sparsity, &LayerLook::f_attn, &LayerLook::entropy,
+                  &LayerLook::max_logit, &LayerLook::m_act, &LayerLook::sdpa_mean, &LayerLook::gated_small,
+                  &LayerLook::gated_mean, &LayerLook::expert_load, &LayerLook::router_entropy}) {
+                ASSERT_EQ((a.*number).has_value(), (b.*number).has_value());
+                if (a.*number) { EXPECT_NEAR(*(a.*number), *(b.*number), 1e-12 * (1 + std::abs(*(b.*number)))); }
+            }
+            EXPECT_EQ(a.gates->shares, b.gates->shares);
         }
     }
 }
