@@ -61,7 +61,8 @@ Histogram histogram_of(const GateSums& gates) {
     int first = 0, end = kGateBins;
     while (first < end && gates.bins[first] == 0) first++;
     while (end > first && gates.bins[end - 1] == 0) end--;
-    Histogram h{kGateLow + first * kGateBin, kGateBin, {}, gates.count};
+    constexpr double kBins = 1 / kGateBin;  // of a unit: 7 / 20 is 0.35, as 7 * 0.05 is not
+    Histogram h{(kGateLow * kBins + first) / kBins, kGateBin, {}, gates.count};
     for (int b = first; b < end; b++) h.shares.push_back(gates.bins[b] / gates.count);
     return h;
 }

@@ -234,6 +234,7 @@ std::vector<double> numbers(Inspection& inspection) {
 TEST(Inspect, AMeshSaysWhatOneRankSays) {
     const std::string gates =
         ";gates=[{position: query, rank: 3}, {position: key, heads: shared}, {position: value, heads: averaged}, "
+        "{position: value}, "
         "{position: sdpa}, {position: sdpa, granularity: headwise, input_width: 5}, {position: output}]";
     const struct {
         std::string keys;
