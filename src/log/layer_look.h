@@ -10,10 +10,9 @@ namespace sluice {
 
 // Of a layer, or of all layers; empty where there is no such thing.
 struct LayerLook {
-    std::optional<double> gate_mean, gate_sparsity;  // of the gates' factors; the share of those below 0.1
-    std::optional<double> f_attn, entropy,
-        max_logit;                // of attention: weight of the first token; in nats; largest score
-    std::optional<double> m_act;  // the largest magnitude of the residual
+    std::optional<double> gate_mean, gate_sparsity;    // of the gates' factors; the share of those below 0.1
+    std::optional<double> f_attn, entropy, max_logit;  // weight of the first token; in nats; the largest scaled score
+    std::optional<double> m_act;                       // the largest magnitude of the residual
     // Of attention's output: the mean magnitude, and the share of those below 0.01; the same behind its gates.
     std::optional<double> sdpa_mean, sdpa_small, gated_mean, gated_small;
     std::optional<double> expert_load, router_entropy;  // picks of the busiest expert over the mean; in nats

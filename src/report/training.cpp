@@ -60,7 +60,17 @@ const Probe kProbes[] = {
     {"gate_sparsity", "Sparsity of gates", "Share of the gates' factors under 0.1."},
     {"attention_entropy", "Attention entropy", "Of a query's weights, in nats."},
     {"max_logit", "Largest attention logit", "The largest scaled score."},
+    {"sdpa_mean_abs", "Mean |SDPA output|", "Before sdpa gates."},
+    {"sdpa_mean_abs_gated", "Mean |SDPA output| behind its gates", ""},
+    {"sdpa_sparsity", "Sparsity of SDPA output", "Share of magnitudes under 0.01, before sdpa gates."},
+    {"sdpa_sparsity_gated", "Sparsity of SDPA output behind its gates", "Share of magnitudes under 0.01."},
+    {"expert_load", "Load of experts", "Picks of the busiest expert over the mean."},
+    {"router_entropy", "Router entropy", "Of a token's probabilities, in nats."},
 };
+
+std::string noted(const Probe& probe, const std::string& how) {
+    return probe.note + std::string(probe.note[0] ? " " : "") + how;
+}
 
 class Training {
  public:
@@ -73,8 +83,8 @@ class Training {
             add(section,
                 over_steps("eval/" + set + "/loss", "Validation loss, " + set, "loss", "Means over the seeds."));
         for (const Probe& probe : kProbes)
-            add(section, over_steps("probe/" + std::string(probe.key), probe.title, "",
-                                    probe.note + std::string(" Means over the seeds.")));
+            add(section,
+                over_steps("probe/" + std::string(probe.key), probe.title, "", noted(probe, "Means over the seeds.")));
         for (const Probe& probe : kProbes) add(section, by_layer(probe));
         add(section, histogram());
         return section;
@@ -117,7 +127,7 @@ class Training {
     Figure by_layer(const Probe& probe) const {
         Figure figure{"layers-" + std::string(probe.key),
                       probe.title + std::string(" by layer"),
-                      probe.note + std::string(" At the last look; means over the seeds."),
+                      noted(probe, "At the last look; means over the seeds."),
                       FigureKind::bars,
                       "layer",
                       "",
