@@ -19,7 +19,15 @@ size_t heads_of_rows(const GateSpec& gate, const ModelSpec& model) {
     return gate.heads == HeadSharing::shared ? 1 : size_t(gated_shape(gate.position, model).heads);
 }
 
-Json gate_numbers(const GateSums& gates) { return {{"mean", gates.sum / gates.count}}; }
+Json gate_numbers(const GateSums& gates) {
+    const Histogram histogram = histogram_of(gates);
+    return {{"mean", gates.sum / gates.count},
+            {"under",
+             {{"0.01", gates.under[0] / gates.count},
+              {"0.1", gates.under[1] / gates.count},
+              {"0.5", gates.under[2] / gates.count}}},
+            {"histogram", {{"low", histogram.low}, {"width", histogram.width}, {"shares", histogram.shares}}}};
+}
 
 Json row_norms_json(const std::vector<double>& norms, size_t heads) {
     if (norms.empty()) return nullptr;
@@ -41,23 +49,14 @@ Json row_norms_json(const std::vector<double>& norms, size_t heads) {
 // heads_of_rows: how many heads the rows of its weights belong to.
 Json gate_json(const GateSpec& spec, size_t index, const std::vector<GateSums>& heads,
                const std::vector<double>& row_norms, size_t heads_of_rows) {
-    const GateSums all = sum_of(heads);
-    const Histogram histogram = histogram_of(all);
     Json per_head = Json::array();
-    for (const GateSums& head : heads) {
-        Json numbers = gate_numbers(head);
-        numbers["under"] = {{"0.1", head.under[1] / head.count}};
-        per_head.push_back(numbers);
-    }
+    for (const GateSums& head : heads) per_head.push_back(gate_numbers(head));
     Json json{{"gate", index},
               {"position", enum_name(spec.position)},
               {"granularity", enum_name(spec.granularity)},
               {"heads", enum_name(spec.heads)},
               {"activation", enum_name(spec.activation)}};
-    json.update(gate_numbers(all));
-    json["under"] = {
-        {"0.01", all.under[0] / all.count}, {"0.1", all.under[1] / all.count}, {"0.5", all.under[2] / all.count}};
-    json["histogram"] = {{"low", histogram.low}, {"width", histogram.width}, {"shares", histogram.shares}};
+    json.update(gate_numbers(sum_of(heads)));
     json["per_head"] = per_head;
     json["row_norms"] = row_norms_json(row_norms, heads_of_rows);
     return json;

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/format.h"
 #include "cli/terminal.h"
+#include "parallel/comm.h"
 #include "report/contents.h"
 #include "report/csv.h"
 
@@ -22,6 +23,7 @@ WrittenReport write_report(const std::filesystem::path& folder) {
 }
 
 int report_command(const std::string& folder) {
+    if (launched_ranks() != 1) fail(Exit::config, "report: start it without mpirun");
     const WrittenReport report = write_report(folder);
     for (const std::string& warning : report.warnings) print_warning(warning);
     fmt::print("{} | {}\n", report.state, printable(report.page.string(), 4096));

@@ -13,6 +13,13 @@ constexpr double kSecondsInPlace = 0.2;
 const char* const kBold = "\x1b[1m";
 const char* const kYellow = "\x1b[33m";
 
+// ".41", "1.20", "-.05"
+std::string share(double x) {
+    std::string text = format_fixed(x, 2);
+    if (const size_t zero = text.find("0."); zero == (text[0] == '-' ? 1 : 0)) text.erase(zero, 1);
+    return text;
+}
+
 }  // namespace
 
 Columns step_columns(const StepLine& n) {
@@ -21,8 +28,10 @@ Columns step_columns(const StepLine& n) {
         {"gn " + format_fixed(n.grad_norm, 3), 5},         {fmt::format("lr {:.2e}", n.lr), 4},
         {format_count(n.tokens_per_second) + " tok/s", 6}, {"mfu " + format_fixed(100 * n.mfu, 1) + "% of gemm", 3},
         {"mem " + format_bytes(n.memory_bytes), 1},        {format_seconds(n.seconds), 2}};
-    if (n.gate_mean) columns.push_back({"gate " + format_fixed(*n.gate_mean, 2), 6});
-    if (n.f_attn) columns.push_back({"sink " + format_fixed(*n.f_attn, 2), 6});
+    if (n.gate_mean || n.f_attn)
+        columns.push_back({(n.gate_mean ? "gate " + share(*n.gate_mean) : "") + (n.gate_mean && n.f_attn ? " " : "") +
+                               (n.f_attn ? "sink " + share(*n.f_attn) : ""),
+                           6});
     if (n.skipped > 0) columns.push_back({fmt::format("skipped {}", n.skipped), 8, kYellow});
     if (n.spikes > 0) columns.push_back({counted(n.spikes, "spike"), 8, kYellow});
     if (n.step < n.steps) columns.push_back({"eta " + format_seconds(n.eta_seconds), 7});

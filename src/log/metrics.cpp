@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cmath>
@@ -97,7 +98,11 @@ void Metrics::append(const MetricsRow& row) { append_line(metrics_line(row)); }
 
 void Metrics::append_line(const std::string& text) {
     const std::string line = text + "\n";
-    if (write(fd_, line.data(), line.size()) != ssize_t(line.size())) disk_error(path_);
+    for (size_t at = 0; at < line.size();) {  // of a disk that becomes full only the second write tells why
+        const ssize_t n = write(fd_, line.data() + at, line.size() - at);
+        if (n < 0 && errno != EINTR) disk_error(path_);
+        at += size_t(std::max<ssize_t>(n, 0));
+    }
 }
 
 }  // namespace sluice

@@ -23,12 +23,24 @@ const Json& layers_of(const StudyPoint& point) {
                : kNone;
 }
 
+// "step 600, 2048 tokens of validation data", or of a text; and whether the run has gone on since.
+std::string about(const StudyPoint& point) {
+    const Json& inspection = point.run.inspection;
+    const Json step = at(inspection, {"step"});
+    std::string text = "sluice inspect, step " + step.dump() + ", " + at(inspection, {"tokens"}).dump() + " tokens of ";
+    const bool given = inspection.contains("text") && inspection["text"].is_string();
+    text += given ? in_quotes(inspection["text"].get<std::string>()) : "validation data";
+    if (point.status.step && step != *point.status.step)
+        text += fmt::format("; the run is at step {} now", *point.status.step);
+    return text + ". ";
+}
+
 // Bars of what is found at `path` in each layer, before the gate, after it, and with the gate's mean instead.
 Figure sdpa_bars(const StudyPoint& point, const std::string& id, const std::string& title, const std::string& y,
                  std::initializer_list<const char*> path) {
     Figure figure{id,
                   title,
-                  "From sluice inspect; mean score: SDPA's output times the layer's mean gate score.",
+                  about(point) + "Mean score: SDPA's output times the layer's mean gate score.",
                   FigureKind::bars,
                   "layer",
                   y,
@@ -58,14 +70,17 @@ void add_maps(const StudyPoint& point, const std::string& id, Section& section) 
         const Json& map = layer["map"];
         if (!map.contains("weights") || !map.contains("tokens") || !map["tokens"].is_array()) continue;
         const std::string l = at(layer, {"layer"}).dump();
-        Figure figure{id + "-map-" + l,
-                      fmt::format("Attention map of layer {}, {}", l, point.point.name()),
-                      "Weights of queries (rows) on keys (columns), mean over heads; colours by the square root.",
-                      FigureKind::map,
-                      "key",
-                      "query",
-                      {},
-                      {{"weight", "weight", map["weights"]}}};
+        Figure figure{
+            id + "-map-" + l,
+            fmt::format("Attention map of layer {}, {}", l, point.point.name()),
+            about(point) +
+                "Weights of queries (rows) on keys (columns), mean over heads; the darker, the larger, by the "
+                "square root.",
+            FigureKind::map,
+            "key",
+            "query",
+            {},
+            {{"weight", "weight", map["weights"]}}};
         for (const Json& token : map["tokens"])
             figure.categories.push_back(token.is_string() ? token.get<std::string>() : "");
         section.figures.push_back(std::move(figure));

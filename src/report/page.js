@@ -187,11 +187,22 @@ const near = new IntersectionObserver((entries) => {
 }, {rootMargin: "600px"});
 for (const state of charts) near.observe(state.element);
 addEventListener("resize", () => charts.forEach((state) => state.chart && state.chart.resize()));
+// Its charts are as wide as a sheet of A4 or Letter leaves room for: the window may be wider.
+function widen(width) {
+    for (const state of charts) {
+        state.element.style.width = width;
+        if (state.chart) state.chart.resize();
+    }
+}
 addEventListener("beforeprint", () => {
     document.documentElement.dataset.theme = "light";
+    widen("17cm");
     drawAll();
 });
-addEventListener("afterprint", () => useTheme(theme.value));
+addEventListener("afterprint", () => {
+    widen("");
+    useTheme(theme.value);
+});
 window.report = {
     page,
     charts,

@@ -85,4 +85,13 @@ std::optional<PaperRow> paper_row(const ModelSpec& model) {
     return {};
 }
 
+std::optional<PaperRow> paper_row_of_larger(const ModelSpec& model, const ModelSpec& baseline) {
+    const bool heads = model.heads > baseline.heads, kv_heads = model.kv_heads > baseline.kv_heads,
+               experts = model.moe.experts > baseline.moe.experts;
+    if (heads + kv_heads + experts != 1) return {};
+    if (heads) return PaperRow{"q=48", 5.953, {}, {}, {}};
+    if (kv_heads) return PaperRow{"k=8", 5.979, {}, {}, {}};
+    return PaperRow{"4 more experts", 5.964, {}, {}, {}};
+}
+
 }  // namespace sluice

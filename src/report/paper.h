@@ -16,5 +16,7 @@ struct PaperRow {
 
 // The row whose gates, norm and activation of attention a model has in all layers; nothing where there is none.
 std::optional<PaperRow> paper_row(const ModelSpec& model);
+// The row of a baseline that was made larger as this one: with more query heads, key-value heads or experts alone.
+std::optional<PaperRow> paper_row_of_larger(const ModelSpec& model, const ModelSpec& baseline);
 
 }  // namespace sluice

@@ -19,13 +19,15 @@ Cell mean_cell(const std::optional<Interval>& interval, int digits) {
     return interval ? number(interval->mean, digits) : nothing();
 }
 // With as many decimals as the wider bound needs for three digits.
-Cell difference_cell(const std::optional<Interval>& difference) {
+// done: points of the variant. Where not all of them have a baseline's of the same seed, it says how many do.
+Cell difference_cell(const std::optional<Interval>& difference, int done) {
     if (!difference) return nothing();
     const double low = difference->low.value_or(difference->mean), high = difference->high.value_or(difference->mean);
     const double largest = std::max(std::abs(low), std::abs(high));
     const int digits = largest > 0 ? std::clamp(2 - int(std::floor(std::log10(largest))), 0, 6) : 0;
     std::string text = fmt::format("{:+.{}f}", difference->mean, digits);
     if (difference->low) text += fmt::format(" [{:+.{}f}, {:+.{}f}]", low, digits, high, digits);
+    if (difference->n < done) text += " of " + counted(difference->n, "seed");
     return {text, difference->mean};
 }
 
@@ -62,12 +64,14 @@ Cell spikes_cell(const Group& group) {
     return spikes ? Cell{std::to_string(*spikes), double(*spikes)} : nothing();
 }
 
+int done_of(const Group& group) {
+    return int(std::count_if(group.points.begin(), group.points.end(), [](const StudyPoint* p) { return p->counts; }));
+}
+
 Cell state_cell(const Group& group) {
-    int done = 0, diverged = 0;
-    for (const StudyPoint* point : group.points) {
-        done += point->counts;
-        diverged += point->status.state == PointState::diverged;
-    }
+    const int done = done_of(group);
+    int diverged = 0;
+    for (const StudyPoint* point : group.points) diverged += point->status.state == PointState::diverged;
     std::string text = fmt::format("{} of {}", done, group.points.size());
     if (diverged > 0) text += fmt::format(", {} diverged", diverged);
     return {text, double(done)};
@@ -108,8 +112,7 @@ class Results {
             "Means over the seeds that are done. Differences to the baseline are of the same seeds, with Student's 95 "
             "% interval where there are two seeds or more; below 0 is better. Training loss: difference on the same "
             "batches, over the last quarter of the logged steps. M-Act: the largest magnitude of the residual, as a "
-            "mean "
-            "over layers.";
+            "mean over layers. Spikes are counted over all seeds.";
         table.columns = {"variant", "done", "parameters", "added"};
         for (const std::string& set : sets_) table.columns.push_back("perplexity " + set);
         if (sets_.size() > 1) table.columns.push_back("mean perplexity");
@@ -133,10 +136,10 @@ class Results {
             row.push_back(mean_cell(mean_of(group, last_of("eval/" + set + "/perplexity")), 3));
         if (sets_.size() > 1) row.push_back(mean_cell(mean_of(group, perplexity_), 3));
         if (study_.sweep) {
-            row.push_back(difference_cell(difference(group, perplexity_)));
+            row.push_back(difference_cell(difference(group, perplexity_), done_of(group)));
             const Group* other = baseline(group);
-            row.push_back(
-                difference_cell(other && !is_baseline(group) ? training_difference(group, *other) : std::nullopt));
+            row.push_back(difference_cell(
+                other && !is_baseline(group) ? training_difference(group, *other) : std::nullopt, done_of(group)));
         }
         row.push_back(mean_cell(mean_of(group, last_of("probe/gate_mean")), 3));
         row.push_back(mean_cell(mean_of(group, m_act), 2));
@@ -176,15 +179,16 @@ class Results {
         table.columns = {"variant",    "row of the paper", "perplexity to the baseline's", "in the paper",
                          "gate score", "in the paper",     "M-Act to the baseline's",      "in the paper",
                          "F-Attn",     "in the paper"};
-        const auto rows = [&](const Group& group) {
-            return group.points[0]->run.config ? paper_row(group.points[0]->run.config->model) : std::nullopt;
-        };
         for (const Group& group : groups_) {
             const Group* other = baseline(group);
-            if (!study_.sweep || !other || !rows(*other) || rows(*other)->name != std::string("baseline")) continue;
-            const auto own = rows(group), base = rows(*other);
-            if (!own || (own->name == std::string("baseline") && !is_baseline(group))) continue;
-            table.rows.push_back(paper_cells(group, *other, *own, *base));
+            if (!study_.sweep || !other || !group.points[0]->run.config || !other->points[0]->run.config) continue;
+            const ModelSpec &model = group.points[0]->run.config->model, &base = other->points[0]->run.config->model;
+            const auto base_row = paper_row(base);
+            if (!base_row || base_row->name != std::string("baseline")) continue;
+            auto row = paper_row(model);
+            if (row && row->name == std::string("baseline") && !is_baseline(group))
+                row = paper_row_of_larger(model, base);
+            if (row) table.rows.push_back(paper_cells(group, *other, *row, *base_row));
         }
         return table;
     }

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/file.h"
+#include "base/format.h"
 #include "config/load.h"
 
 namespace sluice {
@@ -36,16 +37,19 @@ void settle(Series& series) {
 void read_metrics(RunData& run) {
     const fs::path path = run.folder / "metrics.jsonl";
     std::ifstream in(path, std::ios::binary);
-    int64_t n = 0;
+    int64_t n = 0, first = 0, unreadable = 0;
     for (std::string line; std::getline(in, line);) {
         n++;
         const Json row = json_or_null(line);
         if (row.is_object() && !row.contains("step")) continue;  // a start
         if (row.is_object() && row["step"].is_number_integer())
             read_row(row, run);
-        else if (!in.eof())
-            run.complaints.push_back(path.string() + ":" + std::to_string(n) + ": is no row of numbers: passed over");
+        else if (!in.eof() && unreadable++ == 0)
+            first = n;
     }
+    if (unreadable > 0)
+        run.complaints.push_back(path.string() + ":" + std::to_string(first) + ": " + counted(unreadable, "line") +
+                                 " from here on cannot be read as rows of numbers");
     for (auto& [key, series] : run.series) settle(series);
 }
 
@@ -64,7 +68,8 @@ std::optional<double> RunData::median(const std::string& key) const {
     for (const auto& [step, value] : found->second) values.push_back(value);
     const auto middle = values.begin() + std::ptrdiff_t(values.size() / 2);
     std::nth_element(values.begin(), middle, values.end());
-    return *middle;
+    if (values.size() % 2 == 1) return *middle;
+    return (*middle + *std::max_element(values.begin(), middle)) / 2;
 }
 
 RunData read_run(const fs::path& folder) {

@@ -100,6 +100,17 @@ Study study_of_run(const fs::path& folder) {
     return study;
 }
 
+// A point that is done may have lost the end of its metrics.jsonl, and with it its results.
+bool has_last_step(StudyPoint& point) {
+    const auto loss = point.run.series.find("loss");
+    const int64_t logged = loss == point.run.series.end() ? 0 : loss->second.back().first;
+    if (!point.run.config || logged >= point.run.config->train.steps) return true;
+    point.run.complaints.push_back((point.point.folder / "metrics.jsonl").string() + ": ends at step " +
+                                   std::to_string(logged) + " of " + std::to_string(point.run.config->train.steps) +
+                                   ": what the run has given is lost, and in no mean");
+    return false;
+}
+
 bool is_run(const fs::path& folder) {
     const std::vector<fs::path> runs = find_runs(folder);
     return runs.size() == 1 && fs::equivalent(runs[0], folder);
@@ -152,7 +163,7 @@ Study read_study(const fs::path& given) {
     bool any = false;
     for (StudyPoint& point : study.points) {
         read_point(point);
-        point.counts = !study.sweep || point.status.state == PointState::done;
+        point.counts = !study.sweep || (point.status.state == PointState::done && has_last_step(point));
         any |= !point.run.series.empty();
     }
     if (!any) fail(Exit::other, given.string() + ": nothing to report: no run there has logged a step yet");

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 
@@ -55,6 +56,22 @@ void warn_of_sizes(const Study& study, const std::vector<Group>& groups, std::ve
         warnings.push_back("Trained on another number of tokens than the baseline: " + format_list(tokens, 8) + ".");
 }
 
+// Differences have as many numbers as there are seeds of which both are done.
+void warn_of_baselines(const Study& study, const std::vector<Group>& groups, std::vector<std::string>& warnings) {
+    std::vector<std::string> without;
+    for (const Group& group : groups) {
+        const Group* baseline = baseline_of(study, groups, group);
+        const auto done = [](const Group& g) {
+            return std::any_of(g.points.begin(), g.points.end(), [](const StudyPoint* p) { return p->counts; });
+        };
+        if (baseline && baseline != &group && done(group) && !done(*baseline)) without.push_back(group.name);
+    }
+    if (!without.empty())
+        warnings.push_back("No point of the baseline is done to compare with: " + format_list(without, 8) + ".");
+    if (study.sets().empty())
+        warnings.push_back("There are no evaluations: only training losses are compared. `eval.every` gives them.");
+}
+
 void warn_of_seeds(const Study& study, const std::vector<Group>& groups, std::vector<std::string>& warnings) {
     size_t most = 0;
     std::vector<std::string> few, undecided;
@@ -62,10 +79,11 @@ void warn_of_seeds(const Study& study, const std::vector<Group>& groups, std::ve
         size_t done = 0;
         for (const StudyPoint* point : group.points) done += point->counts;
         most = std::max(most, done);
-        if (done > 1 && done < kFewSeeds) few.push_back(group.name);
         const Group* baseline = baseline_of(study, groups, group);
         if (!baseline || baseline == &group) continue;
-        const auto difference = difference_of(group, *baseline, mean_perplexity(study));
+        const auto difference = study.sets().empty() ? training_difference(group, *baseline)
+                                                     : difference_of(group, *baseline, mean_perplexity(study));
+        if (difference && difference->n > 1 && difference->n < kFewSeeds) few.push_back(group.name);
         if (difference && difference->crosses(0)) undecided.push_back(group.name);
     }
     if (most == 1)
@@ -85,6 +103,7 @@ std::vector<std::string> warnings_of(const Study& study) {
     warn_of_states(study, warnings);
     if (study.sweep) {
         warn_of_sizes(study, groups, warnings);
+        warn_of_baselines(study, groups, warnings);
         warn_of_seeds(study, groups, warnings);
     }
     for (const StudyPoint& point : study.points)

@@ -1,5 +1,6 @@
 #include "sweep/losses.h"
 
+#include <algorithm>
 #include <fstream>
 #include <string>
 
@@ -12,7 +13,7 @@ void Losses::read() {
     const auto size = int64_t(std::filesystem::file_size(path_, error));
     if (error) return;
     if (size < read_) {
-        read_ = above_ = 0;
+        read_ = above_ = most_above_ = 0;
         first_.reset();
         last_.reset();
     }
@@ -31,6 +32,7 @@ void Losses::read() {
         if (!first_) first_ = now;
         last_ = now;
         above_ = now.loss <= first_->loss ? 0 : above_ + 1;
+        most_above_ = std::max(most_above_, above_);
     }
 }
 

@@ -23,13 +23,13 @@ class Losses {
     const std::optional<Row>& last() const { return last_; }
     // Whether the last loss is above the first one, or not finite. False without losses.
     bool diverged() const;
-    // How many of the last rows, one after the other, have a loss above the first one or not finite.
-    int64_t above_in_a_row() const { return above_; }
+    // How many rows, one after the other, have had a loss above the first one or not finite, at most.
+    int64_t most_above_in_a_row() const { return most_above_; }
 
  private:
     std::filesystem::path path_;
     int64_t read_ = 0;  // bytes
-    int64_t above_ = 0;
+    int64_t above_ = 0, most_above_ = 0;
     std::optional<Row> first_, last_;
 };
 

@@ -158,8 +158,10 @@ class Runner {
         if (!training.losses.last()) return;
         PointStatus& status = statuses_[training.point];
         status.step = training.losses.last()->step;
-        status.tokens_per_second = training.losses.last()->tokens_per_second;
-        if (!spec_.stop_on_divergence || training.cut || training.losses.above_in_a_row() < kMostAbove) return;
+        // A tenth of the newest rate: single steps jump where the machine is busy.
+        const double rate = training.losses.last()->tokens_per_second;
+        status.tokens_per_second += (status.tokens_per_second > 0 ? 0.1 : 1) * (rate - status.tokens_per_second);
+        if (!spec_.stop_on_divergence || training.cut || training.losses.most_above_in_a_row() < kMostAbove) return;
         training.cut = true;
         ask_to_stop(training);
     }

@@ -54,6 +54,15 @@ TEST_F(Reports, OfARun) {
     EXPECT_EQ(run("train c.yaml train.steps=6").code, 0);  // the run goes on being one
 }
 
+TEST_F(Reports, APointThatLostItsEndIsInNoMean) {
+    make_sweep();
+    const std::string path = "runs/s/points/gate/seed-1/metrics.jsonl", rows = text(path);
+    write(path, rows.substr(0, rows.size() - 20));
+    ASSERT_EQ(run("report runs/s").code, 0);
+    EXPECT_TRUE(has(text("err"), path + ": ends at step 5 of 6: what the run has given is lost")) << text("err");
+    EXPECT_TRUE(has(text("runs/s/summary.csv"), "\ngate,0\n")) << text("runs/s/summary.csv");
+}
+
 TEST_F(Reports, CountSpikes) {
     std::string rows;
     for (int step = 1; step <= 60; step++)
@@ -89,7 +98,8 @@ TEST_F(Reports, DamagedFilesAreNamedAndTheRestShown) {
     const Ended made = run("report runs/s");
     ASSERT_EQ(made.code, 0) << made.err;
     EXPECT_TRUE(has(made.err, "gate/seed-1/config.yaml:1:")) << made.err;
-    EXPECT_TRUE(has(made.err, "runs/s/points/none/seed-1/metrics.jsonl:8: is no row of numbers")) << made.err;
+    EXPECT_TRUE(has(made.err, "runs/s/points/none/seed-1/metrics.jsonl:8: 1 line from here on cannot be read"))
+        << made.err;
 }
 
 }  // namespace

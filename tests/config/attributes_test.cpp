@@ -36,7 +36,8 @@ Change promised(const std::string& path) {
     if (path == "train.precision") return Change::rounding;
     if (path.starts_with("data.validation") || path == "data.tokenizer") return Change::nothing;
     const bool course = path.starts_with("optimizer.") || path.starts_with("schedule.") || path.starts_with("data.") ||
-                        path == "train.steps" || path == "train.batch" || path == "run.seed";
+                        path.starts_with("spikes.") || path == "train.steps" || path == "train.batch" ||
+                        path == "run.seed";
     return course ? Change::course : Change::nothing;
 }
 

@@ -150,7 +150,7 @@ std::vector<OpCall> attention() {
                     t.in_rows<T>(N, K, P), t.in_rows<T>(N, K, P), t.in<int32_t>(N), n),
         SLUICE_CALL(attention_mean_keys, t.out<T>(N * Q), t.out<A>(N * n.heads), t.in_rows<T>(N, Q, P),
                     t.in_rows<T>(N, K, P), t.in<int32_t>(N), n),
-        SLUICE_CALL(attention_map, t.out<A>(kMapped * kMapped), t.in<A>(n.heads * n.length),
+        SLUICE_CALL(attention_map, t.out<A>(kMapped * kMapped), t.in<A>((n.heads - 1) * n.length + kMapped),
                     t.in_rows<T>(kMapped, Q, P), t.in_rows<T>(kMapped, K, P), t.in<int32_t>(kMapped), kMapped, n),
         SLUICE_CALL(relu_attention_forward, t.out<T>(N * Q), t.in_rows<T>(N, Q, P), t.in_rows<T>(N, K, P),
                     t.in_rows<T>(N, K, P), t.in<int32_t>(N), n),

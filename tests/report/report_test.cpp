@@ -108,6 +108,25 @@ TEST(ReportWarnings, NameSizesThatDoNotMatch) {
     EXPECT_TRUE(any_has(warnings, "another number of tokens than the baseline: gate."));
 }
 
+TEST(ReportWarnings, SayWhereThereIsNothingToCompareWith) {
+    const auto warnings = warnings_of(study_of({{"base", 1, 9, {}, 1, PointState::diverged}, {"gate"}}));
+    EXPECT_TRUE(any_has(warnings, "No point of the baseline is done to compare with: gate."));
+    Study study = study_of({{"base", 1, 3}, {"base", 2, 3}, {"gate", 1, 2}, {"gate", 2, 4}});
+    study.evals.clear();
+    EXPECT_TRUE(any_has(warnings_of(study), "There are no evaluations"));
+    EXPECT_TRUE(any_has(warnings_of(study), "crosses zero: gate"));
+}
+
+// Seeds count that the baseline has too.
+TEST(ReportWarnings, CountPairs) {
+    const Study study = study_of({{"base", 1}, {"base", 2}, {"gate", 1, 2.9}, {"gate", 2, 2.8}, {"gate", 3, 2.7}});
+    EXPECT_TRUE(any_has(warnings_of(study), "Fewer than three seeds, so that intervals are wide: gate."));
+    const Page page = page_of(study);
+    const Table& table = table_of(page, "results-0");
+    const auto column = std::find(table.columns.begin(), table.columns.end(), "difference") - table.columns.begin();
+    EXPECT_TRUE(table.rows[1][size_t(column)].text.ends_with("] of 2 seeds")) << table.rows[1][size_t(column)].text;
+}
+
 TEST(Report, ShowsTheDifferenceWithItsInterval) {
     const Page page = page_of(
         study_of({{"base", 1, 1}, {"base", 2, 1}, {"base", 3, 1}, {"gate", 1, 0}, {"gate", 2, 0.1}, {"gate", 3, 0.2}}));
@@ -201,6 +220,9 @@ TEST(Report, RowsOfThePaperAreKnownByTheirGates) {
     EXPECT_EQ(row(", gates: {0: [{position: sdpa}]}"), "");
     EXPECT_EQ(row(", attention: {sdpa_norm: rmsnorm}"), "sdpa_norm rmsnorm");
     EXPECT_EQ(row(", sandwich_norm: true"), "");
+    const ModelSpec small = config_with(", kv_heads: 2").model;
+    EXPECT_EQ(paper_row_of_larger(config_with(", kv_heads: 4").model, small)->name, std::string("k=8"));
+    EXPECT_FALSE(paper_row_of_larger(small, small));
 }
 
 TEST(Report, NamesCannotEndTheirElement) {

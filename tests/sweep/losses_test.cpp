@@ -33,18 +33,19 @@ TEST(Losses, AreReadAsTheyCome) {
     append("{\"step\": 4, \"loss\": 5.0}\n");
     losses.read();
     EXPECT_FALSE(losses.diverged());  // as high is not above
-    EXPECT_EQ(losses.above_in_a_row(), 0);
+    EXPECT_EQ(losses.most_above_in_a_row(), 0);
     append("{\"step\": 5, \"loss\": 5.5}\n{\"step\": 5, \"loss\": null}\n{\"step\": 5, \"loss\": 6}\n");
     losses.read();
-    EXPECT_EQ(losses.above_in_a_row(), 3);
+    EXPECT_EQ(losses.most_above_in_a_row(), 3);
     EXPECT_TRUE(losses.diverged());
     append("{\"step\": 6, \"loss\": 1}\n{\"step\": 7, \"loss\": null}\n");
     losses.read();
+    EXPECT_EQ(losses.most_above_in_a_row(), 3);  // though a row came between
     EXPECT_TRUE(losses.diverged());
     append("{\"step\": 1, \"loss\": 2}\n", true);  // rows were set aside
     losses.read();
     EXPECT_EQ(losses.first()->loss, 2);
-    EXPECT_EQ(losses.above_in_a_row(), 0);
+    EXPECT_EQ(losses.most_above_in_a_row(), 0);
     EXPECT_FALSE(losses.diverged());
 }
 
