@@ -37,6 +37,26 @@ SLUICE_HD void count_small(double (&under)[2], A x) {
     under[1] += x < b ? 1 : 0;
 }
 
+// to += what another part of a pass adds up to.
+SLUICE_HD inline void add(GateSums& to, const GateSums& part) {
+    to.count += part.count;
+    to.sum += part.sum;
+    for (int i = 0; i < 3; i++) to.under[i] += part.under[i];
+    for (int i = 0; i < kGateBins; i++) to.bins[i] += part.bins[i];
+}
+SLUICE_HD inline void add(AttentionSums& to, const AttentionSums& part) {
+    to.count += part.count;
+    to.first += part.first;
+    to.entropy += part.entropy;
+    to.largest = larger_of(to.largest, part.largest);
+}
+SLUICE_HD inline void add(MagnitudeSums& to, const MagnitudeSums& part) {
+    to.count += part.count;
+    to.sum += part.sum;
+    for (int i = 0; i < 2; i++) to.under[i] += part.under[i];
+    to.largest = larger_of(to.largest, part.largest);
+}
+
 // The first key that the query of token t sees of its document, or -1 where a window hides the document's first one.
 template <class Int>
 SLUICE_HD Int first_seen(Int t, Int document, Int window) {

@@ -47,8 +47,9 @@ inline constexpr double kSmallMagnitudes[] = {0.01, 0.001};
 struct MagnitudeSums {
     double count = 0, sum = 0, under[2] = {}, largest = 0;
 };
-// sums (1) += those of |factor x|, x (count).
+// sums (heads) += those of |factor x| of each head, x (rows, heads, channels).
 template <class B>
-void magnitude_sums(Stream, MagnitudeSums* sums, const typename B::T* x, int64_t count, double factor);
+void magnitude_sums(Stream, MagnitudeSums* sums, const typename B::T* x, int64_t rows, int64_t heads, int64_t channels,
+                    double factor);
 
 }  // namespace sluice

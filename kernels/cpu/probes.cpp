@@ -4,6 +4,7 @@
 #include <limits>
 #include <vector>
 
+#include "base/math.h"
 #include "kernels/attention_math.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/simd_math.h"
@@ -118,32 +119,32 @@ void attention_map(Stream, typename B::A* map, const typename B::A* lse, Rows<co
 }
 
 template <class B>
-void magnitude_sums(Stream, MagnitudeSums* sums, const typename B::T* x, int64_t count, double factor) {
-    const Timed timed(__func__, moved<B>(1, count, 1));
+void magnitude_sums(Stream, MagnitudeSums* sums, const typename B::T* x, int64_t rows, int64_t heads, int64_t channels,
+                    double factor) {
+    const int64_t width = heads * channels;
+    if (rows * width == 0) return;
+    const Timed timed(__func__, moved<B>(rows, width, 1));
     using A = typename B::A;
-    constexpr int64_t kChunk = 16384;
-    const int64_t chunks = (count + kChunk - 1) / kChunk;
-    thread_local std::vector<MagnitudeSums> storage;  // (chunks)
-    storage.assign(size_t(chunks), MagnitudeSums{});
-    MagnitudeSums* of_chunk = storage.data();
+    const int64_t rows_of_chunk = ceil_div(16384, width), chunks = ceil_div(rows, rows_of_chunk);
+    thread_local std::vector<MagnitudeSums> storage;  // (chunks, heads)
+    storage.assign(size_t(chunks * heads), MagnitudeSums{});
+    MagnitudeSums* of_chunks = storage.data();
 #pragma omp parallel for schedule(static) if (chunks > 1)
     for (int64_t c = 0; c < chunks; c++) {
-        double sum = 0, under[2] = {0, 0};
-        A largest = 0;
-        for (int64_t i = c * kChunk; i < std::min(count, (c + 1) * kChunk); i++) {
-            const A m = magnitude(A(factor) * A(x[i]));
-            sum += double(m);
-            count_small(under, m);
-            largest = larger_of(largest, m);
+        const int64_t end = std::min(rows, (c + 1) * rows_of_chunk);
+        for (int64_t part = c * rows_of_chunk * heads; part < end * heads; part++) {
+            double sum = 0, under[2] = {0, 0};
+            A largest = 0;
+            for (const auto *from = x + part * channels, *to = from + channels; from < to; from++) {
+                const A m = magnitude(A(factor) * A(*from));
+                sum += double(m);
+                count_small(under, m);
+                largest = larger_of(largest, m);
+            }
+            add(of_chunks[c * heads + part % heads], {double(channels), sum, {under[0], under[1]}, double(largest)});
         }
-        of_chunk[c] = {0, sum, {under[0], under[1]}, double(largest)};
     }
-    sums->count += double(count);
-    for (int64_t c = 0; c < chunks; c++) {
-        sums->sum += of_chunk[c].sum;
-        for (int i = 0; i < 2; i++) sums->under[i] += of_chunk[c].under[i];
-        sums->largest = larger_of(sums->largest, of_chunk[c].largest);
-    }
+    for (int64_t i = 0; i < chunks * heads; i++) add(sums[i % heads], of_chunks[i]);
 }
 
 #define INSTANTIATE(B)                                                                                               \
@@ -152,7 +153,7 @@ void magnitude_sums(Stream, MagnitudeSums* sums, const typename B::T* x, int64_t
                                     Rows<const B::T>, const int32_t*, const AttentionShape&);                        \
     template void attention_map<B>(Stream, B::A*, const B::A*, Rows<const B::T>, Rows<const B::T>, const int32_t*,   \
                                    int64_t, const AttentionShape&);                                                  \
-    template void magnitude_sums<B>(Stream, MagnitudeSums*, const B::T*, int64_t, double);
+    template void magnitude_sums<B>(Stream, MagnitudeSums*, const B::T*, int64_t, int64_t, int64_t, double);
 SLUICE_CPU_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice

@@ -168,19 +168,21 @@ struct MapAttention {
     }
 };
 
+// A block goes over numbers of one head.
 template <class T, int N>
 struct SumMagnitudes {
     static constexpr int kThreads = 256;
-    Global<double> found;  // (blocks, numbers)
+    Global<double> found;  // (heads, blocks, numbers)
     Global<const T> x;
-    int64_t count;
+    int64_t rows, heads, channels;
     float factor;
 
     DEVICE void operator()() const {
         double sum = 0, under[2] = {0, 0};
         float largest = 0;
-        for (int64_t i = (block_x() * kThreads + thread()) * N; i < count; i += grid_x() * kThreads * N) {
-            const Vec<T, N> v = load<N>(x + i);
+        const int64_t head = block_y(), step = grid_x() * kThreads * N;
+        for (int64_t i = (block_x() * kThreads + thread()) * N; i < rows * channels; i += step) {
+            const Vec<T, N> v = load<N>(x + ((i / channels * heads + head) * channels + i % channels));
             for (int e = 0; e < N; e++) {
                 const float m = magnitude(factor * float(v[e]));
                 sum += double(m);
@@ -192,7 +194,7 @@ struct SumMagnitudes {
         for (int u = 0; u < 2; u++) under[u] = block_sum<kThreads>(under[u]);
         largest = block_max<kThreads>(largest);
         if (thread() > 0) return;
-        const auto mine = found + block_x() * kNumbers<MagnitudeSums>;
+        const auto mine = found + (head * grid_x() + block_x()) * kNumbers<MagnitudeSums>;
         mine[1] = sum;
         for (int u = 0; u < 2; u++) mine[2 + u] = under[u];
         mine[4] = double(largest);
@@ -261,16 +263,18 @@ void attention_map(Stream stream, typename B::A* map, const typename B::A* lse, 
 }
 
 template <class B>
-void magnitude_sums(Stream stream, MagnitudeSums* sums, const typename B::T* x, int64_t count, double factor) {
+void magnitude_sums(Stream stream, MagnitudeSums* sums, const typename B::T* x, int64_t rows, int64_t heads,
+                    int64_t channels, double factor) {
     using T = typename B::T;
-    if (count == 0) return;
-    const Op op(__func__, stream, {{"count", count}});
-    with_width<T>(vector_width<T>(count, x), [&](auto wide) {
+    if (rows * heads * channels == 0) return;
+    const Op op(__func__, stream, {{"rows", rows}, {"heads", heads}, {"channels", channels}});
+    with_width<T>(vector_width<T>(channels, x), [&](auto wide) {
         using Kernel = SumMagnitudes<T, wide()>;
-        const int64_t blocks = std::min(kMostBlocks, ceil_div(count, Kernel::kThreads * wide()));
-        double* found = op.template scratch<double>(blocks * kNumbers<MagnitudeSums>);
-        op.launch(Kernel{found, x, count, float(factor)}, {.grid = {blocks}});
-        add_found(op, sums, found, 1, blocks, 4, double(count));
+        const int64_t blocks =
+            std::min(ceil_div(kMostBlocks, heads), ceil_div(rows * channels, Kernel::kThreads * wide()));
+        double* found = op.template scratch<double>(heads * blocks * kNumbers<MagnitudeSums>);
+        op.launch(Kernel{found, x, rows, heads, channels, float(factor)}, {.grid = {blocks, heads}});
+        add_found(op, sums, found, heads, blocks, 4, double(rows * channels));
     });
 }
 
@@ -280,7 +284,7 @@ void magnitude_sums(Stream stream, MagnitudeSums* sums, const typename B::T* x, 
                                     Rows<const B::T>, const int32_t*, const AttentionShape&);                        \
     template void attention_map<B>(Stream, B::A*, const B::A*, Rows<const B::T>, Rows<const B::T>, const int32_t*,   \
                                    int64_t, const AttentionShape&);                                                  \
-    template void magnitude_sums<B>(Stream, MagnitudeSums*, const B::T*, int64_t, double);
+    template void magnitude_sums<B>(Stream, MagnitudeSums*, const B::T*, int64_t, int64_t, int64_t, double);
 SLUICE_CUDA_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice

@@ -73,10 +73,16 @@ Json attention_json(const std::vector<AttentionSums>& heads) {
     return json;
 }
 
-Json magnitudes_json(const MagnitudeSums& m) {
-    if (m.count == 0) return nullptr;
-    return {{"mean_abs", m.sum / m.count},
-            {"under", {{"0.01", m.under[0] / m.count}, {"0.001", m.under[1] / m.count}}}};
+Json magnitudes_json(const std::vector<MagnitudeSums>& heads) {
+    if (heads.empty() || heads[0].count == 0) return nullptr;
+    const auto numbers = [](const MagnitudeSums& m) {
+        return Json{{"mean_abs", m.sum / m.count},
+                    {"under", {{"0.01", m.under[0] / m.count}, {"0.001", m.under[1] / m.count}}}};
+    };
+    Json json = numbers(sum_of(heads)), per_head = Json::array();
+    for (const MagnitudeSums& head : heads) per_head.push_back(numbers(head));
+    json["per_head"] = per_head;
+    return json;
 }
 
 Json moe_json(const LayerSums& sums) {
@@ -122,7 +128,7 @@ Json inspection_json(const Opened& opened, const Inspection& inspection, const I
                    {"sdpa",
                     {{"before", magnitudes_json(from.sums.before)},
                      {"after", magnitudes_json(from.sums.after)},
-                     {"mean_score", from.mean_score ? magnitudes_json(*from.mean_score) : Json(nullptr)}}},
+                     {"mean_score", magnitudes_json(from.mean_score)}}},
                    {"m_act", from.sums.residual.largest},
                    {"moe", moe_json(from.sums)}};
         if (std::binary_search(names.mapped_layers.begin(), names.mapped_layers.end(), int64_t(l)))

@@ -43,12 +43,8 @@ std::optional<double> mean_factor(const std::vector<GateSpec>& gates, const Laye
     for (size_t j = 0; j < gates.size(); j++) {
         if (gates[j].position != Position::sdpa) continue;
         if (gates[j].combine != Combine::multiply) return std::nullopt;
-        double sum = 0, count = 0;
-        for (const GateSums& head : sums.gates[j]) {
-            sum += head.sum;
-            count += head.count;
-        }
-        product = product.value_or(1) * (sum / count);
+        const GateSums all = sum_of(sums.gates[j]);
+        product = product.value_or(1) * (all.sum / all.count);
     }
     return product;
 }
@@ -110,21 +106,20 @@ template <class B>
 Inspection inspect(Model<B>& model, const InspectedText& text) {
     Inspection inspection;
     inspection.map_tokens = std::min({kMapTokens, text.length, int64_t(text.tokens.size())});
-    std::vector<double> factors;
-    bool any = false;
+    std::vector<std::optional<double>> factors;
     for (LayerSums& sums : look(model, text, nullptr)) {
-        const auto factor = mean_factor(model.spec().gates.at(int64_t(factors.size())), sums);
-        factors.push_back(factor.value_or(1));
-        any |= factor.has_value();
-        inspection.layers.push_back(
-            {std::move(sums), factor ? std::optional<MagnitudeSums>(MagnitudeSums()) : std::nullopt, {}, {}});
+        factors.push_back(mean_factor(model.spec().gates.at(int64_t(factors.size())), sums));
+        inspection.layers.push_back({std::move(sums), {}, {}, {}});
     }
     add_maps(model, inspection);
     add_row_norms(model, inspection.layers);
-    if (!any) return inspection;
-    const std::vector<LayerSums> again = look(model, text, factors.data());
+    if (std::none_of(factors.begin(), factors.end(), [](const auto& factor) { return factor.has_value(); }))
+        return inspection;
+    std::vector<double> or_one;
+    for (const auto& factor : factors) or_one.push_back(factor.value_or(1));
+    std::vector<LayerSums> again = look(model, text, or_one.data());
     for (size_t l = 0; l < again.size(); l++)
-        if (auto& mean_score = inspection.layers[l].mean_score) mean_score = again[l].before;
+        if (factors[l]) inspection.layers[l].mean_score = std::move(again[l].before);
     return inspection;
 }
 

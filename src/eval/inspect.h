@@ -18,9 +18,9 @@ struct InspectedText {
 };
 
 struct InspectedLayer {
-    LayerSums sums;                           // of all tokens and heads; router_entropy is a mean over tokens
-    std::optional<MagnitudeSums> mean_score;  // of sums.before times the mean factor of the layer's sdpa gates; where
-                                              // these are there and all multiply
+    LayerSums sums;                         // of all tokens and heads; router_entropy is a mean over tokens
+    std::vector<MagnitudeSums> mean_score;  // as sums.before, times the mean factor of the layer's sdpa gates; empty
+                                            // unless these are there and all multiply
     std::vector<std::vector<double>> row_norms;  // of each gate: the norm of each row of the weights that its scores
                                                  // are made with; empty where they are constants
     std::vector<double> map;  // (tokens, tokens): attention of the first window, mean over heads; empty with ReLA

@@ -25,6 +25,8 @@ std::vector<LayerSums> no_sums(const ModelSpec& model, const MeshCoord& coord) {
         if (model.attention.at(l).kind == AttentionKind::softmax)
             layer.attention.assign(size_t(model.heads / coord.tensor),
                                    {0, 0, 0, -std::numeric_limits<double>::infinity()});
+        layer.before.resize(size_t(model.heads / coord.tensor));
+        layer.after.resize(layer.before.size());
         layer.picks.resize(size_t(model.moe.experts));
     }
     return layers;
@@ -62,10 +64,12 @@ std::vector<LayerSums> part_of_all(const std::vector<LayerSums>& own, const Mode
             const ProbedHeads heads = probed_heads(model.gates.at(int64_t(l))[j], model, coord);
             if (heads.adds) std::copy_n(from.gates[j].begin(), heads.count, to.gates[j].begin() + heads.first);
         }
-        std::copy(from.attention.begin(), from.attention.end(),
-                  to.attention.begin() + coord.tensor_rank * int64_t(from.attention.size()));
-        to.before = from.before;
-        to.after = from.after;
+        const auto place = [&](const auto& heads, auto& of_all) {
+            std::copy(heads.begin(), heads.end(), of_all.begin() + coord.tensor_rank * int64_t(heads.size()));
+        };
+        place(from.attention, to.attention);
+        place(from.before, to.before);
+        place(from.after, to.after);
         if (coord.sequence || coord.tensor_rank == 0) to.residual = from.residual;
         if (coord.tensor_rank > 0) continue;  // all ranks of the group route the same tokens
         to.picks = from.picks;

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "config/specs.h"
-#include "kernels/probes.h"
+#include "kernels/probe_math.h"
 #include "parallel/mesh.h"
 
 namespace sluice {
@@ -13,9 +13,9 @@ namespace sluice {
 struct LayerSums {
     std::vector<std::vector<GateSums>> gates;  // of each gate, by head of its scores
     std::vector<AttentionSums> attention;      // by query head; empty where attention is not softmax's
-    // What sdpa gates read; what they make of it, with a count of 0 where there are none; the residual behind the
-    // layer.
-    MagnitudeSums before, after, residual;
+    // By query head: what sdpa gates read, and what they make of it, with counts of 0 where there are none.
+    std::vector<MagnitudeSums> before, after;
+    MagnitudeSums residual;  // behind the layer
     // Of experts, which routing counts: assignments to each, and what routers add to the entropy (RouterSums).
     std::vector<double> picks;
     double router_entropy = 0;
@@ -25,15 +25,26 @@ struct LayerSums {
     void sums(V&& v) {
         for (std::vector<GateSums>& gate : gates) v(gate.data(), int64_t(gate.size()));
         v(attention.data(), int64_t(attention.size()));
-        for (MagnitudeSums* m : {&before, &after, &residual}) v(m, int64_t{1});
+        for (std::vector<MagnitudeSums>* m : {&before, &after}) v(m->data(), int64_t(m->size()));
+        v(&residual, int64_t{1});
     }
     // Calls v(x) for all numbers that are the largest of many, and so do not add up over ranks.
     template <class V>
     void largest(V&& v) {
         for (AttentionSums& head : attention) v(head.largest);
-        for (MagnitudeSums* m : {&before, &after, &residual}) v(m->largest);
+        for (std::vector<MagnitudeSums>* m : {&before, &after})
+            for (MagnitudeSums& head : *m) v(head.largest);
+        v(residual.largest);
     }
 };
+
+// Of heads together; parts: at least one.
+template <class Sums>
+Sums sum_of(const std::vector<Sums>& parts) {
+    Sums all = parts.at(0);
+    for (size_t i = 1; i < parts.size(); i++) add(all, parts[i]);
+    return all;
+}
 
 // The heads of a gate's scores on a rank: `count` of `whole`, from `first` on. Of ranks that have the same ones, one
 // adds what it found (`adds`).

@@ -28,13 +28,6 @@ constexpr LookNumber kLookNumbers[] = {{"gate_mean", &LayerLook::gate_mean, Over
                                        {"expert_load", &LayerLook::expert_load, Over::nothing},
                                        {"router_entropy", &LayerLook::router_entropy, Over::nothing}};
 
-void add(GateSums& to, const GateSums& gates) {
-    to.count += gates.count;
-    to.sum += gates.sum;
-    for (int u = 0; u < 3; u++) to.under[u] += gates.under[u];
-    for (int b = 0; b < kGateBins; b++) to.bins[b] += gates.bins[b];
-}
-
 void add_numbers(MetricsRow& row, const std::string& prefix, const LayerLook& look) {
     for (const LookNumber& n : kLookNumbers)
         if (look.*n.value) row.emplace_back(prefix + n.name, *(look.*n.value));
@@ -42,20 +35,6 @@ void add_numbers(MetricsRow& row, const std::string& prefix, const LayerLook& lo
 }
 
 }  // namespace
-
-GateSums sum_of(const std::vector<GateSums>& heads) {
-    GateSums all;
-    for (const GateSums& head : heads) add(all, head);
-    return all;
-}
-
-AttentionSums sum_of(const std::vector<AttentionSums>& heads) {
-    AttentionSums all = heads[0];
-    for (size_t h = 1; h < heads.size(); h++)
-        all = {all.count + heads[h].count, all.first + heads[h].first, all.entropy + heads[h].entropy,
-               larger_of(all.largest, heads[h].largest)};
-    return all;
-}
 
 Histogram histogram_of(const GateSums& gates) {
     int first = 0, end = kGateBins;
@@ -83,11 +62,12 @@ LayerLook look_at(const LayerSums& layer) {
         look.max_logit = all.largest;
     }
     look.m_act = layer.residual.largest;
-    look.sdpa_mean = layer.before.sum / layer.before.count;
-    look.sdpa_small = layer.before.under[0] / layer.before.count;
-    if (layer.after.count > 0) {
-        look.gated_mean = layer.after.sum / layer.after.count;
-        look.gated_small = layer.after.under[0] / layer.after.count;
+    const MagnitudeSums before = sum_of(layer.before), after = sum_of(layer.after);
+    look.sdpa_mean = before.sum / before.count;
+    look.sdpa_small = before.under[0] / before.count;
+    if (after.count > 0) {
+        look.gated_mean = after.sum / after.count;
+        look.gated_small = after.under[0] / after.count;
     }
     if (layer.picks.empty()) return look;
     double picks = 0;

@@ -26,9 +26,7 @@ LayerLook look_at_all(const std::vector<LayerLook>& layers);
 // Adds probe/... of all layers and probe/layers/I/... of each.
 void add_look(MetricsRow& row, const std::vector<LayerLook>& layers);
 
-AttentionSums sum_of(const std::vector<AttentionSums>& heads);  // of one head at least
-// The factors of a gate's heads together; and their histogram between the outermost bins that are not empty.
-GateSums sum_of(const std::vector<GateSums>& heads);
+// Of a gate's factors, between the outermost bins that are not empty.
 Histogram histogram_of(const GateSums& gates);
 
 }  // namespace sluice

@@ -53,9 +53,8 @@ void Output<B>::backward(const Pass<B>& pass, const Params& w, Gradients& dw, co
 
 template <class B>
 void Output<B>::probe(const Pass<B>& pass, const Acts& a, const LayerProbe<B>& probe) const {
-    const int64_t count = pass.tokens() * heads_ * dim_;
-    magnitude_sums<B>(pass.stream, probe.before, a.ungated, count, probe.sdpa_factor);
-    if (a.mixed != a.ungated) magnitude_sums<B>(pass.stream, probe.after, a.mixed, count, 1);
+    magnitude_sums<B>(pass.stream, probe.before, a.ungated, pass.tokens(), heads_, dim_, probe.sdpa_factor);
+    if (a.mixed != a.ungated) magnitude_sums<B>(pass.stream, probe.after, a.mixed, pass.tokens(), heads_, dim_, 1);
 }
 
 template <class B>

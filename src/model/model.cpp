@@ -277,7 +277,7 @@ void Model<B>::run_blocks(const Pass<B>& pass) {
         ffn.forward(pass, w.ffn, a.ffn, scratch_.blocks[l].ffn);
         if (pass.probes) ffn.probe(pass, w.ffn, a.ffn, scratch_.blocks[l].ffn, pass.probes[l]);
         ffn.add_residual(pass, a.ffn, a.out, a.mid, norm_after(l));
-        if (pass.probes) magnitude_sums<B>(pass.stream, pass.probes[l].residual, a.out, pass.rows * spec_.hidden, 1);
+        if (pass.probes) magnitude_sums<B>(pass.stream, pass.probes[l].residual, a.out, pass.rows, 1, spec_.hidden, 1);
         x = a.out;
     }
 }

@@ -58,6 +58,19 @@ TEST_F(Engines, TrainsResumesEvaluatesAndSamples) {
     const double on_cpu = loss(run("eval runs/a --json"));
     EXPECT_NEAR(loss(emulated("eval runs/a --json device=cuda")), on_cpu, 1e-5);
     EXPECT_NEAR(loss(emulated("eval runs/a --json device=cuda train.precision=bf16")), on_cpu, 0.02 * on_cpu);
+
+    const Json inspected = parse_json(run("inspect runs/a --layers 0-1 --json").out)["layers"].flatten();
+    const Json on_gpu = parse_json(emulated("inspect runs/a --layers 0-1 --json device=cuda").out)["layers"].flatten();
+    for (const auto& [key, value] : inspected.items()) {
+        if (has(key, "histogram")) continue;  // a factor at the edge of a bin may be in the next one
+        ASSERT_TRUE(on_gpu.contains(key)) << key;
+        if (value.is_number_float())
+            EXPECT_NEAR(on_gpu[key].get<double>(), value.get<double>(), has(key, "under") ? 0.01 : 2e-4) << key;
+        else
+            EXPECT_EQ(on_gpu[key], value) << key;
+    }
+    EXPECT_TRUE(on_gpu.contains("/1/sdpa/after/per_head/1/mean_abs"));
+
     const std::string sampled = "sample runs/a --prompt abc --tokens 5 --temperature 0 data.tokenizer=bytes ";
     EXPECT_EQ(emulated(sampled + "device=cuda").code, run(sampled).code);
 }

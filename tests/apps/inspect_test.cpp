@@ -63,6 +63,10 @@ TEST_F(InspectCommand, SaysWhatTheSchemaNames) {
         for (const char* part : {"before", "after", "mean_score"}) {
             EXPECT_TRUE(layer["sdpa"][part]["mean_abs"].is_number()) << part;
             for (const char* under : {"0.01", "0.001"}) EXPECT_TRUE(layer["sdpa"][part]["under"].contains(under));
+            const Json& heads = layer["sdpa"][part]["per_head"];
+            ASSERT_EQ(heads.size(), 2u);
+            EXPECT_NEAR((heads[0]["mean_abs"].get<double>() + heads[1]["mean_abs"].get<double>()) / 2,
+                        layer["sdpa"][part]["mean_abs"].get<double>(), 1e-12);
         }
         EXPECT_NEAR(layer["sdpa"]["mean_score"]["mean_abs"].get<double>(),
                     layer["sdpa"]["before"]["mean_abs"].get<double>() * sdpa["mean"].get<double>(), 1e-5);
@@ -88,7 +92,7 @@ TEST_F(InspectCommand, TextsOfAnyKind) {
     const Json letters = inspected("--text 'ä' --layers 0-1 data.tokenizer=bytes");
     EXPECT_EQ(letters["tokens"], 3);
     EXPECT_EQ(letters["text"], "ä");
-    EXPECT_EQ(letters["layers"][1]["map"]["tokens"].size(), 3u);
+    EXPECT_EQ(letters["layers"][1]["map"]["tokens"], Json({"<256>", "<C3>", "<A4>"}));
     std::ofstream(folder_ / "long.txt") << std::string(1000, 'x');
     const Json of_file = inspected("--text-file long.txt --layers 0 data.tokenizer=bytes");
     EXPECT_EQ(of_file["tokens"], 1001);

@@ -84,14 +84,27 @@ TYPED_TEST(CudaProbes, OfAttention) {
 }
 
 TYPED_TEST(CudaProbes, OfMagnitudes) {
-    for (const int64_t count : {0, 1, 3, 8, 33, 1000, 2056, 300001}) {
-        if (kSanitized && count > 10000) continue;
-        SCOPED_TRACE(count);
+    struct Size {
+        int64_t rows, heads, channels;
+    };
+    for (const auto& [rows, heads, channels] : {Size{0, 2, 4},
+                                                {1, 1, 1},
+                                                {1, 3, 1},
+                                                {2, 1, 4},
+                                                {3, 11, 1},
+                                                {25, 5, 8},
+                                                {257, 2, 4},
+                                                {60, 3, 33},
+                                                {1, 1, 300001},
+                                                {40, 2048, 2}}) {
+        if (kSanitized && rows * heads * channels > 10000) continue;
+        SCOPED_TRACE(testing::Message() << rows << " x " << heads << " x " << channels);
         hold<TypeParam>([&](auto& c) {
-            double* sums = c.values("sums", numbers<MagnitudeSums>(2));
+            double* sums = c.values("sums", numbers<MagnitudeSums>(2 * heads));
             auto* of = reinterpret_cast<MagnitudeSums*>(sums);
-            magnitude_sums<BACKEND(c)>(c.stream(), of, c.T("x", 1, count), count, 0.01);
-            magnitude_sums<BACKEND(c)>(c.stream(), of + 1, c.T("y", 1, count), count, -100);
+            const int64_t width = heads * channels;
+            magnitude_sums<BACKEND(c)>(c.stream(), of, c.T("x", rows, width), rows, heads, channels, 0.01);
+            magnitude_sums<BACKEND(c)>(c.stream(), of + heads, c.T("y", rows, width), rows, heads, channels, -100);
             c.result("sums");
         });
     }

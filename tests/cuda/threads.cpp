@@ -70,7 +70,7 @@ TYPED_TEST(CudaThreads, Probes) {
     gate_sums<B>(s, reinterpret_cast<GateSums*>(sums), q, {9, 2, 10, {20, 10, 1}}, {Activation::sigmoid});
     attention_sums<B>(s, reinterpret_cast<AttentionSums*>(sums), lse, mean_k, largest, {q, 20}, {k, 10}, nullptr, n);
     attention_map<B>(s, c.A("map", 9, 9), lse, {q, 20}, {k, 10}, nullptr, 9, n);
-    magnitude_sums<B>(s, reinterpret_cast<MagnitudeSums*>(sums), q, 180, 1);
+    magnitude_sums<B>(s, reinterpret_cast<MagnitudeSums*>(sums), q, 9, 2, 10, 1);
 }
 
 TYPED_TEST(CudaThreads, ProductsAndSums) {

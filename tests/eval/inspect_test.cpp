@@ -99,7 +99,7 @@ TEST(Inspect, NumbersAreThoseOfPlainLoops) {
     const InspectedLayer& layer = inspection.layers[0];
 
     double first[2] = {}, entropy[2] = {}, most[2] = {-INFINITY, -INFINITY}, factors[2] = {}, bins[kGateBins] = {};
-    std::vector<double> before, after;
+    std::vector<double> before[2], after[2];  // by head
     for (size_t start = 0; start < 12; start += 5) {
         const size_t count = std::min<size_t>(5, 12 - start);
         const PlainLayer plain = plain_layer(model, text.tokens.data() + start, count);
@@ -112,8 +112,8 @@ TEST(Inspect, NumbersAreThoseOfPlainLoops) {
                     const double g = 1 / (1 + std::exp(-plain.scores[t][i]));
                     factors[h] += g;
                     bins[40 + int(g / 0.05)]++;
-                    before.push_back(plain.mixed[t][i]);
-                    after.push_back(plain.mixed[t][i] * g);
+                    before[h].push_back(plain.mixed[t][i]);
+                    after[h].push_back(plain.mixed[t][i] * g);
                 }
             }
         }
@@ -141,14 +141,16 @@ TEST(Inspect, NumbersAreThoseOfPlainLoops) {
             want.sum += m;
             for (int u = 0; u < 2; u++) want.under[u] += m < kSmallMagnitudes[u];
         }
-        EXPECT_EQ(got.count, 96);
-        EXPECT_NEAR(got.sum, want.sum, 96 * kClose);
+        EXPECT_EQ(got.count, 48);
+        EXPECT_NEAR(got.sum, want.sum, 48 * kClose);
         for (int u = 0; u < 2; u++) EXPECT_EQ(got.under[u], want.under[u]);
     };
-    expect(layer.sums.before, before, 1);
-    expect(layer.sums.after, after, 1);
-    ASSERT_TRUE(layer.mean_score);
-    expect(*layer.mean_score, before, (factors[0] + factors[1]) / 96);
+    ASSERT_EQ(layer.mean_score.size(), 2u);
+    for (size_t h = 0; h < 2; h++) {
+        expect(layer.sums.before[h], before[h], 1);
+        expect(layer.sums.after[h], after[h], 1);
+        expect(layer.mean_score[h], before[h], (factors[0] + factors[1]) / 96);
+    }
 
     const auto gate = weights_of(model, "layers.0.attention.gates.0.weight");
     ASSERT_EQ(layer.row_norms[0].size(), 8u);
@@ -182,17 +184,17 @@ TEST(Inspect, ModelsHaveWhatTheirPartsHave) {
     };
     const InspectedLayer plain = inspected("");
     EXPECT_TRUE(plain.sums.gates.empty());
-    EXPECT_FALSE(plain.mean_score);
-    EXPECT_EQ(plain.sums.after.count, 0);
-    EXPECT_EQ(plain.sums.before.count, 13 * 8);
+    EXPECT_TRUE(plain.mean_score.empty());
+    EXPECT_EQ(sum_of(plain.sums.after).count, 0);
+    EXPECT_EQ(sum_of(plain.sums.before).count, 13 * 8);
     EXPECT_EQ(plain.sums.residual.count, 13 * 8);
     EXPECT_TRUE(plain.sums.picks.empty());
 
     const InspectedLayer rela = inspected("attention={kind: rela};gates=[{position: sdpa, combine: add}]");
     EXPECT_TRUE(rela.sums.attention.empty());
     EXPECT_TRUE(rela.map.empty());
-    EXPECT_EQ(rela.sums.after.count, 13 * 8);
-    EXPECT_FALSE(rela.mean_score) << "a gate that adds has no factor";
+    EXPECT_EQ(sum_of(rela.sums.after).count, 13 * 8);
+    EXPECT_TRUE(rela.mean_score.empty()) << "a gate that adds has no factor";
 
     const InspectedLayer experts = inspected("ffn.hidden=0;moe={experts: 4, top_k: 2, hidden: 6}");
     double picks = 0;
@@ -225,8 +227,8 @@ std::vector<double> numbers(Inspection& inspection) {
             all.insert(all.end(), part.begin(), part.end());
         for (const auto& norms : layer.row_norms) all.insert(all.end(), norms.begin(), norms.end());
         all.push_back(layer.sums.router_entropy);
-        const MagnitudeSums score = layer.mean_score.value_or(MagnitudeSums());
-        for (const double x : {score.count, score.sum, score.under[0], score.under[1]}) all.push_back(x);
+        for (const MagnitudeSums& head : layer.mean_score)
+            for (const double x : {head.count, head.sum, head.under[0], head.under[1]}) all.push_back(x);
     }
     return all;
 }

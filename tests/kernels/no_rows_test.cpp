@@ -168,7 +168,7 @@ TYPED_TEST(NoRows, Probes) {
     for (const AttentionSums& of_head : attention)
         EXPECT_EQ(of_head.count + 10 * of_head.first + 100 * of_head.entropy + 1000 * of_head.largest, 4321);
     MagnitudeSums magnitudes{1, 2, {3, 4}, 5};
-    magnitude_sums<B>({}, &magnitudes, none, 0, 1);
+    magnitude_sums<B>({}, &magnitudes, none, 0, 1, kDim, 1);
     EXPECT_EQ(magnitudes.count + 10 * magnitudes.sum + 100 * magnitudes.under[1] + 1000 * magnitudes.largest, 5421);
 }
 

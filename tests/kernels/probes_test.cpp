@@ -122,18 +122,35 @@ TEST(Probes, OfMagnitudesLoseNothing) {
         expected.sum += m;
         for (int u = 0; u < 2; u++) expected.under[u] += m < kSmallMagnitudes[u];
     }
-    magnitude_sums<B>({}, &sums, x.data(), int64_t(x.size()), -0.25);
+    magnitude_sums<B>({}, &sums, x.data(), 1000, 1, 100, -0.25);
     EXPECT_EQ(sums.count, 100001);
     EXPECT_NEAR(sums.sum, expected.sum, kNear * 1e5);
     for (int u = 0; u < 2; u++) EXPECT_EQ(sums.under[u], expected.under[u]);
     EXPECT_EQ(sums.largest, 9.0 / 4);
-    magnitude_sums<B>({}, &sums, x.data(), 1000, 1);
+    magnitude_sums<B>({}, &sums, x.data(), 10, 1, 100, 1);
     EXPECT_EQ(sums.largest, 9.0 / 4);
     x[4] = std::nan("");
-    magnitude_sums<B>({}, &sums, x.data(), int64_t(x.size()), 1);
+    magnitude_sums<B>({}, &sums, x.data(), 1, 1, 100000, 1);
     EXPECT_TRUE(std::isnan(sums.largest));
-    magnitude_sums<B>({}, &sums, x.data() + 5, 100, 1);
+    magnitude_sums<B>({}, &sums, x.data() + 5, 1, 1, 100, 1);
     EXPECT_TRUE(std::isnan(sums.largest));
+}
+
+TEST(Probes, OfMagnitudesAreByHead) {
+    constexpr int64_t kRows = 7000, kHeads = 3, kChannels = 5;  // several chunks, the last of which is not full
+    const std::vector<double> x = noise(kRows * kHeads * kChannels, 6);
+    std::vector<MagnitudeSums> sums(kHeads), expected(kHeads);
+    for (size_t i = 0; i < x.size(); i++) {
+        const double m = std::abs(2 * x[i]);
+        add(expected[i / kChannels % kHeads], {1, m, {double(m < 0.01), double(m < 0.001)}, m});
+    }
+    magnitude_sums<B>({}, sums.data(), x.data(), kRows, kHeads, kChannels, 2);
+    for (int64_t h = 0; h < kHeads; h++) {
+        EXPECT_EQ(sums[h].count, kRows * kChannels);
+        EXPECT_NEAR(sums[h].sum, expected[h].sum, kNear * expected[h].sum);
+        for (int u = 0; u < 2; u++) EXPECT_EQ(sums[h].under[u], expected[h].under[u]);
+        EXPECT_EQ(sums[h].largest, expected[h].largest);
+    }
 }
 
 }  // namespace
