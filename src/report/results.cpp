@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "base/format.h"
 #include "report/contents.h"
@@ -80,7 +81,10 @@ Cell state_cell(const Group& group) {
 class Results {
  public:
     explicit Results(const Study& study)
-        : study_(study), groups_(study.groups()), sets_(study.sets()), perplexity_(mean_perplexity(study)) {}
+        : study_(study),
+          groups_(study.groups()),
+          sets_(study.sets()),
+          perplexity_(mean_over_sets(study, "perplexity")) {}
 
     Section section() const {
         Section section{"Results", {}, {}};
@@ -173,41 +177,47 @@ class Results {
     Table beside_paper() const {
         Table table{"paper", "Beside the paper", "", {}, {}};
         table.note =
-            "The paper's figures (arXiv 2505.06708, Tables 1, 3 and 4) are of a model of 15B parameters after 400B "
-            "tokens: "
-            "compare signs and order.";
+            "The paper's figures (arXiv 2505.06708) are of models of 1.7B parameters (Table 2) and 15B after 400B "
+            "tokens "
+            "or more: compare signs and order.";
         table.columns = {"variant",    "row of the paper", "perplexity to the baseline's", "in the paper",
                          "gate score", "in the paper",     "M-Act to the baseline's",      "in the paper",
                          "F-Attn",     "in the paper"};
         for (const Group& group : groups_) {
             const Group* other = baseline(group);
             if (!study_.sweep || !other || !group.points[0]->run.config || !other->points[0]->run.config) continue;
-            const ModelSpec &model = group.points[0]->run.config->model, &base = other->points[0]->run.config->model;
-            const auto base_row = paper_row(base);
-            if (!base_row || base_row->name != std::string("baseline")) continue;
-            auto row = paper_row(model);
-            if (row && row->name == std::string("baseline") && !is_baseline(group))
-                row = paper_row_of_larger(model, base);
-            if (row) table.rows.push_back(paper_cells(group, *other, *row, *base_row));
+            const Config &config = *group.points[0]->run.config, &base = *other->points[0]->run.config;
+            std::vector<PaperRow> rows;
+            if (!is_baseline(group))
+                rows = paper_rows(config, base, least_rate());
+            else if (const auto own = paper_baseline(base))
+                rows = {*own};
+            for (const PaperRow& row : rows) table.rows.push_back(paper_cells(group, *other, row));
         }
         return table;
     }
-    std::vector<Cell> paper_cells(const Group& group, const Group& other, const PaperRow& own,
-                                  const PaperRow& base) const {
+    double least_rate() const {
+        double least = std::numeric_limits<double>::infinity();
+        for (const Group& group : groups_)
+            if (is_baseline(group) && group.points[0]->run.config)
+                least = std::min(least, group.points[0]->run.config->optimizer.lr);
+        return least;
+    }
+    std::vector<Cell> paper_cells(const Group& group, const Group& other, const PaperRow& row) const {
         const auto ratio = [&](const Measure& measure) -> std::optional<double> {
             const auto a = mean_of(group, measure), b = mean_of(other, measure);
             return a && b ? std::optional(a->mean / b->mean) : std::nullopt;
         };
         return {{group.name, {}},
-                {own.name, {}},
+                {row.name, {}},
                 number(ratio(perplexity_), 3),
-                number(own.perplexity / base.perplexity, 3),
+                number(row.perplexity / row.of_baseline, 3),
                 mean_cell(mean_of(group, last_of("probe/gate_mean")), 3),
-                number(own.gate_score, 3),
+                number(row.gate_score, 3),
                 number(ratio(m_act), 2),
-                number(own.m_act ? std::optional(*own.m_act / *base.m_act) : std::nullopt, 2),
+                number(row.m_act_ratio, 2),
                 mean_cell(mean_of(group, last_of("probe/f_attn")), 3),
-                number(own.f_attn, 3)};
+                number(row.f_attn, 3)};
     }
 
     const Study& study_;

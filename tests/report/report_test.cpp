@@ -197,32 +197,68 @@ TEST(Report, PutsThePapersRowsBesideOurs) {
     study.points[2].run.config = config_with(", gates: [{position: sdpa}, {position: value}]");
     const Page page = page_of(study);
     const Table& table = table_of(page, "paper");
-    ASSERT_EQ(table.rows.size(), 2u);
-    EXPECT_EQ(table.rows[1][1].text, "sdpa headwise");
+    ASSERT_EQ(table.rows.size(), 3u);
+    EXPECT_EQ(table.rows[0][1].text, "Table 1: baseline");
+    EXPECT_EQ(table.rows[0][7].text, "1.00");
+    EXPECT_EQ(table.rows[1][1].text, "Table 1: sdpa headwise");
     EXPECT_NEAR(*table.rows[1][2].value, std::exp(-0.1), 1e-9);
     EXPECT_NEAR(*table.rows[1][3].value, 5.792 / 6.026, 1e-9);
     EXPECT_EQ(table.rows[1][9].text, "0.073");
+    EXPECT_EQ(table.rows[2][1].text, "Table 2: sdpa headwise, 48 layers at 4e-3");
+    EXPECT_NEAR(*table.rows[2][3].value, 7.370 / 7.421, 1e-9);
     EXPECT_EQ(table_of(page, "differences").rows[0][0].text, "model.gates");
 }
 
-TEST(Report, RowsOfThePaperAreKnownByTheirGates) {
-    const auto row = [](const std::string& model) {
-        const auto found = paper_row(config_with(model).model);
-        return found ? std::string(found->name) : "";
+TEST(Report, RowsOfThePaperAreKnownByTheirChange) {
+    const Config experts = config_with(", moe: {experts: 4, top_k: 2, hidden: 8}");
+    const auto row = [&](const std::string& model) {
+        const auto rows = paper_rows(config_with(", moe: {experts: 4, top_k: 2, hidden: 8}" + model), experts, 1e-3);
+        return rows.size() == 1 ? rows[0].name : std::to_string(rows.size());
     };
-    EXPECT_EQ(row(""), "baseline");
-    EXPECT_EQ(row(", gates: [{position: sdpa}]"), "sdpa elementwise");
-    EXPECT_EQ(row(", gates: [{position: sdpa, input: none}]"), "sdpa input-independent");
-    EXPECT_EQ(row(", gates: [{position: sdpa, activation: ns_sigmoid}]"), "sdpa elementwise ns_sigmoid");
-    EXPECT_EQ(row(", gates: [{position: sdpa, combine: add, activation: identity}]"), "sdpa additive identity");
-    EXPECT_EQ(row(", gates: [{position: value, heads: averaged}]"), "value averaged over heads");
-    EXPECT_EQ(row(", gates: [{position: sdpa, scale: 2}]"), "");
-    EXPECT_EQ(row(", gates: {0: [{position: sdpa}]}"), "");
-    EXPECT_EQ(row(", attention: {sdpa_norm: rmsnorm}"), "sdpa_norm rmsnorm");
-    EXPECT_EQ(row(", sandwich_norm: true"), "");
-    const ModelSpec small = config_with(", kv_heads: 2").model;
-    EXPECT_EQ(paper_row_of_larger(config_with(", kv_heads: 4").model, small)->name, std::string("k=8"));
-    EXPECT_FALSE(paper_row_of_larger(small, small));
+    EXPECT_EQ(row(""), "0");
+    EXPECT_EQ(row(", gates: [{position: sdpa}]"), "Table 1: sdpa elementwise");
+    EXPECT_EQ(row(", gates: [{position: sdpa, input: none}]"), "Table 4: sdpa input-independent");
+    EXPECT_EQ(row(", gates: [{position: sdpa, activation: ns_sigmoid}]"), "Table 4: sdpa elementwise ns_sigmoid");
+    EXPECT_EQ(row(", gates: [{position: sdpa, combine: add, activation: identity}]"),
+              "Table 3: sdpa additive identity");
+    EXPECT_EQ(row(", gates: [{position: value, heads: averaged}]"), "Table 1: value averaged over heads");
+    EXPECT_EQ(row(", gates: [{position: sdpa, scale: 2}]"), "0");
+    EXPECT_EQ(row(", gates: {0: [{position: sdpa}]}"), "0");
+    EXPECT_EQ(row(", attention: {sdpa_norm: rmsnorm}"), "Table 3: sdpa_norm rmsnorm");
+    EXPECT_EQ(row(", switch_heads: {target: v, experts: 8, top_k: 2}"), "Table 6: switch v, 8 top 2");
+    EXPECT_EQ(row(", switch_heads: {target: kv, experts: 8, top_k: 2}"), "0");
+    EXPECT_EQ(row(", switch_heads: {target: v, experts: 8, top_k: 2}, gates: [{position: sdpa}]"), "0");
+    EXPECT_EQ(row(", sandwich_norm: true"), "0");
+    const Config small = config_with(", kv_heads: 2");
+    EXPECT_EQ(paper_rows(config_with(", kv_heads: 4"), small, 1e-3)[0].name, "Table 1: k=8");
+    EXPECT_TRUE(paper_rows(small, small, 1e-3).empty());
+    const Config gated = config_with(", gates: [{position: sdpa}]");
+    EXPECT_TRUE(paper_rows(small, gated, 1e-3).empty());
+    EXPECT_FALSE(paper_baseline(gated));
+}
+
+TEST(Report, RowsOfDenseModelsAreKnownByDepthRateAndTokens) {
+    const Config baseline = config_with("");
+    const auto dense = [&](const std::string& model, int64_t layers, double rate, double tokens) {
+        Config config = config_with(model);
+        config.model.layers = layers;
+        config.optimizer.lr = rate;
+        config.train.batch = 1024;
+        config.data.sequence_length = 4096;
+        config.train.steps = int64_t(tokens / (1024 * 4096));
+        const auto rows = paper_rows(config, baseline, 4e-3);
+        return rows.empty() ? std::string() : rows.back().name;
+    };
+    const std::string gated = ", gates: [{position: sdpa}]";
+    EXPECT_EQ(dense(gated, 28, 4e-3, 400e9), "Table 2: sdpa elementwise, 28 layers at 4e-3");
+    EXPECT_EQ(dense(gated, 28, 4.5e-3, 3500e9), "Table 2: sdpa elementwise, 28 layers at 4.5e-3, 3.5T tokens");
+    EXPECT_EQ(dense(gated, 48, 5.3e-3, 1000e9), "Table 2: sdpa elementwise, 48 layers at 5.3e-3, 1T tokens");
+    EXPECT_EQ(dense(gated, 28, 4e-3, 1e9), "Table 2: sdpa elementwise, 48 layers at 4e-3");
+    EXPECT_EQ(dense(gated, 4, 7.9e-3, 1e9), "Table 2: sdpa elementwise, 48 layers at 4e-3");
+    EXPECT_EQ(dense(gated, 4, 8e-3, 1e9), "Table 2: sdpa elementwise, 48 layers at 8e-3");
+    EXPECT_EQ(dense(", sandwich_norm: true", 4, 1.6e-2, 1e9), "Table 2: sandwich norm, 48 layers at 8e-3");
+    EXPECT_EQ(dense(", sandwich_norm: true", 4, 4e-3, 1e9), "");
+    EXPECT_EQ(dense(", residual_clip: 300", 4, 1.6e-2, 1e9), "");
 }
 
 TEST(Report, NamesCannotEndTheirElement) {
