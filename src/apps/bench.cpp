@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/format.h"
 #include "base/json.h"
+#include "base/median.h"
 #include "cli/terminal.h"
 #include "engine/choose.h"
 #include "kernels/profile.h"
@@ -15,11 +16,6 @@
 
 namespace sluice {
 namespace {
-
-double median(std::vector<double> x) {
-    std::sort(x.begin(), x.end());
-    return x[x.size() / 2];
-}
 
 // Rows of a profile, those that took longest first.
 using Row = std::pair<std::string, OpTime>;
@@ -59,7 +55,7 @@ int bench_step_command(Comm& comm, const Config& config, bool json) {
     };
     if (const int failed = engine_of(config, comm.rank()).bench_step(config, comm, kSteps, at, measured)) return failed;
     const auto& [seconds, gemm_rates, profile, profiled_seconds] = measured;
-    const double step_seconds = median(seconds), gemm = median(gemm_rates);
+    const double step_seconds = median_of(seconds), gemm = median_of(gemm_rates);
     const double tokens_per_second = double(config.train.batch * config.data.sequence_length) / step_seconds;
     const double model = tokens_per_second * flops_per_token(config.model, config.data.sequence_length);
     if (comm.rank() != 0) return 0;
@@ -99,7 +95,7 @@ int bench_kernels_command(Comm& comm, const Config& config, bool json) {
     if (const int failed = engine_of(config, comm.rank()).bench_kernels(config, comm, kSteps, at, measured))
         return failed;
     const auto& [profile, gemm_rates, copy_rates] = measured;
-    const double gemm = median(gemm_rates), copy = median(copy_rates);
+    const double gemm = median_of(gemm_rates), copy = median_of(copy_rates);
     if (comm.rank() != 0) return 0;
     Json table = Json::array();
     for (const auto& [op, time] : by_op_and_size(profile)) {

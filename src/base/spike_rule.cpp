@@ -4,20 +4,14 @@
 #include <cmath>
 #include <utility>
 
+#include "base/median.h"
+
 namespace sluice {
 namespace {
 
 constexpr double kSigmas = 1.4826;                         // of a normal distribution: standard deviation over MAD
 constexpr double kLeastOfLoss = 1e-3, kLeastOfNorm = 0.1;  // the least scale, of the median
 constexpr int64_t kMostInASeries = 5;
-
-// The mean of the two middle ones where they are even in number.
-double median_of(std::vector<double> values) {
-    const auto middle = values.begin() + std::ptrdiff_t(values.size() / 2);
-    std::nth_element(values.begin(), middle, values.end());
-    if (values.size() % 2 == 1) return *middle;
-    return (*middle + *std::max_element(values.begin(), middle)) / 2;
-}
 
 void drop_oldest(std::vector<double>& values, int64_t keep) {
     if (const int64_t surplus = int64_t(values.size()) - keep; surplus > 0)

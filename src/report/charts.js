@@ -223,14 +223,14 @@ function intervals(state) {
 }
 
 function map(state) {
-    const {figure} = state, {axis, option} = common(figure);
+    const {figure} = state, {axis, option, ink} = common(figure);
     const weights = figure.series[0].points, data = [];
     weights.forEach((row, q) => row.forEach((w, k) => k <= q && data.push([k, q, Math.sqrt(w)])));
     const label = {...axis("", "category", 0).axisLabel, interval: "auto", width: 60, overflow: "truncate"};
     const dark = document.documentElement.dataset.theme === "dark";
     return {
         ...option,
-        grid: {...option.grid, left: 80, bottom: 60},
+        grid: {...option.grid, left: 80, right: 50, bottom: 60},
         tooltip: {
             ...option.tooltip,
             formatter:
@@ -248,7 +248,11 @@ function map(state) {
             splitLine: {show: false}
         },
         visualMap: {
-            show: false,
+            text: ["1", "0"],
+            textStyle: {color: ink},
+            itemHeight: 120,
+            right: 0,
+            top: "middle",
             min: 0,
             max: 1,
             dimension: 2,

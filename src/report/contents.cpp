@@ -14,8 +14,8 @@
 namespace sluice {
 namespace {
 
-std::string gain_text(const std::optional<Interval>& gain) {
-    if (!gain) return "-";
+std::string gain_text(const std::optional<Interval>& gain, const std::string& why_none) {
+    if (!gain) return why_none.empty() ? "-" : "- (" + why_none + ")";
     std::string text = fmt::format("{:.3f}", gain->mean);
     return gain->low ? text + fmt::format(" [{:.3f}, {:.3f}]", *gain->low, *gain->high) : text;
 }
@@ -62,7 +62,8 @@ Table ladder_table(const Study& study, const Ladder& ladder, size_t n) {
     for (const Gain& rung : ladder.rungs) {
         const bool baseline = rung.variant == study.baseline;
         const auto gain = [&](const std::optional<Interval>& gain) {
-            return baseline ? Cell{"1", 1.0} : Cell{gain_text(gain), gain ? std::optional(gain->mean) : std::nullopt};
+            return baseline ? Cell{"1", 1.0}
+                            : Cell{gain_text(gain, rung.why), gain ? std::optional(gain->mean) : std::nullopt};
         };
         table.rows.push_back({{rung.variant, {}},
                               {rung.size, {}},

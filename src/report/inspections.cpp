@@ -7,12 +7,13 @@ namespace sluice {
 namespace {
 
 // A number at a path of keys; null where it is missing.
-Json at(Json value, std::initializer_list<const char*> path) {
+Json at(const Json& value, const std::vector<const char*>& path) {
+    const Json* here = &value;
     for (const char* key : path) {
-        if (!value.is_object() || !value.contains(key)) return {};
-        value = Json(value[key]);
+        if (!here->is_object() || !here->contains(key)) return {};
+        here = &(*here)[key];
     }
-    return value.is_number() ? value : Json();
+    return here->is_number() ? *here : Json();
 }
 
 const Json& layers_of(const StudyPoint& point) {
@@ -37,7 +38,7 @@ std::string about(const StudyPoint& point) {
 
 // Bars of what is found at `path` in each layer, before the gate, after it, and with the gate's mean instead.
 Figure sdpa_bars(const StudyPoint& point, const std::string& id, const std::string& title, const std::string& y,
-                 std::initializer_list<const char*> path) {
+                 const std::vector<const char*>& path) {
     Figure figure{id,
                   title,
                   about(point) + "Mean score: SDPA's output times the layer's mean gate score.",
@@ -52,11 +53,11 @@ Figure sdpa_bars(const StudyPoint& point, const std::string& id, const std::stri
         {"before", "before the gate"}, {"after", "after the gate"}, {"mean_score", "with the mean score"}};
     for (const auto& [first, second] : kinds) {
         FigureSeries series{second, second, Json::array()};
+        std::vector<const char*> from_layer{"sdpa", first};
+        from_layer.insert(from_layer.end(), path.begin(), path.end());
         bool any = false;
         for (const Json& layer : layers) {
-            const Json sdpa = layer.is_object() && layer.contains("sdpa") ? layer["sdpa"] : Json();
-            const Json kind = sdpa.is_object() && sdpa.contains(first) ? sdpa[first] : Json();
-            series.points.push_back(at(kind, path));
+            series.points.push_back(at(layer, from_layer));
             any |= !series.points.back().is_null();
         }
         if (any) figure.series.push_back(std::move(series));

@@ -70,17 +70,7 @@ struct Sorted {
 };
 
 Measure final_loss(const Study& study) {
-    const std::vector<std::string> sets = study.sets();
-    if (sets.empty()) return last_of("loss");
-    return [sets](const StudyPoint& point) -> std::optional<double> {
-        double sum = 0;
-        for (const std::string& set : sets) {
-            const auto loss = point.run.last("eval/" + set + "/loss");
-            if (!loss) return {};
-            sum += *loss;
-        }
-        return sum / double(sets.size());
-    };
+    return study.sets().empty() ? last_of("loss") : mean_over_sets(study, "loss");
 }
 
 std::optional<double> seconds_of(const StudyPoint& point) {
@@ -93,6 +83,7 @@ std::optional<double> seconds_of(const StudyPoint& point) {
 struct OfSeed {
     std::vector<Rung> rungs;
     std::map<std::string, const StudyPoint*> at;  // by size
+    std::optional<PowerLaw> law;
 };
 
 std::optional<Interval> exponential(const std::vector<double>& logarithms) {
@@ -115,6 +106,7 @@ class Climb {
                         seed.rungs.push_back({point->flops, *loss});
                         seed.at[size_of(*group)] = point;
                     }
+        for (auto& [number, seed] : baseline_) seed.law = fit_power_law(seed.rungs);
     }
 
     Ladder ladder() const {
@@ -139,29 +131,33 @@ class Climb {
         const auto loss = mean_of(group, loss_);
         const auto flops = mean_of(group, [](const StudyPoint& point) { return std::optional(point.flops); });
         if (!loss || !flops || !(flops->mean > 0)) return {};
-        Gain gain{group.variant, size_of(group), flops->mean, loss->mean, {}, {}};
+        Gain gain{group.variant, size_of(group), flops->mean, loss->mean, {}, {}, ""};
         if (group.variant == study_.baseline) return gain;
         std::vector<double> data, time;
-        for (const StudyPoint* point : group.points) add_seed(*point, gain.size, data, time);
+        for (const StudyPoint* point : group.points)
+            if (const std::string why = add_seed(*point, gain.size, data, time); !why.empty()) gain.why = why;
         gain.data = exponential(data);
         gain.time = exponential(time);
         return gain;
     }
-    // The law of the baseline's points of the same seed, through its point of the same size.
-    void add_seed(const StudyPoint& point, const std::string& size, std::vector<double>& data,
-                  std::vector<double>& time) const {
+    // The law of the baseline's points of the same seed, through its point of the same size. Returns why that says
+    // nothing, or "".
+    std::string add_seed(const StudyPoint& point, const std::string& size, std::vector<double>& data,
+                         std::vector<double>& time) const {
         const auto seed = baseline_.find(point.point.seed);
         const auto reached = loss_(point);
-        if (seed == baseline_.end() || !point.counts || !reached) return;
-        const auto at = seed->second.at.find(size);
-        const std::optional<PowerLaw> law = fit_power_law(seed->second.rungs);
-        if (at == seed->second.at.end() || !law) return;
-        const StudyPoint& baseline = *at->second;
+        if (!point.counts || !reached) return "not done";
+        const std::string of_seed = " of seed " + std::to_string(point.point.seed);
+        if (seed == baseline_.end() || !seed->second.at.count(size)) return "no baseline" + of_seed;
+        const std::optional<PowerLaw>& law = seed->second.law;
+        if (!law) return "the baseline's losses" + of_seed + " follow no power law";
+        const StudyPoint& baseline = *seed->second.at.at(size);
         const auto times = law->times(*loss_(baseline), *reached);
-        if (!times) return;
+        if (!times) return "below the floor of the baseline's law" + of_seed;
         data.push_back(std::log(*times));
         const auto own = seconds_of(point), other = seconds_of(baseline);
         if (own && other) time.push_back(std::log(*times * *other / *own));
+        return "";
     }
 
     const Study& study_;

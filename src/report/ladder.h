@@ -32,6 +32,7 @@ struct Gain {
     std::string variant, size;           // size: the values of the axes that make it, as "model.layers=4"
     double flops = 0, loss = 0;          // of its training; mean over seeds
     std::optional<Interval> data, time;  // for equal data, and for equal time
+    std::string why;                     // there is none, where there is none
 };
 struct Ladder {
     std::string where;            // values of the other axes; empty: there are none

@@ -1,12 +1,12 @@
 #include "report/run_data.h"
 
-#include <algorithm>
 #include <cmath>
 #include <fstream>
 
 #include "base/check.h"
 #include "base/file.h"
 #include "base/format.h"
+#include "base/median.h"
 #include "config/load.h"
 
 namespace sluice {
@@ -66,10 +66,7 @@ std::optional<double> RunData::median(const std::string& key) const {
     if (found == series.end() || found->second.empty()) return {};
     std::vector<double> values;
     for (const auto& [step, value] : found->second) values.push_back(value);
-    const auto middle = values.begin() + std::ptrdiff_t(values.size() / 2);
-    std::nth_element(values.begin(), middle, values.end());
-    if (values.size() % 2 == 1) return *middle;
-    return (*middle + *std::max_element(values.begin(), middle)) / 2;
+    return median_of(std::move(values));
 }
 
 RunData read_run(const fs::path& folder) {

@@ -24,13 +24,13 @@ Measure last_of(const std::string& key) {
     return [key](const StudyPoint& point) { return point.run.last(key); };
 }
 
-Measure mean_perplexity(const Study& study) {
-    return [sets = study.sets()](const StudyPoint& point) -> std::optional<double> {
+Measure mean_over_sets(const Study& study, const std::string& number) {
+    return [sets = study.sets(), number](const StudyPoint& point) -> std::optional<double> {
         double sum = 0;
         for (const std::string& set : sets) {
-            const auto perplexity = point.run.last("eval/" + set + "/perplexity");
-            if (!perplexity) return {};
-            sum += *perplexity;
+            const auto of_set = point.run.last("eval/" + set + "/" + number);
+            if (!of_set) return {};
+            sum += *of_set;
         }
         return sets.empty() ? std::nullopt : std::optional(sum / double(sets.size()));
     };

@@ -22,8 +22,9 @@ std::optional<Interval> interval_of(const std::vector<double>& numbers);  // not
 // A number of a point, where it has it.
 using Measure = std::function<std::optional<double>(const StudyPoint&)>;
 Measure last_of(const std::string& key);
-// The mean of the perplexities on all validation sets, as the paper's tables have it.
-Measure mean_perplexity(const Study& study);
+// The mean over all validation sets of what evaluations call `number`: "perplexity", as the paper's tables have it, or
+// "loss". Nothing where a set has none.
+Measure mean_over_sets(const Study& study, const std::string& number);
 
 // Over the points of a group that are done.
 std::optional<Interval> mean_of(const Group& group, const Measure& measure);

@@ -81,8 +81,9 @@ void warn_of_seeds(const Study& study, const std::vector<Group>& groups, std::ve
         most = std::max(most, done);
         const Group* baseline = baseline_of(study, groups, group);
         if (!baseline || baseline == &group) continue;
-        const auto difference = study.sets().empty() ? training_difference(group, *baseline)
-                                                     : difference_of(group, *baseline, mean_perplexity(study));
+        const auto difference = study.sets().empty()
+                                    ? training_difference(group, *baseline)
+                                    : difference_of(group, *baseline, mean_over_sets(study, "perplexity"));
         if (difference && difference->n > 1 && difference->n < kFewSeeds) few.push_back(group.name);
         if (difference && difference->crosses(0)) undecided.push_back(group.name);
     }

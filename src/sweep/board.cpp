@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "base/format.h"
+#include "base/median.h"
 #include "cli/columns.h"
 #include "cli/terminal.h"
 
@@ -68,8 +69,7 @@ std::optional<double> measured_rate(const std::vector<Point>& points, const std:
         if (statuses[i].tokens_per_second > 0)
             rates.push_back(statuses[i].tokens_per_second * points[i].flops_per_token);
     if (rates.empty()) return {};
-    std::sort(rates.begin(), rates.end());
-    return rates[rates.size() / 2];
+    return median_of(std::move(rates));
 }
 
 double share_left(const Point& point, const PointStatus& status) {

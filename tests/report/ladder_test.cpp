@@ -113,6 +113,25 @@ TEST(Ladder, ALossThatIsNeverReachedHasNoGain) {
     Study study = ladder(1.3, 1);
     study.points.back().run.series["eval/held/loss"] = {{2, 0.1}};
     EXPECT_FALSE(ladders_of(study)[0].rungs.back().data);
+    EXPECT_EQ(ladders_of(study)[0].rungs.back().why, "below the floor of the baseline's law of seed 1");
+}
+
+TEST(Ladder, SaysWhyThereIsNoGain) {
+    const auto why = [](const auto& change) {
+        Study study = ladder(1.3, 1);
+        for (StudyPoint& point : study.points)
+            if (point.point.variant == "base") change(point);
+        return ladders_of(study)[0].rungs.back().why;
+    };
+    EXPECT_EQ(why([](StudyPoint&) {}), "");
+    EXPECT_EQ(why([](StudyPoint& point) {
+                  if (point.flops == kFive[4]) point.counts = false;
+              }),
+              "no baseline of seed 1");
+    EXPECT_EQ(why([](StudyPoint& point) {
+                  point.run.series["eval/held/loss"] = {{2, 3 + point.flops / kFive[4]}};
+              }),
+              "the baseline's losses of seed 1 follow no power law");
 }
 
 }  // namespace

@@ -67,9 +67,9 @@ TEST(Statistics, PerplexityIsTheMeanOfAllSets) {
     Study study = study_of({{"base"}});
     study.evals = {"eval/a/loss", "eval/b/loss"};
     study.points[0].run.series["eval/a/perplexity"] = {{1, 10}};
-    EXPECT_FALSE(mean_perplexity(study)(study.points[0]));  // of one set alone it says nothing
+    EXPECT_FALSE(mean_over_sets(study, "perplexity")(study.points[0]));  // of one set alone it says nothing
     study.points[0].run.series["eval/b/perplexity"] = {{1, 30}};
-    EXPECT_DOUBLE_EQ(*mean_perplexity(study)(study.points[0]), 20);
+    EXPECT_DOUBLE_EQ(*mean_over_sets(study, "perplexity")(study.points[0]), 20);
 }
 
 TEST(Statistics, TheBaselineIsThatOfTheSameValues) {
