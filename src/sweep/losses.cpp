@@ -31,14 +31,19 @@ void Losses::read() {
             now.tokens_per_second = row["tokens_per_second"].get<double>();
         if (!first_) first_ = now;
         last_ = now;
-        above_ = now.loss <= first_->loss ? 0 : above_ + 1;
+        above_ = above_first(now.loss) ? above_ + 1 : 0;
         most_above_ = std::max(most_above_, above_);
     }
 }
 
 bool Losses::diverged() const {
     if (!last_ || last_->step == first_->step) return last_ && !(last_->loss == last_->loss);
-    return !(last_->loss <= first_->loss);
+    return above_first(last_->loss);
+}
+
+bool Losses::above_first(double loss) const {
+    constexpr double kOfAnotherBatch = 1.01;
+    return !(loss <= kOfAnotherBatch * first_->loss);
 }
 
 }  // namespace sluice

@@ -21,12 +21,15 @@ class Losses {
     void read();
     const std::optional<Row>& first() const { return first_; }
     const std::optional<Row>& last() const { return last_; }
-    // Whether the last loss is above the first one, or not finite. False without losses.
+    // Whether the last loss is above the first one, or not finite. Above is by more than 1 %, as that of another batch
+    // may be of a model that has learned nothing. False without losses.
     bool diverged() const;
     // How many rows, one after the other, have had a loss above the first one or not finite, at most.
     int64_t most_above_in_a_row() const { return most_above_; }
 
  private:
+    bool above_first(double loss) const;
+
     std::filesystem::path path_;
     int64_t read_ = 0;  // bytes
     int64_t above_ = 0, most_above_ = 0;
