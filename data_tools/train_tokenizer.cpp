@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <set>
 #include <sstream>
 #include <string>
 
@@ -70,10 +71,19 @@ std::vector<std::string> read_lines(const TrainTokenizerArgs& args, LeftOut& lef
     return lines;
 }
 
+int64_t different_characters(const std::vector<std::string>& lines) {
+    std::set<char32_t> characters;
+    for (const std::string& line : lines)
+        for (size_t at = 0; at < line.size(); at += utf8_length(character_at(line, at)))
+            characters.insert(character_at(line, at));
+    return int64_t(characters.size());
+}
+
 }  // namespace
 
 int train_tokenizer_command(const TrainTokenizerArgs& args) {
-    constexpr int64_t kSmallest = 256 + 3;  // bytes, unknown, begin, end
+    constexpr int64_t kSmallest = 256 + 3;                // bytes, unknown, begin, end
+    constexpr int64_t kBesideCharacters = kSmallest + 1;  // the newline
     if (args.vocab <= kSmallest) fail(Exit::config, "--vocab must be above " + std::to_string(kSmallest));
     LeftOut left_out;
     const auto lines = read_lines(args, left_out);
@@ -98,11 +108,17 @@ int train_tokenizer_command(const TrainTokenizerArgs& args) {
                                                                     {"num_threads", "1"},
                                                                     {"minloglevel", "2"}},
                                                                    &sentences, &model);
-    if (!status.ok())
-        fail(Exit::data, "cannot train a tokenizer of " + std::to_string(args.vocab) +
-                             " pieces on these files: " + status.ToString());
-    write_file(args.out, model);
-    return 0;
+    if (status.ok()) {
+        write_file(args.out, model);
+        return 0;
+    }
+    if (const int64_t least = kBesideCharacters + different_characters(lines); args.vocab < least)
+        fail(Exit::config, "--vocab " + std::to_string(args.vocab) +
+                               " has no room for the characters of these files, each "
+                               "of which is a piece: it must be at least " +
+                               std::to_string(least));
+    fail(Exit::data,
+         "cannot train a tokenizer of " + std::to_string(args.vocab) + " pieces on these files: " + status.ToString());
 }
 
 }  // namespace sluice

@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <fstream>
 
+#include "base/check.h"
+#include "data_tools/commands.h"
 #include "support/folder.h"
 
 namespace sluice {
@@ -28,6 +30,27 @@ TEST(TrainTokenizer, FilesShareTheMegabytes) {
     while (const size_t n = fread(buffer, 1, sizeof buffer, out)) text.append(buffer, n);
     pclose(out);  // so plain a text may have too few pieces: what counts was said before
     EXPECT_NE(text.find("from 2058 lines"), std::string::npos) << text;
+}
+
+// What is said to suffice does.
+TEST(TrainTokenizer, SaysHowManyPiecesCharactersNeed) {
+    const Folder folder;
+    std::ofstream(folder / "a.txt") << "a text of \u4e00 few \u4e8c characters \u4e09 \u00e9\nand a second line\n";
+    TrainTokenizerArgs args;
+    args.inputs = {(folder / "a.txt").string()};
+    args.out = (folder / "m.model").string();
+    args.vocab = 262;
+    try {
+        train_tokenizer_command(args);
+        FAIL() << "262 pieces suffice";
+    } catch (const Failure& f) {
+        EXPECT_EQ(f.code(), Exit::config);
+        const std::string what = f.what(), before = "it must be at least ";
+        ASSERT_NE(what.find(before), std::string::npos) << what;
+        args.vocab = std::stoll(what.substr(what.find(before) + before.size()));
+    }
+    EXPECT_EQ(train_tokenizer_command(args), 0);
+    EXPECT_TRUE(std::filesystem::exists(args.out));
 }
 
 }  // namespace
