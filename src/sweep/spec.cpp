@@ -26,6 +26,12 @@ bool is_folder_name(const std::string& name) {
     return !name.empty() && name[0] != '.' && name.size() <= 100 && std::all_of(name.begin(), name.end(), fits);
 }
 
+// The same of 1e-3 and 0.001.
+std::string text_of_equals(const Node& value) {
+    double number = 0;
+    return flow_text(read_scalar(value, number).empty() ? write_scalar(number) : value);
+}
+
 // Reads what can be read and reports the rest.
 class SweepReader {
  public:
@@ -183,7 +189,7 @@ class SweepReader {
                           counted(int64_t(row.size()), "value") + " for " + counted(int64_t(keys), "key"));
             }
             std::string text;
-            for (const Node& value : row) text += "," + flow_text(value);
+            for (const Node& value : row) text += "," + text_of_equals(value);
             if (!seen.insert(text).second) error(child.mark, path, "the value " + text.substr(1) + " stands twice");
             if (row.size() == keys) axis.values.push_back(std::move(row));
         }
