@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "base/format.h"
+#include "base/utf8.h"
 #include "cli/terminal.h"
 #include "config/per_layer.h"
 #include "engine/choose.h"
@@ -78,12 +79,20 @@ InspectedText read_text(const Config& config, const std::optional<std::string>& 
     return text;
 }
 
-// The texts of a map's tokens; without a tokenizer their ids.
+// Part of a character as its bytes, "<E4 BA>".
+std::string in_bytes(const std::string& text) {
+    std::string bytes;
+    for (const unsigned char byte : text) bytes += fmt::format("{}{:02X}", bytes.empty() ? "<" : " ", byte);
+    return bytes + ">";
+}
+
+// The texts of a map's tokens. Their ids without a tokenizer, and of those without a text, as "<1>".
 std::vector<std::string> texts_of(const std::vector<int32_t>& tokens, int64_t count, const Tokenizer* tokenizer) {
     std::vector<std::string> texts;
     for (int64_t t = 0; t < count; t++) {
         const int32_t id = tokens[size_t(t)];
-        texts.push_back(tokenizer ? tokenizer->decode({id}) : std::to_string(id));
+        const std::string text = tokenizer ? tokenizer->decode({id}) : std::to_string(id);
+        texts.push_back(text.empty() ? "<" + std::to_string(id) + ">" : valid_utf8(text) ? text : in_bytes(text));
     }
     return texts;
 }
