@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "kernels/cuda/prim/op.h"
 #include "kernels/cuda/prim/runtime.h"
 
 namespace sluice {
@@ -24,10 +25,11 @@ constexpr size_t kAligned = 64;                // bytes: where a copy begins in 
 // Of a dozen allocations, each rounded to 2 MiB, of lists of spans, and of what is measured at the start.
 constexpr size_t kSmall = size_t{32} << 20;
 
+// An error of what was queued before shows at any call.
 void done(cudaError_t error, const char* what) {
     if (error == cudaSuccess) return;
     if (error == cudaErrorMemoryAllocation) fail(Exit::out_of_memory, std::string("out of memory: ") + what);
-    fail(Exit::other, std::string(what) + ": " + cudaGetErrorString(error));
+    fail(Exit::other, std::string(what) + ": " + cudaGetErrorString(error) + queued_last());
 }
 
 cudaStream_t handle_of(Stream stream) { return static_cast<cudaStream_t>(stream.handle); }

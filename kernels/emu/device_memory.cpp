@@ -72,7 +72,8 @@ void DeviceMemory::give_back(size_t offset, size_t bytes) {
 }
 
 void* DeviceMemory::allocate(size_t bytes) {
-    if (bytes > total() || used_ > total() - bytes) return nullptr;
+    const size_t others = std::min(total(), options().taken_bytes);
+    if (bytes > total() - others || used_ > total() - others - bytes) return nullptr;
     const size_t offset = take(rounded_up(bytes, kPage) + kGap);
     if (offset == reserved_) return nullptr;
     auto* touched = static_cast<Touched*>(reserve((bytes / 2 + 1) * sizeof(Touched)));

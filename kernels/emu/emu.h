@@ -1,5 +1,6 @@
 // How the emulator runs kernels, for tests to set. Change it while nothing is queued. A program that loads the emulated
-// engine sets device_bytes by the environment variable SLUICE_EMU_DEVICE_BYTES.
+// engine sets device_bytes, taken_bytes and devices by SLUICE_EMU_DEVICE_BYTES, SLUICE_EMU_TAKEN_BYTES and
+// SLUICE_EMU_DEVICES, variables of its environment.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -30,6 +31,8 @@ struct Options {
     // The host cannot read device memory outside of launches and copies: a touch ends the program, with its place.
     bool protect = kProtect;
     size_t device_bytes = 0;  // of device memory; 0: as much as the host has
+    size_t taken_bytes = 0;   // of these, what other programs have
+    int devices = 1;          // that a thread may choose among; they share the memory
     size_t pinned_bytes = 0;  // of pinned memory; 0: as much as the host has
 };
 Options& options();

@@ -28,6 +28,7 @@ void Op::launch(const K& kernel, const LaunchShape& shape) const {
     const auto op = [self = *this] { return self.text(); };
     const int64_t limit = shape.shared > kSharedWithoutOptIn ? kMostShared : kSharedWithoutOptIn;
     emu::queue(stream_.handle, {op, &typeid(K), K::kThreads, shape, limit, kernel});
+    queued(typeid(K));
 }
 
 }  // namespace sluice

@@ -43,15 +43,22 @@ class Permutation {
     uint64_t first_ = 0, step_ = 1;
 };
 
-Options from_environment() {
-    Options options;
-    const char* const bytes = std::getenv("SLUICE_EMU_DEVICE_BYTES");
-    if (!bytes || !*bytes) return options;
+// The variable's number, or `otherwise` where it is not set.
+int64_t from_environment(const char* name, int64_t otherwise) {
+    const char* const text = std::getenv(name);
+    if (!text || !*text) return otherwise;
     int64_t number = 0;
-    std::string wrong = read_number(bytes, number);
-    if (wrong.empty() && number < 1) wrong = "a device has at least 1 byte";
-    if (!wrong.empty()) fail(Exit::config, "SLUICE_EMU_DEVICE_BYTES: " + wrong);
-    options.device_bytes = size_t(number);
+    std::string wrong = read_number(text, number);
+    if (wrong.empty() && number < 1) wrong = "must be at least 1";
+    if (!wrong.empty()) fail(Exit::config, std::string(name) + ": " + wrong);
+    return number;
+}
+
+Options options_from_environment() {
+    Options options;
+    options.device_bytes = size_t(from_environment("SLUICE_EMU_DEVICE_BYTES", 0));
+    options.taken_bytes = size_t(from_environment("SLUICE_EMU_TAKEN_BYTES", 0));
+    options.devices = int(from_environment("SLUICE_EMU_DEVICES", 1));
     return options;
 }
 
@@ -62,7 +69,7 @@ std::string text(const Position& p) {
 }  // namespace
 
 Options& options() {
-    static Options options = from_environment();
+    static Options options = options_from_environment();
     return options;
 }
 

@@ -24,6 +24,7 @@
 namespace sluice::emu {
 namespace {
 
+thread_local int current_device = 0;
 thread_local cudaError_t last_error = cudaSuccess;
 thread_local std::string last_failure;
 
@@ -134,6 +135,18 @@ using namespace sluice::emu;
 static std::atomic<int64_t> allocations_so_far{0};
 int64_t sluice::emu::allocations() { return allocations_so_far; }
 
+cudaError_t cudaSetDevice(int device) {
+    if (device < 0 || device >= options().devices) return result(cudaErrorInvalidDevice);
+    if (options().taken_bytes >= DeviceMemory::get().total()) return result(cudaErrorMemoryAllocation);
+    current_device = device;
+    return cudaSuccess;
+}
+
+cudaError_t cudaGetDevice(int* device) {
+    *device = current_device;
+    return cudaSuccess;
+}
+
 cudaError_t cudaMalloc(void** p, size_t bytes) {
     allocations_so_far++;
     const auto lock = Device::get().lock();
@@ -185,12 +198,12 @@ cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
     const auto lock = Device::get().lock();
     const DeviceMemory& memory = DeviceMemory::get();
     *total = memory.total();
-    *free = *total - std::min(*total, memory.used());
+    *free = *total - std::min(*total, memory.used() + options().taken_bytes);
     return cudaSuccess;
 }
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
-    if (device != 0) return cudaErrorInvalidValue;
+    if (device < 0 || device >= options().devices) return result(cudaErrorInvalidDevice);
     *properties = {"an emulated GPU"};
     return cudaSuccess;
 }
@@ -315,6 +328,10 @@ const char* cudaGetErrorString(cudaError_t error) {
             return "invalid argument";
         case cudaErrorMemoryAllocation:
             return "out of memory";
+        case cudaErrorDevicesUnavailable:
+            return "device busy or unavailable";
+        case cudaErrorInvalidDevice:
+            return "invalid device ordinal";
         case cudaErrorInvalidResourceHandle:
             return "invalid resource handle";
         case cudaErrorNotReady:

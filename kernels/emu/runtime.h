@@ -11,6 +11,8 @@ enum cudaError_t {
     cudaSuccess = 0,
     cudaErrorInvalidValue = 1,
     cudaErrorMemoryAllocation = 2,
+    cudaErrorDevicesUnavailable = 46,
+    cudaErrorInvalidDevice = 101,
     cudaErrorInvalidResourceHandle = 400,
     cudaErrorNotReady = 600,
     cudaErrorLaunchFailure = 719,
@@ -31,6 +33,11 @@ struct Event;
 }  // namespace sluice::emu
 using cudaStream_t = sluice::emu::StreamQueue*;
 using cudaEvent_t = sluice::emu::Event*;
+
+constexpr int CUDART_VERSION = 0;  // of no release
+
+cudaError_t cudaSetDevice(int device);  // of this thread
+cudaError_t cudaGetDevice(int* device);
 
 cudaError_t cudaMalloc(void** p, size_t bytes);
 cudaError_t cudaFree(void* p);  // waits for all streams

@@ -221,6 +221,67 @@ TEST_F(Streams, AFailedKernelDropsWhatFollowsAndTheNextLaunchRuns) {
     EXPECT_EQ(wait(), "");
 }
 
+TEST_F(Streams, AnErrorNamesTheSixOpsQueuedLast) {
+    const OnDevice<float> x(std::vector<float>(32, 1)), y(std::vector<float>(32));
+    for (int64_t rows = 1; rows <= 8; rows++)
+        Op("an_op", stream(), {{"rows", rows}}).launch(AddOne{x.data(), x.data()}, {});
+    launch(stream(), y.data() + 1, x.data());
+    Op("multiply", stream(), {}).queued("cublasLtMatmul");  // not by a kernel of ours
+    const std::string told = wait();
+    EXPECT_TRUE(told.starts_with("the device: add_one rows 32: AddOne block (0, 0, 0) thread 31: ")) << told;
+    EXPECT_TRUE(
+        told.ends_with("; queued last: multiply, add_one rows 32, an_op rows 8, an_op rows 7, an_op rows 6, "
+                       "an_op rows 5"))
+        << told;
+}
+
+// The host waits for each: the op that meets an error says so, and no other.
+TEST_F(Streams, SynchronousLaunchesNameTheOpThatFails) {
+    synchronise_launches(true);
+    emu::options().protect = false;
+    const OnDevice<float> x(std::vector<float>(32, 1)), y(std::vector<float>(32));
+    launch(stream(), x.data(), x.data());
+    EXPECT_EQ(*x.data(), 2);
+    const auto message = [&](auto&& queue) -> std::string {
+        try {
+            queue();
+        } catch (const Failure& failure) { return failure.what(); }
+        return "";
+    };
+    const std::string told = message([&] { launch(stream(), y.data() + 1, x.data()); });
+    EXPECT_TRUE(told.starts_with("add_one rows 32: AddOne: ")) << told;
+    EXPECT_EQ(told.find("queued last"), told.npos) << told;
+    EXPECT_EQ(wait(), "");
+    emu::queue(stream().handle,
+               {[] { return std::string("a call"); }, &typeid(AddOne), 32, {}, 0, AddOne{y.data() + 1, x.data()}});
+    const std::string call = message([&] { Op("multiply", stream(), {}).queued("cublasLtMatmul"); });
+    EXPECT_TRUE(call.starts_with("multiply: cublasLtMatmul: a call: ")) << call;
+    synchronise_launches(false);
+}
+
+TEST_F(Streams, AThreadChoosesADevice) {
+    emu::options().devices = 2;
+    int device = -1;
+    EXPECT_EQ(cudaSetDevice(1), cudaSuccess);
+    EXPECT_EQ(cudaGetDevice(&device), cudaSuccess);
+    EXPECT_EQ(device, 1);
+    EXPECT_EQ(cudaSetDevice(2), cudaErrorInvalidDevice);
+    EXPECT_EQ(cudaGetLastError(), cudaErrorInvalidDevice);
+    EXPECT_EQ(cudaSetDevice(0), cudaSuccess);
+}
+
+TEST_F(Streams, WhatOtherProgramsHaveIsNotFree) {
+    emu::options().device_bytes = size_t{200} << 20;
+    emu::options().taken_bytes = size_t{50} << 20;
+    size_t before = 0, total = 0;
+    EXPECT_EQ(cudaMemGetInfo(&before, &total), cudaSuccess);
+    EXPECT_LE(before, size_t{150} << 20);
+    EXPECT_EQ(memory().allocate(before + 1), nullptr);
+    emu::options().taken_bytes = size_t{200} << 20;
+    EXPECT_EQ(cudaSetDevice(0), cudaErrorMemoryAllocation);
+    cudaGetLastError();
+}
+
 using StreamsDeathTest = Streams;
 TEST_F(StreamsDeathTest, HostReadOfDeviceMemory) {
     if (emu::kTsan) GTEST_SKIP() << "the thread sanitizer forbids what the handler calls";

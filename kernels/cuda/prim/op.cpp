@@ -1,6 +1,7 @@
 #include "kernels/cuda/prim/op.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "base/check.h"
 #include "kernels/cuda/prim/kernel_name.h"
@@ -9,8 +10,28 @@ namespace sluice {
 namespace {
 
 constexpr size_t kScratchAlignment = 256;  // bytes
+constexpr size_t kRemembered = 6;          // ops
+
+bool synchronous = false;
+
+// What a thread queued last, as a ring: the newest stands before `next`.
+struct Queued {
+    std::array<std::optional<Op>, kRemembered> ops;
+    size_t next = 0;
+};
+thread_local Queued last;
 
 }  // namespace
+
+void synchronise_launches(bool on) { synchronous = on; }
+
+std::string queued_last() {
+    std::string text;
+    for (size_t i = 1; i <= kRemembered && !synchronous; i++)
+        if (const auto& op = last.ops[(last.next + kRemembered - i) % kRemembered])
+            text += (text.empty() ? "; queued last: " : ", ") + op->text();
+    return text;
+}
 
 Op::Op(const char* name, Stream stream, std::initializer_list<Extent> shape) : name_(name), stream_(stream) {
     sluice::check(shape.size() <= shape_.size(), "an op's shape has too many extents");
@@ -27,6 +48,23 @@ std::string Op::text() const {
 
 void Op::refuse(const std::type_info& kernel, const std::string& why) const {
     fail(Exit::other, text() + ": " + kernel_name(kernel) + ": " + why);
+}
+
+void Op::queued(const std::type_info& kernel, cudaError_t error) const {
+    const std::string before = error == cudaSuccess ? "" : queued_last();  // one of them may have met the error
+    if (error == cudaSuccess) error = remember();
+    if (error != cudaSuccess) refuse(kernel, cudaGetErrorString(error) + before);
+}
+
+void Op::queued(const char* call) const {
+    const cudaError_t error = remember();
+    if (error != cudaSuccess) fail(Exit::other, text() + ": " + call + ": " + cudaGetErrorString(error));
+}
+
+cudaError_t Op::remember() const {
+    last.ops[last.next] = *this;
+    last.next = (last.next + 1) % kRemembered;
+    return synchronous ? cudaStreamSynchronize(static_cast<cudaStream_t>(stream_.handle)) : cudaSuccess;
 }
 
 bool Op::check(const std::type_info& kernel, int threads, const LaunchShape& shape) const {

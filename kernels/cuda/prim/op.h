@@ -3,7 +3,8 @@
 //     const Op op(__func__, stream, {{"rows", rows}, {"width", width}});
 //     op.launch(RmsNormForward<T>{y, x, width}, {.grid = {rows}, .shared = bytes});
 //
-// Errors: Failure(Exit::other) that names op, shape and kernel.
+// Errors: Failure(Exit::other) that names op, shape and kernel. An error of a kernel that runs shows later, where the
+// host waits or queues more: it then names the ops that were queued last, or, where launches are synchronous, its own.
 #pragma once
 #include <array>
 #include <cstddef>
@@ -37,6 +38,12 @@ struct LaunchShape {
 // asks for more dynamic memory than that.
 constexpr int64_t kSharedWithoutOptIn = int64_t{48} << 10, kMostShared = int64_t{163} << 10;
 
+// The ops that this thread has queued last, for an error that shows later: "; queued last: NAME SHAPE, ...", newest
+// first; empty where launches are synchronous.
+std::string queued_last();
+// Whether the host waits for each kernel of every thread (SLUICE_CUDA_SYNC). Set it while nothing is queued.
+void synchronise_launches(bool on);
+
 class Op {
  public:
     Op(const char* name, Stream stream, std::initializer_list<Extent> shape);
@@ -51,12 +58,18 @@ class Op {
         return static_cast<X*>(take_scratch(count * int64_t(sizeof(X))));
     }
 
+    // After a library's call that queued work on the stream, as launch() does it for a kernel.
+    void queued(const char* call) const;
+
     std::string text() const;  // "rmsnorm_forward rows 3 width 100"
 
  private:
     // Whether there is anything to run; a Failure where no GPU could run it.
     bool check(const std::type_info& kernel, int threads, const LaunchShape&) const;
     [[noreturn]] void refuse(const std::type_info& kernel, const std::string& why) const;
+    // A kernel was queued, or could not be.
+    void queued(const std::type_info& kernel, cudaError_t error = cudaSuccess) const;
+    cudaError_t remember() const;  // itself as queued; an error where launches are synchronous
     void* take_scratch(int64_t bytes) const;
 
     const char* name_;
