@@ -1,5 +1,5 @@
-// What a backend can do on this machine: the precisions that it multiplies in, and the rates that a program is compared
-// with. Each is instantiated for every backend.
+// What a backend can do on this machine: what it is built with, the precisions that it multiplies in, and the rates
+// that a program is compared with. Each is instantiated for every backend.
 #pragma once
 #include <string>
 
@@ -7,6 +7,20 @@
 #include "kernels/profile.h"
 
 namespace sluice {
+
+// Libraries and their versions, "oneDNN 2.6.3, BLIS 0.9.0".
+template <class B>
+std::string libraries();
+
+// The release of CUDA that the backend is built with, 13000 for 13.0, whose driver it needs; 0: it needs none.
+template <class B>
+int built_with_cuda();
+
+// This thread computes on that device from now on; a CPU is one. synchronous: the host waits for each kernel that it
+// queues, so that an error is told of the op that meets it. Errors: Failure(Exit::config) that says what to do,
+// Failure(Exit::out_of_memory) where others have all of a device's memory.
+template <class B>
+void use_device(int index, bool synchronous);
 
 // Errors: Failure(Exit::config) where this machine cannot multiply so, which says what it lacks.
 template <class B>

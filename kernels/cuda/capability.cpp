@@ -59,7 +59,9 @@ void require_matmul(MatmulPrecision) {}
 template <class B>
 std::string device_name() {
     cudaDeviceProp properties{};
-    if (cudaGetDeviceProperties(&properties, 0) != cudaSuccess) return "a GPU";
+    int device = 0;
+    if (cudaGetDevice(&device) != cudaSuccess || cudaGetDeviceProperties(&properties, device) != cudaSuccess)
+        return "a GPU";
     return properties.name;
 }
 

@@ -48,12 +48,14 @@ std::string size_text(const std::array<int64_t, 3>& size) {
 
 int bench_step_command(Comm& comm, const Config& config, bool json) {
     constexpr int kSteps = 7;
+    const Engine* engine = nullptr;
+    if (const int failed = choose_engine(config, comm, engine)) return failed;
     ProgressLine progress("bench", "steps", kSteps + 1, json ? stderr : stdout);
     StepBench measured;
     const auto at = [&](int i) {
         if (comm.rank() == 0) progress.at(i + 1);
     };
-    if (const int failed = engine_of(config, comm.rank()).bench_step(config, comm, kSteps, at, measured)) return failed;
+    if (const int failed = engine->bench_step(config, comm, kSteps, at, measured)) return failed;
     const auto& [seconds, gemm_rates, profile, profiled_seconds] = measured;
     const double step_seconds = median_of(seconds), gemm = median_of(gemm_rates);
     const double tokens_per_second = double(config.train.batch * config.data.sequence_length) / step_seconds;
@@ -87,13 +89,14 @@ int bench_step_command(Comm& comm, const Config& config, bool json) {
 
 int bench_kernels_command(Comm& comm, const Config& config, bool json) {
     constexpr int kSteps = 5;
+    const Engine* engine = nullptr;
+    if (const int failed = choose_engine(config, comm, engine)) return failed;
     ProgressLine progress("bench", "steps", kSteps, json ? stderr : stdout);
     KernelBench measured;
     const auto at = [&](int i) {
         if (comm.rank() == 0) progress.at(i);
     };
-    if (const int failed = engine_of(config, comm.rank()).bench_kernels(config, comm, kSteps, at, measured))
-        return failed;
+    if (const int failed = engine->bench_kernels(config, comm, kSteps, at, measured)) return failed;
     const auto& [profile, gemm_rates, copy_rates] = measured;
     const double gemm = median_of(gemm_rates), copy = median_of(copy_rates);
     if (comm.rank() != 0) return 0;

@@ -14,9 +14,12 @@ namespace sluice {
 int eval_command(Comm& comm, const CheckpointArgs& args, bool json) {
     Opened opened;
     std::vector<std::unique_ptr<ValidationData>> sets;
+    const auto open = [&] { opened = open_for_inference(args.checkpoint, args.overrides, comm.size()); };
+    if (const int failed = on_all_ranks(comm, open)) return failed;
+    const Engine* engine = nullptr;
+    if (const int failed = choose_engine(opened.config, comm, engine)) return failed;
     const int failed = on_all_ranks(comm, [&] {
-        opened = open_for_inference(args.checkpoint, args.overrides, comm.size());
-        engine_of(opened.config, comm.rank()).require(opened.config);
+        engine->require(opened.config);
         const DataSpec& data = opened.config.data;
         if (data.validation.empty())
             fail(Exit::config, "nothing to evaluate on: give data.validation=[{name: NAME, path: SHARDS}]");
@@ -42,7 +45,7 @@ int eval_command(Comm& comm, const CheckpointArgs& args, bool json) {
                        format_fixed(e.perplexity, 3), e.bits_per_byte ? format_fixed(*e.bits_per_byte, 4) : "unknown",
                        counted(e.tokens, "token"));
     };
-    if (const int exit = engine_of(config).evaluate(opened, comm, sets, spec, evaluated)) return exit;
+    if (const int exit = engine->evaluate(opened, comm, sets, spec, evaluated)) return exit;
     if (comm.rank() == 0 && json) fmt::print("{}\n", result.dump());
     return 0;
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <set>
 
 #include "apps/text.h"
@@ -113,13 +114,19 @@ int inspect_command(Comm& comm, const InspectArgs& args) {
     InspectionNames names;
     std::unique_ptr<Tokenizer> tokenizer;
     std::filesystem::path saved;
-    const int failed = on_all_ranks(comm, [&] {
-        const auto given = given_text(args);
+    std::optional<std::string> given;
+    const auto open = [&] {
+        given = given_text(args);
         opened = open_for_inference(args.from.checkpoint, args.from.overrides, comm.size());
+    };
+    if (const int failed = on_all_ranks(comm, open)) return failed;
+    const Engine* engine = nullptr;
+    if (const int failed = choose_engine(opened.config, comm, engine)) return failed;
+    const int failed = on_all_ranks(comm, [&] {
         const Config& config = opened.config;
         names.mapped_layers = layers_of(args.layers, config.model.layers);
         if (args.save) saved = run_folder(opened.checkpoint.path) / "inspect.json";
-        engine_of(config, comm.rank()).require(config);
+        engine->require(config);
         if (given)
             tokenizer = tokenizer_of_model(config);
         else if (!names.mapped_layers.empty())
@@ -129,7 +136,7 @@ int inspect_command(Comm& comm, const InspectArgs& args) {
     });
     if (failed) return failed;
     Inspection inspection;
-    if (const int exit = engine_of(opened.config).inspect(opened, comm, text, inspection)) return exit;
+    if (const int exit = engine->inspect(opened, comm, text, inspection)) return exit;
     if (comm.rank() > 0) return 0;
     names.map_tokens = texts_of(text.tokens, inspection.map_tokens, tokenizer.get());
     const int64_t tokens = int64_t(text.tokens.size());

@@ -16,11 +16,11 @@
 #include "apps/report.h"
 #include "apps/runs.h"
 #include "apps/sweep.h"
+#include "apps/version.h"
 #include "base/check.h"
 #include "base/child.h"
 #include "base/machine.h"
 #include "base/signals.h"
-#include "base/version.h"
 #include "cli/command_line.h"
 #include "cli/standard_streams.h"
 #include "cli/terminal.h"
@@ -185,7 +185,7 @@ void add_report(CLI::App& app, std::string& folder, std::function<int()>& comman
 int run(int argc, char** argv) {
     CLI::App app("Sluice pretrains language models with gated attention.", "sluice");
     app.require_subcommand(1);
-    app.set_version_flag("--version", fmt::format("sluice {} (CPU, commit {})", version(), commit()));
+    app.set_version_flag("--version", version_text);
     app.footer("sluice help COMMAND tells a command's options, with an example; docs/ has the pages.");
     ConfigArgs config;
     CheckpointArgs checkpoint;

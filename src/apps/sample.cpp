@@ -13,7 +13,10 @@ int sample_command(const SampleArgs& args) {
     std::vector<int32_t> prompt{words.delimiter};
     for (int32_t id : words.encode(args.prompt)) prompt.push_back(id);
     const Sampling sampling{args.tokens, args.temperature, args.top_k, uint64_t(args.seed), stderr};
-    const auto ids = engine_of(opened.config).generate(opened, prompt, words.drawn, sampling);
+    const auto alone = solo_comm();
+    const Engine* engine = nullptr;
+    if (const int failed = choose_engine(opened.config, *alone, engine)) return failed;
+    const auto ids = engine->generate(opened, prompt, words.drawn, sampling);
     std::vector<int32_t> text(prompt.begin() + 1, prompt.end());
     text.insert(text.end(), ids.begin(), ids.end());
     fmt::print("{}\n", tokenizer->decode(text));  // may hold any byte, even NUL

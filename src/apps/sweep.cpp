@@ -50,7 +50,7 @@ std::optional<double> rate_of(const SweepSpec& spec, const std::vector<Point>& p
                               const std::vector<PointStatus>& statuses) {
     if (const std::optional<double> measured = measured_rate(points, statuses)) return measured;
     try {
-        const Engine& engine = engine_of(points[0].config, 1);
+        const Engine& engine = engine_of(points[0].config);
         engine.require(points[0].config);
         return kUsualShare * engine.gemm_rate(points[0].config) / double(spec.parallel);
     } catch (const Failure&) { return {}; }

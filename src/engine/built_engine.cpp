@@ -23,6 +23,10 @@ std::unique_ptr<Model<B>> load_fitting(const Opened& opened, int64_t sequences, 
 }
 
 class BuiltEngine final : public Engine {
+    std::string libraries() const override { return sluice::libraries<AnyBackend>(); }
+    int cuda() const override { return built_with_cuda<AnyBackend>(); }
+    void use_device(int index, bool synchronous) const override { sluice::use_device<AnyBackend>(index, synchronous); }
+
     void require(const Config& config) const override { require_backend(config); }
 
     double gemm_rate(const Config& config) const override {

@@ -2,6 +2,7 @@
 // engine; others are shared libraries (choose.h).
 #pragma once
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "base/check.h"
@@ -31,6 +32,15 @@ struct KernelBench {
 class Engine {
  public:
     virtual ~Engine() = default;
+
+    // What it computes with: "oneDNN 2.6.3, BLIS 0.9.0".
+    virtual std::string libraries() const = 0;
+    // The release of CUDA that it is built with, 13000 for 13.0; 0: it needs no GPU.
+    virtual int cuda() const = 0;
+    // Before anything below, on the thread that computes: with which of the driver's GPUs; whether the host waits for
+    // each kernel, so that an error names the op that meets it. Errors: Failure(Exit::config), and
+    // Failure(Exit::out_of_memory) where others have all of the GPU's memory.
+    virtual void use_device(int index, bool synchronous) const = 0;
 
     // Errors: Failure(Exit::config) where this machine cannot compute the config.
     virtual void require(const Config& config) const = 0;

@@ -26,6 +26,13 @@ inline MatmulPrecision matmul_precision(Precision precision) {
     return precision == Precision::bf16 ? MatmulPrecision::bf16 : MatmulPrecision::full;
 }
 
+// One of this engine's backends, for what they have in common.
+#ifdef SLUICE_CUDA_ENGINE
+using AnyBackend = Cuda<float>;
+#else
+using AnyBackend = Cpu<float>;
+#endif
+
 // Returns run(B()) of the backend B. Errors: those of require_backend().
 template <class F>
 auto with_backend(const Config& config, F&& run) {

@@ -64,8 +64,12 @@ std::string MemoryCheck::there_is(const Room& room) const {
     const std::string bytes = bytes_text(double(room.free)) + " of " + bytes_text(double(room.total));
     if (on_host_ && local_ranks() > 1)
         return "each of the " + std::to_string(local_ranks()) + " on " + host_name() + " has " + bytes + " free";
-    if (ranks_ > 1) return "rank " + std::to_string(rank_) + " on " + host_name() + " has " + bytes + " free";
-    return bytes + " are free";
+    const size_t others = room.total - room.free;  // this rank has next to nothing yet
+    const std::string taken = on_host_ || others < room.total / 16
+                                  ? ""
+                                  : ", as others have " + bytes_text(double(others)) + " (nvidia-smi lists them)";
+    if (ranks_ > 1) return "rank " + std::to_string(rank_) + " on " + host_name() + " has " + bytes + " free" + taken;
+    return bytes + " are free" + taken;
 }
 
 std::optional<std::string> MemoryCheck::settings_within(double bytes) const {

@@ -114,6 +114,34 @@ TEST_F(Engines, AKernelThatFailsIsOneLine) {
         EXPECT_TRUE(has(ended.err, word)) << word << " is not in " << ended.err;
 }
 
+// The host learns of it when it waits: other ops have been queued behind. With the word it waits for each.
+TEST_F(Engines, AnErrorThatShowsLaterNamesWhatWasQueuedLast) {
+    const std::string train = "train c.yaml device=cuda 'data.validation=[]' checkpoint.every=0";
+    const auto fails = [&](const char* word) {
+        setenv("SLUICE_CUDA_SYNC", word, 1);
+        const std::string told = with(SLUICE_FAULTY_ENGINE, train).err;
+        unsetenv("SLUICE_CUDA_SYNC");
+        EXPECT_EQ(std::count(told.begin(), told.end(), '\n'), 1) << told;
+        return told;
+    };
+    for (const char* word : {"", "0"}) {
+        const std::string told = fails(word);
+        const size_t list = told.find("; queued last: ");
+        ASSERT_NE(list, told.npos) << told;
+        EXPECT_EQ(std::count(told.begin() + int64_t(list), told.end(), ','), 5) << told;
+        EXPECT_FALSE(told.starts_with("error: swiglu_forward rows 16 width 48: NoBarrier: ")) << told;
+    }
+    const std::string told = fails("1");
+    EXPECT_TRUE(told.starts_with("error: swiglu_forward rows 16 width 48: NoBarrier: ")) << told;
+    EXPECT_FALSE(has(told, "queued last")) << told;
+    // It changes no bits.
+    ASSERT_EQ(emulated("train c.yaml device=cuda run.name=b train.steps=4").code, 0);
+    setenv("SLUICE_CUDA_SYNC", "1", 1);
+    ASSERT_EQ(emulated("train c.yaml device=cuda run.name=c train.steps=4").code, 0);
+    unsetenv("SLUICE_CUDA_SYNC");
+    EXPECT_EQ(digest("b", 4), digest("c", 4));
+}
+
 // Nothing that a program does reads device memory as if it were the host's.
 TEST_F(Engines, AHostThatReadsDeviceMemoryIsFound) {
     if (kSanitized) GTEST_SKIP() << "sanitizers leave device memory readable";

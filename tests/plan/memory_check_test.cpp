@@ -102,7 +102,8 @@ TEST(MemoryCheck, WhatIsNotFreeButThereIsAWarning) {
     testing::internal::CaptureStderr();
     EXPECT_EQ(refusal(busy), "");
     const std::string warning = testing::internal::GetCapturedStderr();
-    expect_in(warning, "and 10B of 1.00G are free: the system may end it");
+    expect_in(warning,
+              "and 10B of 1.00G are free, as others have 1.00G (nvidia-smi lists them): the system may end it");
     testing::internal::CaptureStderr();
     SmallMemory enough(bytes_with(32) + 1000);
     EXPECT_EQ(refusal(enough), "");

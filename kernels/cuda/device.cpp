@@ -1,0 +1,51 @@
+// Which device a thread computes on, and what the engine is built with.
+#include <string>
+
+#include "base/check.h"
+#include "kernels/capability.h"
+#include "kernels/cuda/prim/op.h"
+#include "kernels/cuda/prim/runtime.h"
+
+namespace sluice {
+namespace {
+
+std::string version_text(int version) {  // 13010: "13.1"
+    return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
+
+}  // namespace
+
+template <class B>
+std::string libraries() {
+    if (kEmulated) return "kernels for GPUs, emulated on the host";
+    return "CUDA " + version_text(CUDART_VERSION);
+}
+
+template <class B>
+int built_with_cuda() {
+    return kEmulated ? 0 : CUDART_VERSION;
+}
+
+template <class B>
+void use_device(int index, bool synchronous) {
+    synchronise_launches(synchronous);
+    const cudaError_t error = cudaSetDevice(index);
+    if (error == cudaSuccess) return;
+    cudaGetLastError();  // forgotten: it is told here
+    const std::string gpu = "GPU " + std::to_string(index);
+    if (error == cudaErrorMemoryAllocation)
+        fail(Exit::out_of_memory, "out of memory: other programs have all of " + gpu +
+                                      "'s: end those that nvidia-smi lists, or name another GPU by "
+                                      "CUDA_VISIBLE_DEVICES");
+    if (error == cudaErrorDevicesUnavailable)
+        fail(Exit::config, gpu + " is another program's alone: end it, or `nvidia-smi -c DEFAULT`");
+    fail(Exit::config, gpu + " cannot be used: " + cudaGetErrorString(error) + ": see what nvidia-smi says");
+}
+
+#define INSTANTIATE(B)                   \
+    template std::string libraries<B>(); \
+    template int built_with_cuda<B>();   \
+    template void use_device<B>(int, bool);
+SLUICE_CUDA_BACKENDS(INSTANTIATE)
+
+}  // namespace sluice
