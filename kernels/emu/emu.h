@@ -15,6 +15,12 @@ enum class Blocks {
     none,   // launches are checked against the limits of a GPU, and nothing runs
 };
 
+enum class Products {
+    all,
+    none,  // no algorithm for any
+    fail,  // each that is queued
+};
+
 // Sanitizers have handlers of their own for what the host may not touch.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(SLUICE_TSAN)
 constexpr bool kProtect = false;
@@ -30,10 +36,12 @@ struct Options {
     bool traffic = false;  // count what moves: see traffic.h
     // The host cannot read device memory outside of launches and copies: a touch ends the program, with its place.
     bool protect = kProtect;
-    size_t device_bytes = 0;  // of device memory; 0: as much as the host has
-    size_t taken_bytes = 0;   // of these, what other programs have
-    int devices = 1;          // that a thread may choose among; they share the memory
-    size_t pinned_bytes = 0;  // of pinned memory; 0: as much as the host has
+    size_t device_bytes = 0;            // of device memory; 0: as much as the host has
+    size_t taken_bytes = 0;             // of these, what other programs have
+    int devices = 1;                    // that a thread may choose among; they share the memory
+    Products products = Products::all;  // of cuBLASLt's stand-in
+    int fastest = -1;                   // its algorithm that takes the least time by far; -1: that depends on the shape
+    size_t pinned_bytes = 0;            // of pinned memory; 0: as much as the host has
 };
 Options& options();
 

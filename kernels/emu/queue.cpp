@@ -13,6 +13,7 @@ namespace sluice::emu {
 namespace {
 
 constexpr uint32_t kMostNumber = 0xffff;
+constexpr double kTaskMilliseconds = 0.002;  // of a task, beside what it spends
 
 }  // namespace
 
@@ -67,8 +68,12 @@ void Device::queue_wait(StreamQueue& stream, std::shared_ptr<Mark> mark) {
 }
 
 std::shared_ptr<Mark> Device::record(StreamQueue& stream) {
-    queue(stream, [] {});
-    return std::make_shared<Mark>(Mark{&stream, stream.queued, stream.clock});
+    const auto mark = std::make_shared<Mark>();
+    queue(stream, [this, mark] { mark->milliseconds = milliseconds_; });
+    mark->stream = &stream;
+    mark->serial = stream.queued;
+    mark->clock = stream.clock;
+    return mark;
 }
 
 // ---------------------------------------------------------------- running
@@ -124,6 +129,7 @@ void Device::run_front(StreamQueue& stream) {
     finished_[number_] = {stream.index, task.serial, task.kernel};
     running_ = &task;
     try {
+        milliseconds_ += kTaskMilliseconds;
         task.work();
         stream.done = task.serial;
     } catch (const std::exception& error) {

@@ -32,8 +32,10 @@ struct Mark {
     StreamQueue* stream;
     uint64_t serial;  // of the record's task
     Clock clock;
+    double milliseconds = 0;  // when it was reached
 };
 struct Event {
+    bool timed = false;
     std::shared_ptr<Mark> mark;  // null: never recorded
 };
 
@@ -76,6 +78,10 @@ class Device {
     // All that the clock knows is done, and the host has waited for it.
     void host_knows(const Clock& clock) { host_.join(clock); }
 
+    // The time that what has run might have taken on a GPU; and a task that runs takes so much more.
+    double milliseconds() const { return milliseconds_; }
+    void spend(double milliseconds) { milliseconds_ += milliseconds; }
+
     // The message of an error that no call has returned so far, or empty; and forgets it.
     std::string take_failure();
 
@@ -107,6 +113,7 @@ class Device {
     const Task* running_ = nullptr;
     std::string failure_;
     uint64_t draws_ = 0;
+    double milliseconds_ = 0;
 };
 
 }  // namespace sluice::emu

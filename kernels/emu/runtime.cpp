@@ -52,26 +52,15 @@ bool is_pinned(const void* p) {
 }
 
 // ---------------------------------------------------------------- tasks
-// A copy or fill touches device memory: p lies in it, or nothing is looked at.
-void touch_range(const char* does, const void* p, size_t bytes, bool writes) {
-    const DeviceMemory& memory = DeviceMemory::get();
-    if (!memory.is_device(p) || !options().checks || options().blocks != Blocks::all) return;
-    const Allocation* allocation = memory.find(p);
-    sluice::check(allocation && allocation->contains(p, bytes), "a queued copy outlived its memory");
-    Toucher toucher(0);
-    if (!(writes ? toucher.may_write(*allocation, p, bytes) : toucher.may_read(*allocation, p, bytes)))
-        fail(Exit::other, std::string(does) + " " + toucher.why());
-}
-
 void copy_now(void* to, const void* from, size_t bytes) {
-    touch_range("a copy", from, bytes, false);
-    touch_range("a copy", to, bytes, true);
+    touch("a copy", from, bytes, false);
+    touch("a copy", to, bytes, true);
     std::memcpy(to, from, bytes);
 }
 
 // Zeros for much memory are pages that come into being when they are used.
 void fill_now(void* p, int byte, size_t bytes) {
-    touch_range("a fill", p, bytes, true);
+    touch("a fill", p, bytes, true);
     constexpr uintptr_t kPage = 4096, kMuch = uintptr_t{1} << 20;
     const auto begin = reinterpret_cast<uintptr_t>(p), end = begin + bytes;
     const uintptr_t first = (begin + kPage - 1) / kPage * kPage, last = end / kPage * kPage;
@@ -277,8 +266,9 @@ cudaError_t cudaDeviceSynchronize() {
 }
 
 // ---------------------------------------------------------------- events
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
-    *event = new Event;
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
+    if (flags != cudaEventDefault && flags != cudaEventDisableTiming) return result(cudaErrorInvalidValue);
+    *event = new Event{.timed = flags == cudaEventDefault, .mark = {}};
     return cudaSuccess;
 }
 
@@ -315,6 +305,19 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
     if (device.is_stream(mark->stream)) device.reach(*mark->stream, mark->serial);
     device.host_knows(mark->clock);
     return waited(device);
+}
+
+cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end) {
+    Device& device = Device::get();
+    const auto lock = device.lock();
+    for (const Event* event : {start, end})
+        if (!event->timed || !event->mark) return result(cudaErrorInvalidResourceHandle);
+    for (const Event* event : {start, end}) {
+        const Mark& mark = *event->mark;
+        if (device.is_stream(mark.stream) && !mark.stream->reached(mark.serial)) return result(cudaErrorNotReady);
+    }
+    *milliseconds = float(end->mark->milliseconds - start->mark->milliseconds);
+    return cudaSuccess;
 }
 
 // ---------------------------------------------------------------- errors

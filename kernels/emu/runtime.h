@@ -25,7 +25,7 @@ enum cudaMemcpyKind {
     cudaMemcpyDefault = 4,
 };
 constexpr unsigned cudaStreamNonBlocking = 1;
-constexpr unsigned cudaEventDisableTiming = 2;
+constexpr unsigned cudaEventDefault = 0, cudaEventDisableTiming = 2;
 
 namespace sluice::emu {
 class StreamQueue;
@@ -74,6 +74,8 @@ cudaError_t cudaEventDestroy(cudaEvent_t);
 cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t);
 cudaError_t cudaEventQuery(cudaEvent_t);  // each call lets the stream do one thing more
 cudaError_t cudaEventSynchronize(cudaEvent_t);
+// Milliseconds of the emulator's clock, which tasks move on by what a GPU might need for them.
+cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end);
 
 cudaError_t cudaGetLastError();  // and forgets it
 const char* cudaGetErrorString(cudaError_t);

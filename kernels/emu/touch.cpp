@@ -1,5 +1,7 @@
 #include "kernels/emu/touch.h"
 
+#include "base/check.h"
+#include "kernels/emu/emu.h"
 #include "kernels/emu/queue.h"
 
 namespace sluice::emu {
@@ -22,6 +24,16 @@ bool Toucher::refuse(const char* does, uint32_t mark, const char* did) {
                ", with no event between";
     }
     return false;
+}
+
+void touch(const char* who, const void* p, size_t bytes, bool writes) {
+    const DeviceMemory& memory = DeviceMemory::get();
+    if (!memory.is_device(p) || !options().checks || options().blocks != Blocks::all) return;
+    const Allocation* allocation = memory.find(p);
+    sluice::check(allocation && allocation->contains(p, bytes), "a queued copy outlived its memory");
+    Toucher toucher(0);
+    if (!(writes ? toucher.may_write(*allocation, p, bytes) : toucher.may_read(*allocation, p, bytes)))
+        fail(Exit::other, std::string(who) + " " + toucher.why());
 }
 
 }  // namespace sluice::emu

@@ -56,4 +56,8 @@ class Toucher {
     std::string why_;
 };
 
+// What a task does that is no kernel: it reads or writes `bytes` bytes at p, where that is device memory. A Failure
+// that begins with `who` where it races.
+void touch(const char* who, const void* p, size_t bytes, bool writes);
+
 }  // namespace sluice::emu
