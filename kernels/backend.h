@@ -81,6 +81,7 @@ struct Stream {
     MatmulPrecision matmul = MatmulPrecision::full;
     void* scratch = nullptr;
     size_t scratch_bytes = 0;
+    void* products = nullptr;  // what a library that multiplies keeps of the stream
 };
 
 }  // namespace sluice

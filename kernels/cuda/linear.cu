@@ -1,6 +1,6 @@
-// Linear maps, as tiled products.
+// Linear maps, as products.
 #include "kernels/cuda/prim/device.cuh"
-#include "kernels/cuda/tile_product.cuh"
+#include "kernels/cuda/product.cuh"
 #include "kernels/ops.h"
 
 namespace sluice {
@@ -10,8 +10,8 @@ void linear_forward(Stream stream, Y* y, const typename B::T* x, const typename 
                     int64_t out) {
     if (rows == 0) return;
     const Op op(__func__, stream, {{"rows", rows}, {"in", in}, {"out", out}});
-    multiply<Fastest::depth, Fastest::depth>(op,
-                                             ProductShape<Y, typename B::T>{y, x, w, rows, out, in, rounds(stream)});
+    product<Fastest::depth, Fastest::depth>(op, stream,
+                                            ProductShape<Y, typename B::T>{y, x, w, rows, out, in, rounds(stream)});
 }
 
 template <class B>
@@ -20,8 +20,8 @@ void linear_backward_input(Stream stream, typename B::T* dx, const typename B::T
     if (rows == 0) return;
     using T = typename B::T;
     const Op op(__func__, stream, {{"rows", rows}, {"in", in}, {"out", out}});
-    multiply<Fastest::depth, Fastest::side>(
-        op, ProductShape<T, T>{dx, dy, w, rows, in, out, rounds(stream), into == Into::add ? dx : nullptr});
+    product<Fastest::depth, Fastest::side>(
+        op, stream, ProductShape<T, T>{dx, dy, w, rows, in, out, rounds(stream), into == Into::add ? dx : nullptr});
 }
 
 template <class B>
@@ -29,8 +29,8 @@ void linear_backward_weight(Stream stream, typename B::G* dw, const typename B::
                             int64_t rows, int64_t in, int64_t out) {
     if (rows == 0) return;
     const Op op(__func__, stream, {{"rows", rows}, {"in", in}, {"out", out}});
-    multiply<Fastest::side, Fastest::side>(
-        op, ProductShape<typename B::G, typename B::T>{dw, dy, x, out, in, rows, rounds(stream), dw});
+    product<Fastest::side, Fastest::side>(
+        op, stream, ProductShape<typename B::G, typename B::T>{dw, dy, x, out, in, rows, rounds(stream), dw});
 }
 
 #define INSTANTIATE(B)                                                                                                \

@@ -14,6 +14,7 @@
 #include "base/check.h"
 #include "kernels/cuda/prim/op.h"
 #include "kernels/cuda/prim/runtime.h"
+#include "kernels/cuda/products.h"
 
 namespace sluice {
 namespace {
@@ -163,7 +164,9 @@ class CudaMemory final : public Memory {
         room.limit = room.free;
         return room;
     }
-    size_t beside() const override { return 2 * kScratch + kSmall; }  // a stream trains, another one measures
+    size_t beside() const override {
+        return 2 * (kScratch + kProductWorkspace) + kSmall;  // a stream trains, another one measures
+    }
     void* allocate(size_t bytes) override {
         void* p = nullptr;
         const cudaError_t error = cudaMalloc(&p, std::max(bytes, kAlignment));
@@ -217,6 +220,7 @@ class CudaMemory final : public Memory {
         done(error, "device memory");
         try {
             buffers(stream);
+            stream.products = open_products();
         } catch (...) {
             close_stream(stream);
             throw;
@@ -229,6 +233,7 @@ class CudaMemory final : public Memory {
             const std::lock_guard lock(mutex_);
             buffers_.erase(stream.handle);
         }
+        close_products(stream.products);
         cudaStreamDestroy(handle_of(stream));
         cudaFree(stream.scratch);
     }

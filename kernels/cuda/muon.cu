@@ -5,7 +5,7 @@
 
 #include "kernels/cuda/prim/device.cuh"
 #include "kernels/cuda/prim/reduce.cuh"
-#include "kernels/cuda/tile_product.cuh"
+#include "kernels/cuda/product.cuh"
 #include "kernels/muon_math.h"
 #include "kernels/ops.h"
 
@@ -139,9 +139,10 @@ Grid blocks(int64_t count, int64_t n) { return {ceil_div(count, kMuonThreads * n
 
 // next = a x + (b A + c A A) x with A = x x^T; if rows > columns, next = a x + x (b A + c A A) with A = x^T x: the
 // smaller of the two squares. next, x (rows, columns). Scratch: gram (n, n) for A, polynomial (n, n) for b A + c A A, n
-// = min(rows, columns). gram and polynomial are symmetric, and so may stand transposed where that is faster to read.
+// = min(rows, columns). gram and polynomial are symmetric, but for the order of sums, and so may stand transposed where
+// that is faster to read.
 template <class T>
-void newton_schulz_step(const Op& op, bool rounds, T* next, const T* x, T* gram, T* polynomial, int64_t rows,
+void newton_schulz_step(const Op& op, Stream stream, T* next, const T* x, T* gram, T* polynomial, int64_t rows,
                         int64_t columns) {
     using Shape = ProductShape<T, T>;
     constexpr Fastest kDepth = Fastest::depth, kSide = Fastest::side;
@@ -149,14 +150,14 @@ void newton_schulz_step(const Op& op, bool rounds, T* next, const T* x, T* gram,
     const bool wide = rows <= columns;
     const int64_t n = std::min(rows, columns);
     if (wide)
-        multiply<kDepth, kDepth>(op, Shape{gram, x, x, n, n, columns, rounds});  // x x^T
+        product<kDepth, kDepth>(op, stream, Shape{gram, x, x, n, n, columns, rounds(stream)});  // x x^T
     else
-        multiply<kSide, kSide>(op, Shape{gram, x, x, n, n, rows, rounds});  // x^T x
-    multiply<kDepth, kDepth>(op, Shape{polynomial, gram, gram, n, n, n, rounds, gram, b, c});
+        product<kSide, kSide>(op, stream, Shape{gram, x, x, n, n, rows, rounds(stream)});  // x^T x
+    product<kDepth, kDepth>(op, stream, Shape{polynomial, gram, gram, n, n, n, rounds(stream), gram, b, c});
     if (wide)
-        multiply<kDepth, kSide>(op, Shape{next, polynomial, x, n, columns, n, rounds, x, a});
+        product<kDepth, kSide>(op, stream, Shape{next, polynomial, x, n, columns, n, rounds(stream), x, a});
     else
-        multiply<kDepth, kDepth>(op, Shape{next, x, polynomial, rows, n, n, rounds, x, a});
+        product<kDepth, kDepth>(op, stream, Shape{next, x, polynomial, rows, n, n, rounds(stream), x, a});
 }
 
 // launch(std::integral_constant<int, N>) with N = n, which is 4 or 1.
@@ -205,7 +206,7 @@ void orthogonalize(Stream stream, typename B::T* x, int64_t rows, int64_t column
     // Steps go to and fro: the first from `scratch` to x, and as their number is odd, so does the last.
     T *from = next, *to = x;
     for (int step = 0; step < NewtonSchulz::steps; step++) {
-        newton_schulz_step(op, rounds(stream), to, from, gram, polynomial, rows, columns);
+        newton_schulz_step(op, stream, to, from, gram, polynomial, rows, columns);
         std::swap(from, to);
     }
 }

@@ -1,5 +1,5 @@
-// Matrix products in tiles, for linear.cu, grouped.cu and muon.cu: c (m, n) = scale a b^T + base_scale base, where
-// factors are a (m, depth) and b (n, depth), each as it is or stored transposed. Sums are float, in order of depth.
+// Matrix products in tiles, for grouped.cu and product.cuh: c (m, n) = scale a b^T + base_scale base, where factors are
+// a (m, depth) and b (n, depth), each as it is or stored transposed. Sums are float, in order of depth.
 //
 // A block makes a tile of c, kSide x kSide. It goes along the depth in steps of kDepth; of each step a slice of either
 // factor lies in shared memory, (kDepth, kSide). A thread sums up 8 x 8 elements, in four pieces of 4 x 4: what a piece

@@ -190,6 +190,17 @@ inline void set_thread_order(int order) {
     emu::options().seed = uint64_t(order);
 }
 
+// f() twice: with products by cuBLASLt, and as where it has no algorithm for any.
+template <class F>
+void by_library_and_in_tiles(F f) {
+    for (const auto products : {emu::Products::all, emu::Products::none}) {
+        SCOPED_TRACE(products == emu::Products::all ? "by the library" : "in tiles");
+        emu::options().products = products;
+        f();
+    }
+    emu::options().products = emu::Products::all;
+}
+
 inline constexpr int kOrders = kSanitized ? 1 : 3;
 
 // Runs f on the reference and on Cuda<T>: with aligned and unaligned tensors, in several orders of threads (see

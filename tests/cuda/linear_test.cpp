@@ -1,4 +1,4 @@
-// Linear maps of CUDA: tiled products.
+// Linear maps of CUDA: products by the library, and tiled ones.
 #include "cuda/case.h"
 
 namespace sluice {
@@ -20,11 +20,17 @@ std::string text(const Size& n) {
     return std::to_string(n.rows) + " rows, " + std::to_string(n.in) + " -> " + std::to_string(n.out);
 }
 
+// Of each size, by either.
+template <class T, class F>
+void hold_both(F f) {
+    by_library_and_in_tiles([&] { hold<T>(f); });
+}
+
 // y begins with numbers that must be gone. Y is B::T and B::A in turn.
 TYPED_TEST(Linear, Forward) {
     for (const Size& n : kSizes) {
         SCOPED_TRACE(text(n));
-        hold<TypeParam>([&](auto& c) {
+        hold_both<TypeParam>([&](auto& c) {
             using B = typename std::remove_reference_t<decltype(c)>::Backend;
             auto *x = c.T("x", n.rows, n.in), *w = c.T("w", n.out, n.in);
             linear_forward<B>(c.stream(), c.T("y", n.rows, n.out), x, w, n.rows, n.in, n.out);
@@ -39,7 +45,7 @@ TYPED_TEST(Linear, BackwardInput) {
     for (const Size& n : kSizes)
         for (const Into into : {Into::overwrite, Into::add}) {
             SCOPED_TRACE(text(n) + (into == Into::add ? ", adding" : ""));
-            hold<TypeParam>([&](auto& c) {
+            hold_both<TypeParam>([&](auto& c) {
                 using B = typename std::remove_reference_t<decltype(c)>::Backend;
                 linear_backward_input<B>(c.stream(), c.T("dx", n.rows, n.in), c.T("dy", n.rows, n.out),
                                          c.T("w", n.out, n.in), n.rows, n.in, n.out, into);
@@ -51,7 +57,7 @@ TYPED_TEST(Linear, BackwardInput) {
 TYPED_TEST(Linear, BackwardWeight) {
     for (const Size& n : kSizes) {
         SCOPED_TRACE(text(n));
-        hold<TypeParam>([&](auto& c) {
+        hold_both<TypeParam>([&](auto& c) {
             using B = typename std::remove_reference_t<decltype(c)>::Backend;
             linear_backward_weight<B>(c.stream(), c.G("dw", n.out, n.in), c.T("dy", n.rows, n.out),
                                       c.T("x", n.rows, n.in), n.rows, n.in, n.out);
@@ -62,7 +68,7 @@ TYPED_TEST(Linear, BackwardWeight) {
 
 // Where an extent of the sum is 0, the sum is 0: with `out` 0 there is no gradient of x.
 TYPED_TEST(Linear, EmptySums) {
-    hold<TypeParam>([&](auto& c) {
+    hold_both<TypeParam>([&](auto& c) {
         using B = typename std::remove_reference_t<decltype(c)>::Backend;
         linear_backward_input<B>(c.stream(), c.T("dx", 5, 7), c.T("dy", 5, 0), c.T("w", 0, 7), 5, 7, 0,
                                  Into::overwrite);

@@ -106,7 +106,7 @@ TEST(CudaMemory, PinnedMemoryThatDoesNotSufficeIsTold) {
 
 // Two ranks on one device, each of which finds room for one: all end, with what there is and what to try.
 TEST(CudaMemory, RanksThatShareADeviceEndTogether) {
-    const Config config = config_with({"train.batch=1024", "train.micro_batch=512"}, 2);
+    const Config config = config_with({"train.batch=2048", "train.micro_batch=1024"}, 2);
     Memory& memory = memory_of<Cuda<float>>();
     const size_t one = plan_memory(config, {}, Storage::gpu_fp32).total() + memory.beside();
     emu::options().device_bytes = memory.room(1).total - memory.room(1).free + one;

@@ -167,14 +167,20 @@ TYPED_TEST(Muon, OrthogonalizesAsTheReference) {
     for (const Size& size : kMatrices)
         for (const double scale : {1.0, 1e-6}) {
             SCOPED_TRACE(text(size) + " times " + std::to_string(scale));
+            const int64_t count = size.rows * size.columns;
             const auto want = rounding_steps<TypeParam>(size, scale);
-            const auto got = orthogonalized<Cuda<TypeParam>, TypeParam>(size, scale);
-            EXPECT_LT(distance(got, want, 0, size.rows * size.columns), kTolerance<TypeParam>);
-            if constexpr (std::is_same_v<TypeParam, float>) {
-                const auto exact = orthogonalized<Cpu<double>, float>(size, scale);
-                EXPECT_LT(distance(got, exact, 0, size.rows * size.columns), kTolerance<float>);
-            }
-            EXPECT_EQ(got, (orthogonalized<Cuda<TypeParam>, TypeParam>(size, scale, 1))) << "unaligned";
+            std::vector<double> got, unaligned;
+            by_library_and_in_tiles([&] {
+                got = orthogonalized<Cuda<TypeParam>, TypeParam>(size, scale);
+                unaligned = orthogonalized<Cuda<TypeParam>, TypeParam>(size, scale, 1);
+                EXPECT_LT(distance(got, want, 0, count), kTolerance<TypeParam>);
+                EXPECT_LT(distance(unaligned, want, 0, count), kTolerance<TypeParam>) << "unaligned";
+                if constexpr (std::is_same_v<TypeParam, float>) {
+                    const auto exact = orthogonalized<Cpu<double>, float>(size, scale);
+                    EXPECT_LT(distance(got, exact, 0, count), kTolerance<float>);
+                }
+            });
+            EXPECT_EQ(got, unaligned) << "in tiles";
         }
 }
 

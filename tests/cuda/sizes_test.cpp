@@ -35,16 +35,18 @@ class CudaSizesOf : public CudaSizes {};
 using Backends = testing::Types<Cuda<bf16>, Cuda<float>>;
 TYPED_TEST_SUITE(CudaSizesOf, Backends);
 
+// Of the library's products no blocks can be run: with `edges` all products are our own.
 emu::Options options_of(emu::Blocks blocks) {
     emu::Options options = emu::options();
     options.blocks = blocks;
+    if (blocks == emu::Blocks::edges) options.products = emu::Products::none;
     return options;
 }
 
 // ---------------------------------------------------------------- real models
 // Two layers of the model take a step, of which nothing runs.
 template <class B>
-void queue_step(const char* model, Batch batch, std::vector<std::string> keys) {
+void queue_step(const char* model, Batch batch, std::vector<std::string> keys, emu::Products products) {
     SCOPED_TRACE(testing::Message() << model << ", " << batch.sequences << " x " << batch.length << ", "
                                     << (keys.empty() ? "" : keys[0]));
     keys.insert(keys.end(), {"data.train=[{path: none}]", "model.layers=2"});
@@ -52,6 +54,7 @@ void queue_step(const char* model, Batch batch, std::vector<std::string> keys) {
     const Config config = load_config(file, keys, Purpose::plan).config;
     emu::Options options = options_of(emu::Blocks::none);
     options.checks = false;  // of the host's copies, which take time
+    options.products = products;
     const Tensors room(options);
     Mesh& mesh = solo_mesh(memory_of<B>());
     Model<B> on_device(config.model, batch, Recompute::none, Mode::training, mesh);
@@ -67,7 +70,8 @@ void queue_step(const char* model, Batch batch, std::vector<std::string> keys) {
 TYPED_TEST(CudaSizesOf, EveryLaunchOfARealModel) {
     for (const char* model : {"dense_1p7b_28", "dense_1p7b_48", "moe_15a2b"}) {
         const auto step = [&](Batch batch, const std::vector<std::string>& keys) {
-            queue_step<TypeParam>(model, batch, keys);
+            for (const auto products : {emu::Products::all, emu::Products::none})
+                queue_step<TypeParam>(model, batch, keys, products);
         };
         step({64, 4096}, {});
         step({8, kLong}, {});
