@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "kernels/capability.h"
+#include "kernels/cuda/prim/cublaslt.h"
 #include "kernels/cuda/prim/op.h"
 #include "kernels/cuda/prim/runtime.h"
 
@@ -12,13 +13,17 @@ namespace {
 std::string version_text(int version) {  // 13010: "13.1"
     return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
 }
+std::string cublas_version_text(size_t version) {  // 130100: "13.1.0"
+    return std::to_string(version / 10000) + "." + std::to_string(version % 10000 / 100) + "." +
+           std::to_string(version % 100);
+}
 
 }  // namespace
 
 template <class B>
 std::string libraries() {
     if (kEmulated) return "kernels for GPUs, emulated on the host";
-    return "CUDA " + version_text(CUDART_VERSION);
+    return "CUDA " + version_text(CUDART_VERSION) + ", cuBLASLt " + cublas_version_text(cublasLtGetVersion());
 }
 
 template <class B>
