@@ -17,12 +17,13 @@
 namespace sluice {
 namespace {
 
-// A product of given sizes: rows of each matrix are `more` elements longer than they need be, and matrices begin
-// `shift` elements behind an aligned address.
+// A product of given sizes: rows of each matrix are `more` elements longer than they need be, and the matrices that
+// `shifted` names begin `shift` elements behind an aligned address.
 struct Shape {
     int64_t m, n, depth;
     bool a_transposed = false, b_transposed = false;
     int64_t more = 0, shift = 0;
+    std::string shifted = "abcd";  // d: the base, where it is another matrix than c
 };
 std::string text(const Shape& s) {
     return std::to_string(s.m) + " x " + std::to_string(s.n) + " x " + std::to_string(s.depth) +
@@ -47,18 +48,18 @@ class Problem {
         : s_(s), base_(base), scale_(scale), base_scale_(base_scale) {}
 
     Product product() const {
-        Y* const c = c_.data() + s_.shift;
+        Y* const c = c_.data() + shift('c');
         return {.m = s_.m,
                 .n = s_.n,
                 .depth = s_.depth,
                 .element = kElement<T>,
                 .result = kElement<Y>,
-                .a = {a_.data() + s_.shift, a_stride(), s_.a_transposed},
-                .b = {b_.data() + s_.shift, b_stride(), s_.b_transposed},
+                .a = {a_.data() + shift('a'), a_stride(), s_.a_transposed},
+                .b = {b_.data() + shift('b'), b_stride(), s_.b_transposed},
                 .c = c,
                 .base = base_ == Base::none       ? nullptr
                         : base_ == Base::in_place ? c
-                                                  : base_data_.data() + s_.shift,
+                                                  : base_data_.data() + shift('d'),
                 .stride = c_stride(),
                 .scale = scale_,
                 .base_scale = base_scale_};
@@ -71,15 +72,17 @@ class Problem {
         const auto at = [](const auto& v, int64_t i) { return double(float(v[size_t(i)])); };
         double difference = 0, norm = 0;
         for (int64_t i = 0; i < int64_t(got.size()); i++) {
-            const int64_t row = (i - s_.shift) / c_stride(), column = (i - s_.shift) - row * c_stride();
+            const int64_t element = i - shift('c'), row = element / c_stride(), column = element - row * c_stride();
             double want = at(host_c_, i);
-            if (i >= s_.shift && row < s_.m && column < s_.n) {
+            if (element >= 0 && row < s_.m && column < s_.n) {
                 double sum = 0;
                 for (int64_t l = 0; l < s_.depth; l++)
                     sum +=
-                        at(host_a_, s_.shift + (s_.a_transposed ? l * a_stride() + row : row * a_stride() + l)) *
-                        at(host_b_, s_.shift + (s_.b_transposed ? l * b_stride() + column : column * b_stride() + l));
-                const double old = base_ == Base::none ? 0 : base_ == Base::in_place ? want : at(host_base_, i);
+                        at(host_a_, shift('a') + (s_.a_transposed ? l * a_stride() + row : row * a_stride() + l)) *
+                        at(host_b_, shift('b') + (s_.b_transposed ? l * b_stride() + column : column * b_stride() + l));
+                const double old = base_ == Base::none       ? 0
+                                   : base_ == Base::in_place ? want
+                                                             : at(host_base_, shift('d') + element);
                 want = scale_ * sum + base_scale_ * old;
             } else if (at(got, i) != want) {
                 ADD_FAILURE() << "element " << i << ", which is not of the result, has changed";
@@ -94,6 +97,7 @@ class Problem {
     int64_t a_stride() const { return (s_.a_transposed ? s_.m : s_.depth) + s_.more; }
     int64_t b_stride() const { return (s_.b_transposed ? s_.n : s_.depth) + s_.more; }
     int64_t c_stride() const { return s_.n + s_.more; }
+    int64_t shift(char matrix) const { return s_.shifted.find(matrix) == std::string::npos ? 0 : s_.shift; }
     int64_t room(int64_t rows, int64_t stride) const { return rows * stride + s_.shift; }
 
     Shape s_;
@@ -192,6 +196,19 @@ void expect_products(Stream stream, double tolerance) {
 TEST_F(Products, OfFloat) { expect_products<float, float>(stream(), 5e-6); }
 TEST_F(Products, OfBf16ToFloat) { expect_products<bf16, float>(stream(), 5e-6); }
 TEST_F(Products, OfBf16) { expect_products<bf16, bf16>(stream(), 0x1p-7); }
+
+// One matrix that is less aligned than the others is enough to rule an algorithm out.
+TEST_F(Products, OfMatricesThatAreAlignedUnlike) {
+    for (const char* shifted : {"a", "b", "c", "d"}) {
+        const Problem<float, float> problem({16, 24, 64, false, false, 0, 1, shifted}, Base::another, 1, 2);
+        const ProductKey key = key_of(problem.product());
+        const std::string alignments = std::to_string(key.a_alignment) + " " + std::to_string(key.b_alignment) + " " +
+                                       std::to_string(key.c_alignment);
+        EXPECT_EQ(alignments, *shifted == 'a' ? "4 16 16" : *shifted == 'b' ? "16 4 16" : "16 16 4");
+        ASSERT_TRUE(multiply_by_library(stream(), problem.product())) << shifted;
+        EXPECT_LE(problem.error(stream()), 5e-6) << shifted;
+    }
+}
 
 // Sums are float, however the algorithm splits them: among many numbers that add up to nothing, a little one counts.
 TEST_F(Products, OfEveryChoiceAreSumsInFloat) {
