@@ -21,7 +21,7 @@ namespace {
 
 using Algorithm = cublasLtMatmulAlgo_t;
 
-constexpr int kRuns = 3;  // that are timed of each algorithm, after one that loads it
+constexpr int kRuns = 3;  // that are timed of each algorithm, of which the shortest counts, after one that loads it
 
 const ProductLibrary& library_of(Stream stream) { return *static_cast<const ProductLibrary*>(stream.products); }
 cudaStream_t handle_of(Stream stream) { return static_cast<cudaStream_t>(stream.handle); }
