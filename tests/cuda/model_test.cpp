@@ -1,7 +1,10 @@
 // Whole models on Cuda<float> and Cuda<bf16>, run by the emulator, against Cpu<float>.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "cuda/small.h"
+#include "kernels/autotune.h"
 #include "support/sanitizers.h"
 
 namespace sluice {
@@ -80,6 +83,24 @@ TEST_P(CudaModel, FollowsTheCpuInBf16) {
     const std::vector<double> cpu = losses<Cpu<float>>(config), cuda = losses<Cuda<bf16>>(config);
     for (int i = 0; i < kSteps; i++) EXPECT_NEAR(cuda[size_t(i)], cpu[size_t(i)], 0.01 * cpu[0]) << "step " << i + 1;
     if (!kSanitized) { EXPECT_LT(cuda.back(), cuda.front()); }
+}
+
+// A step leaves the choices of its products behind, for checkpoints: forward, backward and Muon's.
+TEST(CudaStep, KeepsTheChoicesOfItsProducts) {
+    Trainer<Cuda<bf16>> trainer(small_config({"optimizer.kind=muon"}), solo_mesh(memory_of<Cuda<bf16>>()));
+    const auto choices = [] {
+        for (const AutotuneSection& section : export_autotune())
+            if (section.machine.starts_with("cublaslt-")) return section.lines;
+        return std::set<std::string>();
+    };
+    trainer.step(small_samples);
+    const std::set<std::string> first = choices();
+    for (const char* kind : {" nn bf16 bf16 set ", " nt bf16 bf16 set ", " tt bf16 fp32 add ", " nn bf16 bf16 base "})
+        EXPECT_TRUE(std::any_of(first.begin(), first.end(), [&](const std::string& line) {
+            return line.find(kind) != line.npos;
+        })) << kind;
+    trainer.step(small_samples);
+    EXPECT_EQ(choices(), first);
 }
 
 // The host waits for the device where it reads a step's numbers, and nowhere else.
