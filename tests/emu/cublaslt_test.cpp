@@ -316,7 +316,8 @@ TEST_F(CublasLt, StreamsThatShareAWorkspaceAreFound) {
     std::string said = wait();
     cudaDeviceSynchronize();
     if (said.empty()) said = wait();
-    EXPECT_NE(said.find("its workspace: writes device memory that emu::CublasLtMatmul on another stream wrote"), said.npos)
+    EXPECT_NE(said.find("its workspace: writes device memory that emu::CublasLtMatmul on another stream wrote"),
+              said.npos)
         << said;
     memory().close_stream(other);
 }
