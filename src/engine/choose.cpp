@@ -60,7 +60,10 @@ std::string driver_lacks(int cuda) {
 }
 
 EngineLibrary find() {
-    if (!named_engine() && !driver().installed) return {"", nullptr, driver().why, true};
+    const char* const visible = std::getenv("CUDA_VISIBLE_DEVICES");
+    if (!named_engine() && visible && (!*visible || std::string_view(visible) == "-1"))
+        return {"", nullptr, "CUDA_VISIBLE_DEVICES hides all GPUs: unset it", "CUDA_VISIBLE_DEVICES hides all GPUs"};
+    if (!named_engine() && !driver().installed) return {"", nullptr, driver().why, "no GPU driver is installed"};
     EngineLibrary library = load_engine_library();
     if (library.engine && library.engine->cuda() > 0) library.why = driver_lacks(library.engine->cuda());
     if (!library.why.empty()) library.engine = nullptr;
@@ -186,10 +189,10 @@ int choose_engine(const Config& config, Comm& comm, const Engine*& engine, bool 
     const auto first = std::find(lacks.begin(), lacks.end(), 1);
     if (first == lacks.end()) return open_engine(config, comm, engine, explain);
     if (first - lacks.begin() != comm.rank()) return 0;
-    if (!library.plain || comm.rank() > 0)  // another rank has what this one lacks
+    if (library.plain.empty() || comm.rank() > 0)  // another rank has what this one lacks
         print_warning("device: cpu, since " + (comm.rank() > 0 ? "on " + host_name() + ": " : "") + library.why);
     else if (explain)
-        print_line("device cpu: no GPU driver is installed");
+        print_line("device cpu: " + library.plain);
     return 0;
 }
 

@@ -12,8 +12,8 @@ namespace sluice {
 struct EngineLibrary {
     std::string path;
     const Engine* engine = nullptr;
-    std::string why;     // it cannot be used, and what to do; else empty
-    bool plain = false;  // nothing is amiss: there is no driver, and nobody named an engine
+    std::string why;    // it cannot be used, and what to do; else empty
+    std::string plain;  // that nothing is amiss: there is no driver, or someone hides all GPUs; else empty
 };
 // The library that $SLUICE_ENGINE names, or else libsluice_cuda.so beside the program, which is loaded only where a
 // GPU's driver is. Found once.

@@ -16,6 +16,7 @@ const std::string kTrain =
 
 class Devices : public RunFolder {
  protected:
+    Devices() { unsetenv("CUDA_VISIBLE_DEVICES"); }  // tests hide GPUs
     // Runs the program on a machine with a driver that answers so, and an engine that is built with CUDA 13.0.
     Ended on(const std::string& driver, const std::string& arguments, int ranks = 1,
              const char* engine = SLUICE_DRIVEN_ENGINE) {
@@ -74,8 +75,8 @@ TEST_F(Devices, WhatIsAmissWithADriverIsOneLine) {
     expect_told("init=800", {"no permission to use the GPU", "CUDA_ERROR_NOT_PERMITTED, error 800"});
     expect_told("init=803", {"libcuda.so.1 does not fit the kernel's driver", "restart the machine"});
     expect_told("init=999", {"CUDA_ERROR_UNKNOWN, error 999 of the driver"});
-    setenv("CUDA_VISIBLE_DEVICES", "-1", 1);
-    expect_told("init=100", {"CUDA_VISIBLE_DEVICES='-1' leaves the driver no GPU: unset it"});
+    setenv("CUDA_VISIBLE_DEVICES", "7", 1);
+    expect_told("init=100", {"CUDA_VISIBLE_DEVICES='7' leaves the driver no GPU: unset it"});
     unsetenv("CUDA_VISIBLE_DEVICES");
 }
 
@@ -103,6 +104,29 @@ TEST_F(Devices, RanksShareAGpuOnlyWhereThatIsAskedFor) {
     unsetenv("SLUICE_EMU_DEVICES");
     // Where a launcher shows each rank a GPU of its own, all are number 0.
     EXPECT_EQ(on("own=1", kTrain + "run.name=c device=cuda", 2).code, 0) << text("err");
+}
+
+// What one rank lacks, all lack: they train together.
+TEST_F(Devices, AllRanksTakeTheCpuWhereOneHasNoGpu) {
+    const auto command = [&](const std::string& keys) {
+        const std::string rank = std::string(" -n 1 -x LD_LIBRARY_PATH='" SLUICE_TEST_DRIVERS "' -x SLUICE_ENGINE='") +
+                                 SLUICE_DRIVEN_ENGINE "' -x SLUICE_TEST_DRIVER=";
+        const std::string program = " '" SLUICE_PROGRAM "' " + kTrain + keys;
+        const std::string all = "cd '" + folder_.path().string() + "' && mpirun" + rank + "count=2" + program + " :" +
+                                rank + "init=800" + program + " >out 2>err";
+        const int status = std::system(all.c_str());
+        return Ended{WEXITSTATUS(status), text("out"), text("err")};
+    };
+    const Ended on_cpu = command("");
+    EXPECT_EQ(on_cpu.code, 0) << on_cpu.err;
+    EXPECT_FALSE(has(on_cpu.out, "GPU")) << on_cpu.out;
+    ASSERT_EQ(told(on_cpu).size(), 1u) << on_cpu.err;
+    EXPECT_TRUE(told(on_cpu)[0].starts_with("warning: device: cpu, since on ")) << on_cpu.err;
+    EXPECT_TRUE(has(on_cpu.err, ": no permission to use the GPU")) << on_cpu.err;
+    const Ended refused = command("device=cuda");
+    EXPECT_EQ(refused.code, 2);
+    ASSERT_EQ(told(refused).size(), 1u) << refused.err;
+    EXPECT_TRUE(has(told(refused)[0], "error: device: cuda: no permission to use the GPU")) << refused.err;
 }
 
 TEST_F(Devices, MemoryThatOthersHaveIsTold) {
@@ -152,6 +176,21 @@ TEST_F(Devices, WithoutADriverTheReasonIsALine) {
                     "error: device: cuda: no GPU driver (libcuda.so.1) is installed: install NVIDIA's, "
                     "release 580 or later; or compute with device: cpu\n"))
         << refused.err;
+}
+
+TEST_F(Devices, WhoHidesAllGpusIsNotWarned) {
+    for (const char* none : {"", "-1"}) {
+        setenv("CUDA_VISIBLE_DEVICES", none, 1);
+        const Ended ended = on("", kTrain, 1, ""), refused = on("", kTrain + "device=cuda", 1, "");
+        unsetenv("CUDA_VISIBLE_DEVICES");
+        EXPECT_EQ(ended.code, 0);
+        EXPECT_EQ(ended.err, "");
+        EXPECT_TRUE(has(ended.out, "device cpu: CUDA_VISIBLE_DEVICES hides all GPUs\n")) << ended.out;
+        EXPECT_EQ(refused.code, 2);
+        EXPECT_TRUE(has(refused.err, "error: device: cuda: CUDA_VISIBLE_DEVICES hides all GPUs: unset it"))
+            << refused.err;
+        fs::remove_all(folder_ / "runs");
+    }
 }
 
 TEST_F(Devices, FilesOfTheDriverThatNobodyMayOpenAreNamed) {
