@@ -66,6 +66,7 @@ EngineLibrary find() {
     if (!named_engine() && !driver().installed) return {"", nullptr, driver().why, "no GPU driver is installed"};
     EngineLibrary library = load_engine_library();
     if (library.engine && library.engine->cuda() > 0) library.why = driver_lacks(library.engine->cuda());
+    if (!library.engine && !named_engine() && !driver().why.empty()) library.why = driver().why;  // first things first
     if (!library.why.empty()) library.engine = nullptr;
     return library;
 }
