@@ -136,6 +136,12 @@ void print_table(const SweepSpec& spec, const std::vector<Point>& points, const 
                spec.parallel > 1 ? fmt::format(", {} at once", spec.parallel) : "");
 }
 
+std::vector<std::string> gpus_of(const std::vector<Point>& points) {
+    const auto on_gpu = std::find_if(points.begin(), points.end(),
+                                     [](const Point& point) { return point.config.device != Device::cpu; });
+    return on_gpu == points.end() ? std::vector<std::string>() : names_of_gpus(on_gpu->config);
+}
+
 // Its failure is not the sweep's: `sluice report` can be tried again.
 void report_on(const SweepSpec& spec) {
     try {
@@ -158,7 +164,7 @@ int sweep_command(const SweepArgs& args) {
     for (const std::string& warning : judged.warnings) print_warning(warning);
     if (!args.dry_run) {
         stop_with_checkpoint();
-        const Exit exit = run_sweep(spec, judged.points, program_folder() / "sluice");
+        const Exit exit = run_sweep(spec, judged.points, program_folder() / "sluice", gpus_of(judged.points));
         report_on(spec);
         return int(exit);
     }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <sstream>
 #include <string_view>
 #include <vector>
 
@@ -174,6 +175,20 @@ EngineLibrary load_engine_library() {
 const EngineLibrary& engine_library() {
     static const EngineLibrary library = find();
     return library;
+}
+
+std::vector<std::string> names_of_gpus(const Config& config) {
+    const bool needed = config.device != Device::cpu && engine_library().engine && engine_library().engine->cuda() > 0;
+    if (!needed) return {};
+    // The driver counts those that the variable names, in its order.
+    std::vector<std::string> visible, names;
+    if (const char* const variable = std::getenv("CUDA_VISIBLE_DEVICES")) {
+        std::istringstream list(variable);
+        for (std::string name; std::getline(list, name, ',');) visible.push_back(name);
+    }
+    for (const int gpu : usable_gpus())
+        names.push_back(size_t(gpu) < visible.size() ? visible[size_t(gpu)] : std::to_string(gpu));
+    return names;
 }
 
 int choose_engine(const Config& config, Comm& comm, const Engine*& engine, bool explain) {

@@ -2,6 +2,7 @@
 // rank.
 #pragma once
 #include <string>
+#include <vector>
 
 #include "engine/engine.h"
 #include "parallel/comm.h"
@@ -26,6 +27,10 @@ EngineLibrary load_engine_library();
 // gets one of its host's: ranks share one only with `parallel.communicator: staged`. Returns an exit code, as
 // on_all_ranks(). explain: rank 0 prints what was chosen and why, also where nothing is amiss.
 int choose_engine(const Config& config, Comm& comm, const Engine*& engine, bool explain = false);
+
+// What CUDA_VISIBLE_DEVICES calls the GPUs that a run of this config may use, to divide them among several runs; empty
+// where it uses none.
+std::vector<std::string> names_of_gpus(const Config& config);
 
 // The engine for what this process alone measures. Errors: Failure(Exit::config) where there is none.
 const Engine& engine_of(const Config& config);

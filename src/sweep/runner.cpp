@@ -51,8 +51,13 @@ int64_t size_of(const fs::path& file) {
 
 class Runner {
  public:
-    Runner(const SweepSpec& spec, const std::vector<Point>& points, const fs::path& program)
-        : spec_(spec), points_(points), program_(program), tries_(points.size()) {}
+    Runner(const SweepSpec& spec, const std::vector<Point>& points, const fs::path& program,
+           const std::vector<std::string>& gpus)
+        : spec_(spec), points_(points), program_(program), gpus_(gpus), tries_(points.size()) {
+        at_once_ = spec.parallel;
+        // With fewer GPUs than ranks a point by itself uses the CPU, lets ranks share one, or is refused.
+        if (const auto room = int64_t(gpus.size()) / spec.ranks; room > 0) at_once_ = std::min(at_once_, room);
+    }
 
     Exit run() {
         for (size_t i = 0; i < points_.size(); i++) {
@@ -60,9 +65,12 @@ class Runner {
             if (!is_over(statuses_[i].state)) waiting_.push_back(i);
         }
         if (!waiting_.empty()) board_.change(summary_of(spec_.name, statuses_, 0, {}));
+        if (!waiting_.empty() && at_once_ < spec_.parallel)
+            board_.change(fmt::format("{} at once: {} for {} a point", counted(at_once_, "point"),
+                                      counted(int64_t(gpus_.size()), "GPU"), counted(spec_.ranks, "rank")));
         while (!training_.empty() || (!waiting_.empty() && !stopping_)) {
             if (stop_requested() && !stopping_) stop();
-            while (!stopping_ && !waiting_.empty() && int64_t(training_.size()) < spec_.parallel) start();
+            while (!stopping_ && !waiting_.empty() && int64_t(training_.size()) < at_once_) start();
             look();
             std::this_thread::sleep_for(kPause);
         }
@@ -81,6 +89,7 @@ class Runner {
  private:
     struct Training {
         size_t point;
+        int64_t place;  // from 0, of those that train at once
         std::unique_ptr<Child> child;
         Losses losses;
         int64_t console_start;  // of this try, in bytes
@@ -93,23 +102,36 @@ class Runner {
         if (spec_.ranks > 1) {
             words = {"mpirun", "-q", "-n", std::to_string(spec_.ranks)};
             // Else every mpirun binds its ranks to the same first cores.
-            if (spec_.parallel > 1) words.insert(words.end(), {"--bind-to", "none"});
+            if (at_once_ > 1) words.insert(words.end(), {"--bind-to", "none"});
         }
         words.insert(words.end(), {program_.string(), "train", (point.folder / kPointConfig).string()});
         return words;
     }
 
-    // Points that train at once share the cores.
-    std::vector<std::pair<std::string, std::string>> variables(const Point& point) const {
+    // Points that train at once share the cores and the GPUs.
+    std::vector<std::pair<std::string, std::string>> variables(const Point& point, int64_t place) const {
         auto variables = supervised_by_this_process(point.folder / kStop);
-        const int64_t share = std::max<int64_t>(1, usable_cores() / (spec_.parallel * spec_.ranks));
-        if (spec_.parallel > 1)
+        const int64_t share = std::max<int64_t>(1, usable_cores() / (at_once_ * spec_.ranks));
+        if (int64_t(gpus_.size()) >= spec_.ranks) {
+            const auto first = gpus_.begin() + place * spec_.ranks;
+            variables.emplace_back("CUDA_VISIBLE_DEVICES",
+                                   fmt::format("{}", fmt::join(first, first + spec_.ranks, ",")));
+        }
+        if (at_once_ > 1)
             variables.emplace_back("OMP_NUM_THREADS", std::to_string(std::min<int64_t>(omp_get_max_threads(), share)));
         return variables;
     }
 
+    int64_t free_place() const {
+        int64_t place = 0;
+        const auto taken = [&](const Training& training) { return training.place == place; };
+        while (std::any_of(training_.begin(), training_.end(), taken)) place++;
+        return place;
+    }
+
     void start() {
         const size_t i = waiting_.front();
+        const int64_t place = free_place();
         waiting_.pop_front();
         const Point& point = points_[i];
         tries_[i]++;
@@ -121,7 +143,8 @@ class Runner {
             write_file(point.folder / kPointConfig, dump_yaml(point.config));
             const int64_t from = size_of(console);
             const int at_our_end = spec_.ranks > 1 ? SIGTERM : SIGKILL;  // mpirun ends its ranks and cleans up
-            training_.push_back({i, std::make_unique<Child>(command(point), variables(point), console, at_our_end),
+            training_.push_back({i, place,
+                                 std::make_unique<Child>(command(point), variables(point, place), console, at_our_end),
                                  Losses(point.folder / "metrics.jsonl"), from, steady_seconds()});
         } catch (const Failure& f) { return failed(i, int(f.code()), f.what()); }
         statuses_[i].state = PointState::partial;
@@ -149,8 +172,8 @@ class Runner {
         for (const Training& training : training_)
             shown.push_back(
                 {points_[training.point].name(), points_[training.point].config.train.steps, training.losses.last()});
-        board_.show(shown, summary_of(spec_.name, statuses_, training_.size(),
-                                      seconds_left(points_, statuses_, spec_.parallel)));
+        board_.show(shown,
+                    summary_of(spec_.name, statuses_, training_.size(), seconds_left(points_, statuses_, at_once_)));
     }
 
     void follow(Training& training) {
@@ -237,6 +260,8 @@ class Runner {
     const SweepSpec& spec_;
     const std::vector<Point>& points_;
     fs::path program_;
+    std::vector<std::string> gpus_;
+    int64_t at_once_;  // points
     std::vector<int64_t> tries_;
     std::vector<PointStatus> statuses_;
     std::deque<size_t> waiting_;
@@ -248,13 +273,14 @@ class Runner {
 
 }  // namespace
 
-Exit run_sweep(const SweepSpec& spec, const std::vector<Point>& points, const fs::path& program) {
+Exit run_sweep(const SweepSpec& spec, const std::vector<Point>& points, const fs::path& program,
+               const std::vector<std::string>& gpus) {
     const fs::path folder = sweep_folder(spec);
     refuse_another(folder, points);
     const RunLock lock(folder, 0, "sweep");
     refuse_changed(points);
     write_file(folder / "sweep.yaml", dump_sweep(spec, folder.string()));
-    return Runner(spec, points, program).run();
+    return Runner(spec, points, program, gpus).run();
 }
 
 }  // namespace sluice

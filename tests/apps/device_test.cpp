@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <set>
 
 #include "apps/run_folder.h"
 #include "base/version.h"
@@ -238,6 +239,29 @@ TEST_F(Devices, TheEngineForGpusLoads) {
     const Ended no_gpu = on("count=0", kTrain, 1, "");
     EXPECT_EQ(no_gpu.code, 0);
     EXPECT_TRUE(has(no_gpu.err, "device: cpu, since the driver finds no GPU")) << no_gpu.err;
+}
+
+// Three points of two ranks at once would need six GPUs.
+TEST_F(Devices, PointsOfASweepHaveGpusOfTheirOwn) {
+    std::ofstream(folder_ / "s.yaml") << R"(sweep: {name: s, ranks: 2, parallel: 3}
+base: c.yaml
+set: [train.steps=1, train.batch=6, schedule.warmup_steps=0, 'data.validation=[]', checkpoint.every=0]
+seeds: [1, 2, 3]
+)";
+    setenv("CUDA_VISIBLE_DEVICES", "6,1,4,2,7", 1);
+    const Ended ended = on("count=8", "sweep s.yaml");
+    unsetenv("CUDA_VISIBLE_DEVICES");
+    EXPECT_EQ(ended.code, 0) << ended.err << ended.out;
+    EXPECT_TRUE(has(ended.out, "2 points at once: 5 GPUs for 2 ranks a point\n")) << ended.out;
+    std::set<std::string> used;
+    for (const char* seed : {"1", "2", "3"}) {
+        const std::string console = text(std::string("runs/s/points/base/seed-") + seed + "/console.txt");
+        const size_t at = console.find("device cuda: Test GPU ");
+        ASSERT_NE(at, console.npos) << console;
+        used.insert(console.substr(at + 22, 1));
+        EXPECT_TRUE(has(console, "(GPU 0 of 2)")) << console;
+    }
+    EXPECT_EQ(used, (std::set<std::string>{"G", "E"})) << "those at 6 and 4 are the first of each two";
 }
 
 }  // namespace

@@ -1,13 +1,15 @@
 // A GPU driver (libcuda.so.1) for tests, which answers as $SLUICE_TEST_DRIVER says: words like init=999 version=12040
 // count=2 capability=75 same. It has what src/engine/driver.cpp asks for, and no GPU.
 //   init, version, count, capability: what cuInit returns, cuDriverGetVersion and cuDeviceGetCount tell, and of GPU 0;
-//   others are 90. own: every process sees GPUs of its own.
+//   others are 90. own: every process sees GPUs of its own. CUDA_VISIBLE_DEVICES hides some, by their indices.
 #include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <sstream>
 #include <string>
+#include <vector>
 
 namespace {
 
@@ -16,6 +18,18 @@ int answer(const char* word, int otherwise) {
     const std::string text = " " + std::string(said ? said : "");
     const size_t at = text.find(" " + std::string(word) + "=");
     return at == text.npos ? otherwise : std::atoi(text.c_str() + at + std::strlen(word) + 2);
+}
+
+std::vector<int> visible() {
+    const char* const variable = std::getenv("CUDA_VISIBLE_DEVICES");
+    std::istringstream list(variable ? variable : "");
+    std::vector<int> gpus;
+    if (variable)
+        for (std::string gpu; std::getline(list, gpu, ',') && std::atoi(gpu.c_str()) >= 0;)
+            gpus.push_back(std::atoi(gpu.c_str()));
+    else
+        for (int gpu = 0; gpu < answer("count", 1); gpu++) gpus.push_back(gpu);
+    return gpus;
 }
 
 }  // namespace
@@ -27,11 +41,11 @@ int cuDriverGetVersion(int* version) {
     return 0;
 }
 int cuDeviceGetCount(int* count) {
-    *count = answer("count", 1);
+    *count = int(visible().size());
     return 0;
 }
 int cuDeviceGet(int* device, int index) {
-    *device = index;
+    *device = visible()[size_t(index)];
     return 0;
 }
 int cuDeviceGetName(char* name, int bytes, int device) {
