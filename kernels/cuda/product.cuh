@@ -24,7 +24,7 @@ void product(const Op& op, Stream stream, const ProductShape<Y, T>& p) {
                                                     .stride = p.n,
                                                     .scale = p.scale,
                                                     .base_scale = p.base_scale}))
-        return;
+        return op.queued("cublasLtMatmul");
     multiply<kA, kB>(op, p);
 }
 

@@ -32,8 +32,10 @@ void done(cudaError_t error, const char* what) {
 
 const std::string& product_machine() {
     static const std::string machine = [] {
+        int device = 0;
         cudaDeviceProp properties{};
-        done(cudaGetDeviceProperties(&properties, 0), "the device's name");
+        done(cudaGetDevice(&device), "the device");
+        done(cudaGetDeviceProperties(&properties, device), "the device's name");
         Hash hash;
         hash.add(std::string(properties.name));
         hash.add(std::to_string(cublasLtGetVersion()));
