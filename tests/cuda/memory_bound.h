@@ -120,7 +120,7 @@ std::vector<OpCall> probes(const OpSizes& n) {
         slow(SLUICE_CALL(attention_sums, t.both<AttentionSums>(n.heads), t.in<A>(F * n.heads), t.in<T>(F * W),
                          t.in<A>(F * n.heads), t.in_rows<T>(F, W, S), t.in_rows<T>(F, W, S), t.in<int32_t>(F),
                          attention)),
-        slow(SLUICE_CALL(magnitude_sums, t.both<MagnitudeSums>(n.heads), t.in<T>(R * W), R, n.heads, W / n.heads, 1)),
+        slow(SLUICE_CALL(magnitude_sums, t.both<MagnitudeSums>(1), t.in<T>(R * W), R, 1, W, 1)),
     };
 }
 
