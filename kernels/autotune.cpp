@@ -24,7 +24,8 @@ Autotuner::~Autotuner() { std::erase(autotuners(), this); }
 
 std::vector<AutotuneSection> export_autotune() {
     std::vector<AutotuneSection> sections;
-    for (const Autotuner* a : autotuners()) sections.push_back({a->machine(), a->export_lines()});
+    for (const Autotuner* a : autotuners())
+        if (!a->machine().empty()) sections.push_back({a->machine(), a->export_lines()});
     return sections;
 }
 

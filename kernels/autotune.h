@@ -46,7 +46,7 @@ void import_autotune(const AutotuneSection& section);
 // What a backend implements. The object joins when it is made.
 class Autotuner {
  public:
-    virtual const std::string& machine() const = 0;
+    virtual const std::string& machine() const = 0;  // empty: what it would time for is not there
     virtual std::set<std::string> export_lines() const = 0;
     virtual void import_lines(const std::set<std::string>& lines) = 0;
 

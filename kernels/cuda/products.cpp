@@ -12,6 +12,7 @@
 #include "base/machine.h"
 #include "kernels/autotune.h"
 #include "kernels/choice_file.h"
+#include "kernels/cuda/prim/op.h"
 #include "kernels/cuda/prim/runtime.h"
 #include "kernels/cuda/product_plan.h"
 #include "kernels/memory.h"
@@ -26,16 +27,18 @@ constexpr int kRuns = 3;  // that are timed of each algorithm, of which the shor
 const ProductLibrary& library_of(Stream stream) { return *static_cast<const ProductLibrary*>(stream.products); }
 cudaStream_t handle_of(Stream stream) { return static_cast<cudaStream_t>(stream.handle); }
 
+// An error of what was queued before shows at any call.
 void done(cudaError_t error, const char* what) {
-    if (error != cudaSuccess) fail(Exit::other, std::string(what) + ": " + cudaGetErrorString(error));
+    if (error != cudaSuccess) fail(Exit::other, std::string(what) + ": " + cudaGetErrorString(error) + queued_last());
 }
 
+// Empty where there is no device: a CPU trains, though the engine was loaded.
 const std::string& product_machine() {
-    static const std::string machine = [] {
+    static const std::string machine = []() -> std::string {
         int device = 0;
         cudaDeviceProp properties{};
-        done(cudaGetDevice(&device), "the device");
-        done(cudaGetDeviceProperties(&properties, device), "the device's name");
+        if (cudaGetDevice(&device) != cudaSuccess || cudaGetDeviceProperties(&properties, device) != cudaSuccess)
+            return "";
         Hash hash;
         hash.add(std::string(properties.name));
         hash.add(std::to_string(cublasLtGetVersion()));

@@ -248,9 +248,11 @@ base: c.yaml
 set: [train.steps=1, train.batch=6, schedule.warmup_steps=0, 'data.validation=[]', checkpoint.every=0]
 seeds: [1, 2, 3]
 )";
+    setenv("SLUICE_EMU_DEVICES", "2", 1);
     setenv("CUDA_VISIBLE_DEVICES", "6,1,4,2,7", 1);
     const Ended ended = on("count=8", "sweep s.yaml");
     unsetenv("CUDA_VISIBLE_DEVICES");
+    unsetenv("SLUICE_EMU_DEVICES");
     EXPECT_EQ(ended.code, 0) << ended.err << ended.out;
     EXPECT_TRUE(has(ended.out, "2 points at once: 5 GPUs for 2 ranks a point\n")) << ended.out;
     std::set<std::string> used;
