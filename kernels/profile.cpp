@@ -8,6 +8,7 @@ thread_local Profile* current = nullptr;
 }  // namespace
 
 void profile_into(Profile* profile) { current = profile; }
+bool profiling() { return current != nullptr; }
 
 Timed::Timed(const char* op, const Work& work) : op_(op), work_(work) {
     if (current) start_ = std::chrono::steady_clock::now();

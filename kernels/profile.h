@@ -47,6 +47,7 @@ struct Profile {
 
 // From here on ops and GEMMs of this thread are added to `profile`, or to none where it is null.
 void profile_into(Profile* profile);
+bool profiling();  // whether this thread's are
 
 class Timed {
  public:

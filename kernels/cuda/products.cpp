@@ -32,6 +32,12 @@ void done(cudaError_t error, const char* what) {
     if (error != cudaSuccess) fail(Exit::other, std::string(what) + ": " + cudaGetErrorString(error) + queued_last());
 }
 
+bool captured(cudaStream_t stream) {
+    cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+    done(cudaStreamIsCapturing(stream, &status), "a stream");
+    return status != cudaStreamCaptureStatusNone;
+}
+
 // Empty where there is no device: a CPU trains, though the engine was loaded.
 const std::string& product_machine() {
     static const std::string machine = []() -> std::string {
@@ -234,7 +240,7 @@ ProductAutotuner::Chosen ProductAutotuner::choose(Stream stream, const Product& 
     std::unique_lock lock(mutex_);
     Known& k = known(library_of(stream), key_of(p));
     if (!k.settled) look_up(library_of(stream), k);
-    if (!k.settled && !k.candidates.empty() && AutotuneScope::active()) {
+    if (!k.settled && !k.candidates.empty() && AutotuneScope::active() && !captured(handle_of(stream))) {
         // What is queued before must not wait for a rank that waits for the mutex or the file.
         lock.unlock();
         done(cudaStreamSynchronize(handle_of(stream)), "the device");

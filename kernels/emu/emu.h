@@ -45,6 +45,7 @@ struct Options {
 };
 Options& options();
 
-int64_t allocations();  // of device memory and of pinned memory, so far
+int64_t allocations();     // of device memory and of pinned memory, so far
+int64_t graph_launches();  // so far
 
 }  // namespace sluice::emu

@@ -8,6 +8,7 @@
 #include "kernels/cuda/prim/kernel_name.h"
 #include "kernels/emu/device_memory.h"
 #include "kernels/emu/emu.h"
+#include "kernels/emu/graph.h"
 
 namespace sluice::emu {
 namespace {
@@ -56,6 +57,10 @@ void Device::close(StreamQueue* stream) {
 
 // ---------------------------------------------------------------- queueing
 void Device::queue(StreamQueue& stream, std::function<void()> work, const std::type_info* kernel) {
+    if (stream.capture) {
+        return stream.capture->add(
+            stream, [this, work = std::move(work), kernel](StreamQueue& launched) { queue(launched, work, kernel); });
+    }
     stream.clock.join(host_);
     stream.clock.set(stream.index, ++stream.queued);
     stream.tasks.push_back({std::move(work), nullptr, kernel, stream.queued, stream.clock});

@@ -15,6 +15,7 @@
 
 namespace sluice::emu {
 
+class Capture;
 class StreamQueue;
 
 class Clock {
@@ -34,9 +35,11 @@ struct Mark {
     Clock clock;
     double milliseconds = 0;  // when it was reached
 };
+struct CapturedMark;
 struct Event {
     bool timed = false;
-    std::shared_ptr<Mark> mark;  // null: never recorded
+    std::shared_ptr<Mark> mark;                    // null: never recorded, or last in a capture
+    std::shared_ptr<const CapturedMark> captured;  // null: not last recorded in a capture
 };
 
 struct Task {
@@ -54,6 +57,7 @@ class StreamQueue {
     std::deque<Task> tasks;
     uint64_t queued = 0, done = 0;  // serial numbers
     Clock clock;                    // of the next task
+    Capture* capture = nullptr;     // which what it is given goes to instead; null: none
     bool reached(uint64_t serial) const { return done >= serial; }
 };
 

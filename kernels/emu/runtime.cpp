@@ -16,6 +16,7 @@
 #include "base/hash.h"
 #include "kernels/emu/device_memory.h"
 #include "kernels/emu/emu.h"
+#include "kernels/emu/graph.h"
 #include "kernels/emu/launch.h"
 #include "kernels/emu/machine.h"
 #include "kernels/emu/queue.h"
@@ -38,6 +39,21 @@ cudaError_t waited(Device& device) {
     if (failure.empty()) return cudaSuccess;
     last_failure = std::move(failure);
     return result(cudaErrorLaunchFailure);
+}
+
+// ---------------------------------------------------------------- captures
+thread_local std::vector<std::shared_ptr<Capture>> captures;  // of this thread that have not ended
+
+// What a call returns that a captured stream may not be given.
+cudaError_t refuse_captured(Capture* capture) {
+    capture->invalidate();
+    return result(cudaErrorStreamCaptureUnsupported);
+}
+// A call that this thread may not make while it captures: it allocates, frees, or waits for all.
+bool captures_here() { return !captures.empty(); }
+cudaError_t refuse_while_capturing() {
+    for (const auto& capture : captures) capture->invalidate();
+    return result(cudaErrorStreamCaptureUnsupported);
 }
 
 // ---------------------------------------------------------------- the host's memory
@@ -137,6 +153,7 @@ cudaError_t cudaGetDevice(int* device) {
 }
 
 cudaError_t cudaMalloc(void** p, size_t bytes) {
+    if (captures_here()) return refuse_while_capturing();
     allocations_so_far++;
     const auto lock = Device::get().lock();
     DeviceMemory& memory = DeviceMemory::get();
@@ -153,6 +170,7 @@ cudaError_t cudaMalloc(void** p, size_t bytes) {
 
 cudaError_t cudaFree(void* p) {
     if (!p) return cudaSuccess;
+    if (captures_here()) return refuse_while_capturing();
     Device& device = Device::get();
     const auto lock = device.lock();
     device.reach_all();
@@ -160,6 +178,7 @@ cudaError_t cudaFree(void* p) {
 }
 
 cudaError_t cudaMallocHost(void** p, size_t bytes) {
+    if (captures_here()) return refuse_while_capturing();
     allocations_so_far++;
     constexpr size_t kPage = 4096;
     const auto lock = Device::get().lock();
@@ -175,6 +194,7 @@ cudaError_t cudaMallocHost(void** p, size_t bytes) {
 
 cudaError_t cudaFreeHost(void* p) {
     if (!p) return cudaSuccess;
+    if (captures_here()) return refuse_while_capturing();
     Device& device = Device::get();
     const auto lock = device.lock();
     device.reach_all();
@@ -205,6 +225,8 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
     if (!is_range(to, bytes) || !is_range(from, bytes)) return result(cudaErrorInvalidValue);
     StreamQueue& stream = device.of(handle);
     const DeviceMemory& memory = DeviceMemory::get();
+    // A graph would copy what then lies there: what Sluice copies to and from the host differs from launch to launch.
+    if (stream.capture && !(memory.is_device(from) && memory.is_device(to))) return refuse_captured(stream.capture);
     if (memory.is_device(from))
         device.queue(stream, [=] { copy_now(to, from, bytes); });
     else if (is_pinned(from))
@@ -225,6 +247,19 @@ cudaError_t cudaMemsetAsync(void* p, int byte, size_t bytes, cudaStream_t handle
 }
 
 // ---------------------------------------------------------------- streams
+// A stream that waits for an event of a capture is captured from then on.
+static cudaError_t wait_for_captured(StreamQueue& waiting, const CapturedMark& mark) {
+    const auto capture =
+        std::find_if(captures.begin(), captures.end(), [&](const auto& c) { return c.get() == mark.capture; });
+    if (capture == captures.end()) return result(cudaErrorInvalidValue);  // it has ended, or is another thread's
+    if (waiting.capture && waiting.capture != capture->get()) {
+        for (Capture* both : {waiting.capture, capture->get()}) both->invalidate();
+        return result(cudaErrorStreamCaptureMerge);
+    }
+    (*capture)->wait(waiting, mark);
+    return cudaSuccess;
+}
+
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
     const auto lock = Device::get().lock();
     if (flags != cudaStreamNonBlocking) return result(cudaErrorInvalidValue);
@@ -236,6 +271,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
     Device& device = Device::get();
     const auto lock = device.lock();
     if (!stream || !device.is_stream(stream)) return result(cudaErrorInvalidResourceHandle);
+    if (stream->capture) return refuse_captured(stream->capture);
     device.close(stream);
     return cudaSuccess;
 }
@@ -245,6 +281,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
     const auto lock = device.lock();
     if (!device.is_stream(handle)) return result(cudaErrorInvalidResourceHandle);
     StreamQueue& stream = device.of(handle);
+    if (stream.capture) return refuse_captured(stream.capture);
     device.reach(stream, stream.queued);
     device.host_knows(stream.clock);
     return waited(device);
@@ -254,21 +291,102 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
     Device& device = Device::get();
     const auto lock = device.lock();
     if (!device.is_stream(stream)) return result(cudaErrorInvalidResourceHandle);
-    if (event->mark) device.queue_wait(device.of(stream), event->mark);
+    StreamQueue& waiting = device.of(stream);
+    if (event->captured) return wait_for_captured(waiting, *event->captured);
+    if (!event->mark) return cudaSuccess;
+    if (waiting.capture) {  // a graph cannot wait for what is outside
+        waiting.capture->invalidate();
+        return result(cudaErrorStreamCaptureIsolation);
+    }
+    device.queue_wait(waiting, event->mark);
     return cudaSuccess;
 }
 
 cudaError_t cudaDeviceSynchronize() {
+    if (captures_here()) return refuse_while_capturing();
     Device& device = Device::get();
     const auto lock = device.lock();
     device.reach_all();
     return cudaSuccess;
 }
 
+// ---------------------------------------------------------------- graphs
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
+    Device& device = Device::get();
+    const auto lock = device.lock();
+    if (!device.is_stream(stream)) return result(cudaErrorInvalidResourceHandle);
+    if (!stream) return result(cudaErrorStreamCaptureUnsupported);  // the default stream
+    if (stream->capture) return result(cudaErrorInvalidValue);
+    captures.push_back(std::make_shared<Capture>(*stream));
+    stream->capture = captures.back().get();
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus* status) {
+    Device& device = Device::get();
+    const auto lock = device.lock();
+    if (!device.is_stream(stream)) return result(cudaErrorInvalidResourceHandle);
+    const Capture* const capture = device.of(stream).capture;
+    *status = !capture           ? cudaStreamCaptureStatusNone
+              : capture->valid() ? cudaStreamCaptureStatusActive
+                                 : cudaStreamCaptureStatusInvalidated;
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
+    Device& device = Device::get();
+    const auto lock = device.lock();
+    *graph = nullptr;
+    if (!stream || !device.is_stream(stream)) return result(cudaErrorInvalidResourceHandle);
+    if (!stream->capture || !stream->capture->began_on(*stream)) return result(cudaErrorStreamCaptureUnmatched);
+    const auto mine = std::find_if(captures.begin(), captures.end(),
+                                   [&](const auto& capture) { return capture.get() == stream->capture; });
+    if (mine == captures.end()) return result(cudaErrorStreamCaptureWrongThread);
+    const std::shared_ptr<Capture> capture = *mine;
+    captures.erase(mine);
+    capture->end();
+    if (!capture->valid()) return result(cudaErrorStreamCaptureInvalidated);
+    if (!capture->joined()) return result(cudaErrorStreamCaptureUnjoined);
+    *graph = new Graph{capture};
+    return cudaSuccess;
+}
+
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsigned long long flags) {
+    const auto lock = Device::get().lock();
+    if (!graph || flags != 0) return result(cudaErrorInvalidValue);
+    *exec = new GraphExec(*graph);
+    return cudaSuccess;
+}
+
+static std::atomic<int64_t> graph_launches_so_far{0};
+int64_t sluice::emu::graph_launches() { return graph_launches_so_far; }
+
+cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
+    Device& device = Device::get();
+    const auto lock = device.lock();
+    if (!exec) return result(cudaErrorInvalidValue);
+    if (!device.is_stream(stream)) return result(cudaErrorInvalidResourceHandle);
+    if (device.of(stream).capture) return refuse_captured(stream->capture);
+    exec->launch(device.of(stream));
+    graph_launches_so_far++;
+    return cudaSuccess;
+}
+
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+    delete graph;
+    return cudaSuccess;
+}
+
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {
+    const auto lock = Device::get().lock();
+    delete exec;
+    return cudaSuccess;
+}
+
 // ---------------------------------------------------------------- events
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
     if (flags != cudaEventDefault && flags != cudaEventDisableTiming) return result(cudaErrorInvalidValue);
-    *event = new Event{.timed = flags == cudaEventDefault, .mark = {}};
+    *event = new Event{.timed = flags == cudaEventDefault, .mark = {}, .captured = {}};
     return cudaSuccess;
 }
 
@@ -281,13 +399,16 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
     Device& device = Device::get();
     const auto lock = device.lock();
     if (!device.is_stream(stream)) return result(cudaErrorInvalidResourceHandle);
-    event->mark = device.record(device.of(stream));
+    StreamQueue& recorded = device.of(stream);
+    event->mark = recorded.capture ? nullptr : device.record(recorded);
+    event->captured = recorded.capture ? recorded.capture->record(recorded) : nullptr;
     return cudaSuccess;
 }
 
 cudaError_t cudaEventQuery(cudaEvent_t event) {
     Device& device = Device::get();
     const auto lock = device.lock();
+    if (event->captured) return result(cudaErrorCapturedEvent);
     const Mark* const mark = event->mark.get();
     if (mark && device.is_stream(mark->stream) && !mark->stream->reached(mark->serial)) {
         device.step(*mark->stream);
@@ -300,6 +421,7 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
     Device& device = Device::get();
     const auto lock = device.lock();
+    if (event->captured) return result(cudaErrorCapturedEvent);
     const Mark* const mark = event->mark.get();
     if (!mark) return cudaSuccess;
     if (device.is_stream(mark->stream)) device.reach(*mark->stream, mark->serial);
@@ -341,6 +463,22 @@ const char* cudaGetErrorString(cudaError_t error) {
             return "device not ready";
         case cudaErrorLaunchFailure:
             return last_failure.c_str();
+        case cudaErrorStreamCaptureUnsupported:
+            return "operation not permitted when stream is capturing";
+        case cudaErrorStreamCaptureInvalidated:
+            return "operation failed due to a previous error during capture";
+        case cudaErrorStreamCaptureMerge:
+            return "operation would result in a merge of separate capture sequences";
+        case cudaErrorStreamCaptureUnmatched:
+            return "capture was not ended in the same stream as it began";
+        case cudaErrorStreamCaptureUnjoined:
+            return "capturing stream has unjoined work";
+        case cudaErrorStreamCaptureIsolation:
+            return "dependency created on uncaptured work in another stream";
+        case cudaErrorCapturedEvent:
+            return "operation not permitted on an event last recorded in a capturing stream";
+        case cudaErrorStreamCaptureWrongThread:
+            return "attempt to terminate a thread-local capture sequence from another thread";
     }
     return "unknown error";
 }

@@ -16,6 +16,14 @@ enum cudaError_t {
     cudaErrorInvalidResourceHandle = 400,
     cudaErrorNotReady = 600,
     cudaErrorLaunchFailure = 719,
+    cudaErrorStreamCaptureUnsupported = 900,
+    cudaErrorStreamCaptureInvalidated = 901,
+    cudaErrorStreamCaptureMerge = 902,
+    cudaErrorStreamCaptureUnmatched = 903,
+    cudaErrorStreamCaptureUnjoined = 904,
+    cudaErrorStreamCaptureIsolation = 905,
+    cudaErrorCapturedEvent = 907,
+    cudaErrorStreamCaptureWrongThread = 908,
 };
 enum cudaMemcpyKind {
     cudaMemcpyHostToHost = 0,
@@ -30,9 +38,13 @@ constexpr unsigned cudaEventDefault = 0, cudaEventDisableTiming = 2;
 namespace sluice::emu {
 class StreamQueue;
 struct Event;
+struct Graph;
+class GraphExec;
 }  // namespace sluice::emu
 using cudaStream_t = sluice::emu::StreamQueue*;
 using cudaEvent_t = sluice::emu::Event*;
+using cudaGraph_t = sluice::emu::Graph*;
+using cudaGraphExec_t = sluice::emu::GraphExec*;
 
 constexpr int CUDART_VERSION = 0;  // of no release
 
@@ -76,6 +88,22 @@ cudaError_t cudaEventQuery(cudaEvent_t);  // each call lets the stream do one th
 cudaError_t cudaEventSynchronize(cudaEvent_t);
 // Milliseconds of the emulator's clock, which tasks move on by what a GPU might need for them.
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end);
+
+// Graphs (kernels/emu/graph.h). While a stream is captured, a call that would wait for it, or that its thread may not
+// make (memory is allocated or freed, the device is waited for), is refused and spoils the capture.
+enum cudaStreamCaptureMode { cudaStreamCaptureModeThreadLocal = 1 };
+enum cudaStreamCaptureStatus {
+    cudaStreamCaptureStatusNone = 0,
+    cudaStreamCaptureStatusActive = 1,
+    cudaStreamCaptureStatusInvalidated = 2,
+};
+cudaError_t cudaStreamBeginCapture(cudaStream_t, cudaStreamCaptureMode);
+cudaError_t cudaStreamIsCapturing(cudaStream_t, cudaStreamCaptureStatus*);
+cudaError_t cudaStreamEndCapture(cudaStream_t, cudaGraph_t*);  // null where it failed
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t*, cudaGraph_t, unsigned long long flags = 0);
+cudaError_t cudaGraphLaunch(cudaGraphExec_t, cudaStream_t);
+cudaError_t cudaGraphDestroy(cudaGraph_t);
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t);  // waits for its launches
 
 cudaError_t cudaGetLastError();  // and forgets it
 const char* cudaGetErrorString(cudaError_t);

@@ -311,12 +311,18 @@ double Model<B>::forward(Batch batch, const int32_t* tokens, const int32_t* targ
 // ---------------------------------------------------------------- forward and backward
 template <class B>
 void Model<B>::forward_backward(Batch batch, const int32_t* tokens, const int32_t* targets, const int32_t* doc_start,
-                                double scale, const GradientsReady& ready) {
+                                double scale, const GradientsReady& ready, Replay<B>* replay) {
     const Pass<B> pass = this->pass(batch, tokens, targets, doc_start, scale);
+    if (!replay) return forward_backward(pass, ready);
+    replay->run(stream(), [&] { forward_backward(pass, ready); });
+}
+
+template <class B>
+void Model<B>::forward_backward(const Pass<B>& pass, const GradientsReady& ready) {
     run_blocks(pass);
     lm_head_.forward_backward(pass, weights_.head, gradients_.head, scratch_.head, acts_.losses, scratch_.dfinal,
                               acts_.final_normed, acts_.targets);
-    sum_of_losses<B>(stream(), acts_.sums, acts_.losses, batch.tokens());
+    sum_of_losses<B>(stream(), acts_.sums, acts_.losses, pass.tokens());
     backward_blocks(pass, ready);
 }
 

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "config/specs.h"
+#include "kernels/replay.h"
 #include "model/activations.h"
 #include "model/mesh_shape.h"
 #include "parallel/mesh.h"
@@ -83,8 +84,10 @@ class Model {
     double forward(Batch batch, const int32_t* tokens, const int32_t* targets, const int32_t* doc_start);
     // Adds the sum of the tokens' losses to the totals, and to gradients() the gradient of scale * sum, and of the
     // routers' losses on these tokens. Where ShardSpec::gradient says so, it is still this rank's partial sum.
+    // replay: of calls of this batch, scale and `ready`; it must be null while passes are looked at, with experts on
+    // several ranks, and where the mesh's groups do not only queue.
     void forward_backward(Batch batch, const int32_t* tokens, const int32_t* targets, const int32_t* doc_start,
-                          double scale, const GradientsReady& ready = {});
+                          double scale, const GradientsReady& ready = {}, Replay<B>* replay = nullptr);
 
     // logits (vocab) on the host, of all ranks' ids, after the token at `row` of the last pass. The host waits for
     // them.
@@ -115,6 +118,7 @@ class Model {
     Pass<B> pass_over(Batch batch, bool documents, double scale);
     void map_first_pass(Batch batch);
     void run_blocks(const Pass<B>& pass);
+    void forward_backward(const Pass<B>& pass, const GradientsReady& ready);
     NextNorm<B> norm_after(size_t layer) const;
     void backward_blocks(const Pass<B>& pass, const GradientsReady& ready);
     void recompute(const Pass<B>& pass, size_t layer, const T* x);

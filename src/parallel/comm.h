@@ -93,6 +93,10 @@ class Comm {
     }
     virtual void finish() {}
 
+    // Whether its collectives only queue work on a device's stream, and never make the host wait: such work can be
+    // captured, and launched again without a call of them (kernels/replay.h).
+    virtual bool only_queues() const { return false; }
+
     // Ends every rank of the launch with the exit code; for errors that only this rank knows of. From any thread.
     [[noreturn]] virtual void abort(int code) = 0;
 

@@ -36,6 +36,11 @@ Mesh::Mesh(Comm& everyone, const MeshShape& n, Memory& memory)
         *group = staged_comm(std::move(*group), memory, &stream);
 }
 
+bool Mesh::only_queues() const {
+    const auto groups = {&data, &tensor, &replicas, &expert, &expert_data, &sequence, &hidden};
+    return std::all_of(groups.begin(), groups.end(), [](const auto* group) { return (*group)->only_queues(); });
+}
+
 Mesh& solo_mesh(Memory& memory) {
     thread_local const std::unique_ptr<Comm> comm = solo_comm();
     thread_local std::map<Memory*, Mesh> meshes;

@@ -70,6 +70,8 @@ struct Mesh {
     // With sequence parallelism partial sums are reduce-scattered over `sequence`, else all-reduced over `hidden`: one
     // of them is the tensor group, and the other this rank alone.
     std::unique_ptr<Comm> sequence, hidden;
+
+    bool only_queues() const;  // as Comm's: all groups but `world`
 };
 
 // A mesh of one rank; each thread has its own.

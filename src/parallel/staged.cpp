@@ -25,6 +25,7 @@ class StagedComm final : public Comm {
         host_->barrier();
     }
     void abort(int code) override { host_->abort(code); }
+    bool only_queues() const override { return size() == 1; }
 
  private:
     using Bytes = std::vector<std::byte>;

@@ -63,9 +63,12 @@ void Trainer<B>::forward_backward(const Samples& samples) {
     const AutotuneScope autotuning;
     for (int64_t u = 0; u < micro_batches; u++) {
         read_micro_batch(samples, consumed_samples_ + (u * ranks + mesh_.coord.data_rank) * m);
+        const bool last = u + 1 == micro_batches;
         model_.forward_backward({m, config_.data.sequence_length}, tokens_.data(), targets_.data(),
-                                doc_start_.empty() ? nullptr : doc_start_.data(), scale,
-                                u + 1 == micro_batches ? reduce_ : none_);
+                                doc_start_.empty() ? nullptr : doc_start_.data(), scale, last ? reduce_ : none_,
+                                !replays() ? nullptr
+                                : last     ? &last_micro_batch_
+                                           : &micro_batch_);
     }
     mesh_.data->finish();
     mesh_.expert_data->finish();

@@ -7,6 +7,7 @@
 
 #include "checkpoint/checkpoint.h"
 #include "config/specs.h"
+#include "kernels/replay.h"
 #include "log/step_result.h"
 #include "model/model.h"
 #include "model/step_sums.h"
@@ -71,6 +72,8 @@ class Trainer {
     StepSums sum_over_ranks(const StepTotals& totals, StepFlags flags);
     std::optional<Spike> spike(double loss, double grad_norm);
     RoutingResult routing(const StepSums& sums) const;
+    // Whether micro-batches are queued alike, and without a wait of the host.
+    bool replays() const { return mesh_.only_queues() && mesh_.coord.expert == 1 && !looks(); }
     bool looks() const { return config_.probes.every > 0 && (progress_.step + 1) % config_.probes.every == 0; }
     std::vector<LayerLook> look(const std::vector<LayerSums>& own);
 
@@ -83,6 +86,7 @@ class Trainer {
     Optimizer<B> optimizer_;
     SpanList<B, Span> own_gradients_;  // those of this rank's shards, from gradient(0)
     GradientsReady reduce_, none_;
+    Replay<B> micro_batch_{"micro-batch"}, last_micro_batch_{"last micro-batch"};  // the last one with reductions
     Progress progress_;
     int64_t consumed_samples_ = 0;
     std::optional<SpikeRule> spike_rule_;                         // with spikes.action

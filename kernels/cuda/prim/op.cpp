@@ -24,6 +24,7 @@ thread_local Queued last;
 }  // namespace
 
 void synchronise_launches(bool on) { synchronous = on; }
+bool synchronous_launches() { return synchronous; }
 
 std::string queued_last() {
     std::string text;

@@ -43,6 +43,7 @@ constexpr int64_t kSharedWithoutOptIn = int64_t{48} << 10, kMostShared = int64_t
 std::string queued_last();
 // Whether the host waits for each kernel of every thread (SLUICE_CUDA_SYNC). Set it while nothing is queued.
 void synchronise_launches(bool on);
+bool synchronous_launches();
 
 class Op {
  public:

@@ -1,0 +1,113 @@
+// Micro-batches that are captured once and launched again: the same bits, and only where all are queued alike.
+#include <gtest/gtest.h>
+
+#include "cuda/small.h"
+#include "kernels/cuda/prim/op.h"
+#include "kernels/emu/emu.h"
+#include "kernels/profile.h"
+
+namespace sluice {
+namespace {
+
+using Keys = std::vector<std::string>;
+
+struct Course {
+    std::vector<double> numbers;    // losses and norms, by step
+    std::vector<int64_t> launches;  // of graphs, by step
+};
+template <class B>
+Course run(const Keys& keys, bool captures, int ranks = 1, int steps = 3) {
+    synchronise_launches(!captures);
+    Keys all{"train.batch=" + std::to_string(8 * ranks)};
+    all.insert(all.end(), keys.begin(), keys.end());
+    Config config = small_config(all);
+    resolve_ranks(config, ranks);
+    Course course;
+    run_threads(ranks, [&](Comm& comm) {
+        Mesh mesh(comm, mesh_shape(config.model, config.parallel), memory_of<B>());
+        Trainer<B> trainer(config, mesh);
+        for (int i = 0; i < steps; i++) {
+            const int64_t before = emu::graph_launches();
+            const StepResult result = trainer.step(small_samples);
+            if (comm.rank() > 0) continue;
+            course.numbers.insert(course.numbers.end(), {result.loss, result.grad_norm});
+            course.launches.push_back(emu::graph_launches() - before);
+        }
+    });
+    synchronise_launches(false);
+    return course;
+}
+
+const std::vector<Keys> kModels{
+    {"model.gates=[{position: sdpa, granularity: elementwise}, {position: query, heads: shared}]"},
+    {"model.moe={experts: 4, top_k: 2, hidden: 24, balance: global_batch}"},
+    {"data.document_mask=true", "train.recompute=block", "parallel.zero=1"},
+    {"model.attention={kind: rela}", "optimizer.kind=muon"},
+};
+
+// Four micro-batches a step. Those without reductions are captured at the second, those with them in the second step.
+template <class B>
+void same_bits(size_t model, emu::Order order) {
+    const Keys& keys = kModels[model];
+    SCOPED_TRACE(keys[0]);
+    emu::options().order = order;
+    const Course one_by_one = run<B>(keys, false), captured = run<B>(keys, true);
+    EXPECT_EQ(captured.numbers, one_by_one.numbers);
+    EXPECT_EQ(one_by_one.launches, (std::vector<int64_t>{0, 0, 0}));
+    EXPECT_EQ(captured.launches, (std::vector<int64_t>{2, 4, 4}));
+    emu::options() = {};
+}
+TEST(Replays, GiveTheBitsOfOpsQueuedOneByOne) {
+    same_bits<Cuda<float>>(0, emu::Order::forward);
+    same_bits<Cuda<float>>(1, emu::Order::reverse);
+    same_bits<Cuda<bf16>>(2, emu::Order::seeded);
+    same_bits<Cuda<bf16>>(3, emu::Order::reverse);
+}
+
+TEST(Replays, OfOneMicroBatchAStepBeginInTheSecondStep) {
+    EXPECT_EQ(run<Cuda<float>>({"train.micro_batch=8"}, true).launches, (std::vector<int64_t>{0, 1, 1}));
+}
+
+TEST(Replays, AreNotMadeWhereTheHostTakesPart) {
+    const std::vector<int64_t> none{0, 0, 0};
+    EXPECT_EQ(run<Cuda<float>>({}, true, 2).launches, none);  // sums pass through the host
+    EXPECT_EQ(run<Cuda<float>>({"model.moe={experts: 4, top_k: 2, hidden: 24}", "parallel.expert=2"}, true, 2).launches,
+              none);
+}
+
+// Every second step is looked at: its passes have other ops.
+TEST(Replays, LeaveOutStepsThatAreLookedAt) {
+    const Keys keys{"model.gates=[{position: sdpa}]", "probes.every=2"};
+    const Course one_by_one = run<Cuda<float>>(keys, false, 1, 4), captured = run<Cuda<float>>(keys, true, 1, 4);
+    EXPECT_EQ(captured.launches, (std::vector<int64_t>{2, 0, 4, 0}));
+    EXPECT_EQ(captured.numbers, one_by_one.numbers);
+}
+
+TEST(Replays, LeaveOutWhatIsProfiled) {
+    using B = Cuda<float>;
+    Config config = small_config({});
+    resolve_ranks(config, 1);
+    Trainer<B> trainer(config, solo_mesh(memory_of<B>()));
+    for (int i = 0; i < 2; i++) trainer.step(small_samples);
+    Profile profile;
+    const int64_t before = emu::graph_launches();
+    profile_into(&profile);
+    trainer.step(small_samples);
+    profile_into(nullptr);
+    EXPECT_EQ(emu::graph_launches(), before);
+    trainer.step(small_samples);
+    EXPECT_EQ(emu::graph_launches(), before + 2);
+}
+
+// An error within a graph is told with its name.
+TEST(Replays, AreNamedByErrorsThatShowLater) {
+    using B = Cuda<float>;
+    Config config = small_config({"train.micro_batch=4"});
+    resolve_ranks(config, 1);
+    Trainer<B> trainer(config, solo_mesh(memory_of<B>()));
+    for (int i = 0; i < 3; i++) trainer.step(small_samples);
+    EXPECT_NE(queued_last().find("last micro-batch"), std::string::npos) << queued_last();
+}
+
+}  // namespace
+}  // namespace sluice
