@@ -1,7 +1,8 @@
 // The backends that a layer can be built for, as empty types: T is what weights and activations are stored as, A what
 // sums, masters and moments are kept in, G what gradients of parameters are; kLogits is how many logits the head
-// computes at once, kSpan the longest span of a list that an op gets, kMostExperts and kMostSwitchExperts how many of a
-// layer ops can tell apart, kStorage how plans call all this.
+// computes at once, kBatches how many batches are on their way to the device beside the one that it computes, kSpan the
+// longest span of a list that an op gets, kMostExperts and kMostSwitchExperts how many of a layer ops can tell apart,
+// kStorage how plans call all this.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -19,6 +20,7 @@ struct Cpu {
     using A = T_;
     using G = T_;
     static constexpr int64_t kLogits = int64_t{1} << 24;  // 64 MiB in float
+    static constexpr int64_t kBatches = 0;
     static constexpr int64_t kSpan = INT64_MAX;
     static constexpr int64_t kMostExperts = INT64_MAX, kMostSwitchExperts = INT64_MAX;
     static constexpr Storage kStorage = Storage::cpu;
@@ -30,22 +32,23 @@ struct Cuda {
     using A = float;
     using G = float;
     static constexpr int64_t kLogits = (int64_t{1} << 31) / sizeof(T_);  // 2 GiB, as each chunk reads all of the head
-    static constexpr int64_t kSpan = 65536;                              // a block's work
+    static constexpr int64_t kBatches = 2;
+    static constexpr int64_t kSpan = 65536;                                  // a block's work
     static constexpr int64_t kMostExperts = 512, kMostSwitchExperts = 2048;  // a block's shared memory has to do
     static constexpr Storage kStorage = sizeof(T_) == 2 ? Storage::gpu_bf16 : Storage::gpu_fp32;
 };
 
 // What a run stores, to plan its memory and to count its costs: it computes nothing.
-template <class T_, int64_t kLogits_>
+template <class B>
 struct Planned {
-    using T = T_;
+    using T = typename B::T;
     using A = float;
     using G = float;
-    static constexpr int64_t kLogits = kLogits_;
+    static constexpr int64_t kLogits = B::kLogits, kBatches = B::kBatches;
 };
-using PlannedFp32 = Planned<float, Cpu<float>::kLogits>;
-using PlannedGpuFp32 = Planned<float, Cuda<float>::kLogits>;
-using PlannedBf16 = Planned<bf16, Cuda<bf16>::kLogits>;  // on a GPU
+using PlannedFp32 = Planned<Cpu<float>>;
+using PlannedGpuFp32 = Planned<Cuda<float>>;
+using PlannedBf16 = Planned<Cuda<bf16>>;
 
 // A file that defines templates for backends ends in SLUICE_BACKENDS(INSTANTIATE), one of kernels/cpu in
 // SLUICE_CPU_BACKENDS(INSTANTIATE), one of kernels/cuda in SLUICE_CUDA_BACKENDS(INSTANTIATE). What depends on the

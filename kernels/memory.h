@@ -45,6 +45,19 @@ class Memory {
     virtual Stream open_stream() = 0;
     virtual void close_stream(Stream) = 0;  // when all that was queued is done
 
+    // Below: for memories whose copies run beside the host. Where they are done when a call returns, there is nothing
+    // to do.
+    //
+    // A queue for copies alone, which run beside the ops of other streams. close_stream() closes it.
+    virtual Stream open_copies() { return {}; }
+    // A thread that did not open the stream calls this before it uses it.
+    virtual void use_from_this_thread(Stream) {}
+    // Events: points of a stream that others can wait for. One that was never recorded is waited for by none.
+    virtual void* open_event() { return nullptr; }
+    virtual void close_event(void*) {}
+    virtual void record(void*, Stream) {}
+    virtual void hold_back(Stream, void*) {}  // what is queued from here on, until the event is reached
+
     // Returns when all that was queued on the stream is done.
     void wait(Stream stream) {
         count_wait();
@@ -85,6 +98,35 @@ class StreamOwner {
 
  private:
     Stream stream_;
+};
+
+// Owns a stream for copies.
+class CopyStream {
+ public:
+    explicit CopyStream(Memory& memory) : memory_(memory), stream_(memory.open_copies()) {}
+    ~CopyStream() { memory_.close_stream(stream_); }
+    CopyStream(const CopyStream&) = delete;
+    CopyStream& operator=(const CopyStream&) = delete;
+    Stream get() const { return stream_; }
+
+ private:
+    Memory& memory_;
+    Stream stream_;
+};
+
+// Owns an event.
+class StreamEvent {
+ public:
+    explicit StreamEvent(Memory& memory) : memory_(memory), event_(memory.open_event()) {}
+    ~StreamEvent() { memory_.close_event(event_); }
+    StreamEvent(const StreamEvent&) = delete;
+    StreamEvent& operator=(const StreamEvent&) = delete;
+    void record(Stream stream) { memory_.record(event_, stream); }
+    void hold_back(Stream stream) { memory_.hold_back(stream, event_); }
+
+ private:
+    Memory& memory_;
+    void* event_;
 };
 
 // x (count) = 0.

@@ -77,7 +77,7 @@ class Staging {
             if (used_ == kStaging) {
                 current_ = 1 - current_;
                 used_ = 0;
-                if (buffers_[current_].used) waits();
+                if (buffers_[current_].used && cudaEventQuery(buffers_[current_].sent) == cudaErrorNotReady) waits();
                 done(cudaEventSynchronize(buffers_[current_].sent), "a copy to the device");
             }
             Buffer& buffer = buffers_[current_];
@@ -154,6 +154,7 @@ class Returns {
 struct Buffers {
     Staging to_device;
     Returns to_host;
+    int device = 0;  // the stream's
 };
 
 class CudaMemory final : public Memory {
@@ -227,6 +228,19 @@ class CudaMemory final : public Memory {
         }
         return stream;
     }
+    Stream open_copies() override {
+        Stream stream;
+        cudaStream_t handle = nullptr;
+        done(cudaStreamCreateWithFlags(&handle, cudaStreamNonBlocking), "a stream");
+        stream.handle = handle;
+        try {
+            buffers(stream);
+        } catch (...) {
+            close_stream(stream);
+            throw;
+        }
+        return stream;
+    }
     void close_stream(Stream stream) override {
         cudaDeviceSynchronize();
         {
@@ -238,10 +252,28 @@ class CudaMemory final : public Memory {
         cudaFree(stream.scratch);
     }
 
+    void use_from_this_thread(Stream stream) override { done(cudaSetDevice(buffers(stream).device), "a GPU"); }
+
+    void* open_event() override {
+        cudaEvent_t event = nullptr;
+        done(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "an event");
+        return event;
+    }
+    void close_event(void* event) override { cudaEventDestroy(static_cast<cudaEvent_t>(event)); }
+    void record(void* event, Stream stream) override {
+        done(cudaEventRecord(static_cast<cudaEvent_t>(event), handle_of(stream)), "an event");
+    }
+    void hold_back(Stream stream, void* event) override {
+        done(cudaStreamWaitEvent(handle_of(stream), static_cast<cudaEvent_t>(event), 0), "an event");
+    }
+
     Buffers& buffers(Stream stream) {
         const std::lock_guard lock(mutex_);
         auto& of_stream = buffers_[stream.handle];
-        if (!of_stream) of_stream = std::make_unique<Buffers>();
+        if (!of_stream) {
+            of_stream = std::make_unique<Buffers>();
+            done(cudaGetDevice(&of_stream->device), "a GPU");
+        }
         return *of_stream;
     }
 

@@ -150,8 +150,46 @@ void CheckpointWriter::begin(Comm& comm, const CheckpointInfo& info, const std::
     pending_ = true;
     written_ = false;
     if (!async_) return write_own_rows();
-    // Training goes on while the thread writes: give it a copy of all own rows, one after another.
+    // Training goes on while the thread writes: what it writes is a copy of all own rows, one after another.
     snapshot_.resize(bytes);
+    if (own_rows_.empty() || own_rows_[0].memory == &host_memory()) {
+        take_snapshot();
+        thread_ = std::thread([this] { write_own_rows(); });
+        return;
+    }
+    Memory& memory = *own_rows_[0].memory;
+    if (!copies_) {
+        copies_ = std::make_unique<CopyStream>(memory);
+        updated_ = std::make_unique<StreamEvent>(memory);
+    }
+    updated_->record(own_rows_[0].stream);
+    updated_->hold_back(copies_->get());
+    for (StateTensor& t : own_rows_) t.stream = copies_->get();
+    copied_ = false;
+    thread_ = std::thread([this, &memory] {
+        std::string error;
+        try {
+            memory.use_from_this_thread(copies_->get());
+            take_snapshot();
+        } catch (const std::exception& e) { error = e.what(); }
+        {
+            const std::lock_guard lock(mutex_);
+            copied_ = true;
+        }
+        copy_done_.notify_all();
+        if (error.empty()) return write_own_rows();
+        report_ = Json{{"error", error}}.dump();
+        written_ = true;
+    });
+}
+
+void CheckpointWriter::wait_copied() {
+    std::unique_lock lock(mutex_);
+    copy_done_.wait(lock, [this] { return copied_; });
+}
+
+// Copies own_rows_ to the host, and makes them of the copies.
+void CheckpointWriter::take_snapshot() {
     size_t at = 0;
     for (StateTensor& t : own_rows_) {
         copy_to_host(t, snapshot_.data() + at);
@@ -160,7 +198,6 @@ void CheckpointWriter::begin(Comm& comm, const CheckpointInfo& info, const std::
         t.stream = {};
         at += bytes_of(t);
     }
-    thread_ = std::thread([this] { write_own_rows(); });
 }
 
 // Writes this rank's file. Only report_ leaves it: rank 0 needs it for the manifest, and an error must not be thrown

@@ -8,7 +8,10 @@
 // are.
 #pragma once
 #include <atomic>
+#include <condition_variable>
 #include <map>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -41,14 +44,17 @@ class CheckpointWriter {
         : folder_(std::move(folder)), async_(async), keep_(keep), rewinds_(rewinds) {}
     ~CheckpointWriter();
 
-    // If async, copies this rank's own rows, and returns before they are written. Else the state must not change until
-    // finish().
+    // If async, returns before this rank's own rows are written. They are copied from the host's memory before it
+    // returns; from a device's beside what follows, on a stream of their own, and the state must not change until
+    // wait_copied(). Else the state must not change until finish().
     void begin(Comm& comm, const CheckpointInfo& info, const std::vector<StateTensor>& state);
+    void wait_copied();
     bool pending() const { return pending_; }
     bool done() const { return written_; }  // this rank's file is on disk
     int64_t finish(Comm& comm);             // waits, commits; returns the bytes of all ranks' files
 
  private:
+    void take_snapshot();
     void write_own_rows();
     void commit(const std::vector<std::string>& reports, int64_t& bytes);
     enum class Condition { damaged, skipped, applied };  // skipped, applied: valid; what its last step did
@@ -64,8 +70,13 @@ class CheckpointWriter {
     std::map<std::string, StoredTensor> whole_state_;  // every tensor of all ranks, without pieces
     std::vector<StateTensor> own_rows_;                // what this rank writes
     std::vector<char> snapshot_;                       // copies of own_rows_; kept between saves, so allocated once
+    std::unique_ptr<CopyStream> copies_;               // of snapshots, from a device
+    std::unique_ptr<StreamEvent> updated_;             // the state is as it is to be copied
     std::string file_, report_;                        // report: JSON of size, hash, pieces, or of an error
     std::thread thread_;
+    std::mutex mutex_;                   // guards copied_
+    std::condition_variable copy_done_;  // it is
+    bool copied_ = true;                 // the snapshot is taken
     std::atomic<bool> written_{false};
     bool pending_ = false;
     std::map<std::filesystem::path, Condition> known_;  // steps that were written or verified

@@ -15,6 +15,7 @@ void bind_activations(Regions& r, ModelBytes& bytes, const ModelSpec& spec, cons
     r.kept("targets", a.targets, {tokens});
     r.kept("doc_start", a.doc_start, {tokens});
     if (training) r.kept("order", a.order, {tokens});
+    if (B::kBatches > 0) r.kept("uploads", a.uploads, {B::kBatches, 4, tokens});
     r.kept("cos", a.cos, {largest.length, spec.head_dim / 2});
     r.kept("sin", a.sin, {largest.length, spec.head_dim / 2});
     r.kept("embedded", a.embedded, {rows, hidden});

@@ -30,6 +30,7 @@ struct ModelActs {
 
     int32_t *tokens = nullptr, *targets = nullptr, *doc_start = nullptr;  // (tokens): the batch's
     int32_t* order = nullptr;                                             // (tokens): see embedding_backward
+    int32_t* uploads = nullptr;                                           // (kBatches, 4, tokens): such arrays to come
     A *cos = nullptr, *sin = nullptr;                                     // (length, head_dim / 2)
     T* embedded = nullptr;                                                // (rows, hidden)
     std::vector<typename Block<B>::Acts> blocks;

@@ -89,6 +89,7 @@ Model<B>::Model(const ModelSpec& spec, Batch largest, Recompute recompute, Mode 
         gradient_arena_ = Arena("gradients", size_t(parameters_) * sizeof(G), memory_);
         params(TensorBinder<G, A>(gradients(), nullptr, mesh.coord), spec, mesh.coord, blocks_, gradients_);
     }
+    upload_.bind(acts_.uploads, largest.tokens());
     std::vector<A> cos(size_t(largest.length * spec.head_dim / 2)), sin(cos.size());
     rope_table(cos.data(), sin.data(), spec.rope, spec.head_dim, largest.length);
     memory_.to_device(stream(), acts_.cos, cos.data(), cos.size() * sizeof(A));
@@ -218,18 +219,20 @@ template <class B>
 Pass<B> Model<B>::pass(Batch batch, const int32_t* tokens, const int32_t* targets, const int32_t* doc_start,
                        double scale) {
     check(batch.length <= largest_.length && batch.tokens() <= largest_.tokens(), "a batch larger than was planned");
-    const size_t bytes = size_t(batch.tokens()) * sizeof(int32_t);
-    memory_.to_device(stream(), acts_.tokens, tokens, bytes);
-    if (targets) memory_.to_device(stream(), acts_.targets, targets, bytes);
-    if (doc_start) memory_.to_device(stream(), acts_.doc_start, doc_start, bytes);
-    if (scale != 0) {  // backward follows
+    const bool backward = scale != 0;
+    if (backward) {
         order_.resize(size_t(batch.tokens()));
         std::iota(order_.begin(), order_.end(), 0);
         std::sort(order_.begin(), order_.end(), [&](int32_t a, int32_t b) {  // stable_sort would allocate
             return tokens[a] != tokens[b] ? tokens[a] < tokens[b] : a < b;
         });
-        memory_.to_device(stream(), acts_.order, order_.data(), bytes);
     }
+    upload_.send(stream(),
+                 {{{acts_.tokens, tokens},
+                   {acts_.targets, targets},
+                   {acts_.doc_start, doc_start},
+                   {acts_.order, backward ? order_.data() : nullptr}}},
+                 batch.tokens());
     last_ = batch;
     if (look_) map_first_pass(batch);
     return pass_over(batch, doc_start != nullptr, scale);

@@ -16,6 +16,7 @@
 #include "config/specs.h"
 #include "kernels/replay.h"
 #include "model/activations.h"
+#include "model/batch_upload.h"
 #include "model/mesh_shape.h"
 #include "parallel/mesh.h"
 
@@ -140,6 +141,7 @@ class Model {
     Params<B, G> gradients_;
     ModelActs<B> acts_;
     ModelScratch<B> scratch_;
+    BatchUpload<B> upload_;
     std::vector<Routing> routing_;       // (layers) in models with experts
     std::vector<LayerProbe<B>> probes_;  // (layers) where passes can be looked at
     std::vector<LayerSums> no_sums_;     // (layers): before anything is added

@@ -257,10 +257,12 @@ Exit Run<B>::loop() {
     const Samples samples = [&](int64_t n, int32_t* tokens, int32_t* doc_start) {
         data_->sample(n, tokens, doc_start);
     };
+    const std::function<void()> before_update = [&] { writer_->wait_copied(); };
     while (!last()) {
         const double start = steady_seconds();
         const bool saving = writer_->pending();
-        const StepResult result = trainer_->step(samples, {stop_requested(), writer_->pending() && writer_->done()});
+        const StepResult result =
+            trainer_->step(samples, {stop_requested(), writer_->pending() && writer_->done()}, before_update);
         after_step({result, trainer_->progress(), trainer_->tokens(), steady_seconds() - start, saving});
         if (result.saved_ranks == comm_.size()) finish_save();
         const bool regular = config_.checkpoint.every > 0 && step() % config_.checkpoint.every == 0;

@@ -141,7 +141,7 @@ std::optional<Spike> Trainer<B>::spike(double loss, double grad_norm) {
 }
 
 template <class B>
-StepResult Trainer<B>::step(const Samples& samples, StepFlags flags) {
+StepResult Trainer<B>::step(const Samples& samples, StepFlags flags, const std::function<void()>& before_update) {
     forward_backward(samples);
     // Every element of the model is in the shard of exactly one rank.
     sum_of_squares<B>(model_.stream(), model_.gradient_squares(), gradient(0), own_gradients_.data(),
@@ -165,6 +165,7 @@ StepResult Trainer<B>::step(const Samples& samples, StepFlags flags) {
     consumed_samples_ += config_.train.batch;
     result.lr = learning_rate(config_, progress_.step);
     if (result.applied) {
+        if (before_update) before_update();
         optimizer_.update(result.lr, result.grad_norm, ++progress_.updates);
         if (!tokens_per_expert_.empty())
             model_.update_router_biases(tokens_per_expert_.data(), config_.model.moe.bias_rate);

@@ -35,8 +35,9 @@ class Trainer {
 
     Trainer(const Config& config, Mesh& mesh);
 
-    // Takes the next step. All ranks get the same result.
-    StepResult step(const Samples& samples, StepFlags flags = {});
+    // Takes the next step. All ranks get the same result. before_update: called before the state changes, when forward
+    // and backward are done; null: nothing is.
+    StepResult step(const Samples& samples, StepFlags flags = {}, const std::function<void()>& before_update = {});
 
     const Progress& progress() const { return progress_; }
     // After weights or all of the state were loaded into state(): with masters, rounds the weights. Collective with
