@@ -1,6 +1,7 @@
 // What a backend can do on this machine: what it is built with, the precisions that it multiplies in, and the rates
 // that a program is compared with. Each is instantiated for every backend.
 #pragma once
+#include <functional>
 #include <string>
 
 #include "kernels/backend.h"
@@ -35,9 +36,15 @@ std::string device_name();
 template <class B>
 double gemm_rate(MatmulPrecision precision, int times = 4);
 
-// FLOP/s of one rank on the GEMMs of a profile, each as often as it was called, with nothing between them.
+// FLOP/s of one rank on the GEMMs of a profile: on a CPU each is made again as often as it was called, with nothing
+// between them; on a device it is their time in the profile.
 template <class B>
 double gemm_rate(const Profile& profile);
+
+// Seconds of what `work` queues on the stream: between events before and behind it on a device, of the host's clock on
+// a CPU.
+template <class B>
+double seconds_of(Stream stream, const std::function<void()>& work);
 
 // Bytes a second, read and written, of copying arrays larger than the caches: the best of several.
 template <class B>

@@ -4,10 +4,27 @@ namespace sluice {
 namespace {
 
 thread_local Profile* current = nullptr;
+void (*resolve)(Profile&) = nullptr;
 
 }  // namespace
 
-void profile_into(Profile* profile) { current = profile; }
+void Profile::add(const char* op, const Work& work, double seconds) {
+    OpTime& time = ops[{op, work.size}];
+    time.calls++;
+    time.work.size = work.size;
+    time.work.flops += work.flops;
+    time.work.bytes += work.bytes;
+    time.seconds += seconds;
+}
+
+void profile_into(Profile* profile) {
+    if (current && resolve) resolve(*current);
+    current = profile;
+}
+bool resolve_profiles_by(void (*by)(Profile&)) {
+    resolve = by;
+    return true;
+}
 bool profiling() { return current != nullptr; }
 
 Timed::Timed(const char* op, const Work& work) : op_(op), work_(work) {
@@ -16,12 +33,7 @@ Timed::Timed(const char* op, const Work& work) : op_(op), work_(work) {
 
 Timed::~Timed() {
     if (!current) return;
-    OpTime& time = current->ops[{op_, work_.size}];
-    time.calls++;
-    time.work.size = work_.size;
-    time.work.flops += work_.flops;
-    time.work.bytes += work_.bytes;
-    time.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+    current->add(op_, work_, std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count());
 }
 
 void count_gemm(const GemmShape& shape) {

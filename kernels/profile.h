@@ -43,10 +43,14 @@ struct OpTime {
 struct Profile {
     std::map<std::pair<std::string, std::array<int64_t, 3>>, OpTime> ops;  // by op and size
     std::map<GemmShape, int64_t> gemms;                                    // calls
+
+    void add(const char* op, const Work& work, double seconds);  // a call
 };
 
 // From here on ops and GEMMs of this thread are added to `profile`, or to none where it is null.
 void profile_into(Profile* profile);
+// For ops whose time is known later: resolve(profile) is called, on the profile's thread, before it ends. Returns true.
+bool resolve_profiles_by(void (*resolve)(Profile& profile));
 bool profiling();  // whether this thread's are
 
 class Timed {

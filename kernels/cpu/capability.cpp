@@ -82,12 +82,20 @@ double copy_rate() {
     return 2.0 * sizeof(T) * double(kCount) / seconds;
 }
 
+template <class B>
+double seconds_of(Stream, const std::function<void()>& work) {
+    const auto start = std::chrono::steady_clock::now();
+    work();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
 #define INSTANTIATE(B)                                  \
     template void require_matmul<B>(MatmulPrecision);   \
     template std::string device_name<B>();              \
     template double gemm_rate<B>(MatmulPrecision, int); \
     template double gemm_rate<B>(const Profile&);       \
-    template double copy_rate<B>();
+    template double copy_rate<B>();                     \
+    template double seconds_of<B>(Stream, const std::function<void()>&);
 SLUICE_CPU_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice

@@ -2,7 +2,6 @@
 #include "kernels/capability.h"
 
 #include <algorithm>
-#include <chrono>
 #include <memory>
 #include <vector>
 
@@ -37,15 +36,11 @@ class Array {
 };
 
 // Seconds of the fastest of `times` runs, after one that does not count.
-template <class F>
-double least_seconds(Memory& memory, Stream stream, int times, F run) {
+template <class B, class F>
+double least_seconds(Stream stream, int times, F run) {
     double least = 0;
     for (int i = 0; i <= times; i++) {
-        memory.wait(stream);
-        const auto start = std::chrono::steady_clock::now();
-        run();
-        memory.wait(stream);
-        const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+        const double seconds = seconds_of<B>(stream, run);
         if (i > 0) least = i == 1 ? seconds : std::min(least, seconds);
     }
     return least;
@@ -73,15 +68,39 @@ double gemm_rate(MatmulPrecision, int times) {
     int64_t size = kSize;
     while (size > kLeastSize && memory.room(1).free / 4 < size_t(size * size) * sizeof(T)) size /= 2;
     const Array<T> y(memory, size * size), x(memory, size * size), w(memory, size * size);
-    const double seconds = least_seconds(memory, stream.get(), std::max(1, times), [&] {
+    const double seconds = least_seconds<B>(stream.get(), std::max(1, times), [&] {
         linear_forward<B>(stream.get(), y.data(), x.data(), w.data(), size, size, size);
     });
     return 2.0 * double(size) * double(size) * double(size) / seconds;
 }
 
 template <class B>
-double gemm_rate(const Profile&) {
-    return gemm_rate<B>(MatmulPrecision::full, 1);
+double gemm_rate(const Profile& profile) {
+    double flops = 0, seconds = 0;
+    for (const auto& [key, time] : profile.ops) {
+        if (key.second[2] == 0) continue;  // not a product: these have m, n and k
+        flops += time.work.flops;
+        seconds += time.seconds;
+    }
+    return seconds > 0 ? flops / seconds : gemm_rate<B>(MatmulPrecision::full, 1);
+}
+
+template <class B>
+double seconds_of(Stream stream, const std::function<void()>& work) {
+    const auto done = [](cudaError_t error) {
+        if (error != cudaSuccess) fail(Exit::other, std::string("timing: ") + cudaGetErrorString(error));
+    };
+    const auto handle = static_cast<cudaStream_t>(stream.handle);
+    cudaEvent_t start = nullptr, end = nullptr;
+    for (cudaEvent_t* event : {&start, &end}) done(cudaEventCreateWithFlags(event, cudaEventDefault));
+    done(cudaEventRecord(start, handle));
+    work();
+    done(cudaEventRecord(end, handle));
+    done(cudaEventSynchronize(end));
+    float milliseconds = 0;
+    done(cudaEventElapsedTime(&milliseconds, start, end));
+    for (const cudaEvent_t event : {start, end}) cudaEventDestroy(event);
+    return 1e-3 * double(milliseconds);
 }
 
 template <class B>
@@ -92,7 +111,7 @@ double copy_rate() {
     while (bytes > kLeastCopied && memory.room(1).free / 3 < bytes) bytes /= 2;
     const Array<char> from(memory, int64_t(bytes)), to(memory, int64_t(bytes));
     const double seconds =
-        least_seconds(memory, stream.get(), 4, [&] { memory.copy(stream.get(), to.data(), from.data(), bytes); });
+        least_seconds<B>(stream.get(), 4, [&] { memory.copy(stream.get(), to.data(), from.data(), bytes); });
     return 2.0 * double(bytes) / seconds;
 }
 
@@ -101,7 +120,8 @@ double copy_rate() {
     template std::string device_name<B>();              \
     template double gemm_rate<B>(MatmulPrecision, int); \
     template double gemm_rate<B>(const Profile&);       \
-    template double copy_rate<B>();
+    template double copy_rate<B>();                     \
+    template double seconds_of<B>(Stream, const std::function<void()>&);
 SLUICE_CUDA_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice

@@ -74,7 +74,7 @@ template <class B>
 void embedding_forward(Stream stream, typename B::T* out, const int32_t* tokens, const typename B::T* table,
                        int64_t rows, int64_t width, int64_t first_id, int64_t vocab) {
     using T = typename B::T;
-    const Op op(__func__, stream, {{"rows", rows}, {"width", width}, {"vocab", vocab}});
+    const Op op(__func__, stream, {{"rows", rows}, {"width", width}, {"vocab", vocab}}, moved<B>(rows, width, 2));
     with_width<T>(vector_width<T>(width, out, table), [&](auto wide) {
         const Layout layout(width / wide());
         op.launch(EmbeddingForward<T, wide()>{out, tokens, table, layout, rows, width, first_id, vocab},
@@ -86,7 +86,7 @@ template <class B>
 void embedding_backward(Stream stream, typename B::G* dtable, const typename B::T* dout, const int32_t* tokens,
                         const int32_t* order, int64_t rows, int64_t width, int64_t first_id, int64_t vocab) {
     using T = typename B::T;
-    const Op op(__func__, stream, {{"rows", rows}, {"width", width}, {"vocab", vocab}});
+    const Op op(__func__, stream, {{"rows", rows}, {"width", width}, {"vocab", vocab}}, moved<B>(rows, width, 3));
     // An access is as wide as dtable's allow: its sums are wider than dout.
     const int64_t n = std::min(vector_width<float>(width, dtable), vector_width<T>(width, dout));
     with_width<float>(n, [&](auto wide) {

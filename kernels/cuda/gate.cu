@@ -267,7 +267,8 @@ void queue_rows_backward(const Op& op, T* ds, const GateGradient<T>& gate, int64
 template <class B>
 void gate_forward(Stream stream, typename B::T* out, Rows<const typename B::T> y, const typename B::T* s,
                   const GateShape& n, Factor factor, Combine how) {
-    const Op op(__func__, stream, {{"rows", n.rows}, {"heads", n.heads}, {"channels", n.channels}});
+    const Op op(__func__, stream, {{"rows", n.rows}, {"heads", n.heads}, {"channels", n.channels}},
+                moved<B>(n.rows, n.heads * n.channels, 2, n.scores()));
     if (n.rows > 0) queue_gate<typename B::T>(op, {out, n.heads * n.channels}, y, s, n, factor, how);
 }
 
@@ -276,7 +277,8 @@ void gate_backward(Stream stream, Rows<typename B::T> dy, D* ds, Rows<const type
                    Rows<const typename B::T> y, const typename B::T* s, const GateShape& shape, Factor factor,
                    Combine how, Into into) {
     using T = typename B::T;
-    const Op op(__func__, stream, {{"rows", shape.rows}, {"heads", shape.heads}, {"channels", shape.channels}});
+    const Op op(__func__, stream, {{"rows", shape.rows}, {"heads", shape.heads}, {"channels", shape.channels}},
+                moved<B>(shape.rows, shape.heads * shape.channels, 3, 2 * shape.scores()));
     const Scores n = scores_of(shape);
     const GateGradient<T> gate{on_device(dy), on_device(dout), on_device(y), s, n, shape.rows};
     const int64_t width = std::min({gate_width(n, s, dy.stride, dy.data), gate_width(n, s, dout.stride, dout.data),
@@ -295,7 +297,7 @@ void gate_backward(Stream stream, Rows<typename B::T> dy, D* ds, Rows<const type
 
 template <class B>
 void bias_forward(Stream stream, Rows<typename B::T> y, const typename B::T* bias, int64_t rows, int64_t width) {
-    const Op op(__func__, stream, {{"rows", rows}, {"width", width}});
+    const Op op(__func__, stream, {{"rows", rows}, {"width", width}}, moved<B>(rows, width, 2));
     const GateShape shape{rows, 1, width, {0, width, 1}};
     if (rows > 0) queue_gate<typename B::T>(op, y, y, bias, shape, Activation::identity, Combine::add);
 }
@@ -303,7 +305,7 @@ void bias_forward(Stream stream, Rows<typename B::T> y, const typename B::T* bia
 template <class B>
 void bias_backward(Stream stream, typename B::G* db, Rows<const typename B::T> dy, int64_t rows, int64_t width) {
     using T = typename B::T;
-    const Op op(__func__, stream, {{"rows", rows}, {"width", width}});
+    const Op op(__func__, stream, {{"rows", rows}, {"width", width}}, moved<B>(rows, width, 1));
     if (rows == 0) return;
     with_width<T>(vector_width_of<T>({width, dy.stride}, dy.data), [&](auto wide) {
         const Tile tile = tile_of(rows, width / wide());

@@ -67,8 +67,10 @@ void multiply_rows(const Op& op, ProductShape<T, T> shape, const GroupedShape& n
     });
 }
 
-Op grouped_op(const char* name, Stream stream, const GroupedShape& n) {
-    return Op(name, stream, {{"rows", n.rows}, {"experts", n.experts}, {"in", n.in}, {"out", n.out}});
+// columns, depth: of the product of all rows.
+Op grouped_op(const char* name, Stream stream, const GroupedShape& n, int64_t columns, int64_t depth) {
+    return Op(name, stream, {{"rows", n.rows}, {"experts", n.experts}, {"in", n.in}, {"out", n.out}},
+              ragged(multiplied(n.rows, columns, depth)));
 }
 
 }  // namespace
@@ -78,7 +80,7 @@ void grouped_linear_forward(Stream stream, typename B::T* y, const typename B::T
                             const GroupedShape& n) {
     if (n.rows == 0) return;
     using T = typename B::T;
-    multiply_rows<Fastest::depth>(grouped_op(__func__, stream, n),
+    multiply_rows<Fastest::depth>(grouped_op(__func__, stream, n, n.out, n.in),
                                   ProductShape<T, T>{y, x, w, n.rows, n.out, n.in, rounds(stream)}, n);
 }
 
@@ -88,7 +90,7 @@ void grouped_linear_backward_input(Stream stream, typename B::T* dx, const typen
     if (n.rows == 0) return;
     using T = typename B::T;
     const T* base = into == Into::add ? dx : nullptr;
-    multiply_rows<Fastest::side>(grouped_op(__func__, stream, n),
+    multiply_rows<Fastest::side>(grouped_op(__func__, stream, n, n.in, n.out),
                                  ProductShape<T, T>{dx, dy, w, n.rows, n.in, n.out, rounds(stream), base}, n);
 }
 
@@ -96,7 +98,7 @@ template <class B>
 void grouped_linear_backward_weight(Stream stream, typename B::G* dw, const typename B::T* dy, const typename B::T* x,
                                     const GroupedShape& n) {
     if (n.rows == 0) return;
-    const Op op = grouped_op(__func__, stream, n);
+    const Op op = grouped_op(__func__, stream, n, n.out, n.in);
     const ProductShape<typename B::G, typename B::T> shape{dw, dy, x, n.out, n.in, 0, rounds(stream), dw};
     with_product<Fastest::side, Fastest::side>(shape, [&]<class P>(const P& product) {
         op.launch(ProductOverRows<P>{product, n.offsets},

@@ -67,7 +67,8 @@ template <class B>
 void head_mean_forward(Stream stream, typename B::T* mean, Rows<const typename B::T> s, int64_t rows, int64_t heads,
                        int64_t channels, int64_t of) {
     using T = typename B::T;
-    const Op op(__func__, stream, {{"rows", rows}, {"heads", heads}, {"channels", channels}});
+    const Op op(__func__, stream, {{"rows", rows}, {"heads", heads}, {"channels", channels}},
+                moved<B>(rows, heads * channels, 1, rows * channels));
     if (rows == 0) return;
     with_width<T>(vector_width_of<T>({channels, s.stride}, mean, s.data), [&](auto wide) {
         const HeadMeanPiece<wide()> piece{rows, heads, channels};
@@ -79,7 +80,8 @@ template <class B>
 void head_mean_backward(Stream stream, Rows<typename B::T> ds, const typename B::T* dmean, int64_t rows, int64_t heads,
                         int64_t channels, int64_t of) {
     using T = typename B::T;
-    const Op op(__func__, stream, {{"rows", rows}, {"heads", heads}, {"channels", channels}});
+    const Op op(__func__, stream, {{"rows", rows}, {"heads", heads}, {"channels", channels}},
+                moved<B>(rows, heads * channels, 1, rows * channels));
     if (rows == 0) return;
     with_width<T>(vector_width_of<T>({channels, ds.stride}, ds.data, dmean), [&](auto wide) {
         const HeadMeanPiece<wide()> piece{rows, heads, channels};

@@ -9,7 +9,7 @@ template <class B, class Y>
 void linear_forward(Stream stream, Y* y, const typename B::T* x, const typename B::T* w, int64_t rows, int64_t in,
                     int64_t out) {
     if (rows == 0) return;
-    const Op op(__func__, stream, {{"rows", rows}, {"in", in}, {"out", out}});
+    const Op op(__func__, stream, {{"rows", rows}, {"in", in}, {"out", out}}, multiplied(rows, out, in));
     product<Fastest::depth, Fastest::depth>(op, stream,
                                             ProductShape<Y, typename B::T>{y, x, w, rows, out, in, rounds(stream)});
 }
@@ -19,7 +19,7 @@ void linear_backward_input(Stream stream, typename B::T* dx, const typename B::T
                            int64_t rows, int64_t in, int64_t out, Into into) {
     if (rows == 0) return;
     using T = typename B::T;
-    const Op op(__func__, stream, {{"rows", rows}, {"in", in}, {"out", out}});
+    const Op op(__func__, stream, {{"rows", rows}, {"in", in}, {"out", out}}, multiplied(rows, in, out));
     product<Fastest::depth, Fastest::side>(
         op, stream, ProductShape<T, T>{dx, dy, w, rows, in, out, rounds(stream), into == Into::add ? dx : nullptr});
 }
@@ -28,7 +28,7 @@ template <class B>
 void linear_backward_weight(Stream stream, typename B::G* dw, const typename B::T* dy, const typename B::T* x,
                             int64_t rows, int64_t in, int64_t out) {
     if (rows == 0) return;
-    const Op op(__func__, stream, {{"rows", rows}, {"in", in}, {"out", out}});
+    const Op op(__func__, stream, {{"rows", rows}, {"in", in}, {"out", out}}, multiplied(out, in, rows));
     product<Fastest::side, Fastest::side>(
         op, stream, ProductShape<typename B::G, typename B::T>{dw, dy, x, out, in, rows, rounds(stream), dw});
 }

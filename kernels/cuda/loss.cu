@@ -142,7 +142,7 @@ template <class B>
 void cross_entropy_stats(Stream stream, typename B::A* stats, typename B::T* saved, const typename B::T* logits,
                          const int32_t* targets, int64_t rows, int64_t first_id, int64_t vocab) {
     using T = typename B::T;
-    const Op op(__func__, stream, {{"rows", rows}, {"vocab", vocab}});
+    const Op op(__func__, stream, {{"rows", rows}, {"vocab", vocab}}, moved<B>(rows, vocab, saved ? 2 : 1));
     T* copy = saved == logits ? nullptr : saved;
     with_kernel<T>(vector_width<T>(vocab, copy, logits), vocab, [&](auto wide, auto threads) {
         op.launch(CrossEntropyStats<T, wide(), threads()>{stats, copy, logits, targets, first_id, vocab},
@@ -153,7 +153,7 @@ void cross_entropy_stats(Stream stream, typename B::A* stats, typename B::T* sav
 template <class B>
 void cross_entropy_join(Stream stream, typename B::A* losses, typename B::A* lse, const typename B::A* stats,
                         const int32_t* targets, int64_t rows, int64_t parts) {
-    const Op op(__func__, stream, {{"rows", rows}, {"parts", parts}});
+    const Op op(__func__, stream, {{"rows", rows}, {"parts", parts}}, moved<B>(rows, 3 * parts, 1));
     op.launch(CrossEntropyJoin{losses, lse, stats, targets, rows, parts},
               {.grid = {ceil_div(rows, CrossEntropyJoin::kThreads)}, .shared = CrossEntropyJoin::shared_bytes(parts)});
 }
@@ -163,7 +163,7 @@ template <class B>
 void cross_entropy_backward(Stream stream, typename B::T* dlogits, const typename B::A*, const typename B::A* lse,
                             const int32_t* targets, int64_t rows, int64_t first_id, int64_t vocab, double scale) {
     using T = typename B::T;
-    const Op op(__func__, stream, {{"rows", rows}, {"vocab", vocab}});
+    const Op op(__func__, stream, {{"rows", rows}, {"vocab", vocab}}, moved<B>(rows, vocab, 2));
     with_kernel<T>(vector_width<T>(vocab, dlogits), vocab, [&](auto wide, auto threads) {
         op.launch(CrossEntropyBackward<T, wide(), threads()>{dlogits, lse, targets, first_id, vocab, float(scale)},
                   {.grid = {rows}});
@@ -172,7 +172,7 @@ void cross_entropy_backward(Stream stream, typename B::T* dlogits, const typenam
 
 template <class B>
 void sum_of_losses(Stream stream, double* total, const typename B::A* losses, int64_t rows) {
-    const Op op(__func__, stream, {{"rows", rows}});
+    const Op op(__func__, stream, {{"rows", rows}}, moved<B>(1, rows, 1));
     if (rows > 0) op.launch(SumOfLosses{total, losses, rows}, {});
 }
 

@@ -185,7 +185,9 @@ class CudaMemory final : public Memory {
         cudaFree(p);
     }
     void zero(Stream stream, void* to, size_t bytes) override {
-        if (bytes > 0) done(cudaMemsetAsync(to, 0, bytes, handle_of(stream)), "zeros");
+        if (bytes == 0) return;
+        const Op op(__func__, stream, {{"bytes", int64_t(bytes)}}, moved<char>(1, int64_t(bytes), 1));
+        done(cudaMemsetAsync(to, 0, bytes, handle_of(stream)), "zeros");
     }
     void copy(Stream stream, void* to, const void* from, size_t bytes) override {
         if (bytes > 0) done(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, handle_of(stream)), "a copy");

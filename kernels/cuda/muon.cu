@@ -181,7 +181,7 @@ void muon_momentum(Stream stream, typename B::T* u, typename B::A* b, const type
                    double momentum, double gradient_scale) {
     if (count == 0) return;
     using T = typename B::T;
-    const Op op(__func__, stream, {{"count", count}});
+    const Op op(__func__, stream, {{"count", count}}, moved<B>(1, count, 4));
     with_width(four_of<T>(count, u, b, g), [&]<int N>(std::integral_constant<int, N>) {
         op.launch(MuonMomentumStep<T, N>{u, b, g, count, float(momentum), float(gradient_scale)},
                   {.grid = blocks(count, N)});
@@ -217,7 +217,7 @@ void muon_update(Stream stream, typename B::T* w, typename B::A* master, Rows<co
     const int64_t count = rows * width;
     if (count == 0) return;
     using T = typename B::T;
-    const Op op(__func__, stream, {{"rows", rows}, {"width", width}});
+    const Op op(__func__, stream, {{"rows", rows}, {"width", width}}, moved<B>(rows, width, 3));
     const int64_t n = std::min(four_of<T>(width, w, master, x.data), four_of<T>(x.stride));
     with_width(n, [&]<int N>(std::integral_constant<int, N>) {
         op.launch(MuonUpdate<T, N>{w, master, x.data, x.stride, count, width, float(1 - lr * weight_decay),
@@ -232,7 +232,7 @@ void copy_rows(Stream stream, Rows<typename B::T> y, Rows<const typename B::T> x
     const int64_t count = rows * width;
     if (count == 0) return;
     using T = typename B::T;
-    const Op op(__func__, stream, {{"rows", rows}, {"width", width}});
+    const Op op(__func__, stream, {{"rows", rows}, {"width", width}}, moved<B>(rows, width, into == Into::add ? 3 : 2));
     const auto launch = [&]<int N>(std::integral_constant<int, N>) {
         op.launch(CopyRows<T, N>{y.data, x.data, y.stride, x.stride, count, width, into == Into::add},
                   {.grid = blocks(count, N)});

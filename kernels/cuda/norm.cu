@@ -236,7 +236,7 @@ void rmsnorm_forward(Stream stream, typename B::T* y, typename B::A* rstd, const
                      const typename B::T* w, int64_t rows, int64_t width, double eps) {
     using T = typename B::T;
     if (rows == 0) return;
-    const Op op(__func__, stream, {{"rows", rows}, {"width", width}});
+    const Op op(__func__, stream, {{"rows", rows}, {"width", width}}, moved<B>(rows, width, 2));
     with_row_team<T>(width, vector_width<T>(width, y, x, w), [&]<class Team>(Team) {
         launch_forward(op, NormForward<T, Team, Itself<T, Team>>{
                                y, rstd, {x}, w, {}, width, width, rows, 1, int(width), float(eps)});
@@ -249,7 +249,7 @@ void rmsnorm_backward(Stream stream, typename B::T* dx, typename B::G* dw, const
                       int64_t width, Into into) {
     using T = typename B::T;
     if (rows == 0) return;
-    const Op op(__func__, stream, {{"rows", rows}, {"width", width}});
+    const Op op(__func__, stream, {{"rows", rows}, {"width", width}}, moved<B>(rows, width, into == Into::add ? 4 : 3));
     with_row_team<T>(width, vector_width<T>(width, dx, dy, x, w), [&]<class Team>(Team) {
         const NormBackward<T, Team> kernel{
             dx, dy, x, w, rstd, {}, width, width, width, rows, 1, int(width), into == Into::add};
@@ -263,7 +263,7 @@ void residual_rmsnorm_forward(Stream stream, typename B::T* out, typename B::T* 
                               int64_t width, double eps, double clip) {
     using T = typename B::T;
     if (rows == 0) return;
-    const Op op(__func__, stream, {{"rows", rows}, {"width", width}});
+    const Op op(__func__, stream, {{"rows", rows}, {"width", width}}, moved<B>(rows, width, 4));
     const float limit = clip == 0 ? std::numeric_limits<float>::infinity() : float(clip);
     with_row_team<T>(width, vector_width<T>(width, out, normed, x, y, w), [&]<class Team>(Team) {
         launch_forward(op, NormForward<T, Team, ResidualSum<T, Team>>{
@@ -277,7 +277,8 @@ void rope(Stream stream, Rows<typename B::T> x, const typename B::A* cos, const 
     using T = typename B::T;
     const int64_t tokens = n.sequences * n.length;
     if (tokens == 0) return;
-    const Op op(__func__, stream, {{"tokens", tokens}, {"heads", n.heads}, {"dim", n.dim}});
+    const Op op(__func__, stream, {{"tokens", tokens}, {"heads", n.heads}, {"dim", n.dim}},
+                moved<B>(n.sequences * n.length, n.heads * n.dim, 2));
     with_head_team<T>(n.dim, vector_width_of<T>({n.dim / 2, x.stride}, x.data, cos, sin), [&]<class Team>(Team) {
         launch_forward(op, NormForward<T, Team, Itself<T, Team>, false>{x.data,
                                                                         nullptr,
@@ -301,7 +302,8 @@ void rmsnorm_rope_forward(Stream stream, typename B::T* y, typename B::A* rstd, 
     using T = typename B::T;
     const int64_t tokens = n.sequences * n.length;
     if (tokens == 0) return;
-    const Op op(__func__, stream, {{"tokens", tokens}, {"heads", n.heads}, {"dim", n.dim}});
+    const Op op(__func__, stream, {{"tokens", tokens}, {"heads", n.heads}, {"dim", n.dim}},
+                moved<B>(n.sequences * n.length, n.heads * n.dim, 2));
     with_head_team<T>(n.dim, vector_width_of<T>({n.dim / 2, x.stride}, y, x.data, w, cos, sin), [&]<class Team>(Team) {
         launch_forward(op, NormForward<T, Team, Itself<T, Team>>{y,
                                                                  rstd,
@@ -324,7 +326,8 @@ void rmsnorm_rope_backward(Stream stream, Rows<typename B::T> dx, typename B::G*
     using T = typename B::T;
     const int64_t tokens = n.sequences * n.length;
     if (tokens == 0) return;
-    const Op op(__func__, stream, {{"tokens", tokens}, {"heads", n.heads}, {"dim", n.dim}});
+    const Op op(__func__, stream, {{"tokens", tokens}, {"heads", n.heads}, {"dim", n.dim}},
+                moved<B>(n.sequences * n.length, n.heads * n.dim, 3));
     const int64_t vector =
         vector_width_of<T>({n.dim / 2, dx.stride, dy.stride, x.stride}, dx.data, dy.data, x.data, w, cos, sin);
     with_head_team<T>(n.dim, vector, [&]<class Team>(Team) {

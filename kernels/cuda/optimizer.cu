@@ -133,7 +133,7 @@ template <class B>
 void round_weights(Stream stream, typename B::T* w, const typename B::A* master, int64_t count) {
     using T = typename B::T;
     if constexpr (!std::is_same_v<T, typename B::A>) {
-        const Op op(__func__, stream, {{"count", count}});
+        const Op op(__func__, stream, {{"count", count}}, moved<B>(1, count, 2));
         const auto launch = [&]<int N>(int64_t begin, int64_t pieces) {
             using Kernel = RoundWeights<T, N>;
             op.launch(Kernel{w + begin, master + begin, pieces}, {.grid = {ceil_div(pieces, Kernel::kThreads)}});

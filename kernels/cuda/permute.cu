@@ -285,7 +285,7 @@ void sort_by_expert(Stream stream, int32_t* permutation, const int32_t* topk_ids
     if (count == 0) return;
     check(experts <= kMostExperts, "sort_by_expert of more than 512 experts");
     check(count <= std::numeric_limits<int32_t>::max(), "sort_by_expert of 2^31 assignments or more");
-    const Op op(__func__, stream, {{"count", count}, {"experts", experts}});
+    const Op op(__func__, stream, {{"count", count}, {"experts", experts}}, moved<int32_t>(1, count, 2));
     const int64_t length = std::max(kLeastChunk, ceil_div(ceil_div(count, kMostChunks), kWarp) * kWarp);
     const int64_t blocks = ceil_div(ceil_div(count, length), kSortWarps), number = blocks * kSortWarps;
     const Chunks chunks{topk_ids, count, length, int32_t(experts), int(std::bit_width(uint64_t(experts - 1)))};
@@ -298,26 +298,28 @@ void sort_by_expert(Stream stream, int32_t* permutation, const int32_t* topk_ids
 template <class B>
 void expert_offsets(Stream stream, int64_t* offsets, const int64_t* counts, int64_t ranks, int64_t experts) {
     check(experts <= kMostExperts, "expert_offsets of more than 512 experts");
-    const Op op(__func__, stream, {{"ranks", ranks}, {"experts", experts}});
+    const Op op(__func__, stream, {{"ranks", ranks}, {"experts", experts}}, moved<int64_t>(ranks, experts, 1));
     op.launch(ExpertOffsets{offsets, counts, ranks, experts}, {.grid = {1}});
 }
 
 template <class B>
 void expert_arrivals(Stream stream, int32_t* index, const int64_t* counts, int64_t ranks, int64_t experts) {
-    const Op op(__func__, stream, {{"ranks", ranks}, {"experts", experts}});
+    const Op op(__func__, stream, {{"ranks", ranks}, {"experts", experts}}, moved<int64_t>(ranks, experts, 1));
     op.launch(ExpertArrivals{index, counts, int32_t(ranks), int32_t(experts)}, {.grid = {experts, ranks}});
 }
 
 template <class B, class X>
 void gather_rows(Stream stream, X* out, const X* x, const int32_t* index, int64_t count, int64_t width) {
     if (count == 0) return;
-    move_rows<true>(Op(__func__, stream, {{"rows", count}, {"width", width}}), out, x, index, count, 1, width);
+    move_rows<true>(Op(__func__, stream, {{"rows", count}, {"width", width}}, ragged(moved<X>(count, width, 2))), out,
+                    x, index, count, 1, width);
 }
 
 template <class B, class X>
 void scatter_rows(Stream stream, X* out, const X* x, const int32_t* index, int64_t rows, int64_t per, int64_t width) {
     if (rows == 0) return;
-    const Op op(__func__, stream, {{"rows", rows}, {"per", per}, {"width", width}});
+    const Op op(__func__, stream, {{"rows", rows}, {"per", per}, {"width", width}},
+                ragged(moved<X>(rows, width, per + 1)));
     move_rows<false>(op, out, x, index, rows, per, width);
 }
 
@@ -326,7 +328,8 @@ void sum_rows_at(Stream stream, typename B::T* out, const typename B::T* x, cons
                  int64_t per, int64_t width, Into into) {
     using T = typename B::T;
     if (rows == 0) return;
-    const Op op(__func__, stream, {{"rows", rows}, {"per", per}, {"width", width}});
+    const Op op(__func__, stream, {{"rows", rows}, {"per", per}, {"width", width}},
+                moved<B>(rows, width, per + (into == Into::add ? 2 : 1)));
     const auto launch = [&]<int N> {
         const RowsOfPieces n(rows, width / N);
         op.launch(SumRowsAt<T, N>{out, x, index, n, per, into == Into::add}, {.grid = {n.blocks()}});

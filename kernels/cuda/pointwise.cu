@@ -61,10 +61,12 @@ struct Pointwise {
     }
 };
 
+// arrays: that are read or written.
 template <class T, class Formula>
-void launch_pointwise(const char* name, Stream stream, T* out, const T* a, const T* b, int64_t count, Formula formula) {
+void launch_pointwise(const char* name, Stream stream, T* out, const T* a, const T* b, int64_t count, int64_t arrays,
+                      Formula formula) {
     if (count == 0) return;
-    const Op op(name, stream, {{"count", count}});
+    const Op op(name, stream, {{"count", count}}, moved<T>(1, count, arrays));
     with_width<T>(vector_width<T>(count, out, a, b), [&]<int N>(std::integral_constant<int, N>) {
         using Kernel = Pointwise<T, N, Formula>;
         op.launch(Kernel{out, a, b, count, formula}, {.grid = {ceil_div(count, N * Kernel::kThreads)}});
@@ -181,7 +183,7 @@ template <class B>
 void activation_forward(Stream stream, typename B::T* y, const typename B::T* x, int64_t count, Activation act) {
     const char* name = __func__;
     with_activation(act, [&]<class Act>(Act) {
-        launch_pointwise<typename B::T>(name, stream, y, x, nullptr, count, ActivationValue<Act>());
+        launch_pointwise<typename B::T>(name, stream, y, x, nullptr, count, 2, ActivationValue<Act>());
     });
 }
 
@@ -190,7 +192,7 @@ void activation_backward(Stream stream, typename B::T* dx, const typename B::T* 
                          int64_t count, Activation act) {
     const char* name = __func__;
     with_activation(act, [&]<class Act>(Act) {
-        launch_pointwise<typename B::T>(name, stream, dx, dy, x, count, ActivationGradient<Act>());
+        launch_pointwise<typename B::T>(name, stream, dx, dy, x, count, 3, ActivationGradient<Act>());
     });
 }
 
@@ -198,7 +200,7 @@ template <class B>
 void swiglu_forward(Stream stream, typename B::T* h, const typename B::T* gate_up, int64_t rows, int64_t width) {
     using T = typename B::T;
     if (rows == 0) return;
-    const Op op(__func__, stream, {{"rows", rows}, {"width", width}});
+    const Op op(__func__, stream, {{"rows", rows}, {"width", width}}, moved<B>(rows, width, 3));
     with_width<T>(vector_width<T>(width, h, gate_up), [&]<int N>(std::integral_constant<int, N>) {
         op.launch(SwigluForward<T, N>{h, gate_up, gate_up + width, nullptr, rows, width, 2 * width},
                   Strip<N>::shape(rows, width));
@@ -210,7 +212,7 @@ void swiglu_backward(Stream stream, typename B::T* dgate_up, const typename B::T
                      int64_t rows, int64_t width) {
     using T = typename B::T;
     if (rows == 0) return;
-    const Op op(__func__, stream, {{"rows", rows}, {"width", width}});
+    const Op op(__func__, stream, {{"rows", rows}, {"width", width}}, moved<B>(rows, width, 5));
     with_width<T>(vector_width<T>(width, dgate_up, dh, gate_up), [&]<int N>(std::integral_constant<int, N>) {
         op.launch(
             SwigluBackward<T, N>{dgate_up, dgate_up + width, dh, gate_up, gate_up + width, rows, width, 2 * width},
@@ -223,7 +225,7 @@ void weighted_swiglu_forward(Stream stream, typename B::T* h, const typename B::
                              const typename B::A* weight, int64_t rows, int64_t width) {
     using T = typename B::T;
     if (rows == 0) return;
-    const Op op(__func__, stream, {{"rows", rows}, {"width", width}});
+    const Op op(__func__, stream, {{"rows", rows}, {"width", width}}, ragged(moved<B>(rows, width, 3)));
     with_width<T>(vector_width<T>(width, h, gate, up), [&]<int N>(std::integral_constant<int, N>) {
         op.launch(SwigluForward<T, N>{h, gate, up, weight, rows, width, width}, Strip<N>::shape(rows, width));
     });
@@ -235,7 +237,7 @@ void weighted_swiglu_backward(Stream stream, typename B::T* dgate, typename B::T
                               const typename B::A* weight, int64_t rows, int64_t width) {
     using T = typename B::T;
     if (rows == 0) return;
-    const Op op(__func__, stream, {{"rows", rows}, {"width", width}});
+    const Op op(__func__, stream, {{"rows", rows}, {"width", width}}, ragged(moved<B>(rows, width, 5)));
     with_width<T>(vector_width<T>(width, dgate, dup, dh, gate, up), [&]<int N>(std::integral_constant<int, N>) {
         const auto launch = [&]<bool kWholeBlock>(std::bool_constant<kWholeBlock>) {
             using Kernel = WeightedSwigluBackward<T, N, kWholeBlock>;
@@ -253,22 +255,22 @@ template <class B>
 void residual_forward(Stream stream, typename B::T* out, const typename B::T* x, const typename B::T* y, int64_t count,
                       double clip) {
     const float limit = clip == 0 ? std::numeric_limits<float>::infinity() : float(clip);
-    launch_pointwise(__func__, stream, out, x, y, count, Residual{limit});
+    launch_pointwise(__func__, stream, out, x, y, count, 3, Residual{limit});
 }
 
 template <class B>
 void residual_backward(Stream stream, typename B::T* dy, const typename B::T* dout, const typename B::T* y,
                        int64_t count, double clip) {
     if (clip != 0)
-        launch_pointwise(__func__, stream, dy, dout, y, count, ResidualGradient{float(clip)});
+        launch_pointwise(__func__, stream, dy, dout, y, count, 3, ResidualGradient{float(clip)});
     else if (dy != dout)
-        launch_pointwise<typename B::T>(__func__, stream, dy, dout, nullptr, count, Copy());
+        launch_pointwise<typename B::T>(__func__, stream, dy, dout, nullptr, count, 2, Copy());
 }
 
 template <class B>
 void add(Stream stream, typename B::T* x, const typename B::T* y, int64_t count) {
     const float no_limit = std::numeric_limits<float>::infinity();
-    launch_pointwise<typename B::T>(__func__, stream, x, x, y, count, Residual{no_limit});
+    launch_pointwise<typename B::T>(__func__, stream, x, x, y, count, 3, Residual{no_limit});
 }
 
 #define INSTANTIATE(B)                                                                                                \

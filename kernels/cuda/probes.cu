@@ -201,8 +201,9 @@ struct SumMagnitudes {
     }
 };
 
-Op attention_op(const char* name, Stream stream, const AttentionShape& n) {
-    return Op(name, stream, {{"sequences", n.sequences}, {"length", n.length}, {"heads", n.heads}, {"dim", n.dim}});
+Op attention_op(const char* name, Stream stream, const AttentionShape& n, const Work& work) {
+    return Op(name, stream, {{"sequences", n.sequences}, {"length", n.length}, {"heads", n.heads}, {"dim", n.dim}},
+              work);
 }
 
 }  // namespace
@@ -212,7 +213,8 @@ void gate_sums(Stream stream, GateSums* sums, const typename B::T* s, const Gate
     using T = typename B::T;
     const int64_t rows = n.score_rows(), heads = n.score_heads(), channels = n.score_channels();
     if (rows * heads * channels == 0) return;
-    const Op op(__func__, stream, {{"rows", rows}, {"heads", heads}, {"channels", channels}});
+    const Op op(__func__, stream, {{"rows", rows}, {"heads", heads}, {"channels", channels}},
+                moved<B>(rows, heads * channels, 1));
     with_activation(factor.activation, [&]<class Act>(Act) {
         const FactorMath<Act, float> math{float(factor.scale)};
         with_width<T>(vector_width_of<T>({channels, n.stride.row}, s), [&](auto wide) {
@@ -234,7 +236,7 @@ void attention_sums(Stream stream, AttentionSums* sums, const typename B::A* lse
     using T = typename B::T;
     const int64_t tokens = n.sequences * n.length;
     if (tokens == 0) return;
-    const Op op = attention_op(__func__, stream, n);
+    const Op op = attention_op(__func__, stream, n, moved<B>(tokens, n.heads * n.dim, 3));
     constexpr int kWide = 4;  // a head of 128 is a warp's
     const bool wide =
         vector_width<T>(n.dim, mean_k, q.data, k.data) >= kWide && q.stride % kWide == 0 && k.stride % kWide == 0;
@@ -257,7 +259,7 @@ void attention_map(Stream stream, typename B::A* map, const typename B::A* lse, 
                    Rows<const typename B::T> k, const int32_t* doc_start, int64_t tokens, const AttentionShape& n) {
     if (tokens == 0) return;
     using Kernel = MapAttention<typename B::T>;
-    attention_op(__func__, stream, n)
+    attention_op(__func__, stream, n, moved<B>(tokens, tokens, 1))
         .launch(Kernel{map, lse, q.data, k.data, q.stride, k.stride, doc_start, tokens, n},
                 {.grid = {ceil_div(tokens, Kernel::kWarps)}});
 }
@@ -267,7 +269,8 @@ void magnitude_sums(Stream stream, MagnitudeSums* sums, const typename B::T* x, 
                     int64_t channels, double factor) {
     using T = typename B::T;
     if (rows * heads * channels == 0) return;
-    const Op op(__func__, stream, {{"rows", rows}, {"heads", heads}, {"channels", channels}});
+    const Op op(__func__, stream, {{"rows", rows}, {"heads", heads}, {"channels", channels}},
+                moved<B>(rows, heads * channels, 1));
     with_width<T>(vector_width<T>(channels, x), [&](auto wide) {
         using Kernel = SumMagnitudes<T, wide()>;
         const int64_t blocks =

@@ -203,7 +203,7 @@ template <class B>
 void sum_of_squares_by_row(Stream stream, typename B::A* squares, const typename B::T* z, int64_t rows, int64_t width) {
     using T = typename B::T;
     if (rows == 0) return;
-    const Op op(__func__, stream, {{"rows", rows}, {"width", width}});
+    const Op op(__func__, stream, {{"rows", rows}, {"width", width}}, moved<B>(rows, width, 1, rows));
     with_width<T>(vector_width<T>(width, z), [&]<int N>(std::integral_constant<int, N>) {
         op.launch(RowSums<Squares<T, N>, N>{squares, {z}, rows, width}, shape_of_rows(rows));
     });
@@ -215,7 +215,8 @@ void rela_norm_forward(Stream stream, typename B::T* y, typename B::A* rstd, con
                        int64_t width, int64_t whole_width, double eps) {
     using T = typename B::T;
     if (rows == 0) return;
-    const Op op(__func__, stream, {{"rows", rows}, {"width", width}, {"whole_width", whole_width}});
+    const Op op(__func__, stream, {{"rows", rows}, {"width", width}, {"whole_width", whole_width}},
+                moved<B>(rows, width, 2, 2 * rows + (u ? 2 : 1) * width));
     with_gate_or_none<T>(vector_width<T>(width, y, z, w, u), u,
                          [&]<int N, bool kGated>(std::integral_constant<int, N>, std::bool_constant<kGated>) {
                              op.launch(RelaNormForward<T, N, kGated>{y, rstd, z, squares, w, u, rows, width,
@@ -229,7 +230,8 @@ void rela_norm_dots(Stream stream, typename B::A* dots, const typename B::T* dy,
                     const typename B::T* w, const typename B::T* u, int64_t rows, int64_t width) {
     using T = typename B::T;
     if (rows == 0) return;
-    const Op op(__func__, stream, {{"rows", rows}, {"width", width}});
+    const Op op(__func__, stream, {{"rows", rows}, {"width", width}},
+                moved<B>(rows, width, 2, rows + (u ? 2 : 1) * width));
     with_gate_or_none<T>(
         vector_width<T>(width, dy, z, w, u), u,
         [&]<int N, bool kGated>(std::integral_constant<int, N>, std::bool_constant<kGated>) {
@@ -244,7 +246,8 @@ void rela_norm_backward(Stream stream, typename B::T* dz, typename B::G* dw, typ
                         int64_t whole_width) {
     using T = typename B::T;
     if (rows == 0) return;
-    const Op op(__func__, stream, {{"rows", rows}, {"width", width}, {"whole_width", whole_width}});
+    const Op op(__func__, stream, {{"rows", rows}, {"width", width}, {"whole_width", whole_width}},
+                moved<B>(rows, width, 3, 2 * rows + (u ? 6 : 3) * width));
     with_gate_or_none<T>(vector_width<T>(width, dz, dy, z, w, u), u,
                          [&]<int N, bool kGated>(std::integral_constant<int, N>, std::bool_constant<kGated>) {
                              const Tile tile = tile_of(rows, width / N);

@@ -273,7 +273,8 @@ template <class B>
 void router_forward(Stream stream, typename B::A* probs, typename B::A* lse, int32_t* topk_ids, typename B::A* weights,
                     int64_t* tokens_per_expert, const typename B::A* logits, const typename B::A* bias,
                     const RouterShape& n) {
-    const Op op(__func__, stream, {{"rows", n.rows}, {"experts", n.experts}, {"top_k", n.top_k}});
+    const Op op(__func__, stream, {{"rows", n.rows}, {"experts", n.experts}, {"top_k", n.top_k}},
+                moved<B>(n.rows, n.experts, 2));
     const int64_t blocks = blocks_of(n.rows);
     int32_t* counts = op.template scratch<int32_t>(blocks * n.experts);
     with_row(n.experts, vector_width<float>(n.experts, probs, logits) == 4, [&]<int kHeld, int N> {
@@ -288,7 +289,8 @@ void router_backward(Stream stream, typename B::T* dlogits, const typename B::A*
                      const typename B::A* load, double balance, double z, const RouterShape& n) {
     using T = typename B::T;
     if (n.rows == 0) return;
-    const Op op(__func__, stream, {{"rows", n.rows}, {"experts", n.experts}, {"top_k", n.top_k}});
+    const Op op(__func__, stream, {{"rows", n.rows}, {"experts", n.experts}, {"top_k", n.top_k}},
+                moved<B>(n.rows, n.experts, 2));
     const bool wide = vector_width<float>(n.experts, probs) == 4 && vector_width<T>(n.experts, dlogits) > 1;
     with_row(n.experts, wide, [&]<int kHeld, int N> {
         op.launch(RouterBackward<T, kHeld, N>{dlogits, dweights, probs, lse, topk_ids, weights, load, float(balance),

@@ -123,7 +123,7 @@ void router_sums(Stream stream, RouterSums* sums, const typename B::A* logits, c
                  const typename B::A* lse, const typename B::A* load, double scale, const RouterShape& n) {
     if (n.rows == 0) return;
     check(n.experts <= kMostExperts, "a router of more than 512 experts");
-    const Op op(__func__, stream, {{"rows", n.rows}, {"experts", n.experts}});
+    const Op op(__func__, stream, {{"rows", n.rows}, {"experts", n.experts}}, moved<B>(n.rows, n.experts, 2));
     const int64_t blocks = std::min(kMostBlocks, ceil_div(n.rows, SumRouter<1>::kWarps));
     double* partials = op.template scratch<double>(blocks * kSums);
     if (vector_width<float>(n.experts, logits, probs) == 4)
@@ -135,19 +135,19 @@ void router_sums(Stream stream, RouterSums* sums, const typename B::A* logits, c
 
 template <class B>
 void add_counts(Stream stream, int64_t* total, const int64_t* counts, int64_t experts) {
-    const Op op(__func__, stream, {{"experts", experts}});
+    const Op op(__func__, stream, {{"experts", experts}}, moved<int64_t>(1, experts, 2));
     op.launch(AddCounts{total, counts, experts}, {.grid = {ceil_div(experts, AddCounts::kThreads)}});
 }
 
 template <class B>
 void expert_load(Stream stream, typename B::A* load, const int64_t* counts, int64_t experts) {
-    const Op op(__func__, stream, {{"experts", experts}});
+    const Op op(__func__, stream, {{"experts", experts}}, moved<int64_t>(1, experts, 2));
     op.launch(ExpertLoad{load, counts, experts}, {.grid = {1}});
 }
 
 template <class B>
 void move_router_bias(Stream stream, typename B::A* bias, const int64_t* counts, int64_t experts, double rate) {
-    const Op op(__func__, stream, {{"experts", experts}});
+    const Op op(__func__, stream, {{"experts", experts}}, moved<int64_t>(1, experts, 2));
     op.launch(MoveRouterBias{bias, counts, experts, float(rate)}, {.grid = {1}});
 }
 

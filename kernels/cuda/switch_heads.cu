@@ -158,7 +158,8 @@ template <class B>
 void switch_forward(Stream stream, typename B::T* out, Rows<const typename B::T> y, Rows<const typename B::T> s,
                     int64_t rows, int64_t heads, int64_t experts, int64_t dim, int64_t top_k) {
     using T = typename B::T;
-    const Op op(__func__, stream, {{"rows", rows}, {"heads", heads}, {"experts", experts}, {"dim", dim}});
+    const Op op(__func__, stream, {{"rows", rows}, {"heads", heads}, {"experts", experts}, {"dim", dim}},
+                moved<B>(rows * heads, experts * dim, 1, rows * heads * dim));
     with_width<T>(vector_width_of<T>({dim, y.stride}, out, y.data), [&](auto wide) {
         const Teams teams(rows, heads, experts, dim, top_k, lanes_for(dim / wide()));
         op.launch(SwitchForward<T, wide()>{out, on_device(y), on_device(s), teams},
@@ -171,7 +172,8 @@ void switch_backward(Stream stream, Rows<typename B::T> dy, Rows<typename B::T> 
                      Rows<const typename B::T> y, Rows<const typename B::T> s, int64_t rows, int64_t heads,
                      int64_t experts, int64_t dim, int64_t top_k) {
     using T = typename B::T;
-    const Op op(__func__, stream, {{"rows", rows}, {"heads", heads}, {"experts", experts}, {"dim", dim}});
+    const Op op(__func__, stream, {{"rows", rows}, {"heads", heads}, {"experts", experts}, {"dim", dim}},
+                moved<B>(rows * heads, experts * dim, 2, rows * heads * dim));
     with_width<T>(vector_width_of<T>({dim, dy.stride, y.stride}, dy.data, dout, y.data), [&](auto wide) {
         const Teams teams(rows, heads, experts, dim, top_k, lanes_for(dim / wide()));
         const int64_t kept_at = ceil_div(teams.bytes(), 16) * 16;

@@ -25,7 +25,7 @@ namespace sluice {
 template <class K>
 void Op::launch(const K& kernel, const LaunchShape& shape) const {
     if (!check(typeid(K), K::kThreads, shape)) return;
-    const auto op = [self = *this] { return self.text(); };
+    const auto op = [label = label_] { return label.text(); };
     const int64_t limit = shape.shared > kSharedWithoutOptIn ? kMostShared : kSharedWithoutOptIn;
     emu::queue(stream_.handle, {op, &typeid(K), K::kThreads, shape, limit, kernel});
     queued(typeid(K));

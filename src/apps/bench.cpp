@@ -11,6 +11,7 @@
 #include "base/median.h"
 #include "cli/terminal.h"
 #include "engine/choose.h"
+#include "engine/nvml.h"
 #include "kernels/profile.h"
 #include "model/counts.h"
 
@@ -56,11 +57,12 @@ int bench_step_command(Comm& comm, const Config& config, bool json) {
         if (comm.rank() == 0) progress.at(i + 1);
     };
     if (const int failed = engine->bench_step(config, comm, kSteps, at, measured)) return failed;
-    const auto& [seconds, gemm_rates, profile, profiled_seconds] = measured;
+    const auto& [seconds, gemm_rates, profile, profiled_seconds, peak] = measured;
     const double step_seconds = median_of(seconds), gemm = median_of(gemm_rates);
     const double tokens_per_second = double(config.train.batch * config.data.sequence_length) / step_seconds;
     const double model = tokens_per_second * flops_per_token(config.model, config.data.sequence_length);
     if (comm.rank() != 0) return 0;
+    const std::optional<GpuState> gpu = chosen_gpu() ? gpu_state(chosen_gpu()->id) : std::nullopt;
     if (json) {
         Json table = Json::array();
         for (const auto& [op, time] : by_op(profile))
@@ -68,18 +70,25 @@ int bench_step_command(Comm& comm, const Config& config, bool json) {
                              {"calls", time.calls},
                              {"seconds", time.seconds},
                              {"share", time.seconds / profiled_seconds}});
-        fmt::print("{}\n", Json{{"tokens_per_second", tokens_per_second},
-                                {"step_seconds", step_seconds},
-                                {"model_flops_per_second", model},
-                                {"gemm_flops_per_second", gemm},
-                                {"share", model / gemm},
-                                {"ops", table}}
-                               .dump());
+        Json all{
+            {"tokens_per_second", tokens_per_second}, {"step_seconds", step_seconds}, {"model_flops_per_second", model},
+            {"gemm_flops_per_second", gemm},          {"share", model / gemm},        {"ops", table}};
+        if (peak > 0) all.update({{"peak_flops_per_second", peak}, {"mfu", model / peak}});
+        if (gpu)
+            all["gpu"] = {{"clock_mhz", gpu->clock},
+                          {"most_clock_mhz", gpu->most_clock},
+                          {"watts", gpu->watts},
+                          {"celsius", gpu->celsius}};
+        fmt::print("{}\n", all.dump());
         return 0;
     }
     fmt::print("{} tok/s | {} a step | model {}FLOP/s, {:.1f}% of the {}FLOP/s of the library on its products\n",
                format_count(tokens_per_second), format_seconds(step_seconds), format_count(model), 100 * model / gemm,
                format_count(gemm));
+    if (peak > 0) fmt::print("mfu {:.1f}% of the data sheet's {}FLOP/s\n", 100 * model / peak, format_count(peak));
+    if (gpu)
+        fmt::print("the first rank's GPU after the steps: {} of {} MHz, {:.0f} W, {} C\n", gpu->clock, gpu->most_clock,
+                   gpu->watts, gpu->celsius);
     fmt::print("{:<32}{:>8}{:>12}{:>9}\n", "op, in one step", "calls", "time", "share");
     for (const auto& [op, time] : by_op(profile))
         fmt::print("{:<32}{:>8}{:>12}{:>8.1f}%\n", op, time.calls, format_seconds(time.seconds),
@@ -103,6 +112,7 @@ int bench_kernels_command(Comm& comm, const Config& config, bool json) {
     Json table = Json::array();
     for (const auto& [op, time] : by_op_and_size(profile)) {
         const bool product = time.work.flops > 0;
+        // 0: how much it has to do the host does not know.
         const double rate = (product ? time.work.flops : time.work.bytes) / time.seconds;
         table.push_back({{"op", op},
                          {"size", size_text(time.work.size)},
@@ -124,7 +134,8 @@ int bench_kernels_command(Comm& comm, const Config& config, bool json) {
         const double rate = row[product ? "flops_per_second" : "bytes_per_second"];
         fmt::print("{:<32}{:<20}{:>7.5g}{:>10.3f}ms{:>14}{:>7.0f}%\n", row["op"].get<std::string>(),
                    row["size"].get<std::string>(), row["calls"].get<double>(), 1e3 * row["seconds"].get<double>(),
-                   format_count(rate) + (product ? "FLOP/s" : "B/s"), 100 * row["share"].get<double>());
+                   rate > 0 ? format_count(rate) + (product ? "FLOP/s" : "B/s") : "-",
+                   100 * row["share"].get<double>());
     }
     return 0;
 }

@@ -4,6 +4,7 @@
 #include "kernels/capability.h"
 #include "model/with_backend.h"
 #include "parallel/collective.h"
+#include "plan/gpu.h"
 #include "plan/memory_check.h"
 
 namespace sluice {
@@ -77,6 +78,7 @@ class BuiltEngine final : public Engine {
         return with_backend(config, [&]<class B>(B) {
             Bench<B> bench(comm, config);
             if (const int failed = bench.open()) return failed;
+            result.peak = comm.size() * peak_rate(device_name<B>(), config.train.precision);
             result.profiled_seconds = bench.step_into(result.profile);
             for (int i = 0; i < steps; i++) {
                 at(i);

@@ -20,6 +20,7 @@ namespace sluice {
 namespace {
 
 const Engine* built_in = nullptr;
+const Gpu* gpu_of_this_process = nullptr;
 
 const char* named_engine() {
     const char* const named = std::getenv("SLUICE_ENGINE");
@@ -142,6 +143,7 @@ int open_engine(const Config& config, Comm& comm, const Engine*& engine, bool ex
         return 0;
     }
     engine = &loaded;
+    if (loaded.cuda() > 0) gpu_of_this_process = &driver().gpus[size_t(seat.gpu)];
     if (explain && comm.rank() == 0 && loaded.cuda() > 0) print_line("device cuda: " + chosen(seat));
     return on_all_ranks(comm, [&] { loaded.use_device(seat.gpu, synchronous()); });
 }
@@ -176,6 +178,8 @@ const EngineLibrary& engine_library() {
     static const EngineLibrary library = find();
     return library;
 }
+
+const Gpu* chosen_gpu() { return gpu_of_this_process; }
 
 std::vector<std::string> names_of_gpus(const Config& config) {
     const bool needed = config.device != Device::cpu && engine_library().engine && engine_library().engine->cuda() > 0;

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/driver.h"
 #include "engine/engine.h"
 #include "parallel/comm.h"
 
@@ -27,6 +28,9 @@ EngineLibrary load_engine_library();
 // gets one of its host's: ranks share one only with `parallel.communicator: staged`. Returns an exit code, as
 // on_all_ranks(). explain: rank 0 prints what was chosen and why, also where nothing is amiss.
 int choose_engine(const Config& config, Comm& comm, const Engine*& engine, bool explain = false);
+
+// The GPU that choose_engine() gave to this process; null: none.
+const Gpu* chosen_gpu();
 
 // What CUDA_VISIBLE_DEVICES calls the GPUs that a run of this config may use, to divide them among several runs; empty
 // where it uses none.

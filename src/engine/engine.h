@@ -21,6 +21,7 @@ struct StepBench {
     std::vector<double> seconds, gemm_rates;  // a step each
     Profile profile;                          // of one more step, which took
     double profiled_seconds = 0;
+    double peak = 0;  // FLOP/s of all ranks' devices by their data sheet; 0: not known
 };
 // The ops of several steps on one rank, and the rates of GEMMs (FLOP/s) and copies (bytes/s) that they are compared
 // with.

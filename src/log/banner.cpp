@@ -48,13 +48,17 @@ std::string data_line(const Config& config, const RunFacts& facts) {
 }  // namespace
 
 std::vector<std::string> banner(const Config& config, const std::string& folder, const RunFacts& facts,
-                                double gemm_rate) {
+                                double full_rate) {
     return {fmt::format("run {} | {}{} | seed {}", folder, counted(facts.ranks, "rank"),
                         mesh_text(config.parallel, facts.coord.data), config.run.seed),
             fmt::format("sluice {} | {} | {} a rank", build(), machine_text(facts), counted(facts.threads, "thread")),
             model_line(config, facts), data_line(config, facts),
-            fmt::format("mfu is the share of this machine's GEMM rate, the best that was timed: {}FLOP/s in {} so far",
-                        format_count(gemm_rate), enum_name(config.train.precision))};
+            facts.peak > 0
+                ? fmt::format("mfu is the share of the data sheet's peak: {}FLOP/s in {}", format_count(full_rate),
+                              enum_name(config.train.precision))
+                : fmt::format(
+                      "mfu is the share of this machine's GEMM rate, the best that was timed: {}FLOP/s in {} so far",
+                      format_count(full_rate), enum_name(config.train.precision))};
 }
 
 std::string crowded(int ranks, int threads, int cores) {

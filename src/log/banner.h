@@ -9,9 +9,9 @@
 
 namespace sluice {
 
-// gemm_rate: FLOP/s of all ranks together.
+// full_rate: FLOP/s of all ranks together, by the data sheet or of GEMMs.
 std::vector<std::string> banner(const Config& config, const std::string& folder, const RunFacts& facts,
-                                double gemm_rate);
+                                double full_rate);
 
 // A warning where threads must share cores, with what to do; else empty. Ranks of one thread may share them: MPI
 // yields.

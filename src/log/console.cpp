@@ -23,11 +23,14 @@ std::string share(double x) {
 }  // namespace
 
 Columns step_columns(const StepLine& n) {
-    Columns columns{
-        {fmt::format("step {}/{}", n.step, n.steps), 10},  {"loss " + format_fixed(n.loss, 4), 9, kBold},
-        {"gn " + format_fixed(n.grad_norm, 3), 5},         {fmt::format("lr {:.2e}", n.lr), 4},
-        {format_count(n.tokens_per_second) + " tok/s", 6}, {"mfu " + format_fixed(100 * n.mfu, 1) + "% of gemm", 3},
-        {"mem " + format_bytes(n.memory_bytes), 1},        {format_seconds(n.seconds), 2}};
+    Columns columns{{fmt::format("step {}/{}", n.step, n.steps), 10},
+                    {"loss " + format_fixed(n.loss, 4), 9, kBold},
+                    {"gn " + format_fixed(n.grad_norm, 3), 5},
+                    {fmt::format("lr {:.2e}", n.lr), 4},
+                    {format_count(n.tokens_per_second) + " tok/s", 6},
+                    {"mfu " + format_fixed(100 * n.mfu, 1) + (n.of_gemm ? "% of gemm" : "%"), 3},
+                    {"mem " + format_bytes(n.memory_bytes), 1},
+                    {format_seconds(n.seconds), 2}};
     if (n.gate_mean || n.f_attn)
         columns.push_back({(n.gate_mean ? "gate " + share(*n.gate_mean) : "") + (n.gate_mean && n.f_attn ? " " : "") +
                                (n.f_attn ? "sink " + share(*n.f_attn) : ""),

@@ -16,6 +16,7 @@ struct StepLine {
     int64_t step = 0, steps = 0, skipped = 0, spikes = 0;
     double loss = 0, grad_norm = 0, lr = 0, tokens_per_second = 0, mfu = 0, memory_bytes = 0, seconds = 0,
            eta_seconds = 0;
+    bool of_gemm = true;                      // mfu is of a GEMM rate, not of a data sheet's peak
     std::optional<double> gate_mean, f_attn;  // where the step was looked at
 };
 Columns step_columns(const StepLine& line);

@@ -36,8 +36,8 @@ void RunLog::open(const RunFacts& facts) {
 
 void RunLog::begin(const Origin& origin, const std::function<double(int times)>& gemm_rate) {
     flops_ = flops_per_token(config_.model, config_.data.sequence_length);
-    gemm_rate_.emplace([=, this](int times) { return gemm_rate(times) * facts_.ranks; });
-    for (const auto& line : banner(config_, folder_.string(), facts_, gemm_rate_->best())) info(line);
+    if (facts_.peak == 0) gemm_rate_.emplace([=, this](int times) { return gemm_rate(times) * facts_.ranks; });
+    for (const auto& line : banner(config_, folder_.string(), facts_, full_rate())) info(line);
     if (const auto crowd = crowded(facts_.local_ranks, facts_.threads, usable_cores()); !crowd.empty()) warn(crowd);
     for (const auto& warning : origin.warnings) warn(warning);
     if (origin.checkpoint)
@@ -58,7 +58,7 @@ void RunLog::step(const StepFacts& step) {
     steps_since_line_++;
     row_ = {{"step", step.progress.step}, {"time", wall_time()}};
     if (logged() || !step.result.applied) {
-        gemm_rate_->at_line(flops_ * line().tokens_per_second);
+        if (gemm_rate_) gemm_rate_->at_line(flops_ * line().tokens_per_second);
         log_.info(step_columns(line()), kStepLineColumns);
         keep_step(line());
         seconds_since_line_ = 0;
@@ -85,7 +85,8 @@ StepLine RunLog::line() const {
     line.lr = step_.result.lr;
     line.seconds = seconds_since_line_ / double(steps_since_line_);
     line.tokens_per_second = double(tokens_a_step()) / line.seconds;
-    line.mfu = std::min(1.0, flops_ * line.tokens_per_second / gemm_rate_->best());
+    line.mfu = std::min(1.0, flops_ * line.tokens_per_second / full_rate());
+    line.of_gemm = gemm_rate_.has_value();
     line.memory_bytes = double(facts_.bytes);
     line.skipped = step_.progress.skipped;
     line.spikes = step_.progress.spikes;
@@ -103,7 +104,7 @@ void RunLog::keep_step(const StepLine& line) {
     row_.emplace_back("lr", line.lr);
     row_.emplace_back("tokens_per_second", line.tokens_per_second);
     row_.emplace_back("mfu", line.mfu);
-    row_.emplace_back("gemm_flops_per_second", gemm_rate_->best());
+    row_.emplace_back(gemm_rate_ ? "gemm_flops_per_second" : "peak_flops_per_second", full_rate());
     row_.emplace_back("memory_bytes", facts_.bytes);
     row_.emplace_back("seconds", line.seconds);
     row_.emplace_back("skipped", line.skipped);

@@ -29,6 +29,7 @@ struct RunFacts {
     int64_t tokens = 0, shards = 0, samples = 0;  // of the training data
     int64_t step = 0, seen = 0;                   // last step before this start; tokens trained on until then
     int64_t next_sample = 0;
+    double peak = 0;  // FLOP/s of a rank's device by its data sheet; 0: not known, and GEMMs are timed instead
 };
 
 // One step after it was taken.
@@ -50,7 +51,8 @@ class RunLog {
 
     // At a start: opens the files of numbers, and keeps the config.
     void open(const RunFacts& facts);
-    // Prints the banner. Collective: each rank measures its GEMM rate by gemm_rate(times), see GemmRate.
+    // Prints the banner. Collective: where no peak is known each rank measures its GEMM rate by gemm_rate(times), see
+    // GemmRate.
     void begin(const Origin& origin, const std::function<double(int times)>& gemm_rate);
     // After every step, on all ranks.
     void step(const StepFacts& step);
@@ -87,8 +89,9 @@ class RunLog {
     RunFacts facts_;
     StepFacts step_{};  // the latest
     MetricsRow row_;
-    std::optional<GemmRate> gemm_rate_;  // of all ranks together
-    double flops_ = 0;                   // per token
+    std::optional<GemmRate> gemm_rate_;  // of all ranks together; none where the peak is known
+    double full_rate() const { return gemm_rate_ ? gemm_rate_->best() : facts_.peak * facts_.ranks; }  // of MFU
+    double flops_ = 0;                                                                                 // per token
     StepTimes step_times_;
     double started_ = 0, seconds_ = 0;  // steady time of the start; seconds of its steps
     double seconds_since_line_ = 0;     // of steps

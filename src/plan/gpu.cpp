@@ -1,6 +1,7 @@
 #include "plan/gpu.h"
 
 #include <algorithm>
+#include <cctype>
 
 namespace sluice {
 
@@ -30,6 +31,17 @@ const GpuFigures* find_gpu(const std::string& name) {
     for (const GpuFigures& gpu : gpus())
         if (name == gpu.name) return &gpu;
     return nullptr;
+}
+
+double peak_rate(const std::string& device, Precision precision) {
+    std::string words = " ";
+    for (const char c : device) words += std::isalnum(static_cast<unsigned char>(c)) ? char(std::tolower(c)) : ' ';
+    words += ' ';
+    const auto has = [&](const std::string& word) { return words.find(" " + word + " ") != words.npos; };
+    if (has("pcie") || has("nvl")) return 0;
+    for (const GpuFigures& gpu : gpus())
+        if (has(gpu.name)) return gpu.peak(precision);
+    return 0;
 }
 
 // Context: of the 79.65 GiB that an H100 lists a process is offered 79.1 (github.com/vllm-project/vllm/issues/27508),

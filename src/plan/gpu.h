@@ -21,6 +21,9 @@ struct GpuFigures {
 };
 const std::vector<GpuFigures>& gpus();
 const GpuFigures* find_gpu(const std::string& name);  // null: unknown
+// FLOP/s of a device by its data sheet, dense; device: as its driver calls it, "NVIDIA H200". 0: not among gpus(), or
+// of another form (PCIe, NVL), whose figures are others.
+double peak_rate(const std::string& device, Precision precision);
 
 constexpr int64_t kGpusPerNode = 8;
 // The part of a link's rate that an all-to-all within a node reaches.

@@ -25,6 +25,7 @@
 #include "log/run_log.h"
 #include "model/with_backend.h"
 #include "parallel/collective.h"
+#include "plan/gpu.h"
 #include "plan/memory_check.h"
 #include "train/autotune_records.h"
 #include "train/step.h"
@@ -238,6 +239,7 @@ RunFacts Run<B>::facts() const {
     facts.step = step();
     facts.seen = trainer_->tokens();
     facts.next_sample = trainer_->consumed_samples();
+    facts.peak = peak_rate(facts.device, config_.train.precision);
     return facts;
 }
 

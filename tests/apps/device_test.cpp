@@ -6,6 +6,7 @@
 #include <set>
 
 #include "apps/run_folder.h"
+#include "base/json.h"
 #include "base/version.h"
 #include "engine/driver.h"
 
@@ -239,6 +240,19 @@ TEST_F(Devices, TheEngineForGpusLoads) {
     const Ended no_gpu = on("count=0", kTrain, 1, "");
     EXPECT_EQ(no_gpu.code, 0);
     EXPECT_TRUE(has(no_gpu.err, "device: cpu, since the driver finds no GPU")) << no_gpu.err;
+}
+
+TEST_F(Devices, BenchTellsClocksAndPower) {
+    const std::string bench = "bench step c.yaml train.batch=6 device=cuda";
+    const Ended json = on("count=1", bench + " --json"), text = on("count=1", bench);
+    ASSERT_EQ(json.code, 0) << json.err;
+    const Json measured = parse_json(json.out);
+    EXPECT_EQ(measured["gpu"],
+              (Json{{"clock_mhz", 1755}, {"most_clock_mhz", 1980}, {"watts", 612.5}, {"celsius", 58}}));
+    EXPECT_FALSE(measured.contains("mfu"));  // no data sheet has this GPU
+    EXPECT_TRUE(has(text.out, "the first rank's GPU after the steps: 1755 of 1980 MHz, 612 W, 58 C\n")) << text.out;
+    const Ended other = on("count=1 own=1", bench + " --json");  // a GPU that the library does not know
+    EXPECT_FALSE(parse_json(other.out).contains("gpu")) << other.out;
 }
 
 // Three points of two ranks at once would need six GPUs.

@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "config/load.h"
 #include "log/banner.h"
+#include "model/counts.h"
 #include "support/folder.h"
 
 namespace sluice {
@@ -30,17 +31,21 @@ Config config_of(int64_t steps, int64_t log_every) {
 // A run of 64 tokens a step.
 class RunLogTest : public testing::Test {
  protected:
-    void start(int64_t steps, int64_t log_every, int64_t from = 0, bool speaks = true) {
+    void start(int64_t steps, int64_t log_every, int64_t from = 0, bool speaks = true, double peak = 0) {
         log_.emplace(config_of(steps, log_every), folder_.path(), speaks);
         RunFacts facts;
         facts.device = "an abacus";
         facts.ranks = 2;
         facts.step = from;
         facts.seen = from * 64;
+        facts.peak = peak;
         testing::internal::CaptureStdout();
         testing::internal::CaptureStderr();
         log_->open(facts);
-        log_->begin({}, [](int) { return 1e9; });
+        log_->begin({}, [&](int) {
+            EXPECT_EQ(peak, 0) << "GEMMs are timed though the peak is known";
+            return 1e9;
+        });
         step_ = from;
     }
     void step(double seconds, double loss = 5, bool beside_save = false) {
@@ -173,6 +178,26 @@ TEST_F(RunLogTest, MfuNeverPasses1AndIsOfTheRateBesideIt) {
         before = gemm;
     }
     EXPECT_GT(flops, 1000);
+}
+
+TEST_F(RunLogTest, MfuIsOfAPeakThatIsKnown) {
+    start(4, 1, 0, true, 1e9);
+    for (int i = 0; i < 4; i++) step(0.1);
+    end();
+    EXPECT_NE(out_.find("mfu is the share of the data sheet's peak: 2.00GFLOP/s in "), out_.npos) << out_;
+    EXPECT_EQ(out_.find("of gemm"), out_.npos) << out_;
+    std::istringstream lines(text("metrics.jsonl"));
+    int rows = 0;
+    for (std::string line; std::getline(lines, line);) {
+        const Json row = parse_json(line);
+        if (!row.contains("step")) continue;
+        rows++;
+        EXPECT_EQ(row["peak_flops_per_second"], 2e9);
+        EXPECT_FALSE(row.contains("gemm_flops_per_second"));
+        const double flops = flops_per_token(config_of(4, 1).model, 16);
+        EXPECT_NEAR(row["mfu"].get<double>(), flops * 640 / 2e9, 1e-12);
+    }
+    EXPECT_EQ(rows, 4);
 }
 
 TEST_F(RunLogTest, StepsThatAreNotFinite) {

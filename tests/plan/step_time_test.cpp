@@ -13,6 +13,17 @@ namespace {
 
 const GpuFigures& h100() { return *find_gpu("h100"); }
 
+TEST(PeakRate, IsOfTheDeviceAsItsDriverCallsIt) {
+    EXPECT_EQ(peak_rate("NVIDIA H100 80GB HBM3", Precision::bf16), 989.4e12);
+    EXPECT_EQ(peak_rate("NVIDIA H200", Precision::bf16), 989.4e12);
+    EXPECT_EQ(peak_rate("NVIDIA H200", Precision::fp32), 67e12);
+    EXPECT_EQ(peak_rate("NVIDIA A100-SXM4-40GB", Precision::bf16), 312e12);
+    EXPECT_EQ(peak_rate("NVIDIA B200", Precision::bf16), 2250e12);
+    for (const char* other :
+         {"NVIDIA H100 PCIe", "NVIDIA H100 NVL", "NVIDIA GH200 480GB", "NVIDIA L40S", "AMD EPYC", ""})
+        EXPECT_EQ(peak_rate(other, Precision::bf16), 0) << other;
+}
+
 Config model(const std::string& name, std::vector<std::string> keys, int ranks) {
     return load_config(SLUICE_SOURCE_DIR "/configs/models/" + name, keys, Purpose::plan, ranks).config;
 }

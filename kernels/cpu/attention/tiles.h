@@ -1,11 +1,10 @@
-// What the two directions of attention share: tensors of one head as strided views, scratch of a thread, and the FLOPs
-// that a call is measured by.
+// What the two directions of attention share: tensors of one head as strided views, and scratch of a thread.
 #pragma once
 #include <vector>
 
+#include "kernels/attention_work.h"
 #include "kernels/cpu/attention/mask.h"
 #include "kernels/ops.h"
-#include "kernels/profile.h"
 
 namespace sluice {
 
@@ -49,14 +48,6 @@ template <class A>
 A* head_scratch(size_t count) {
     thread_local std::vector<A> memory;
     return grown(memory, count);
-}
-
-// Of `products` products of queries and keys, over half the square of length, or a window's part of it.
-inline Work attention_work(const AttentionShape& n, int products) {
-    const double T = double(n.length), w = n.window > 0 ? std::min(double(n.window), T) : T;
-    return {{n.sequences * n.length, n.heads * n.dim, 0},
-            2.0 * products * double(n.sequences * n.heads * n.dim) * (w * T - w * w / 2),
-            0};
 }
 
 }  // namespace sluice

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <vector>
 
 #include "base/check.h"
 #include "kernels/cuda/prim/kernel_name.h"
@@ -16,10 +17,45 @@ bool synchronous = false;
 
 // What a thread queued last, as a ring: the newest stands before `next`.
 struct Queued {
-    std::array<std::optional<Op>, kRemembered> ops;
+    std::array<std::optional<OpLabel>, kRemembered> ops;
     size_t next = 0;
 };
 thread_local Queued last;
+
+// ---------------------------------------------------------------- profiles
+struct Timing {
+    const char* op;
+    Work work;
+    cudaEvent_t start, end;
+};
+thread_local std::vector<Timing> timings;  // of this thread's ops since its profile began
+
+void done(cudaError_t error) {
+    if (error != cudaSuccess)
+        fail(Exit::other, std::string("timing ops: ") + cudaGetErrorString(error) + queued_last());
+}
+// Null where that fails: the next call tells the error.
+cudaEvent_t record(Stream stream) {
+    cudaEvent_t event = nullptr;
+    if (cudaEventCreateWithFlags(&event, cudaEventDefault) != cudaSuccess) return nullptr;
+    if (cudaEventRecord(event, static_cast<cudaStream_t>(stream.handle)) == cudaSuccess) return event;
+    cudaEventDestroy(event);
+    return nullptr;
+}
+
+// Waits for the ops, and adds their times.
+void resolve(Profile& profile) {
+    for (const Timing& timing : timings) {
+        float milliseconds = 0;
+        done(cudaEventSynchronize(timing.end));
+        done(cudaEventElapsedTime(&milliseconds, timing.start, timing.end));
+        profile.add(timing.op, timing.work, 1e-3 * double(milliseconds));
+        cudaEventDestroy(timing.start);
+        cudaEventDestroy(timing.end);
+    }
+    timings.clear();
+}
+const bool resolves = resolve_profiles_by(resolve);
 
 }  // namespace
 
@@ -34,17 +70,24 @@ std::string queued_last() {
     return text;
 }
 
-Op::Op(const char* name, Stream stream, std::initializer_list<Extent> shape) : name_(name), stream_(stream) {
-    sluice::check(shape.size() <= shape_.size(), "an op's shape has too many extents");
-    std::copy(shape.begin(), shape.end(), shape_.begin());
-    extents_ = shape.size();
+std::string OpLabel::text() const {
+    std::string text = name;
+    for (size_t i = 0; i < extents; i++) text += std::string(" ") + shape[i].name + " " + std::to_string(shape[i].size);
+    return text;
 }
 
-std::string Op::text() const {
-    std::string text = name_;
-    for (size_t i = 0; i < extents_; i++)
-        text += std::string(" ") + shape_[i].name + " " + std::to_string(shape_[i].size);
-    return text;
+Op::Op(const char* name, Stream stream, std::initializer_list<Extent> shape, const Work& work)
+    : label_{name, {}, shape.size()}, stream_(stream), work_(work) {
+    sluice::check(shape.size() <= label_.shape.size(), "an op's shape has too many extents");
+    std::copy(shape.begin(), shape.end(), label_.shape.begin());
+    if (profiling()) start_ = record(stream_);
+}
+
+void Op::end_timing() const {
+    if (const cudaEvent_t end = record(stream_))
+        timings.push_back({label_.name, work_, start_, end});
+    else
+        cudaEventDestroy(start_);
 }
 
 void Op::refuse(const std::type_info& kernel, const std::string& why) const {
@@ -63,7 +106,7 @@ void Op::queued(const char* call) const {
 }
 
 cudaError_t Op::remember() const {
-    last.ops[last.next] = *this;
+    last.ops[last.next] = label_;
     last.next = (last.next + 1) % kRemembered;
     return synchronous ? cudaStreamSynchronize(static_cast<cudaStream_t>(stream_.handle)) : cudaSuccess;
 }

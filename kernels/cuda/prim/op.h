@@ -1,10 +1,13 @@
 // How an op of kernels/ops.h queues its kernels. A kernel is a struct: fields are its arguments, operator() its body.
 //
-//     const Op op(__func__, stream, {{"rows", rows}, {"width", width}});
+//     const Op op(__func__, stream, {{"rows", rows}, {"width", width}}, moved<B>(rows, width, 2));
 //     op.launch(RmsNormForward<T>{y, x, width}, {.grid = {rows}, .shared = bytes});
 //
 // Errors: Failure(Exit::other) that names op, shape and kernel. An error of a kernel that runs shows later, where the
 // host waits or queues more: it then names the ops that were queued last, or, where launches are synchronous, its own.
+//
+// While a profile is taken, events stand before and behind what an op queues, and the profile gets the time between
+// them when it ends.
 #pragma once
 #include <array>
 #include <cstddef>
@@ -15,6 +18,7 @@
 
 #include "kernels/backend.h"
 #include "kernels/cuda/prim/runtime.h"
+#include "kernels/profile.h"
 
 namespace sluice {
 
@@ -45,9 +49,24 @@ std::string queued_last();
 void synchronise_launches(bool on);
 bool synchronous_launches();
 
+// "rmsnorm_forward rows 3 width 100"
+struct OpLabel {
+    const char* name = "";
+    std::array<Extent, 8> shape{};
+    size_t extents = 0;
+
+    std::string text() const;
+};
+
 class Op {
  public:
-    Op(const char* name, Stream stream, std::initializer_list<Extent> shape);
+    // work: what profiles compare its time with; of neither FLOPs nor bytes where the host does not know.
+    Op(const char* name, Stream stream, std::initializer_list<Extent> shape, const Work& work = {});
+    ~Op() {
+        if (start_) end_timing();
+    }
+    Op(const Op&) = delete;
+    Op& operator=(const Op&) = delete;
 
     template <class K>
     void launch(const K& kernel, const LaunchShape& shape) const;  // device.cuh defines it
@@ -62,7 +81,7 @@ class Op {
     // After a library's call that queued work on the stream, as launch() does it for a kernel.
     void queued(const char* call) const;
 
-    std::string text() const;  // "rmsnorm_forward rows 3 width 100"
+    std::string text() const { return label_.text(); }
 
  private:
     // Whether there is anything to run; a Failure where no GPU could run it.
@@ -72,11 +91,12 @@ class Op {
     void queued(const std::type_info& kernel, cudaError_t error = cudaSuccess) const;
     cudaError_t remember() const;  // itself as queued; an error where launches are synchronous
     void* take_scratch(int64_t bytes) const;
+    void end_timing() const;
 
-    const char* name_;
+    OpLabel label_;
     Stream stream_;
-    std::array<Extent, 8> shape_{};
-    size_t extents_ = 0;
+    Work work_;
+    cudaEvent_t start_ = nullptr;      // where a profile is taken
     mutable size_t scratch_used_ = 0;  // bytes
 };
 
