@@ -42,7 +42,7 @@ class RunLogTest : public testing::Test {
         testing::internal::CaptureStdout();
         testing::internal::CaptureStderr();
         log_->open(facts);
-        log_->begin({}, [&](int) {
+        log_->begin({}, [peak](int) {
             EXPECT_EQ(peak, 0) << "GEMMs are timed though the peak is known";
             return 1e9;
         });
