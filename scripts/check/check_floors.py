@@ -117,7 +117,7 @@ def faults(root):
         for line, length in functions(text):
             if length > most:
                 yield f'{here}:{line}: a function of {length} lines, at most {most}'
-    rooms = {f.split('/')[-1] for f in FLOORS} | {'golden', 'support', 'cuda', 'emu'}
+    rooms = {f.split('/')[-1] for f in FLOORS} | {'golden', 'support', 'cuda', 'emu', 'gpu'}
     for folder in sorted((root/'tests').glob('*/')):
         if folder.is_dir() and folder.name not in rooms:
             yield f'tests/{folder.name}: mirrors no room'

@@ -22,7 +22,7 @@
 #include <vector>
 
 #include "base/bf16.h"
-#include "kernels/emu/emu.h"
+#include "cuda/orders.h"
 #include "kernels/memory.h"
 #include "kernels/probes.h"
 #include "support/sanitizers.h"
@@ -40,6 +40,9 @@ struct Result {
     double tolerance;  // by the type that the result is stored as
 };
 
+// Whether products are our own, as where cuBLASLt has no algorithm for any.
+inline bool products_in_tiles = false;
+
 // Tested: the T of the backend under test, which inputs are rounded to. shift: elements by which each tensor begins
 // after an address that is aligned to 256 bytes.
 template <class B, class Tested>
@@ -51,7 +54,11 @@ class Case {
         for (auto& [name, t] : tensors_) memory_of<B>().free(t.base);
     }
 
-    Stream stream() const { return stream_.get(); }
+    Stream stream() const {
+        Stream stream = stream_.get();
+        if (products_in_tiles) stream.products = nullptr;
+        return stream;
+    }
     // A tensor (rows, width) of the backend's T, A or G: normal numbers, times scale.
     typename B::T* T(const std::string& name, int64_t rows, int64_t width, double scale = 1) {
         return numbers<typename B::T, Tested>(name, rows, width, scale);
@@ -184,27 +191,21 @@ inline std::vector<MatrixSize> awkward_sizes(const std::vector<MatrixSize>& more
     return all;
 }
 
-// 0: forward; 1: in reverse; others seed an order.
-inline void set_thread_order(int order) {
-    emu::options().order = order == 0 ? emu::Order::forward : order == 1 ? emu::Order::reverse : emu::Order::seeded;
-    emu::options().seed = uint64_t(order);
-}
-
 // f() twice: with products by cuBLASLt, and as where it has no algorithm for any.
 template <class F>
 void by_library_and_in_tiles(F f) {
-    for (const auto products : {emu::Products::all, emu::Products::none}) {
-        SCOPED_TRACE(products == emu::Products::all ? "by the library" : "in tiles");
-        emu::options().products = products;
+    for (const bool in_tiles : {false, true}) {
+        SCOPED_TRACE(in_tiles ? "in tiles" : "by the library");
+        products_in_tiles = in_tiles;
         f();
     }
-    emu::options().products = emu::Products::all;
+    products_in_tiles = false;
 }
 
 inline constexpr int kOrders = kSanitized ? 1 : 3;
 
-// Runs f on the reference and on Cuda<T>: with aligned and unaligned tensors, in several orders of threads (see
-// with_orders), which must all give the same bits.
+// Runs f on the reference and on Cuda<T>: with aligned and unaligned tensors, in several orders of threads, which must
+// all give the same bits.
 template <class T, class F>
 void hold(F f) {
     Case<Cpu<double>, T> reference(0);
