@@ -105,6 +105,9 @@ class Model {
     std::vector<A> attention_maps();
     const std::vector<Routing>& routing() const { return routing_; }  // (layers), in the backend's memory
     double* gradient_squares() const { return acts_.sums + 1; }       // (1), in the backend's memory
+    // For comparing passes: what the last forward left, until a backward overwrites it, and who lists its tensors.
+    const ModelActs<B>& activations() const { return acts_; }
+    const std::vector<Block<B>>& blocks() const { return blocks_; }
     // Moves the selection biases by `rate` towards balance: up for experts with fewer tokens than the mean, down for
     // those with more. tokens_per_expert (layers, experts) on the host: sums over all ranks.
     void update_router_biases(const int64_t* tokens_per_expert, double rate);

@@ -1,5 +1,19 @@
-# What scripts/gpu_check.sh runs, for the engine of GPUs where it is built.
+# What scripts/gpu_check.sh runs: with the emulated engine, and with that for GPUs where it is built.
 #
+# gpu_check, the rows that a shell cannot do: one set of objects, linked to either engine.
+file(GLOB rows CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/gpu/*_rows.cpp)
+add_executable(gpu_check_emulated gpu/main.cpp ${rows})
+target_include_directories(gpu_check_emulated PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+target_link_libraries(gpu_check_emulated PRIVATE sluice_emulated_engine sluice_cpu_engine GTest::gtest)
+target_compile_options(gpu_check_emulated PRIVATE $<$<NOT:$<CONFIG:Debug>>:-Og> $<$<CONFIG:RelWithDebInfo>:-g0>
+  $<$<BOOL:${SLUICE_SANITIZE}>:-fno-sanitize=undefined>)
+set_target_properties(gpu_check_emulated PROPERTIES LINKER_LANGUAGE CXX)
+if(SLUICE_BUILDS_CUDA)
+  add_executable(gpu_check $<TARGET_OBJECTS:gpu_check_emulated>)
+  target_link_libraries(gpu_check PRIVATE sluice_cuda sluice_cpu_engine GTest::gtest)
+  set_target_properties(gpu_check PROPERTIES LINKER_LANGUAGE CXX)
+endif()
+
 # test_gpu: the suite of tests/cuda without the files that name the emulator, in the same objects.
 file(GLOB suite CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/cuda/*_test.cpp)
 set(of_emulator /emulated_orders)

@@ -1,0 +1,125 @@
+// Attention as the engine chooses it against its own kernels (train.attention). What both compute has the same bits
+// where the choice is our own.
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+#include "base/check.h"
+#include "base/format.h"
+#include "gpu/passes.h"
+
+namespace sluice {
+namespace {
+
+struct Attention {
+    int64_t length;
+    bool far_scores = false;  // near -100
+    const char* window = "";
+};
+
+Keys keys_of(const Attention& a, Sizes sizes, const std::string& choice) {
+    const std::string dim = sizes == Sizes::real ? "128" : "32";
+    Keys keys{"model.hidden=128",      "model.heads=2",       "model.kv_heads=2",
+              "model.head_dim=" + dim, "model.layers=1",      "data.sequence_length=" + std::to_string(a.length),
+              "train.batch=2",         "train.precision=bf16"};
+    if (*a.window) keys.push_back(std::string("model.attention={window: ") + a.window + "}");
+    if (a.far_scores) keys.insert(keys.end(), {"model.qk_norm=false", "model.rope.theta=1e12"});
+    if (!choice.empty()) keys.push_back("train.attention=" + choice);
+    return keys;
+}
+
+// Tokens with much in common, so that a query's length is about sqrt(100 sqrt(dim)), and keys that are minus the
+// queries: a token's score with itself is about -100, and nearer to 0 with the distance.
+template <class B>
+void set_far(Model<B>& model) {
+    const double dim = double(model.spec().head_dim), width = double(model.spec().hidden);
+    const double channel = std::sqrt(100 / std::sqrt(dim));  // of a query
+    for (const TensorInfo& t : model.tensors()) {
+        const bool query = t.name.ends_with("attention.query.weight"), key = t.name.ends_with("attention.key.weight");
+        if (!query && !key && t.name != "embedding.weight") continue;
+        std::vector<float> values;
+        for (int64_t i = 0; i < t.count; i++) {
+            const double weight = channel / width * (1 + 0.5 * std::sin(0.7 * double(i) + 1));
+            values.push_back(float(query ? weight : key ? -weight : 1 + 0.2 * std::cos(2.3 * double(i * i % 1009))));
+        }
+        model.set(t, values.data());
+    }
+}
+
+template <class B>
+Passes run(const Config& config, bool far_scores) {
+    Trainer<B> trainer(config, solo_mesh(memory_of<B>()));  // which chooses attention by the config
+    Model<B>& model = trainer.model();
+    if (far_scores) set_far(model);
+    const Tokens t = tokens_of(config, config.train.micro_batch);
+    Passes seen;
+    model.reset_totals();
+    model.forward(t.batch, t.tokens.data(), t.targets.data(), nullptr);
+    seen.activations = activations_of(model, t.batch);
+    model.reset_totals();
+    zero<B>(model.stream(), model.gradients(), model.parameters());
+    model.forward_backward(t.batch, t.tokens.data(), t.targets.data(), nullptr, 1 / double(t.batch.tokens()));
+    seen.gradients = gradients_of(model);
+    return seen;
+}
+
+bool same_bits(const Passes& a, const Passes& b) {
+    const auto same = [](const Seen& x, const Seen& y) {
+        return std::equal(x.begin(), x.end(), y.begin(), y.end(),
+                          [](const SeenTensor& p, const SeenTensor& q) { return p.values == q.values; });
+    };
+    return same(a.activations, b.activations) && same(a.gradients, b.gradients);
+}
+
+// What keeps the scores from being near -100: the first token's is its log-sum-exp. Empty: nothing.
+std::string not_far(const Passes& seen) {
+    const auto lse = std::find_if(seen.activations.begin(), seen.activations.end(),
+                                  [](const SeenTensor& t) { return t.name == "layers.0.attention.lse"; });
+    if (lse == seen.activations.end()) return "no layers.0.attention.lse";
+    const double score = lse->values[0];
+    return score > -120 && score < -80 ? "" : "the first score is " + format_fixed(score, 1) + ", not near -100";
+}
+
+// The config with train.attention, unless this build does not know it.
+std::optional<Config> config_with(const Attention& a, Sizes sizes, const std::string& choice) {
+    try {
+        return model_config(sizes, keys_of(a, sizes, choice));
+    } catch (const Failure& failure) {
+        if (failure.code() != Exit::config || std::string(failure.what()).find("train.attention") == std::string::npos)
+            throw;
+        return std::nullopt;
+    }
+}
+
+Outcome hold(const Attention& a, Sizes sizes, bool ours) {
+    using B = Cuda<bf16>;
+    const auto own = config_with(a, sizes, "own"), chosen = config_with(a, sizes, "auto");
+    const Passes by_own = run<B>(own ? *own : model_config(sizes, keys_of(a, sizes, "")), a.far_scores);
+    if (a.far_scores)
+        if (const std::string wrong = not_far(by_own); !wrong.empty()) return {Outcome::fail, wrong, {}};
+    if (!own || !chosen) return {Outcome::not_run, "this build has one attention: no train.attention", {}};
+    const Passes by_choice = run<B>(*chosen, a.far_scores);
+    const bool same = same_bits(by_choice, by_own);
+    if (ours)
+        return {same ? Outcome::pass : Outcome::fail,
+                same ? "auto has the bits of our own" : "auto is not our own where it has to be",
+                {}};
+    if (same) return {Outcome::not_run, "auto is our own attention: there is no cuDNN, or it has no plan", {}};
+    const Difference d = first_difference<bf16>(by_choice, by_own);
+    return {d.differs ? Outcome::fail : Outcome::pass,
+            "differs from our own " + std::string(d.differs ? "first" : "most") + " in " + d.text(),
+            {{"difference", d.relative}}};
+}
+
+Row row(const std::string& name, Attention a, bool ours = false) {
+    return {"attention." + name, [=](Sizes sizes) { return hold(a, sizes, ours); }};
+}
+
+}  // namespace
+
+std::vector<Row> attention_rows() {
+    return {row("cudnn", {256}), row("cudnn_window", {384, false, "100"}), row("cudnn_scores", {256, true}),
+            row("own_192", {192}, true)};
+}
+
+}  // namespace sluice
