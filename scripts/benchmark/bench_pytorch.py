@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Training steps of a Sluice config's model in PyTorch, as its users would write it, for scripts/benchmark/bench:
-    bench_pytorch.py CONFIG.json [--compile] [--steps N]
+    bench_pytorch.py CONFIG.json [--compile] [--steps N] [--device cuda]
 CONFIG.json is what `sluice config CONFIG --json` prints. Prints one JSON object with the median of the steps' seconds. fp32, or
 autocast to bf16 with train.precision bf16; scaled_dot_product_attention, experts over tokens sorted by pick, fused AdamW, clip by
-norm; threads by OMP_NUM_THREADS."""
+norm; threads by OMP_NUM_THREADS; on a CPU unless --device says cuda."""
 import argparse
 import json
 import os
@@ -30,7 +30,9 @@ class Attention(nn.Module):
         self.output = nn.Linear(self.h * self.d, width, bias=False)
         self.query_norm = nn.RMSNorm(self.d, m["norm_eps"]) if m["qk_norm"] else nn.Identity()
         self.key_norm = nn.RMSNorm(self.d, m["norm_eps"]) if m["qk_norm"] else nn.Identity()
-        self.gate = nn.Linear(width, self.h * self.d, bias=False) if m["gates"] else None
+        # A score a channel, or a head.
+        scores = self.d if m["gates"] and m["gates"][0]["granularity"] == "elementwise" else 1
+        self.gate = nn.Linear(width, self.h * scores, bias=False) if m["gates"] else None
 
     def forward(self, x, cos, sin):
         s, t, _ = x.shape
@@ -38,10 +40,10 @@ class Attention(nn.Module):
         k = rope(self.key_norm(self.key(x).view(s, t, self.k, self.d)).transpose(1, 2), cos, sin)
         v = self.value(x).view(s, t, self.k, self.d).transpose(1, 2)
         y = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
-        y = y.transpose(1, 2).reshape(s, t, self.h * self.d)
+        y = y.transpose(1, 2)
         if self.gate is not None:
-            y = y * torch.sigmoid(self.gate(x))
-        return self.output(y)
+            y = y * torch.sigmoid(self.gate(x)).view(s, t, self.h, -1)
+        return self.output(y.reshape(s, t, self.h * self.d))
 
 
 class SwiGlu(nn.Module):
@@ -123,7 +125,7 @@ class Model(nn.Module):
 def unlike(config):
     """What of a config this script would not train as Sluice does, as dotted keys."""
     m, train = config["model"], config["train"]
-    gate = {"position": "sdpa", "granularity": "elementwise", "heads": "specific", "combine": "multiply",
+    gate = {"position": "sdpa", "heads": "specific", "combine": "multiply",
             "activation": "sigmoid", "scale": 1, "input": "hidden", "input_width": 0, "rank": 0, "rank_activation": "none",
             "bias": False}
     expected = {
@@ -147,27 +149,31 @@ def main():
     parser.add_argument("config")
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     args = parser.parse_args()
     config = json.load(open(args.config))
     m, batch, length = config["model"], config["train"]["batch"], config["data"]["sequence_length"]
     if keys := unlike(config):
-        parser.error(f"{', '.join(keys)}: not what this trains (an elementwise sdpa gate or none, dense or routed, whole batches)")
+        parser.error(f"{', '.join(keys)}: not what this trains (an elementwise or headwise sdpa gate or none, dense or routed, whole batches)")
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count())))
     torch.manual_seed(1)
-    model = Model(m, length)
+    model = Model(m, length).to(args.device)
+    wait = torch.cuda.synchronize if args.device == "cuda" else lambda: None   # until what was queued is done
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
     loss_of = torch.compile(model) if args.compile else model
     seconds = []
     warm_up = 4 if m["moe"]["experts"] else 2  # sizes of experts differ from step to step: more is compiled
     for _ in range(args.steps + warm_up):
-        tokens = torch.randint(m["vocab"], (batch, length + 1))
+        tokens = torch.randint(m["vocab"], (batch, length + 1)).to(args.device)
+        wait()
         start = time.perf_counter()
         optimizer.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=config["train"]["precision"] == "bf16"):
+        with torch.autocast(args.device, torch.bfloat16, enabled=config["train"]["precision"] == "bf16"):
             loss = loss_of(tokens[:, :-1], tokens[:, 1:])
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
+        wait()
         seconds.append(time.perf_counter() - start)
     step = statistics.median(seconds[warm_up:])
     print(json.dumps({"step_seconds": step, "tokens_per_second": batch * length / step, "torch": torch.__version__}))

@@ -107,7 +107,7 @@ Outcome hold(const Attention& a, Sizes sizes, bool ours) {
     if (same) return {Outcome::not_run, "auto is our own attention: there is no cuDNN, or it has no plan", {}};
     const Difference d = first_difference<bf16>(by_choice, by_own);
     return {d.differs ? Outcome::fail : Outcome::pass,
-            "differs from our own " + std::string(d.differs ? "first" : "most") + " in " + d.text(),
+            "differs from our own " + std::string(d.differs ? "first" : "most") + ": " + d.text(),
             {{"difference", d.relative}}};
 }
 

@@ -113,10 +113,10 @@ struct Difference {
     // compared.
     std::string up_to;
 
-    std::string text() const {
+    std::string text() const {  // "3.1e-02 in layers.1.attention.product"
         char number[32];
-        std::snprintf(number, sizeof number, "%.2e", relative);
-        return tensor + " by " + number + (up_to.empty() ? "" : ", up to " + up_to + ", which rounding changes");
+        std::snprintf(number, sizeof number, "%.1e", relative);
+        return number + (" in " + tensor) + (up_to.empty() ? "" : ", up to " + up_to + " (rounding)");
     }
 };
 template <class T>

@@ -46,7 +46,7 @@ std::vector<Row> device_rows() {
     return {{"device", device},
             {"driver", driver_row},
             {"libraries", [](Sizes) {
-                 return Outcome{Outcome::pass, libraries<B>() + "; on the CPU " + libraries<Cpu<float>>(), {}};
+                 return Outcome{Outcome::pass, libraries<B>() + "; CPU: " + libraries<Cpu<float>>(), {}};
              }}};
 }
 

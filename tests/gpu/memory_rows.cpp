@@ -31,10 +31,10 @@ Outcome as_planned(Sizes sizes) {
     const Trainer<B> trainer(config, solo_mesh(memory));
     const size_t taken = before - memory.room(1).free, beside = taken - std::min(taken, planned);
     const bool same = trainer.bytes() == planned && taken >= planned && beside <= memory.beside();
+    const std::string other = trainer.bytes() == planned ? "" : ", " + std::to_string(trainer.bytes()) + " allocated";
     return {same ? Outcome::pass : Outcome::fail,
-            std::to_string(planned) + " bytes planned, " + std::to_string(trainer.bytes()) + " in arenas, " +
-                format_bytes(double(beside)) + " beside them, of which " + format_bytes(double(memory.beside())) +
-                " are planned",
+            std::to_string(planned) + " bytes planned" + other + "; beside them " + format_bytes(double(beside)) +
+                " taken, at most " + format_bytes(double(memory.beside())) + " planned",
             {{"planned", double(planned)}, {"arenas", double(trainer.bytes())}, {"taken", double(taken)}}};
 }
 

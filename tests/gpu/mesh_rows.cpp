@@ -1,6 +1,6 @@
 // Ranks that share one GPU, as threads of one process, against one rank; and NCCL.
 #include <cmath>
-#include <mutex>
+#include <cstdio>
 
 #include "base/format.h"
 #include "gpu/passes.h"
@@ -68,10 +68,10 @@ Row row(const std::string& name, const Keys& mesh, bool mixture = false) {
                 if (!wrong.empty()) return {Outcome::fail, "in float " + wrong, {}};
                 wrong = differs<Cuda<bf16>>(sizes, model, mesh, most_bf16);
                 if (!wrong.empty()) return {Outcome::fail, "in bf16 " + wrong, {}};
-                return {Outcome::pass,
-                        "2 ranks agree with 1: losses and norms to " + format_fixed(1e6 * most, 2) +
-                            "e-6, in bf16 to " + format_fixed(1e3 * most_bf16, 2) + "e-3",
-                        {{"difference", most}, {"difference_bf16", most_bf16}}};
+                char text[80];
+                std::snprintf(text, sizeof text, "2 ranks agree with 1: losses and norms to %.0e, in bf16 to %.0e",
+                              most, most_bf16);
+                return {Outcome::pass, text, {{"difference", most}, {"difference_bf16", most_bf16}}};
             }};
 }
 

@@ -1,5 +1,6 @@
 // Models that train 20 steps on the GPU and on the CPU.
 #include <cmath>
+#include <cstdio>
 
 #include "base/format.h"
 #include "gpu/passes.h"
@@ -24,7 +25,7 @@ Outcome train(const Config& config) {
     using T = typename B::T;
     const int64_t m = config.train.micro_batch;
     const Difference first = first_difference<B>(config, tokens_of(config, m), {});
-    if (first.differs) return {Outcome::fail, "at the initial weights differs first " + first.text(), {}};
+    if (first.differs) return {Outcome::fail, "at the initial weights first differs: " + first.text(), {}};
     Trainer<Cpu<float>> cpu(config, solo_mesh(memory_of<Cpu<float>>()));
     Trainer<B> cuda(config, solo_mesh(memory_of<B>()));
     double most = 0, start = 0, last = 0;
@@ -37,15 +38,16 @@ Outcome train(const Config& config) {
         const Difference d =
             first_difference<B>(config, tokens_of(config, m, s * config.train.batch), weights_before(config, s));
         return {Outcome::fail,
-                "step " + std::to_string(s + 1) + " has loss " + format_fixed(last, 6) + ", the CPU " +
-                    format_fixed(want, 6) + "; at the CPU's weights " +
-                    (d.differs ? "differs first " : "a pass agrees, so see the optimizer; differs most ") + d.text(),
+                "step " + std::to_string(s + 1) + ": loss " + format_fixed(last, 5) + ", CPU " + format_fixed(want, 5) +
+                    "; " + (d.differs ? "first differs: " : "its pass agrees, its optimizer may not; most differs: ") +
+                    d.text(),
                 {{"step", double(s + 1)}, {"loss", last}, {"loss_cpu", want}}};
     }
+    char text[64];
+    std::snprintf(text, sizeof text, "loss %.4f to %.4f, %.0e off; pass ", start, last, most);
     return {
         Outcome::pass,
-        "loss " + format_fixed(start, 4) + " to " + format_fixed(last, 4) + " in " + std::to_string(kSteps) +
-            " steps, off by " + format_fixed(1e6 * most, 2) + "e-6 at most; a pass differs most in " + first.text(),
+        text + first.text(),
         {{"loss_first", start}, {"loss_last", last}, {"loss_difference", most}, {"pass_difference", first.relative}}};
 }
 
