@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "gpu/passes.h"
+#include "gpu/judge.h"
 
 namespace sluice {
 namespace {
@@ -91,6 +91,31 @@ TEST(CudaCompare, PicksMayDifferInBf16) {
     EXPECT_EQ(first_difference<bf16>(got, want).up_to, "ids");
     got[1].values.assign(20, 3);
     EXPECT_TRUE(first_difference<bf16>(got, want).differs);
+}
+
+Passes with(double activation, double gradient) {
+    return {{{"layers.0.attention.lse", {-100, activation}}}, {{"gradient of x", {1, gradient}}}};
+}
+TEST(CudaCompare, AttentionIsJudgedByItsBits) {
+    const Passes own = with(1, 2);
+    EXPECT_EQ(judge_attention(own, own, true).state, Outcome::pass);
+    EXPECT_EQ(judge_attention(own, own, false).state, Outcome::not_run);
+    for (const Passes& near : {with(1.001, 2), with(1, 2.001)}) {
+        EXPECT_EQ(judge_attention(near, own, true).state, Outcome::fail);
+        EXPECT_EQ(judge_attention(near, own, false).state, Outcome::pass);
+    }
+    EXPECT_EQ(judge_attention(with(1, 3), own, false).state, Outcome::fail);
+    EXPECT_EQ(judge_attention(with(20, 2), own, false).state, Outcome::fail);
+    EXPECT_EQ(not_far(own), "");
+    EXPECT_NE(not_far({{{"layers.0.attention.lse", {-3}}}, {}}), "");
+    EXPECT_NE(not_far({{{"layers.0.attention.product", {-100}}}, {}}), "");
+}
+
+TEST(CudaCompare, MemoryIsJudgedByItsPlan) {
+    EXPECT_EQ(judge_memory(100, 100, 130, 30).state, Outcome::pass);
+    EXPECT_EQ(judge_memory(100, 100, 131, 30).state, Outcome::fail);
+    EXPECT_EQ(judge_memory(100, 100, 99, 30).state, Outcome::fail);
+    EXPECT_EQ(judge_memory(100, 101, 110, 30).state, Outcome::fail);
 }
 
 }  // namespace

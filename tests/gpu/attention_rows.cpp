@@ -1,12 +1,10 @@
 // Attention as the engine chooses it against its own kernels (train.attention). What both compute has the same bits
 // where the choice is our own.
-#include <algorithm>
 #include <cmath>
 #include <optional>
 
 #include "base/check.h"
-#include "base/format.h"
-#include "gpu/passes.h"
+#include "gpu/judge.h"
 
 namespace sluice {
 namespace {
@@ -63,23 +61,6 @@ Passes run(const Config& config, bool far_scores) {
     return seen;
 }
 
-bool same_bits(const Passes& a, const Passes& b) {
-    const auto same = [](const Seen& x, const Seen& y) {
-        return std::equal(x.begin(), x.end(), y.begin(), y.end(),
-                          [](const SeenTensor& p, const SeenTensor& q) { return p.values == q.values; });
-    };
-    return same(a.activations, b.activations) && same(a.gradients, b.gradients);
-}
-
-// What keeps the scores from being near -100: the first token's is its log-sum-exp. Empty: nothing.
-std::string not_far(const Passes& seen) {
-    const auto lse = std::find_if(seen.activations.begin(), seen.activations.end(),
-                                  [](const SeenTensor& t) { return t.name == "layers.0.attention.lse"; });
-    if (lse == seen.activations.end()) return "no layers.0.attention.lse";
-    const double score = lse->values[0];
-    return score > -120 && score < -80 ? "" : "the first score is " + format_fixed(score, 1) + ", not near -100";
-}
-
 // The config with train.attention, unless this build does not know it.
 std::optional<Config> config_with(const Attention& a, Sizes sizes, const std::string& choice) {
     try {
@@ -98,17 +79,7 @@ Outcome hold(const Attention& a, Sizes sizes, bool ours) {
     if (a.far_scores)
         if (const std::string wrong = not_far(by_own); !wrong.empty()) return {Outcome::fail, wrong, {}};
     if (!own || !chosen) return {Outcome::not_run, "this build has one attention: no train.attention", {}};
-    const Passes by_choice = run<B>(*chosen, a.far_scores);
-    const bool same = same_bits(by_choice, by_own);
-    if (ours)
-        return {same ? Outcome::pass : Outcome::fail,
-                same ? "auto has the bits of our own" : "auto is not our own where it has to be",
-                {}};
-    if (same) return {Outcome::not_run, "auto is our own attention: there is no cuDNN, or it has no plan", {}};
-    const Difference d = first_difference<bf16>(by_choice, by_own);
-    return {d.differs ? Outcome::fail : Outcome::pass,
-            "differs from our own " + std::string(d.differs ? "first" : "most") + ": " + d.text(),
-            {{"difference", d.relative}}};
+    return judge_attention(run<B>(*chosen, a.far_scores), by_own, ours);
 }
 
 Row row(const std::string& name, Attention a, bool ours = false) {

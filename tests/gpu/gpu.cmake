@@ -8,6 +8,8 @@ target_link_libraries(gpu_check_emulated PRIVATE sluice_emulated_engine sluice_c
 target_compile_options(gpu_check_emulated PRIVATE $<$<NOT:$<CONFIG:Debug>>:-Og> $<$<CONFIG:RelWithDebInfo>:-g0>
   $<$<BOOL:${SLUICE_SANITIZE}>:-fno-sanitize=undefined>)
 set_target_properties(gpu_check_emulated PROPERTIES LINKER_LANGUAGE CXX)
+add_executable(gpu_check_faulty gpu/faults.cpp $<TARGET_OBJECTS:gpu_check_emulated>)   # for scripts/check/gpu_check_test
+target_link_libraries(gpu_check_faulty PRIVATE sluice_emulated_engine sluice_cpu_engine GTest::gtest)
 if(SLUICE_BUILDS_CUDA)
   add_executable(gpu_check $<TARGET_OBJECTS:gpu_check_emulated>)
   target_link_libraries(gpu_check PRIVATE sluice_cuda sluice_cpu_engine GTest::gtest)

@@ -1,6 +1,5 @@
 // The bytes that are planned against those that a GPU has given.
-#include "base/format.h"
-#include "gpu/small_model.h"
+#include "gpu/judge.h"
 #include "kernels/memory.h"
 #include "plan/plan.h"
 
@@ -29,13 +28,7 @@ Outcome as_planned(Sizes sizes) {
                     format_bytes(double(before)) + " are free",
                 {}};
     const Trainer<B> trainer(config, solo_mesh(memory));
-    const size_t taken = before - memory.room(1).free, beside = taken - std::min(taken, planned);
-    const bool same = trainer.bytes() == planned && taken >= planned && beside <= memory.beside();
-    const std::string other = trainer.bytes() == planned ? "" : ", " + std::to_string(trainer.bytes()) + " allocated";
-    return {same ? Outcome::pass : Outcome::fail,
-            std::to_string(planned) + " bytes planned" + other + "; beside them " + format_bytes(double(beside)) +
-                " taken, at most " + format_bytes(double(memory.beside())) + " planned",
-            {{"planned", double(planned)}, {"arenas", double(trainer.bytes())}, {"taken", double(taken)}}};
+    return judge_memory(planned, trainer.bytes(), before - memory.room(1).free, memory.beside());
 }
 
 }  // namespace
