@@ -1,4 +1,4 @@
-// Profiles of a device's ops: the same ops, calls, sizes and work as a CPU's, and times of the emulator's clock.
+// Profiles of a device's ops: the same ops, calls, sizes and work as a CPU's.
 #include "kernels/profile.h"
 
 #include <gtest/gtest.h>
@@ -58,14 +58,11 @@ TEST(Profiles, HaveTheOpsAndTheWorkOfACpus) {
     }
 }
 
-TEST(Profiles, OfADeviceAreTimedByEvents) {
-    const Profile first = profile_of_a_step<Cuda<bf16>>(kModels[0]), second = profile_of_a_step<Cuda<bf16>>(kModels[0]);
-    ASSERT_GT(first.ops.size(), 10u);
-    for (const auto& [key, time] : first.ops) {
-        EXPECT_GT(time.seconds, 0) << key.first;
-        EXPECT_EQ(time.seconds, second.ops.at(key).seconds) << key.first;  // the emulator's clock is of what runs
-    }
-    EXPECT_TRUE(first.ops.count({"adamw", {0, 0, 0}}));
+TEST(Profiles, AreResolvedAsTheyEnd) {
+    const Profile profile = profile_of_a_step<Cuda<bf16>>(kModels[0]);
+    ASSERT_GT(profile.ops.size(), 10u);
+    for (const auto& [key, time] : profile.ops) EXPECT_GT(time.seconds, 0) << key.first;
+    EXPECT_TRUE(profile.ops.count({"adamw", {0, 0, 0}}));
     Profile none;
     profile_into(&none);
     profile_into(nullptr);
