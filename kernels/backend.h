@@ -84,7 +84,8 @@ struct Stream {
     MatmulPrecision matmul = MatmulPrecision::full;
     void* scratch = nullptr;
     size_t scratch_bytes = 0;
-    void* products = nullptr;  // what a library that multiplies keeps of the stream
+    void* products = nullptr;   // what a library that multiplies keeps of the stream
+    void* attention = nullptr;  // what a library that makes attention does
 };
 
 }  // namespace sluice

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <type_traits>
 
 #include "base/activation.h"
@@ -124,12 +125,22 @@ void attention_forward(Stream, typename B::T* out, typename B::A* lse, Rows<cons
                        Rows<const typename B::T> k, Rows<const typename B::T> v, const int32_t* doc_start,
                        const AttentionShape&);
 // dq, dk, dv, rows as q, k, v, are overwritten. delta (sequences, heads, length) is scratch, for the sum over dim of
-// dout out.
+// dout out; so is workspace, attention_workspace<B>() bytes, for a library. Null: none is used.
 template <class B>
 void attention_backward(Stream, Rows<typename B::T> dq, Rows<typename B::T> dk, Rows<typename B::T> dv,
-                        typename B::A* delta, const typename B::T* dout, const typename B::T* out,
+                        typename B::A* delta, std::byte* workspace, const typename B::T* dout, const typename B::T* out,
                         const typename B::A* lse, Rows<const typename B::T> q, Rows<const typename B::T> k,
                         Rows<const typename B::T> v, const int32_t* doc_start, const AttentionShape&);
+// A library's plans take long to make: those for attention of this shape and these strides, without documents, are made
+// here, and belong to the stream. Without plans the two ops above use kernels of our own, as they do for any other
+// shape. Returns which it is, and why: "cuDNN 9.19 (engine 2 forward, 6 backward)", "own: length is no multiple of
+// 128"; empty where a backend has one attention. Errors are a warning, and own kernels.
+struct AttentionStrides {
+    int64_t q, k, v;                 // from a row to the next, in elements
+    int64_t dq = 0, dk = 0, dv = 0;  // of backward; 0: there is none
+};
+template <class B>
+std::string prepare_attention(Stream, const AttentionShape&, const AttentionStrides&);
 
 // ---------------------------------------------------------------- ReLU attention
 // As attention_forward, with relu(scale q k) in place of softmax, and no row sum. A query with no score above 0 gets 0.

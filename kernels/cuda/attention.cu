@@ -4,6 +4,8 @@
 // Forward: a block has a query tile of one head, and goes over the key tiles that it sees. Backward makes the scores
 // again, twice: for dq a block has a query tile and goes over key tiles, for dk and dv it has a key tile and goes over
 // the query tiles that see it, in each over the query heads of its kv head. So every sum has one block and one order.
+#include "kernels/attention_workspace.h"
+#include "kernels/cuda/attention.h"
 #include "kernels/cuda/attention_rules.cuh"
 #include "kernels/cuda/attention_tiles.cuh"
 #include "kernels/cuda/prim/device.cuh"
@@ -331,15 +333,32 @@ void launch_delta(const Op& op, float* delta, const T* dout, const T* out, const
               {.grid = {ceil_div(rows * lanes, Kernel::kThreads)}});
 }
 
-}  // namespace
+// ---------------------------------------------------------------- softmax attention by these kernels
+template <class B>
+void own_attention_forward(Stream stream, typename B::T* out, typename B::A* lse, Rows<const typename B::T> q,
+                           Rows<const typename B::T> k, Rows<const typename B::T> v, const int32_t* doc_start,
+                           const AttentionShape& n) {
+    if (n.sequences * n.length == 0) return;
+    launch_forward(attention_op("attention_forward", stream, n), out, input_of(q, k, v, doc_start, n),
+                   SoftmaxRule{lse});
+}
 
 template <class B>
-void attention_forward(Stream stream, typename B::T* out, typename B::A* lse, Rows<const typename B::T> q,
-                       Rows<const typename B::T> k, Rows<const typename B::T> v, const int32_t* doc_start,
-                       const AttentionShape& n) {
+void own_attention_backward(Stream stream, Rows<typename B::T> dq, Rows<typename B::T> dk, Rows<typename B::T> dv,
+                            typename B::A* delta, const typename B::T* dout, const typename B::T* out,
+                            const typename B::A* lse, Rows<const typename B::T> q, Rows<const typename B::T> k,
+                            Rows<const typename B::T> v, const int32_t* doc_start, const AttentionShape& n) {
     if (n.sequences * n.length == 0) return;
-    launch_forward(attention_op(__func__, stream, n), out, input_of(q, k, v, doc_start, n), SoftmaxRule{lse});
+    using T = typename B::T;
+    const Op op = attention_op("attention_backward", stream, n);
+    if (vector_width<T>(n.dim, dout, out) > 1)
+        launch_delta<T, 16 / sizeof(T)>(op, delta, dout, out, n);
+    else
+        launch_delta<T, 1>(op, delta, dout, out, n);
+    launch_backward(op, dq, dk, dv, dout, input_of(q, k, v, doc_start, n), SoftmaxGradient{lse, delta});
 }
+
+}  // namespace
 
 template <class B>
 void attention_mean_keys(Stream stream, typename B::T* mean_k, typename B::A* largest, Rows<const typename B::T> q,
@@ -348,19 +367,33 @@ void attention_mean_keys(Stream stream, typename B::T* mean_k, typename B::A* la
     launch_forward(attention_op(__func__, stream, n), mean_k, input_of(q, k, k, doc_start, n), PeakRule{{largest}});
 }
 
+// ---------------------------------------------------------------- by a library, where it has a plan
+template <class B>
+std::string prepare_attention(Stream stream, const AttentionShape& n, const AttentionStrides& strides) {
+    if constexpr (std::is_same_v<typename B::T, bf16>)
+        return prepare_library_attention(stream, n, strides, kAttentionWorkspace);
+    else
+        return "own: fp32";
+}
+
+template <class B>
+void attention_forward(Stream stream, typename B::T* out, typename B::A* lse, Rows<const typename B::T> q,
+                       Rows<const typename B::T> k, Rows<const typename B::T> v, const int32_t* doc_start,
+                       const AttentionShape& n) {
+    if constexpr (std::is_same_v<typename B::T, bf16>)
+        if (!doc_start && library_attention_forward(stream, out, lse, q, k, v, n)) return;
+    own_attention_forward<B>(stream, out, lse, q, k, v, doc_start, n);
+}
+
 template <class B>
 void attention_backward(Stream stream, Rows<typename B::T> dq, Rows<typename B::T> dk, Rows<typename B::T> dv,
-                        typename B::A* delta, const typename B::T* dout, const typename B::T* out,
+                        typename B::A* delta, std::byte* workspace, const typename B::T* dout, const typename B::T* out,
                         const typename B::A* lse, Rows<const typename B::T> q, Rows<const typename B::T> k,
                         Rows<const typename B::T> v, const int32_t* doc_start, const AttentionShape& n) {
-    if (n.sequences * n.length == 0) return;
-    using T = typename B::T;
-    const Op op = attention_op(__func__, stream, n);
-    if (vector_width<T>(n.dim, dout, out) > 1)
-        launch_delta<T, 16 / sizeof(T)>(op, delta, dout, out, n);
-    else
-        launch_delta<T, 1>(op, delta, dout, out, n);
-    launch_backward(op, dq, dk, dv, dout, input_of(q, k, v, doc_start, n), SoftmaxGradient{lse, delta});
+    if constexpr (std::is_same_v<typename B::T, bf16>)
+        if (!doc_start && library_attention_backward(stream, dq, dk, dv, delta, workspace, dout, out, lse, q, k, v, n))
+            return;
+    own_attention_backward<B>(stream, dq, dk, dv, delta, dout, out, lse, q, k, v, doc_start, n);
 }
 
 template <class B>
@@ -379,18 +412,19 @@ void relu_attention_backward(Stream stream, Rows<typename B::T> dq, Rows<typenam
     launch_backward(op, dq, dk, dv, dout, input_of(q, k, v, doc_start, n), ReluGradient());
 }
 
-#define INSTANTIATE(B)                                                                                               \
-    template void attention_forward<B>(Stream, B::T*, B::A*, Rows<const B::T>, Rows<const B::T>, Rows<const B::T>,   \
-                                       const int32_t*, const AttentionShape&);                                       \
-    template void attention_mean_keys<B>(Stream, B::T*, B::A*, Rows<const B::T>, Rows<const B::T>, const int32_t*,   \
-                                         const AttentionShape&);                                                     \
-    template void attention_backward<B>(Stream, Rows<B::T>, Rows<B::T>, Rows<B::T>, B::A*, const B::T*, const B::T*, \
-                                        const B::A*, Rows<const B::T>, Rows<const B::T>, Rows<const B::T>,           \
-                                        const int32_t*, const AttentionShape&);                                      \
-    template void relu_attention_forward<B>(Stream, B::T*, Rows<const B::T>, Rows<const B::T>, Rows<const B::T>,     \
-                                            const int32_t*, const AttentionShape&);                                  \
-    template void relu_attention_backward<B>(Stream, Rows<B::T>, Rows<B::T>, Rows<B::T>, const B::T*,                \
-                                             Rows<const B::T>, Rows<const B::T>, Rows<const B::T>, const int32_t*,   \
+#define INSTANTIATE(B)                                                                                              \
+    template void attention_forward<B>(Stream, B::T*, B::A*, Rows<const B::T>, Rows<const B::T>, Rows<const B::T>,  \
+                                       const int32_t*, const AttentionShape&);                                      \
+    template void attention_mean_keys<B>(Stream, B::T*, B::A*, Rows<const B::T>, Rows<const B::T>, const int32_t*,  \
+                                         const AttentionShape&);                                                    \
+    template void attention_backward<B>(Stream, Rows<B::T>, Rows<B::T>, Rows<B::T>, B::A*, std::byte*, const B::T*, \
+                                        const B::T*, const B::A*, Rows<const B::T>, Rows<const B::T>,               \
+                                        Rows<const B::T>, const int32_t*, const AttentionShape&);                   \
+    template std::string prepare_attention<B>(Stream, const AttentionShape&, const AttentionStrides&);              \
+    template void relu_attention_forward<B>(Stream, B::T*, Rows<const B::T>, Rows<const B::T>, Rows<const B::T>,    \
+                                            const int32_t*, const AttentionShape&);                                 \
+    template void relu_attention_backward<B>(Stream, Rows<B::T>, Rows<B::T>, Rows<B::T>, const B::T*,               \
+                                             Rows<const B::T>, Rows<const B::T>, Rows<const B::T>, const int32_t*,  \
                                              const AttentionShape&);
 SLUICE_CUDA_BACKENDS(INSTANTIATE)
 

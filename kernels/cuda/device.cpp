@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "kernels/capability.h"
+#include "kernels/cuda/attention.h"
 #include "kernels/cuda/prim/cublaslt.h"
 #include "kernels/cuda/prim/op.h"
 #include "kernels/cuda/prim/runtime.h"
@@ -23,7 +24,8 @@ std::string cublas_version_text(size_t version) {  // 130100: "13.1.0"
 template <class B>
 std::string libraries() {
     if (kEmulated) return "kernels for GPUs, emulated on the host";
-    return "CUDA " + version_text(CUDART_VERSION) + ", cuBLASLt " + cublas_version_text(cublasLtGetVersion());
+    return "CUDA " + version_text(CUDART_VERSION) + ", cuBLASLt " + cublas_version_text(cublasLtGetVersion()) +
+           ", cuDNN " + cudnn_version();
 }
 
 template <class B>

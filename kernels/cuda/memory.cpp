@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "kernels/cuda/attention.h"
 #include "kernels/cuda/prim/op.h"
 #include "kernels/cuda/prim/runtime.h"
 #include "kernels/cuda/products.h"
@@ -224,6 +225,7 @@ class CudaMemory final : public Memory {
         try {
             buffers(stream);
             stream.products = open_products();
+            stream.attention = new_attention();
         } catch (...) {
             close_stream(stream);
             throw;
@@ -250,6 +252,7 @@ class CudaMemory final : public Memory {
             buffers_.erase(stream.handle);
         }
         close_products(stream.products);
+        close_attention(stream.attention);
         cudaStreamDestroy(handle_of(stream));
         cudaFree(stream.scratch);
     }

@@ -21,6 +21,14 @@ enum class Products {
     fail,  // each that is queued
 };
 
+enum class Attention {
+    all,
+    none,    // the heuristics name no engine
+    broken,  // no plan can be made: a part of the library is missing
+    greedy,  // plans want more workspace than they need
+    fail,    // each that is queued
+};
+
 // Sanitizers have handlers of their own for what the host may not touch.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(SLUICE_TSAN)
 constexpr bool kProtect = false;
@@ -41,11 +49,13 @@ struct Options {
     int devices = 1;                    // that a thread may choose among; they share the memory
     Products products = Products::all;  // of cuBLASLt's stand-in
     int fastest = -1;                   // its algorithm that takes the least time by far; -1: that depends on the shape
-    size_t pinned_bytes = 0;            // of pinned memory; 0: as much as the host has
+    Attention attention = Attention::all;  // of cuDNN's stand-in
+    size_t pinned_bytes = 0;               // of pinned memory; 0: as much as the host has
 };
 Options& options();
 
 int64_t allocations();     // of device memory and of pinned memory, so far
 int64_t graph_launches();  // so far
+int64_t plans_run();       // of cuDNN's stand-in, so far
 
 }  // namespace sluice::emu

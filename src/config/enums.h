@@ -40,6 +40,8 @@ SLUICE_ENUM_NAMES(SwitchTarget, {"none", SwitchTarget::none}, {"v", SwitchTarget
 enum class Balance { global_batch, micro_batch, bias, none };
 SLUICE_ENUM_NAMES(Balance, {"global_batch", Balance::global_batch}, {"micro_batch", Balance::micro_batch},
                   {"bias", Balance::bias}, {"none", Balance::none});
+enum class AttentionBy { automatic, own };
+SLUICE_ENUM_NAMES(AttentionBy, {"auto", AttentionBy::automatic}, {"own", AttentionBy::own});
 enum class Precision { fp32, bf16 };
 SLUICE_ENUM_NAMES(Precision, {"fp32", Precision::fp32}, {"bf16", Precision::bf16});
 enum class Recompute { none, ffn, attention, block };

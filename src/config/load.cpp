@@ -82,6 +82,8 @@ Loaded load(const Node& root, const std::string& file, const Wanted& wanted, Mar
     marks.diagnostics.raise();
     resolve_by_data(config, marks, wanted.purpose, wanted.facts);
     marks.diagnostics.raise();
+    config.model.attention_by = config.train.attention;
+    config.model.documents = config.data.document_mask;
     loaded.micro_batch_given = config.train.micro_batch > 0;
     if (wanted.ranks > 0) resolve_ranks(config, wanted.ranks);
     if (wanted.purpose != Purpose::stored) warn_config(config, marks);

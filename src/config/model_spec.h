@@ -122,6 +122,10 @@ struct ModelSpec {
     MoeSpec moe;
     bool sandwich_norm = false;
     double residual_clip = 0;
+    // No keys of this section, but what load_config takes from train.attention and data.document_mask: by what
+    // attention may be made, and so how much memory it takes.
+    AttentionBy attention_by = AttentionBy::automatic;
+    bool documents = false;
     void fields(auto&& v) {
         using enum Change;
         v("layers", layers, "transformer blocks", {model, from(1, kMaxLayers), Required::always});

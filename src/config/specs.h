@@ -70,6 +70,7 @@ struct TrainSpec {
     int64_t batch = 0, micro_batch = 0;
     Precision precision = Precision::fp32;
     Recompute recompute = Recompute::none;
+    AttentionBy attention = AttentionBy::automatic;
     void fields(auto&& v) {
         using enum Change;  // tokens and epochs change nothing: the steps derived from them are compared
         v("steps", steps, "optimizer steps", {course, kCount, Required::this_tokens_or_epochs});
@@ -82,6 +83,7 @@ struct TrainSpec {
         v("precision", precision,
           "precision of matrix products: on a CPU bf16 needs AVX512-BF16, and all else stays fp32", rounding);
         v("recompute", recompute, "activations that backward recomputes instead of keeping", nothing);
+        v("attention", attention, "on a GPU: by cuDNN where it can, or by our own kernels", rounding);
     }
 };
 

@@ -53,9 +53,9 @@ class Ffn {
         typename Moe<B>::Scratch experts;
     };
     template <class V>
-    void scratch(V&& v, Scratch& s, int64_t tokens, int64_t /*rows*/, bool backward) const {
-        if (dense_ && backward) dense_->scratch(v, s.dense, tokens);
-        if (experts_) experts_->scratch(v, s.experts, tokens, backward);
+    void scratch(V&& v, Scratch& s, const ScratchUse& use) const {
+        if (dense_ && use.backward) dense_->scratch(v, s.dense, use.batch.tokens());
+        if (experts_) experts_->scratch(v, s.experts, use.batch.tokens(), use.backward);
     }
 
     // Returns a.out.

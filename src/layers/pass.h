@@ -19,6 +19,14 @@ struct Batch {
 template <class B>
 struct LayerProbe;
 
+// What the scratch of a layer is for.
+struct ScratchUse {
+    Batch batch;    // the largest
+    int64_t rows;   // tokens that norms and residual hold on this rank
+    bool backward;  // or probes, which use the same tensors
+    bool trains;    // backward itself
+};
+
 // Residual and norms are stored for `rows` of the pass's tokens: all of them, or with sequence parallelism this rank's
 // slice. Between gather_sequence and reduce_partial a layer sees all tokens, and its result is a partial sum over the
 // tensor group.

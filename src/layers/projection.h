@@ -72,6 +72,9 @@ class Projection {
 
     // Returns the heads, (heads, dim) a row: columns of the product, or a.mixed.
     Rows<T> forward(const Pass<B>&, Acts&, Rows<T> product) const;
+    // Elements from a row of the heads to the next, of columns of a product that is so wide or of a.mixed; of the
+    // gradient too.
+    int64_t stride(int64_t width) const { return experts_ == 0 ? width : heads_ * dim_; }
     // Where the gradient of the heads is expected.
     Rows<T> gradient(const Scratch& s, Rows<T> dproduct) const {
         return experts_ == 0 ? dproduct.columns(begin_) : Rows<T>{s.dmixed, heads_ * dim_};

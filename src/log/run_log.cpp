@@ -38,6 +38,7 @@ void RunLog::begin(const Origin& origin, const std::function<double(int times)>&
     flops_ = flops_per_token(config_.model, config_.data.sequence_length);
     if (facts_.peak == 0) gemm_rate_.emplace([=, this](int times) { return gemm_rate(times) * facts_.ranks; });
     for (const auto& line : banner(config_, folder_.string(), facts_, full_rate())) info(line);
+    if (!facts_.attention.empty()) info("attention " + facts_.attention);
     if (const auto crowd = crowded(facts_.local_ranks, facts_.threads, usable_cores()); !crowd.empty()) warn(crowd);
     for (const auto& warning : origin.warnings) warn(warning);
     if (origin.checkpoint)

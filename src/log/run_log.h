@@ -30,6 +30,7 @@ struct RunFacts {
     int64_t step = 0, seen = 0;                   // last step before this start; tokens trained on until then
     int64_t next_sample = 0;
     double peak = 0;  // FLOP/s of a rank's device by its data sheet; 0: not known, and GEMMs are timed instead
+    std::string attention;  // how layers make it; empty where there is one way
 };
 
 // One step after it was taken.

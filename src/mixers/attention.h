@@ -72,14 +72,21 @@ class Attention {
         T* doutput_gates = nullptr;  // (rows, hidden): the gradient that reaches x through scores of output gates
     };
     template <class V>
-    void scratch(V&& v, Scratch& s, int64_t tokens, int64_t rows, bool backward) const {
-        if (!backward) return;
-        if (output_gates()) v("doutput_gates", s.doutput_gates, {rows, hidden_});
+    void scratch(V&& v, Scratch& s, const ScratchUse& use) const {
+        if (!use.backward) return;
+        const int64_t tokens = use.batch.tokens();
+        if (output_gates()) v("doutput_gates", s.doutput_gates, {use.rows, hidden_});
         v("dproduct", s.dproduct, {tokens, width()});
         output_.scratch(v, s.output, tokens);
         heads_.scratch(v, s.heads, tokens);
-        core_.scratch(v, s.core, tokens);
+        core_.scratch(v, s.core, use);
         gates_.scratch(v, s.gates, tokens);
+    }
+
+    // Makes what the core keeps of the stream for batches of this shape, before the first pass. Returns how its
+    // attention is made, see prepare_attention; empty where there is one way.
+    std::string prepare(Stream stream, const Batch& largest, bool trains) const {
+        return core_.prepare(stream, largest, heads_.strides(gates_, trains));
     }
 
     // Returns the layer's result, a buffer of the acts. x and the result (rows, hidden).

@@ -2,7 +2,8 @@
 // head. It does not depend on projections, gates or RoPE, which come before and after it (heads.h, output.h). It has
 //
 //     params(v, p, prefix)   its own tensors, named PREFIX...
-//     acts(v, a, tokens), scratch(v, s, tokens)   what backward reads, and what lives within backward
+//     acts(v, a, tokens), scratch(v, s, use)   what backward reads, and what lives within backward
+//     prepare(stream, largest, strides)   what it keeps of the stream, made before the first pass
 //     forward(pass, w, a, {q, k, v})   returns its result (tokens, heads, dim), a buffer of the acts
 //     backward(pass, w, dw, a, s, {dq, dk, dv}, dout, {q, k, v})   overwrites dq, dk and dv, and may overwrite dout
 //     probe(pass, a, s, mean_k, {q, k, v}, probe)   after forward: adds up what its weights are
@@ -40,8 +41,11 @@ class OneOfCores {
     }
     struct Scratch : std::tuple<typename Cores<B>::Scratch...> {};
     template <class V>
-    void scratch(V&& v, Scratch& s, int64_t tokens) const {
-        visit([&]<class C>(const C& core) { core.scratch(v, std::get<typename C::Scratch>(s), tokens); });
+    void scratch(V&& v, Scratch& s, const ScratchUse& use) const {
+        visit([&]<class C>(const C& core) { core.scratch(v, std::get<typename C::Scratch>(s), use); });
+    }
+    std::string prepare(Stream stream, const Batch& largest, const AttentionStrides& strides) const {
+        return visit([&](const auto& core) { return core.prepare(stream, largest, strides); });
     }
 
     T* forward(const Pass<B>& pass, const Params& w, Acts& a, const Qkv<const T>& in) const {

@@ -49,6 +49,17 @@ void Heads<B>::forward(const Pass<B>& pass, const Params& w, Acts& a, Rows<T> pr
     }
 }
 
+// As forward leaves them: a gate and QK-norm have tensors of their own.
+template <class B>
+AttentionStrides Heads<B>::strides(const Gates<B>& gates, bool trains) const {
+    const int64_t width = gates.end(), of_keys = kv_heads_ * dim_;
+    const bool own_q = qk_norm_ || gates.any(Position::query), own_k = qk_norm_ || gates.any(Position::key);
+    AttentionStrides strides{own_q ? heads_ * dim_ : width, own_k ? of_keys : key_.stride(width),
+                             gates.any(Position::value) ? of_keys : value_.stride(width)};
+    if (trains) strides.dq = width, strides.dk = key_.stride(width), strides.dv = value_.stride(width);
+    return strides;
+}
+
 template <class B>
 void Heads<B>::backward(const Pass<B>& pass, const Params& w, Gradients& dw, const Acts& a, const Scratch& s,
                         Rows<T> dproduct, Rows<const T> product, const GatesBackward<B>& gate) const {

@@ -78,6 +78,8 @@ class Heads {
     Qkv<T> gradients(const Scratch& s, Rows<T> dproduct) const {
         return {dproduct, key_.gradient(s.key, dproduct), value_.gradient(s.value, dproduct)};
     }
+    // How these and its results lie. gates: those of the layer, after which the product's columns end.
+    AttentionStrides strides(const Gates<B>& gates, bool trains) const;
     // From these, the gradients of its columns of the product.
     void backward(const Pass<B>&, const Params& w, Gradients& dw, const Acts&, const Scratch&, Rows<T> dproduct,
                   Rows<const T> product, const GatesBackward<B>& gate) const;

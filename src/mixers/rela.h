@@ -55,10 +55,12 @@ class RelaCore {
         A* dots = nullptr;  // (tokens): the dot products that the norm's backward needs, see rela_norm_dots
     };
     template <class V>
-    void scratch(V&& v, Scratch& s, int64_t tokens) const {
+    void scratch(V&& v, Scratch& s, const ScratchUse& use) const {
+        const int64_t tokens = use.batch.tokens();
         v("rela_dots", s.dots, {tokens});
     }
 
+    std::string prepare(Stream, const Batch&, const AttentionStrides&) const { return ""; }
     T* forward(const Pass<B>&, const Params&, Acts&, const Qkv<const T>& in) const;
     // Overwrites dout.
     void backward(const Pass<B>&, const Params& w, Gradients& dw, const Acts&, const Scratch&, const Qkv<T>& din,

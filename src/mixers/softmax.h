@@ -2,6 +2,7 @@
 #pragma once
 #include <string>
 
+#include "kernels/attention_workspace.h"
 #include "layers/probe.h"
 #include "mixers/tokens.h"
 
@@ -14,7 +15,10 @@ class SoftmaxCore {
     using A = typename B::A;
     static constexpr AttentionKind kind = AttentionKind::softmax;
 
-    SoftmaxCore(const ModelSpec& model, int64_t layer, const MeshCoord& coord) : mixing_(model, layer, coord) {}
+    SoftmaxCore(const ModelSpec& model, int64_t layer, const MeshCoord& coord)
+        : mixing_(model, layer, coord),
+          asks_for_own_(model.attention_by == AttentionBy::own),
+          documents_(model.documents) {}
 
     template <class X>
     struct ParamsOf {};
@@ -34,11 +38,19 @@ class SoftmaxCore {
     }
 
     struct Scratch {
-        A* delta = nullptr;  // (sequences, heads, length): sum of dout * out over the channels of a row
+        A* delta = nullptr;              // (sequences, heads, length): sum of dout * out over the channels of a row
+        std::byte* workspace = nullptr;  // attention_workspace(): a library's, of backward
     };
     template <class V>
-    void scratch(V&& v, Scratch& s, int64_t tokens) const {
-        v("delta", s.delta, {tokens, mixing_.heads()});
+    void scratch(V&& v, Scratch& s, const ScratchUse& use) const {
+        v("delta", s.delta, {use.batch.tokens(), mixing_.heads()});
+        const size_t bytes = use.trains && may_use_library() ? attention_workspace<B>(mixing_.shape(use.batch)) : 0;
+        v("workspace", s.workspace, {int64_t(bytes)});
+    }
+    std::string prepare(Stream stream, const Batch& largest, const AttentionStrides& strides) const {
+        if (B::kStorage == Storage::cpu || may_use_library())
+            return prepare_attention<B>(stream, mixing_.shape(largest), strides);
+        return asks_for_own_ ? "own: train.attention" : "own: documents";
     }
 
     T* forward(const Pass<B>& pass, const Params&, Acts& a, const Qkv<const T>& in) const {
@@ -47,8 +59,8 @@ class SoftmaxCore {
     }
     void backward(const Pass<B>& pass, const Params&, Gradients&, const Acts& a, const Scratch& s, const Qkv<T>& din,
                   T* dout, const Qkv<const T>& in) const {
-        attention_backward<B>(pass.stream, din.q, din.k, din.v, s.delta, dout, a.out, a.lse, in.q, in.k, in.v,
-                              pass.doc_start, mixing_.shape(pass.batch));
+        attention_backward<B>(pass.stream, din.q, din.k, din.v, s.delta, s.workspace, dout, a.out, a.lse, in.q, in.k,
+                              in.v, pass.doc_start, mixing_.shape(pass.batch));
     }
     void probe(const Pass<B>& pass, const Acts& a, const Scratch& s, T* mean_k, const Qkv<const T>& in,
                const LayerProbe<B>& probe) const {
@@ -64,7 +76,10 @@ class SoftmaxCore {
     }
 
  private:
+    bool may_use_library() const { return !asks_for_own_ && !documents_; }
+
     TokenMixing mixing_;
+    bool asks_for_own_, documents_;
 };
 
 }  // namespace sluice

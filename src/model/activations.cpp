@@ -78,11 +78,12 @@ void bind_activations(Regions& r, ModelBytes& bytes, const ModelSpec& spec, cons
     if (training) r.scratch("dx", s.dx, {rows, hidden});
     s.blocks.resize(blocks.size());
     const size_t common = r.scratch.used();
+    const ScratchUse use{largest, rows, looks, training};
     for (size_t l = 0; l < s.blocks.size(); l++) {
         r.scratch.rewind(common);
-        blocks[l].attention.scratch(r.scratch, s.blocks[l].attention, tokens, rows, looks);
+        blocks[l].attention.scratch(r.scratch, s.blocks[l].attention, use);
         r.scratch.rewind(common);
-        blocks[l].ffn.scratch(r.scratch, s.blocks[l].ffn, tokens, rows, looks);
+        blocks[l].ffn.scratch(r.scratch, s.blocks[l].ffn, use);
     }
     r.scratch.rewind(common);
     r.scratch("logits", s.logits, {spec.vocab});

@@ -70,10 +70,14 @@ class ResidualBranch {
         typename Layer::Scratch layer;
     };
     template <class V>
-    void scratch(V&& v, Scratch& s, int64_t tokens, int64_t rows, bool backward) const {
-        if (backward && !passes_through()) v("dresult", s.dresult, {rows, n_.hidden});
-        if (backward) v("dnormed", s.dnormed, {rows, n_.hidden});
-        layer_.scratch(v, s.layer, tokens, rows, backward);
+    void scratch(V&& v, Scratch& s, const ScratchUse& use) const {
+        if (use.backward && !passes_through()) v("dresult", s.dresult, {use.rows, n_.hidden});
+        if (use.backward) v("dnormed", s.dnormed, {use.rows, n_.hidden});
+        layer_.scratch(v, s.layer, use);
+    }
+    // See Attention::prepare.
+    std::string prepare(Stream stream, const Batch& largest, bool trains) const {
+        return layer_.prepare(stream, largest, trains);
     }
 
     NextNorm<B> norm_of(const Params& w, const Acts& a) const { return {w.norm, a.normed, a.rstd}; }

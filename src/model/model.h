@@ -69,6 +69,8 @@ class Model {
     A* untrained() const { return reinterpret_cast<A*>(untrained_arena_.data()); }
     int64_t parameters() const { return parameters_; }  // elements of weights() and gradients(), padding included
     ModelBytes bytes() const;
+    // How attention of the largest batches is made, of all layers, as prepare_attention says; empty on a CPU.
+    const std::string& attention() const { return attention_; }
 
     // Fills the weights by TensorInfo::init. Normal values depend only on the seed, the tensor's name and the element's
     // index in the whole tensor, so that every mesh starts from the same weights.
@@ -140,6 +142,7 @@ class Model {
     int64_t parameters_ = 0;
     Arena weight_arena_, gradient_arena_, untrained_arena_, kept_arena_, recomputed_arena_, scratch_arena_;
     ModelBytes bytes_;
+    std::string attention_;
     Params<B, T> weights_;
     Params<B, G> gradients_;
     ModelActs<B> acts_;

@@ -240,6 +240,7 @@ RunFacts Run<B>::facts() const {
     facts.seen = trainer_->tokens();
     facts.next_sample = trainer_->consumed_samples();
     facts.peak = peak_rate(facts.device, config_.train.precision);
+    facts.attention = trainer_->model().attention();
     return facts;
 }
 

@@ -54,6 +54,7 @@ class Trainer {
     }
 
     Model<B>& model() { return model_; }
+    const Model<B>& model() const { return model_; }
     // The tensors of a checkpoint, weights and then the optimizer's state, with the slices that this rank holds.
     std::vector<StateTensor> state();
     size_t bytes() const { return model_.bytes().total() + optimizer_bytes(); }

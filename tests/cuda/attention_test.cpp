@@ -104,7 +104,7 @@ TYPED_TEST(CudaAttention, Backward) {
     hold_all<TypeParam>([](auto& c, const Attention& n, Layout layout) {
         const auto x = heads(c, "", n, layout), dx = heads(c, "d", n, of_gradients(layout));
         const int64_t rows = n.sequences * n.length, width = n.heads * n.dim;
-        attention_backward<BACKEND(c)>(c.stream(), dx.q, dx.k, dx.v, c.A("delta", rows, n.heads),
+        attention_backward<BACKEND(c)>(c.stream(), dx.q, dx.k, dx.v, c.A("delta", rows, n.heads), nullptr,
                                        c.T("dout", rows, width), c.T("out", rows, width), c.A("lse", rows, n.heads),
                                        x.q, x.k, x.v, doc_start(c, n), shape(n));
         results(c, "d", of_gradients(layout));
@@ -121,7 +121,7 @@ TEST(CudaAttentionBoth, ForwardThenBackward) {
             const int64_t rows = n.sequences * n.length, width = n.heads * n.dim;
             auto *out = c.T("out", rows, width), *lse = c.A("lse", rows, n.heads);
             attention_forward<BACKEND(c)>(c.stream(), out, lse, x.q, x.k, x.v, doc_start(c, n), shape(n));
-            attention_backward<BACKEND(c)>(c.stream(), dx.q, dx.k, dx.v, c.A("delta", rows, n.heads),
+            attention_backward<BACKEND(c)>(c.stream(), dx.q, dx.k, dx.v, c.A("delta", rows, n.heads), nullptr,
                                            c.T("dout", rows, width), out, lse, x.q, x.k, x.v, doc_start(c, n),
                                            shape(n));
             results(c, "d", Layout::own);

@@ -99,7 +99,7 @@ TEST(Traffic, OfAttentionsDelta) {
     const int64_t N = kTokens, Q = kWidth, K = Q / 2;
     Tensors t(counting(emu::Blocks::edges));
     attention_backward<B>(t.stream(), t.out_rows<T>(N, Q, Q), t.out_rows<T>(N, K, K), t.out_rows<T>(N, K, K),
-                          t.out<A>(N * n.heads), t.in<T>(N * Q), t.in<T>(N * Q), t.in<A>(N * n.heads),
+                          t.out<A>(N * n.heads), nullptr, t.in<T>(N * Q), t.in<T>(N * Q), t.in<A>(N * n.heads),
                           t.in_rows<T>(N, Q, Q), t.in_rows<T>(N, K, K), t.in_rows<T>(N, K, K), nullptr, n);
     t.wait();
     hold("attention_backward, delta", moved("AttentionDelta"), double(2 * N * Q * 2 + N * n.heads * 4));

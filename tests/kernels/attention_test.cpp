@@ -54,8 +54,8 @@ TEST(Attention, Gradients) {
                                            keys_of(c, x[2]), mask, shape(c, kScale));
                  if (!backward) return g;
                  attention_backward<Cpu<T>>({}, queries_of(c, g[0]), keys_of(c, g[1]), keys_of(c, g[2]), delta.data(),
-                                            dout.data(), y.data(), lse.data(), queries_of(c, x[0]), keys_of(c, x[1]),
-                                            keys_of(c, x[2]), mask, shape(c, kScale));
+                                            nullptr, dout.data(), y.data(), lse.data(), queries_of(c, x[0]),
+                                            keys_of(c, x[1]), keys_of(c, x[2]), mask, shape(c, kScale));
                  return g;
              });
     }
@@ -114,7 +114,7 @@ TEST(Attention, GradientsOfManyHeadsAndOfLongSequences) {
             attention_forward<Cpu<T>>({}, out.data(), lse.data(), queries_of(c, tq), keys_of(c, tk), keys_of(c, tv),
                                       mask, shape(c, kScale));
             attention_backward<Cpu<T>>({}, queries_of(c, g[0]), keys_of(c, g[1]), keys_of(c, g[2]), delta.data(),
-                                       tdout.data(), out.data(), lse.data(), queries_of(c, tq), keys_of(c, tk),
+                                       nullptr, tdout.data(), out.data(), lse.data(), queries_of(c, tq), keys_of(c, tk),
                                        keys_of(c, tv), mask, shape(c, kScale));
             omp_set_num_threads(1);
             return g;

@@ -70,7 +70,7 @@ TYPED_TEST(NoRows, Attention) {
     const Rows<TypeParam> no = this->kNoRows;
     for (const AttentionShape& n : {AttentionShape{0, 5, kHeads, 1, kDim, 0, 1}, {1, 0, kHeads, 1, kDim, 3, 1}}) {
         attention_forward<B>({}, none, none, no, no, no, nullptr, n);
-        attention_backward<B>({}, no, no, no, none, none, none, none, no, no, no, nullptr, n);
+        attention_backward<B>({}, no, no, no, none, nullptr, none, none, none, no, no, no, nullptr, n);
         relu_attention_forward<B>({}, none, no, no, no, nullptr, n);
         relu_attention_backward<B>({}, no, no, no, none, no, no, no, nullptr, n);
     }

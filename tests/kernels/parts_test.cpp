@@ -62,8 +62,8 @@ TEST(Parts, Attention) {
             const Heads<T> x(all, c, 3), g(all, c, 6);
             T *out = all.dense(queries * c.dim), *lse = all.dense(queries), *delta = all.dense(queries);
             attention_forward<Cpu<T>>({}, out, lse, x.q, x.k, x.v, mask, shape(c, 0.6));
-            attention_backward<Cpu<T>>({}, g.q, g.k, g.v, delta, all.dense(queries * c.dim), out, lse, x.q, x.k, x.v,
-                                       mask, shape(c, 0.6));
+            attention_backward<Cpu<T>>({}, g.q, g.k, g.v, delta, nullptr, all.dense(queries * c.dim), out, lse, x.q,
+                                       x.k, x.v, mask, shape(c, 0.6));
         });
     }
 }

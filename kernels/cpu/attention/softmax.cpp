@@ -116,9 +116,10 @@ void attention_mean_keys(Stream, typename B::T* mean_k, typename B::A* largest, 
 
 template <class B>
 void attention_backward(Stream, Rows<typename B::T> dq, Rows<typename B::T> dk, Rows<typename B::T> dv,
-                        typename B::A* delta, const typename B::T* dout, const typename B::T* out,
-                        const typename B::A* lse, Rows<const typename B::T> q, Rows<const typename B::T> k,
-                        Rows<const typename B::T> v, const int32_t* doc_start, const AttentionShape& n) {
+                        typename B::A* delta, std::byte* /*workspace*/, const typename B::T* dout,
+                        const typename B::T* out, const typename B::A* lse, Rows<const typename B::T> q,
+                        Rows<const typename B::T> k, Rows<const typename B::T> v, const int32_t* doc_start,
+                        const AttentionShape& n) {
     const Timed timed(__func__, attention_work(n, 4));
     using A = typename B::A;
     AttentionGradients<A>{dq, dk, dv, dout, q, k, v, doc_start, n}.walk([&](int64_t s, int64_t h) {
@@ -127,14 +128,20 @@ void attention_backward(Stream, Rows<typename B::T> dq, Rows<typename B::T> dk, 
     });
 }
 
-#define INSTANTIATE(B)                                                                                               \
-    template void attention_forward<B>(Stream, B::T*, B::A*, Rows<const B::T>, Rows<const B::T>, Rows<const B::T>,   \
-                                       const int32_t*, const AttentionShape&);                                       \
-    template void attention_mean_keys<B>(Stream, B::T*, B::A*, Rows<const B::T>, Rows<const B::T>, const int32_t*,   \
-                                         const AttentionShape&);                                                     \
-    template void attention_backward<B>(Stream, Rows<B::T>, Rows<B::T>, Rows<B::T>, B::A*, const B::T*, const B::T*, \
-                                        const B::A*, Rows<const B::T>, Rows<const B::T>, Rows<const B::T>,           \
-                                        const int32_t*, const AttentionShape&);
+template <class B>
+std::string prepare_attention(Stream, const AttentionShape&, const AttentionStrides&) {
+    return "";
+}
+
+#define INSTANTIATE(B)                                                                                              \
+    template void attention_forward<B>(Stream, B::T*, B::A*, Rows<const B::T>, Rows<const B::T>, Rows<const B::T>,  \
+                                       const int32_t*, const AttentionShape&);                                      \
+    template void attention_mean_keys<B>(Stream, B::T*, B::A*, Rows<const B::T>, Rows<const B::T>, const int32_t*,  \
+                                         const AttentionShape&);                                                    \
+    template void attention_backward<B>(Stream, Rows<B::T>, Rows<B::T>, Rows<B::T>, B::A*, std::byte*, const B::T*, \
+                                        const B::T*, const B::A*, Rows<const B::T>, Rows<const B::T>,               \
+                                        Rows<const B::T>, const int32_t*, const AttentionShape&);                   \
+    template std::string prepare_attention<B>(Stream, const AttentionShape&, const AttentionStrides&);
 SLUICE_CPU_BACKENDS(INSTANTIATE)
 
 }  // namespace sluice
