@@ -16,6 +16,9 @@ std::string libraries();
 // The release of CUDA that the backend is built with, 13000 for 13.0, whose driver it needs; 0: it needs none.
 template <class B>
 int built_with_cuda();
+inline std::string cuda_text(int release) {  // "13.0"
+    return std::to_string(release / 1000) + "." + std::to_string(release % 1000 / 10);
+}
 
 // This thread computes on that device from now on; a CPU is one. synchronous: the host waits for each kernel that it
 // queues, so that an error is told of the op that meets it. Errors: Failure(Exit::config) that says what to do,

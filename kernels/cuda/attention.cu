@@ -272,15 +272,6 @@ AttentionInput<T> input_of(Rows<const T> q, Rows<const T> k, Rows<const T> v, co
                       vector_width<T>(k.stride) > 1 && vector_width<T>(v.stride) > 1;
     return {tokens_of(q), tokens_of(k), tokens_of(v), {doc_start, n.length, n.window}, n, 0, wide};
 }
-Op attention_op(const char* name, Stream stream, const AttentionShape& n) {
-    return Op(name, stream,
-              {{"sequences", n.sequences},
-               {"length", n.length},
-               {"heads", n.heads},
-               {"kv_heads", n.kv_heads},
-               {"dim", n.dim},
-               {"window", n.window}});
-}
 template <class T>
 bool wide_rows(Rows<T> x) {
     return vector_width<T>(x.stride, x.data) > 1;
@@ -339,7 +330,7 @@ void own_attention_forward(Stream stream, typename B::T* out, typename B::A* lse
                            Rows<const typename B::T> k, Rows<const typename B::T> v, const int32_t* doc_start,
                            const AttentionShape& n) {
     if (n.sequences * n.length == 0) return;
-    launch_forward(attention_op("attention_forward", stream, n), out, input_of(q, k, v, doc_start, n),
+    launch_forward(attention_op("attention_forward", stream, n, 2), out, input_of(q, k, v, doc_start, n),
                    SoftmaxRule{lse});
 }
 
@@ -350,7 +341,7 @@ void own_attention_backward(Stream stream, Rows<typename B::T> dq, Rows<typename
                             Rows<const typename B::T> v, const int32_t* doc_start, const AttentionShape& n) {
     if (n.sequences * n.length == 0) return;
     using T = typename B::T;
-    const Op op = attention_op("attention_backward", stream, n);
+    const Op op = attention_op("attention_backward", stream, n, 4);
     if (vector_width<T>(n.dim, dout, out) > 1)
         launch_delta<T, 16 / sizeof(T)>(op, delta, dout, out, n);
     else
@@ -364,7 +355,7 @@ template <class B>
 void attention_mean_keys(Stream stream, typename B::T* mean_k, typename B::A* largest, Rows<const typename B::T> q,
                          Rows<const typename B::T> k, const int32_t* doc_start, const AttentionShape& n) {
     if (n.sequences * n.length == 0) return;
-    launch_forward(attention_op(__func__, stream, n), mean_k, input_of(q, k, k, doc_start, n), PeakRule{{largest}});
+    launch_forward(attention_op(__func__, stream, n, 2), mean_k, input_of(q, k, k, doc_start, n), PeakRule{{largest}});
 }
 
 // ---------------------------------------------------------------- by a library, where it has a plan
@@ -400,7 +391,7 @@ template <class B>
 void relu_attention_forward(Stream stream, typename B::T* out, Rows<const typename B::T> q, Rows<const typename B::T> k,
                             Rows<const typename B::T> v, const int32_t* doc_start, const AttentionShape& n) {
     if (n.sequences * n.length == 0) return;
-    launch_forward(attention_op(__func__, stream, n), out, input_of(q, k, v, doc_start, n), ReluRule());
+    launch_forward(attention_op(__func__, stream, n, 2), out, input_of(q, k, v, doc_start, n), ReluRule());
 }
 
 template <class B>
@@ -408,7 +399,7 @@ void relu_attention_backward(Stream stream, Rows<typename B::T> dq, Rows<typenam
                              const typename B::T* dout, Rows<const typename B::T> q, Rows<const typename B::T> k,
                              Rows<const typename B::T> v, const int32_t* doc_start, const AttentionShape& n) {
     if (n.sequences * n.length == 0) return;
-    const Op op = attention_op(__func__, stream, n);
+    const Op op = attention_op(__func__, stream, n, 4);
     launch_backward(op, dq, dk, dv, dout, input_of(q, k, v, doc_start, n), ReluGradient());
 }
 

@@ -7,9 +7,13 @@
 #include <string>
 
 #include "base/bf16.h"
+#include "kernels/cuda/prim/op.h"
 #include "kernels/ops.h"
 
 namespace sluice {
+
+// An op of attention; products: of queries and keys that it needs.
+Op attention_op(const char* name, Stream, const AttentionShape&, int products);
 
 // What cuDNN keeps of a stream, whose Stream::attention points to it. It is opened at a stream's first plan.
 void* new_attention();

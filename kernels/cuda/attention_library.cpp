@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "kernels/attention_work.h"
 #include "kernels/attention_workspace.h"
 #include "kernels/cuda/attention.h"
 #include "kernels/cuda/attention_plan.h"
@@ -94,6 +95,17 @@ void* aligned(std::byte* workspace) {
 
 }  // namespace
 
+Op attention_op(const char* name, Stream stream, const AttentionShape& n, int products) {
+    return Op(name, stream,
+              {{"sequences", n.sequences},
+               {"length", n.length},
+               {"heads", n.heads},
+               {"kv_heads", n.kv_heads},
+               {"dim", n.dim},
+               {"window", n.window}},
+              attention_work(n, products));
+}
+
 std::string cudnn_version() {
     const size_t version = cudnnGetVersion();  // 91900: "9.19"
     return std::to_string(version / 10000) + "." + std::to_string(version % 10000 / 100);
@@ -136,10 +148,12 @@ bool library_attention_forward(Stream stream, bf16* out, float* lse, Rows<const 
     const AttentionKey key = forward_key(n, {q.stride, k.stride, v.stride});
     const Prepared* prepared = library.find(key);
     if (!prepared) return false;
+    const Op op = attention_op("attention_forward", stream, n, 2);
     try {
         prepared->plan.queue(library.handle, AttentionForwardTensors{q.data, k.data, v.data, out, lse}, n.scale,
                              stream.scratch);
     } catch (const CudnnError& error) { refuse(key, error); }
+    op.queued("cudnnBackendExecute");
     return true;
 }
 
@@ -152,6 +166,7 @@ bool library_attention_backward(Stream stream, Rows<bf16> dq, Rows<bf16> dk, Row
     const AttentionKey key = backward_key(n, {q.stride, k.stride, v.stride, dq.stride, dk.stride, dv.stride});
     const Prepared* prepared = library.find(key);
     if (!prepared) return false;
+    const Op op = attention_op("attention_backward", stream, n, 4);
     const AttentionChunk& chunk = prepared->chunk;
     const int64_t group = n.heads / n.kv_heads;
     for (int64_t s = 0; s < n.sequences; s += chunk.sequences)
@@ -166,6 +181,7 @@ bool library_attention_backward(Stream stream, Rows<bf16> dq, Rows<bf16> dk, Row
                 prepared->plan.queue(library.handle, x, n.scale, aligned(workspace));
             } catch (const CudnnError& error) { refuse(key, error); }
         }
+    op.queued("cudnnBackendExecute");
     return true;
 }
 

@@ -5,15 +5,14 @@
 #include "kernels/capability.h"
 #include "kernels/cuda/attention.h"
 #include "kernels/cuda/prim/cublaslt.h"
+#include "kernels/cuda/prim/nccl.h"
 #include "kernels/cuda/prim/op.h"
 #include "kernels/cuda/prim/runtime.h"
+#include "kernels/nccl.h"
 
 namespace sluice {
 namespace {
 
-std::string version_text(int version) {  // 13010: "13.1"
-    return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
-}
 std::string cublas_version_text(size_t version) {  // 130100: "13.1.0"
     return std::to_string(version / 10000) + "." + std::to_string(version % 10000 / 100) + "." +
            std::to_string(version % 100);
@@ -24,8 +23,8 @@ std::string cublas_version_text(size_t version) {  // 130100: "13.1.0"
 template <class B>
 std::string libraries() {
     if (kEmulated) return "kernels for GPUs, emulated on the host";
-    return "CUDA " + version_text(CUDART_VERSION) + ", cuBLASLt " + cublas_version_text(cublasLtGetVersion()) +
-           ", cuDNN " + cudnn_version();
+    return "CUDA " + cuda_text(CUDART_VERSION) + ", cuBLASLt " + cublas_version_text(cublasLtGetVersion()) +
+           ", cuDNN " + cudnn_version() + ", NCCL " + nccl_version_text(NCCL_VERSION_CODE);
 }
 
 template <class B>

@@ -51,6 +51,10 @@ struct Options {
     int fastest = -1;                   // its algorithm that takes the least time by far; -1: that depends on the shape
     Attention attention = Attention::all;  // of cuDNN's stand-in
     size_t pinned_bytes = 0;               // of pinned memory; 0: as much as the host has
+    int nccl_version = 22809;              // that NCCL's stand-in says it is; 0: none is found
+    bool nccl_checks = true;               // whether it refuses what would hang, or hangs
+    bool nccl_connects = true;             // else nothing ever comes of a new communicator, or of its first collective
+    double hang_seconds = 60;              // a wait for other threads that takes longer is an error
 };
 Options& options();
 

@@ -410,7 +410,10 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
     const auto lock = device.lock();
     if (event->captured) return result(cudaErrorCapturedEvent);
     const Mark* const mark = event->mark.get();
-    if (mark && device.is_stream(mark->stream) && !mark->stream->reached(mark->serial)) {
+    const bool pending = mark && device.is_stream(mark->stream) && !mark->stream->reached(mark->serial);
+    if (mark && device.is_stream(mark->stream) && !mark->stream->is_here())  // another thread's: it is only looked at
+        return pending ? cudaErrorNotReady : cudaSuccess;
+    if (pending) {
         device.step(*mark->stream);
         return cudaErrorNotReady;
     }

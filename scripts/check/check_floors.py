@@ -37,8 +37,8 @@ room('src/engine', 'src/train')
 room('src/apps', 'src/engine', 'src/plan', 'src/documents', 'src/report')
 ROOMS = [  # pattern in the code, folders where it may stand, what it is
     (r'#include\s*<mpi\.h>', ('src/parallel',), 'mpi.h'),
-    (r'#include\s*<nccl', ('src/parallel',), 'nccl.h'),
-    (r'#include\s*<cuda', ('kernels/cuda', 'src/parallel'), 'CUDA headers'),
+    (r'#include\s*<nccl', ('kernels/cuda',), 'nccl.h'),
+    (r'#include\s*<cuda', ('kernels/cuda',), 'CUDA headers'),
     (r'#include\s*<.*dnnl', ('kernels/cpu/gemm',), 'oneDNN'),
     (r'#include\s*<blis', ('kernels/cpu/gemm',), 'BLIS'),
     (r'#include\s*"kernels/cpu/', ('kernels/cpu',), 'what a backend has to itself'),

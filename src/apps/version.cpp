@@ -5,6 +5,7 @@
 #include "base/version.h"
 #include "engine/choose.h"
 #include "engine/driver.h"
+#include "kernels/capability.h"
 
 namespace sluice {
 

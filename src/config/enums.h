@@ -13,8 +13,9 @@ namespace sluice {
 
 enum class Device { automatic, cpu, cuda };
 SLUICE_ENUM_NAMES(Device, {"auto", Device::automatic}, {"cpu", Device::cpu}, {"cuda", Device::cuda});
-enum class Communicator { automatic, staged };
-SLUICE_ENUM_NAMES(Communicator, {"auto", Communicator::automatic}, {"staged", Communicator::staged});
+enum class Communicator { automatic, nccl, staged };
+SLUICE_ENUM_NAMES(Communicator, {"auto", Communicator::automatic}, {"nccl", Communicator::nccl},
+                  {"staged", Communicator::staged});
 enum class Scaling { none, linear, yarn };
 SLUICE_ENUM_NAMES(Scaling, {"none", Scaling::none}, {"linear", Scaling::linear}, {"yarn", Scaling::yarn});
 enum class AttentionKind { softmax, rela };

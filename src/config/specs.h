@@ -146,8 +146,8 @@ struct ParallelSpec {
         v("expert", expert, "ranks that shard the experts", {nothing, from(1, kMaxRanks)});
         v("sequence", sequence, "shard norms and residual along the sequence", nothing);
         v("zero", zero, "shard the optimizer's state (1) or not (0)", {nothing, from(0, 1)});
-        v("communicator", communicator, "between GPUs: auto, a GPU a rank; staged, by the host: ranks may share a GPU",
-          nothing);
+        v("communicator", communicator,
+          "between GPUs: nccl; staged, by the host: ranks may share a GPU; auto: nccl where it is", nothing);
         v("timeout", timeout, "seconds after which a silent peer counts as lost", {nothing, above(0)});
     }
 };

@@ -6,6 +6,7 @@
 #include "base/rng.h"
 #include "kernels/capability.h"
 #include "kernels/profile.h"
+#include "model/device_groups.h"
 #include "parallel/collective.h"
 #include "plan/memory_check.h"
 #include "train/step.h"
@@ -16,7 +17,10 @@ template <class B>
 class Bench {
  public:
     Bench(Comm& comm, const Config& config)
-        : comm_(comm), config_(config), mesh_(comm, mesh_shape(config.model, config.parallel), memory_of<B>()) {
+        : comm_(comm),
+          config_(config),
+          mesh_(comm, mesh_shape(config.model, config.parallel), memory_of<B>(),
+                device_groups<B>(comm, config.parallel)) {
         config_.checkpoint.async = false;  // it writes none, and needs no memory to copy what it would write
     }
 

@@ -2,6 +2,7 @@
 #include "engine/engine.h"
 #include "engine/load_model.h"
 #include "kernels/capability.h"
+#include "model/device_groups.h"
 #include "model/with_backend.h"
 #include "parallel/collective.h"
 #include "plan/gpu.h"
@@ -30,6 +31,8 @@ class BuiltEngine final : public Engine {
 
     void require(const Config& config) const override { require_backend(config); }
 
+    std::string why_no_nccl(Comm& comm) const override { return sluice::why_no_nccl<AnyBackend>(comm); }
+
     double gemm_rate(const Config& config) const override {
         return with_backend(config,
                             [&]<class B>(B) { return sluice::gemm_rate<B>(matmul_precision(config.train.precision)); });
@@ -42,7 +45,9 @@ class BuiltEngine final : public Engine {
     int evaluate(const Opened& opened, Comm& comm, const std::vector<std::unique_ptr<ValidationData>>& sets,
                  const EvaluationSpec& spec, const Evaluated& evaluated) const override {
         return with_backend(opened.config, [&]<class B>(B) {
-            Mesh mesh(comm, mesh_shape(opened.config.model, opened.config.parallel), memory_of<B>());
+            const ParallelSpec& parallel = opened.config.parallel;
+            Mesh mesh(comm, mesh_shape(opened.config.model, parallel), memory_of<B>(),
+                      device_groups<B>(comm, parallel));
             std::unique_ptr<Model<B>> model;
             const auto load = [&] {
                 model = load_fitting<B>(opened, spec.sequences, Mode::inference, mesh, kMostDoublings);
@@ -55,7 +60,9 @@ class BuiltEngine final : public Engine {
 
     int inspect(const Opened& opened, Comm& comm, const InspectedText& text, Inspection& result) const override {
         return with_backend(opened.config, [&]<class B>(B) {
-            Mesh mesh(comm, mesh_shape(opened.config.model, opened.config.parallel), memory_of<B>());
+            const ParallelSpec& parallel = opened.config.parallel;
+            Mesh mesh(comm, mesh_shape(opened.config.model, parallel), memory_of<B>(),
+                      device_groups<B>(comm, parallel));
             std::unique_ptr<Model<B>> model;
             const auto load = [&] {
                 model = load_fitting<B>(opened, text.sequences, Mode::inspection, mesh, kMostDoublings);

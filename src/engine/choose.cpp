@@ -14,6 +14,7 @@
 #include "base/version.h"
 #include "cli/terminal.h"
 #include "engine/driver.h"
+#include "kernels/capability.h"
 #include "parallel/collective.h"
 
 namespace sluice {
@@ -144,6 +145,12 @@ int open_engine(const Config& config, Comm& comm, const Engine*& engine, bool ex
     }
     engine = &loaded;
     if (loaded.cuda() > 0) gpu_of_this_process = &driver().gpus[size_t(seat.gpu)];
+    if (comm.size() > 1 && config.parallel.communicator != Communicator::staged) {
+        const std::string why = loaded.why_no_nccl(comm);  // the same on all ranks
+        if (!why.empty() && config.parallel.communicator == Communicator::nccl)
+            return on_all_ranks(comm, [&] { fail(Exit::config, "parallel.communicator: nccl: " + why); });
+        if (!why.empty() && comm.rank() == 0) print_warning("parallel.communicator: staged, since " + why);
+    }
     if (explain && comm.rank() == 0 && loaded.cuda() > 0) print_line("device cuda: " + chosen(seat));
     return on_all_ranks(comm, [&] { loaded.use_device(seat.gpu, synchronous()); });
 }

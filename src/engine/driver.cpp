@@ -148,8 +148,4 @@ std::string driver_error(int error, const std::string& name, const std::filesyst
     return (error == kNoDevice ? "the driver finds no GPU" : "the driver fails") + told + ": see what nvidia-smi says";
 }
 
-std::string cuda_text(int release) {
-    return std::to_string(release / 1000) + "." + std::to_string(release % 1000 / 10);
-}
-
 }  // namespace sluice

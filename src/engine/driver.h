@@ -28,6 +28,4 @@ const Driver& driver();
 // its device files.
 std::string driver_error(int error, const std::string& name, const std::filesystem::path& devices = "/dev");
 
-std::string cuda_text(int release);  // "13.0"
-
 }  // namespace sluice

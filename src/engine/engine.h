@@ -45,6 +45,8 @@ class Engine {
 
     // Errors: Failure(Exit::config) where this machine cannot compute the config.
     virtual void require(const Config& config) const = 0;
+    // Collective. Why the ranks' devices cannot communicate by NCCL, and what to do; empty where they can.
+    virtual std::string why_no_nccl(Comm& comm) const = 0;
     // FLOP/s of the best of a few GEMMs in the config's precision, of this process.
     virtual double gemm_rate(const Config& config) const = 0;
     // See train/run.h.

@@ -2,13 +2,25 @@
 // while it computes one batch, the host reads the next ones, and their copies do not wait for it. Each then goes to
 // where ops read it, in their order. A CPU gets them there at once.
 #pragma once
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <numeric>
+#include <vector>
 
 #include "kernels/memory.h"
 
 namespace sluice {
+
+// order: the positions of `count` tokens, by their ids and, of equal ones, in their order (see embedding_backward).
+inline void order_by_token(std::vector<int32_t>& order, const int32_t* tokens, int64_t count) {
+    order.resize(size_t(count));
+    std::iota(order.begin(), order.end(), 0);
+    std::sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {  // stable_sort would allocate
+        return tokens[a] != tokens[b] ? tokens[a] < tokens[b] : a < b;
+    });
+}
 
 template <class B>
 class BatchUpload {

@@ -1,7 +1,6 @@
 #include "model/model.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "base/check.h"
 #include "kernels/memory.h"
@@ -224,13 +223,7 @@ Pass<B> Model<B>::pass(Batch batch, const int32_t* tokens, const int32_t* target
                        double scale) {
     check(batch.length <= largest_.length && batch.tokens() <= largest_.tokens(), "a batch larger than was planned");
     const bool backward = scale != 0;
-    if (backward) {
-        order_.resize(size_t(batch.tokens()));
-        std::iota(order_.begin(), order_.end(), 0);
-        std::sort(order_.begin(), order_.end(), [&](int32_t a, int32_t b) {  // stable_sort would allocate
-            return tokens[a] != tokens[b] ? tokens[a] < tokens[b] : a < b;
-        });
-    }
+    if (backward) order_by_token(order_, tokens, batch.tokens());
     upload_.send(stream(),
                  {{{acts_.tokens, tokens},
                    {acts_.targets, targets},

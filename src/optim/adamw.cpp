@@ -35,9 +35,12 @@ void AdamWTensors<B>::update(const Update& n) {
               .correction1 = 1 - std::pow(spec_.beta1, double(n.number)),
               .correction2 = 1 - std::pow(spec_.beta2, double(n.number))});
     if (!n.zero) return;
-    for (const Slot<B>& slot : slots_)
-        slot.shard->group->all_gather(slot.weight, static_cast<const typename B::T*>(slot.weight) + slot.shard->begin,
-                                      slot.shard->counts.data());
+    n.mesh->data->together([&] {
+        for (const Slot<B>& slot : slots_)
+            slot.shard->group->all_gather(slot.weight,
+                                          static_cast<const typename B::T*>(slot.weight) + slot.shard->begin,
+                                          slot.shard->counts.data());
+    });
 }
 
 #define INSTANTIATE(B) template class AdamWTensors<B>;

@@ -57,7 +57,7 @@ std::vector<Slot<B>> Optimizer<B>::slots_of(OptimizerKind kind) const {
 
 template <class B>
 void Optimizer<B>::update(double lr, double grad_norm, int64_t number) {
-    Update update{stream_, lr, 1, number, zero_};
+    Update update{stream_, lr, 1, number, zero_, &mesh_};
     if (spec_.grad_clip > 0 && grad_norm > spec_.grad_clip) update.gradient_scale = spec_.grad_clip / grad_norm;
     mesh_.stream = stream_;
     adamw_.update(update);
@@ -87,13 +87,15 @@ template <class B>
 void Optimizer<B>::round_weights() {
     if (!kMasters) return;
     mesh_.stream = stream_;
-    for (const Slot<B>& slot : slots_) {
-        if (!slot.tensor->trained()) continue;
-        const OptimizerShard& shard = *slot.shard;
-        T* own = slot.weight + (zero_ ? shard.begin : 0);
-        sluice::round_weights<B>(stream_, own, slot.master, zero_ ? shard.count : slot.tensor->count);
-        if (zero_) shard.group->all_gather(slot.weight, static_cast<const T*>(own), shard.counts.data());
-    }
+    mesh_.data->together([&] {
+        for (const Slot<B>& slot : slots_) {
+            if (!slot.tensor->trained()) continue;
+            const OptimizerShard& shard = *slot.shard;
+            T* own = slot.weight + (zero_ ? shard.begin : 0);
+            sluice::round_weights<B>(stream_, own, slot.master, zero_ ? shard.count : slot.tensor->count);
+            if (zero_) shard.group->all_gather(slot.weight, static_cast<const T*>(own), shard.counts.data());
+        }
+    });
 }
 
 #define INSTANTIATE(B) template class Optimizer<B>;

@@ -26,6 +26,7 @@ struct Update {
     double gradient_scale;  // factor of the clip, at most 1
     int64_t number;         // from 1; skipped steps do not count
     bool zero;
+    Mesh* mesh;
 };
 
 }  // namespace sluice

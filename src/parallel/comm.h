@@ -1,39 +1,18 @@
 // A communicator: a fixed group of ranks that act together. Every member calls the same methods in the same order.
 // Reductions are sums in a fixed order: the same inputs on the same group give the same bits.
-// Implementations: solo (one rank), threads (ranks of one process) and MPI, all of the host's memory; staged.h for a
-// device's.
+// Implementations: solo (one rank), threads (ranks of one process) and MPI, all of the host's memory; staged.h and
+// nccl.h for a device's.
 // Errors: Failure(Exit::peer_lost) when a member is gone or does not answer within the time limit.
 #pragma once
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 
-#include "base/bf16.h"
+#include "base/number_type.h"
 
 namespace sluice {
-
-// Numbers that can be summed over ranks: float, double, int64_t; and bf16 in a device's memory.
-enum class Number { f32, f64, i64, bf16 };
-template <class T>
-constexpr Number number_of();
-template <>
-constexpr Number number_of<float>() {
-    return Number::f32;
-}
-template <>
-constexpr Number number_of<double>() {
-    return Number::f64;
-}
-template <>
-constexpr Number number_of<int64_t>() {
-    return Number::i64;
-}
-template <>
-constexpr Number number_of<bf16>() {
-    return Number::bf16;
-}
-constexpr size_t bytes_of(Number type) { return type == Number::f32 ? 4 : type == Number::bf16 ? 2 : 8; }
 
 class Comm {
  public:
@@ -93,12 +72,31 @@ class Comm {
     }
     virtual void finish() {}
 
+    // Calls start(), whose collectives, of all groups of the mesh, may be queued as one when it returns: either only
+    // started ones, or only others. No buffer of theirs may be used before. Where the groups are not of a device that
+    // is the same as calling it.
+    template <class F>
+    void together(F&& start) {
+        begin_together();
+        try {
+            start();
+        } catch (...) {
+            forget_together();
+            throw;
+        }
+        end_together();
+    }
+
     // Whether its collectives only queue work on a device's stream, and never make the host wait: such work can be
     // captured, and launched again without a call of them (kernels/replay.h).
     virtual bool only_queues() const { return false; }
 
     // Ends every rank of the launch with the exit code; for errors that only this rank knows of. From any thread.
     [[noreturn]] virtual void abort(int code) = 0;
+    // From any thread: this rank among all of the launch, with its host, "rank 1 on node7"; and which of all ranks do
+    // not answer, "lost: rank 3 on node8", which may take seconds.
+    virtual std::string name_in_launch() const { return "rank " + std::to_string(rank()); }
+    virtual std::string who_is_lost() const { return "nobody else is there"; }
 
     // Bytes that this rank has handed to collectives so far, including those that it sends to itself; 0 in a group of
     // one rank.
@@ -106,6 +104,7 @@ class Comm {
 
  protected:
     friend class StagedComm;
+    friend class NcclComm;
     virtual void reduce(void* x, int64_t count, Number) = 0;
     virtual void scatter(void* out, const void* in, const int64_t* counts, Number) = 0;
     virtual void gather(void* out, const void* in, const int64_t* counts, size_t item) = 0;
@@ -116,6 +115,9 @@ class Comm {
     virtual void start_scatter(void* out, const void* in, const int64_t* counts, Number type) {
         scatter(out, in, counts, type);
     }
+    virtual void begin_together() {}
+    virtual void end_together() {}
+    virtual void forget_together() noexcept {}
     void count_bytes(int64_t count, size_t item) {
         if (size() > 1) bytes_ += count * int64_t(item);
     }

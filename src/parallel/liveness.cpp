@@ -13,6 +13,8 @@
 #include <iterator>
 #include <sstream>
 
+#include "base/machine.h"
+
 namespace sluice {
 namespace {
 
@@ -32,12 +34,6 @@ std::vector<std::string> addresses() {
         freeifaddrs(all);
     }
     return found;
-}
-
-std::string host_name() {
-    char name[200] = "";
-    gethostname(name, sizeof name - 1);
-    return name[0] ? name : "unknown";
 }
 
 // Starts to connect without waiting. Returns the socket, or -1.
@@ -135,6 +131,15 @@ std::vector<int> LivenessProbe::missing(int self, double seconds) const {
     for (int r = 0; r < int(alive.size()); r++)
         if (!alive[size_t(r)]) lost.push_back(r);
     return lost;
+}
+
+std::string LivenessProbe::who_is_lost(int self) const {
+    const auto lost = missing(self, 2);
+    if (lost.empty()) return kAllThere;
+    std::string text = "lost:";
+    for (size_t i = 0; i < lost.size() && i < 8; i++)
+        text += (i ? ", rank " : " rank ") + std::to_string(lost[i]) + " on " + host(lost[i]);
+    return lost.size() > 8 ? text + " and " + std::to_string(lost.size() - 8) + " more" : text;
 }
 
 }  // namespace sluice

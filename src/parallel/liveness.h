@@ -8,6 +8,8 @@
 
 namespace sluice {
 
+constexpr const char* kAllThere = "all ranks are there, but one is slower than parallel.timeout or waits elsewhere";
+
 class LivenessProbe {
  public:
     LivenessProbe();  // starts to answer; without a free port the others will report this rank as lost
@@ -20,6 +22,8 @@ class LivenessProbe {
     // Ranks other than `self` that do not answer within `seconds`.
     std::vector<int> missing(int self, double seconds) const;
     std::string host(int rank) const;  // the name of a rank's machine
+    // The same as text, "lost: rank 3 on node8, rank 4 on node9", within two seconds.
+    std::string who_is_lost(int self) const;
 
  private:
     void answer();

@@ -18,7 +18,7 @@ MeshCoord mesh_coord(const MeshShape& n, int64_t ranks, int64_t rank) {
     return coord;
 }
 
-Mesh::Mesh(Comm& everyone, const MeshShape& n, Memory& memory)
+Mesh::Mesh(Comm& everyone, const MeshShape& n, Memory& memory, const MakeGroup& make)
     : coord(mesh_coord(n, everyone.size(), everyone.rank())), world(everyone) {
     check(world.size() % n.tensor == 0 && coord.data % n.expert == 0 && n.tensor % n.replicas == 0,
           "a mesh that does not fit its ranks");
@@ -32,8 +32,21 @@ Mesh::Mesh(Comm& everyone, const MeshShape& n, Memory& memory)
     sequence = world.split(n.sequence ? int(coord.data_rank) : alone);
     hidden = world.split(n.sequence ? alone : int(coord.data_rank));
     if (&memory == &host_memory()) return;
-    for (auto* group : {&data, &tensor, &replicas, &expert, &expert_data, &sequence, &hidden})
-        *group = staged_comm(std::move(*group), memory, &stream);
+    for (const auto& [group, name] : {std::pair{&data, "data"},
+                                      {&tensor, "tensor"},
+                                      {&replicas, "replicas"},
+                                      {&expert, "expert"},
+                                      {&expert_data, "expert_data"},
+                                      {&sequence, "sequence"},
+                                      {&hidden, "hidden"}})
+        *group = make && (*group)->size() > 1 ? make(std::move(*group), name, *this)
+                                              : staged_comm(std::move(*group), memory, &stream);
+}
+
+void Mesh::finish() {
+    for (Comm* group :
+         {data.get(), tensor.get(), replicas.get(), expert.get(), expert_data.get(), sequence.get(), hidden.get()})
+        group->finish();
 }
 
 bool Mesh::only_queues() const {

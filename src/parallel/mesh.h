@@ -8,6 +8,7 @@
 #pragma once
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -52,16 +53,21 @@ struct MeshShape {
 };
 MeshCoord mesh_coord(const MeshShape& shape, int64_t ranks, int64_t rank);
 
+struct Mesh;
+// Collective over the group. Makes the group of a device's memory from the same ranks' of the host's. name: "data".
+using MakeGroup = std::function<std::unique_ptr<Comm>(std::unique_ptr<Comm> host, const char* name, const Mesh& mesh)>;
+
 struct Mesh {
     // Collective over `world`. shape.tensor must divide its size, shape.expert the number of data-parallel ranks.
-    // memory: what the groups' numbers lie in.
-    Mesh(Comm& world, const MeshShape& shape, Memory& memory = host_memory());
+    // memory: what the groups' numbers lie in. make: the groups, where that is a device's; null: staged.h does.
+    Mesh(Comm& world, const MeshShape& shape, Memory& memory = host_memory(), const MakeGroup& make = nullptr);
     Mesh(const Mesh&) = delete;
     Mesh& operator=(const Mesh&) = delete;
 
     MeshCoord coord;
-    Stream stream;  // in whose order the groups act where their memory is a device's; whoever uses them sets it
-    Comm& world;    // all ranks; its numbers are in the host's memory, the groups' in the backend's
+    Stream stream;     // in whose order the groups act where their memory is a device's; whoever uses them sets it
+    int64_t step = 0;  // of the run, for errors to name; whoever counts steps sets it
+    Comm& world;       // all ranks; its numbers are in the host's memory, the groups' in the backend's
     std::unique_ptr<Comm> data;         // ranks with the same slice of every tensor but the experts
     std::unique_ptr<Comm> tensor;       // ranks that split each layer among themselves
     std::unique_ptr<Comm> replicas;     // ranks of the tensor group with the same key and value heads
@@ -72,6 +78,7 @@ struct Mesh {
     std::unique_ptr<Comm> sequence, hidden;
 
     bool only_queues() const;  // as Comm's: all groups but `world`
+    void finish();             // of all groups
 };
 
 // A mesh of one rank; each thread has its own.

@@ -34,6 +34,16 @@ void mpi_check(int result, const char* what) {
     fail(Exit::peer_lost, std::string(what) + ": " + text);
 }
 
+[[noreturn]] void end_launch(int code) {
+    std::thread([code] {  // in case MPI_Abort itself hangs
+        std::this_thread::sleep_for(std::chrono::seconds(5));
+        _exit(code);
+    })
+        .detach();
+    MPI_Abort(MPI_COMM_WORLD, code);
+    _exit(code);
+}
+
 // Watches the collective that the main thread is in, from enter() to leave().
 class Watchdog {
  public:
@@ -57,26 +67,12 @@ class Watchdog {
             if (since == 0 || steady_seconds() - since < timeout_seconds) continue;
             const std::string waited = what_.load();
             const double seconds = steady_seconds() - since;
-            const std::string lost = who_is_lost();
+            const std::string lost = liveness_.who_is_lost(rank_);
             if (since_ != since) continue;  // the collective ended after all
             print_error(fmt::format("rank {} on {}: no answer for {:.0f} s in {}; {}; ending all ranks", rank_,
                                     liveness_.host(rank_), seconds, waited, lost));
-            std::thread([] {  // in case MPI_Abort itself hangs
-                std::this_thread::sleep_for(std::chrono::seconds(5));
-                _exit(int(Exit::peer_lost));
-            })
-                .detach();
-            MPI_Abort(MPI_COMM_WORLD, int(Exit::peer_lost));
+            end_launch(int(Exit::peer_lost));
         }
-    }
-
-    std::string who_is_lost() const {
-        const auto lost = liveness_.missing(rank_, 2);
-        if (lost.empty()) return "all ranks are there, but one is slower than parallel.timeout or waits elsewhere";
-        std::string text = "lost:";
-        for (size_t i = 0; i < lost.size() && i < 8; i++)
-            text += (i ? ", rank " : " rank ") + std::to_string(lost[i]) + " on " + liveness_.host(lost[i]);
-        return lost.size() > 8 ? text + " and " + std::to_string(lost.size() - 8) + " more" : text;
     }
 
     int rank_;
@@ -117,7 +113,7 @@ struct Counts {
 // MPI in this process: started by world_comm(), finalized when the last communicator is gone. All ranks exchange where
 // they answer the liveness probe.
 struct Session {
-    explicit Session(int rank) : watchdog(rank, liveness) {
+    explicit Session(int rank) : rank(rank), watchdog(rank, liveness) {
         int ranks = 1;
         mpi_check(MPI_Comm_size(MPI_COMM_WORLD, &ranks), "MPI_Comm_size");
         std::string mine = liveness.endpoint(), all(size_t(ranks) * LivenessProbe::kEndpoint, '\0');
@@ -134,6 +130,7 @@ struct Session {
         MPI_Finalize();
         watchdog.leave();
     }
+    const int rank;  // in the launch
     LivenessProbe liveness;
     Watchdog watchdog;
 };
@@ -174,9 +171,12 @@ class Mpi : public Comm {
     }
     void abort(int code) override {
         std::fflush(nullptr);
-        MPI_Abort(MPI_COMM_WORLD, code);
-        _exit(code);
+        end_launch(code);
     }
+    std::string name_in_launch() const override {
+        return fmt::format("rank {} on {}", session_->rank, session_->liveness.host(session_->rank));
+    }
+    std::string who_is_lost() const override { return session_->liveness.who_is_lost(session_->rank); }
 
  private:
     static constexpr size_t kMaxBytes = size_t{1} << 30;  // of one MPI call, which counts with an int

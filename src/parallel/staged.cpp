@@ -26,6 +26,8 @@ class StagedComm final : public Comm {
     }
     void abort(int code) override { host_->abort(code); }
     bool only_queues() const override { return size() == 1; }
+    std::string name_in_launch() const override { return host_->name_in_launch(); }
+    std::string who_is_lost() const override { return host_->who_is_lost(); }
 
  private:
     using Bytes = std::vector<std::byte>;

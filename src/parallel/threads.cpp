@@ -11,7 +11,9 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/machine.h"
 #include "parallel/comm.h"
+#include "parallel/liveness.h"
 
 namespace sluice {
 namespace {
@@ -106,7 +108,19 @@ class Threads : public Comm {
         group_->wait();
     }
     void barrier() override { group_->wait(); }
-    void abort(int code) override { fail(Exit(code), "rank " + std::to_string(launch_rank_) + " ended the run"); }
+    void abort(int code) override {
+        const Failure ended(Exit(code), "rank " + std::to_string(launch_rank_) + " ended the run");
+        group_->launch.lose(launch_rank_, std::make_exception_ptr(ended));
+        throw ended;
+    }
+    std::string name_in_launch() const override {
+        return "rank " + std::to_string(launch_rank_) + " on " + host_name();
+    }
+    std::string who_is_lost() const override {
+        const std::lock_guard lock(group_->launch.mutex);
+        const int lost = group_->launch.lost;
+        return lost < 0 ? kAllThere : "lost: rank " + std::to_string(lost) + " on " + host_name();
+    }
 
  private:
     void publish(const void* x, const int64_t* counts = nullptr) {

@@ -23,6 +23,7 @@
 #include "eval/generate.h"
 #include "kernels/capability.h"
 #include "log/run_log.h"
+#include "model/device_groups.h"
 #include "model/with_backend.h"
 #include "parallel/collective.h"
 #include "plan/gpu.h"
@@ -43,7 +44,8 @@ class Run {
         : config_(config),
           comm_(comm),
           memory_(memory),
-          mesh_(comm, mesh_shape(config.model, config.parallel), memory_of<B>()),
+          mesh_(comm, mesh_shape(config.model, config.parallel), memory_of<B>(),
+                device_groups<B>(comm, config.parallel)),
           open_text_(open_text),
           folder_(std::filesystem::path(config.run.dir) / config.run.name),
           checkpoints_(folder_ / "checkpoints") {}

@@ -60,6 +60,7 @@ void Trainer<B>::forward_backward(const Samples& samples) {
     const int64_t micro_batches = config_.train.batch / (m * ranks);
     zero<B>(model_.stream(), model_.gradients(), model_.parameters());
     model_.reset_totals(looks());
+    mesh_.step = progress_.step + 1;
     const AutotuneScope autotuning;
     for (int64_t u = 0; u < micro_batches; u++) {
         read_micro_batch(samples, consumed_samples_ + (u * ranks + mesh_.coord.data_rank) * m);
@@ -70,25 +71,33 @@ void Trainer<B>::forward_backward(const Samples& samples) {
                                 : last     ? &last_micro_batch_
                                            : &micro_batch_);
     }
-    mesh_.data->finish();
-    mesh_.expert_data->finish();
+    mesh_.finish();  // also of what a graph has queued
 }
 
 template <class B>
 void Trainer<B>::reduce(size_t begin, size_t end) {
     const auto& tensors = model_.tensors();
-    for (size_t i = begin; i < end; i++) {
-        const TensorInfo& t = tensors[i];
-        if (!t.trained()) continue;
-        G* gradient = model_.gradients() + t.offset;
-        if (t.sharding.gradient == ShardSpec::over_tensor) mesh_.tensor->all_reduce(gradient, t.count);
-        if (t.sharding.gradient == ShardSpec::over_replicas) mesh_.replicas->all_reduce(gradient, t.count);
-        const OptimizerShard& shard = shards_[i];
-        if (zero_)
-            shard.group->start_reduce_scatter(this->gradient(i), static_cast<const G*>(gradient), shard.counts.data());
-        else
-            shard.group->start_all_reduce(gradient, t.count);
-    }
+    const auto trained = [&](auto&& take) {
+        for (size_t i = begin; i < end; i++)
+            if (tensors[i].trained()) take(i, tensors[i], model_.gradients() + tensors[i].offset);
+    };
+    mesh_.tensor->together([&] {
+        trained([&](size_t, const TensorInfo& t, G* gradient) {
+            if (t.sharding.gradient == ShardSpec::over_tensor) mesh_.tensor->all_reduce(gradient, t.count);
+            if (t.sharding.gradient == ShardSpec::over_replicas) mesh_.replicas->all_reduce(gradient, t.count);
+        });
+    });
+    mesh_.data->together([&] {
+        trained([&](size_t i, const TensorInfo& t, G* gradient) {
+            const OptimizerShard& shard = shards_[i];
+            if (zero_)
+                shard.group->start_reduce_scatter(this->gradient(i), static_cast<const G*>(gradient),
+                                                  shard.counts.data());
+            else
+                shard.group->start_all_reduce(gradient, t.count);
+        });
+    });
+    if (begin == 0) mesh_.finish();  // the embedding's come last
 }
 
 // All ranks get the same sums, and tokens_per_expert_ of all ranks.

@@ -104,6 +104,15 @@ TEST_F(Devices, RanksShareAGpuOnlyWhereThatIsAskedFor) {
     setenv("SLUICE_EMU_DEVICES", "2", 1);
     EXPECT_EQ(on("count=2", kTrain + "run.name=b device=cuda", 2).code, 0) << text("err");
     unsetenv("SLUICE_EMU_DEVICES");
+    // The emulator's NCCL is one process's: ranks of several pass through the host, and say so, or end.
+    setenv("SLUICE_EMU_DEVICES", "2", 1);
+    const Ended staged = on("count=2", kTrain + "run.name=d device=cuda", 2);
+    const Ended nccl = on("count=2", kTrain + "run.name=e device=cuda parallel.communicator=nccl", 2);
+    unsetenv("SLUICE_EMU_DEVICES");
+    const std::string why = "the emulator has NCCL between threads of one process alone";
+    EXPECT_EQ(told(staged), std::vector<std::string>{"warning: parallel.communicator: staged, since " + why});
+    EXPECT_EQ(nccl.code, 2);
+    EXPECT_EQ(told(nccl), std::vector<std::string>{"error: parallel.communicator: nccl: " + why});
     // Where a launcher shows each rank a GPU of its own, all are number 0.
     EXPECT_EQ(on("own=1", kTrain + "run.name=c device=cuda", 2).code, 0) << text("err");
 }
@@ -233,7 +242,7 @@ TEST_F(Devices, TheEngineForGpusLoads) {
     GTEST_SKIP() << "built without CUDA";
 #endif
     const Ended version = on("", "--version", 1, "");
-    EXPECT_TRUE(has(version.out, "/libsluice_cuda.so, CUDA 1")) << version.out;
+    EXPECT_TRUE(has(version.out, "/libsluice_cuda.so, CUDA 1") && has(version.out, ", NCCL 2.")) << version.out;
     const Ended old = on("version=12080", kTrain + "device=cuda", 1, "");
     EXPECT_EQ(old.code, 2);
     EXPECT_TRUE(has(old.err, "the GPU driver is for CUDA 12.8, and the engine needs 1")) << old.err;

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "config/load.h"
 #include "kernels/emu/emu.h"
+#include "model/device_groups.h"
 #include "parallel/collective.h"
 #include "plan/memory_check.h"
 #include "train/step.h"
@@ -55,7 +56,8 @@ template <class B>
 int64_t allocations_in_steps(const Config& config, int ranks) {
     int64_t allocations = 0;
     run_threads(ranks, [&](Comm& comm) {
-        Mesh mesh(comm, mesh_shape(config.model, config.parallel), memory_of<B>());
+        Mesh mesh(comm, mesh_shape(config.model, config.parallel), memory_of<B>(),
+                  device_groups<B>(comm, config.parallel));
         Trainer<B> trainer(config, mesh);
         comm.barrier();
         const int64_t before = emu::allocations();
@@ -75,8 +77,10 @@ TEST(CudaMemory, NothingIsAllocatedInAStep) {
         std::vector<std::string> keys;
     } cases[] = {{1, {"optimizer.kind=muon"}},
                  {1, {experts, "train.recompute=block"}},
-                 {2, {"parallel.zero=1"}},
-                 {2, {experts, "parallel.tensor=2", "parallel.sequence=true"}},
+                 {2, {"parallel.zero=1", "parallel.communicator=staged"}},
+                 {2, {"parallel.zero=1", "parallel.communicator=nccl"}},
+                 {2, {experts, "parallel.tensor=2", "parallel.sequence=true", "parallel.communicator=staged"}},
+                 {2, {experts, "parallel.tensor=2", "parallel.sequence=true", "parallel.communicator=nccl"}},
                  {2, {experts, "parallel.expert=2"}}};
     for (const auto& [ranks, keys] : cases) {
         std::vector<std::string> all = keys;

@@ -1,9 +1,11 @@
 // Meshes whose ranks are threads, on Cuda<float> and Cuda<bf16> as the emulator runs them, against one rank: losses,
-// norms, gradients.
+// norms, gradients. Their groups pass through the host, or are NCCL's.
 #include <cmath>
 #include <limits>
 
 #include "cuda/small.h"
+#include "kernels/emu/emu.h"
+#include "model/device_groups.h"
 #include "support/collected.h"
 #include "support/oracle.h"
 #include "support/sanitizers.h"
@@ -36,6 +38,7 @@ const Keys kMuon{"optimizer={kind: muon, lr: 0.01, momentum: 0.9}"};
 const Keys kExperts{"model.moe={experts: 4, top_k: 2, hidden: 24, shared_hidden: 16}"};
 const Keys kTensor{"parallel.tensor=2"}, kSequence{"parallel.tensor=2", "parallel.sequence=true"},
     kZero{"parallel.zero=1"}, kExpert{"parallel.expert=2"};
+const Keys kStaged{"parallel.communicator=staged"}, kNccl{"parallel.communicator=nccl"};
 
 struct Course {
     std::vector<StepResult> steps;
@@ -49,7 +52,8 @@ Course run(const Keys& keys, int ranks) {
     Course course;
     Collected first;
     run_threads(ranks, [&](Comm& comm) {
-        Mesh mesh(comm, mesh_shape(config.model, config.parallel), memory_of<B>());
+        Mesh mesh(comm, mesh_shape(config.model, config.parallel), memory_of<B>(),
+                  device_groups<B>(comm, config.parallel));
         Trainer<B> trainer(config, mesh);
         for (int64_t s = 0; s < kSteps; s++) {
             const StepResult result = trainer.step(small_samples);
@@ -77,7 +81,7 @@ void hold(const Keys& model, const std::vector<Keys>& meshes) {
     for (const Keys& mesh : meshes) {
         if (kSanitized && &mesh != &meshes.back()) continue;
         SCOPED_TRACE(testing::PrintToString(joined(model, mesh)));
-        const Course four = run<B>(joined(model, mesh), 4);
+        const Course four = run<B>(joined(joined(model, mesh), kStaged), 4);
         ASSERT_EQ(four.steps.size(), one.steps.size());
         for (size_t s = 0; s < one.steps.size(); s++) {
             expect_near<B>(four.steps[s].loss, one.steps[s].loss, "loss", s);
@@ -110,6 +114,40 @@ TEST(CudaMesh, Bf16AgreesWithOneRank) {
     hold<Cuda<bf16>>(kGates, {{}, kZero, joined(kTensor, kZero), joined(kSequence, kZero)});
     hold<Cuda<bf16>>(kExperts, {kExpert, joined(kSequence, kExpert), joined(joined(kTensor, kExpert), kZero)});
     hold<Cuda<bf16>>(kMuon, {kZero, joined(kSequence, kZero)});
+}
+
+// NCCL's stand-in adds up in rank order, as the host does, and rounds as often: all numbers are the same.
+template <class B>
+void hold_nccl(const Keys& model, int ranks, const std::vector<Keys>& meshes) {
+    for (const Keys& mesh : meshes) {
+        SCOPED_TRACE(testing::PrintToString(joined(model, mesh)));
+        const Course staged = run<B>(joined(joined(model, mesh), kStaged), ranks);
+        for (const auto order : {emu::Order::forward, emu::Order::reverse, emu::Order::seeded}) {
+            if (kSanitized && order != emu::Order::reverse) continue;
+            emu::options().order = order;
+            const Course nccl = run<B>(joined(joined(model, mesh), kNccl), ranks);
+            emu::options().order = emu::Order::forward;
+            ASSERT_EQ(nccl.steps.size(), staged.steps.size());
+            for (size_t s = 0; s < nccl.steps.size(); s++) {
+                EXPECT_EQ(nccl.steps[s].loss, staged.steps[s].loss);
+                EXPECT_EQ(nccl.steps[s].grad_norm, staged.steps[s].grad_norm);
+            }
+            EXPECT_EQ(nccl.first, staged.first);
+        }
+    }
+}
+
+TEST(CudaMesh, NcclDoesAsTheHostWithTwoRanks) {
+    const Keys untied = joined(kGates, {"train.batch=8"});  // two micro-batches and more
+    hold_nccl<Cuda<float>>(untied, 2, {{}, kTensor, kSequence, kZero});
+    hold_nccl<Cuda<float>>(kExperts, 2, {kExpert});
+    hold_nccl<Cuda<bf16>>(kGates, 2, {kTensor, kZero});
+}
+
+TEST(CudaMesh, NcclDoesAsTheHostWithFourRanks) {
+    hold_nccl<Cuda<float>>(kGates, 4, {joined(kSequence, kZero), {"parallel.tensor=4"}});
+    hold_nccl<Cuda<float>>(kExperts, 4, {joined(joined(kTensor, kExpert), kZero)});
+    hold_nccl<Cuda<bf16>>(kMuon, 4, {joined(kSequence, kZero)});
 }
 
 TEST(CudaMesh, NotFiniteOnOneRankIsAppliedByNone) {

@@ -1,0 +1,227 @@
+// What ends, and what is said, where ranks that communicate by NCCL's stand-in are lost, stopped, slow or at odds.
+#include <chrono>
+#include <functional>
+
+#include "base/check.h"
+#include "base/machine.h"
+#include "cuda/seat.h"
+#include "cuda/small.h"
+#include "parallel/liveness.h"
+
+namespace sluice {
+namespace {
+
+constexpr double kSoon = 0.5;  // seconds
+
+class NcclWatched : public NcclGroups {};
+
+// Runs two ranks that meet once, and body(seat, rank), which ends by an error. Returns what was printed.
+std::string ended(const std::function<void(Seat&, Comm&)>& body, double timeout = kSoon) {
+    emu::options().nccl_checks = false;  // the stand-in would find out before
+    testing::internal::CaptureStderr();
+    const auto begin = std::chrono::steady_clock::now();
+    try {
+        run_threads(2, [&](Comm& world) {
+            Seat seat(world, {}, parallel(timeout));
+            seat.mesh.step = 41;
+            const auto x = seat.numbers({1, 2});
+            seat.mesh.data->all_reduce(x.data(), 2);
+            seat.wait();
+            world.barrier();
+            seat.mesh.step = 42;
+            body(seat, world);
+        });
+        ADD_FAILURE() << "it came to an end";
+    } catch (const Failure& failure) { EXPECT_EQ(failure.code(), Exit::peer_lost) << failure.what(); }
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(40));
+    return testing::internal::GetCapturedStderr();
+}
+
+// Both ranks ask for a sum, and wait; a rank that has ended is told of by the next collective.
+void sum_twice(Seat& seat) {
+    const auto x = seat.numbers({1, 2});
+    seat.mesh.data->all_reduce(x.data(), 2);
+    seat.wait();
+    seat.mesh.data->all_reduce(x.data(), 2);
+    seat.wait();
+}
+
+void expect_line(const std::string& said, const std::vector<std::string>& parts) {
+    EXPECT_TRUE(said.starts_with("error: rank ")) << said;
+    for (const std::string& part : parts) EXPECT_TRUE(has(said, part)) << part << ": " << said;
+    EXPECT_TRUE(has(said, " on " + host_name() + ": ")) << said;
+    EXPECT_TRUE(has(said, "; ending all ranks\n")) << said;
+}
+
+TEST_F(NcclWatched, AStalledRankEndsAll) {
+    const std::string said = ended([](Seat& seat, Comm& world) {
+        if (world.rank() == 1) emu::nccl_fault(emu::NcclFault::stall);
+        sum_twice(seat);
+    });
+    expect_line(said, {": no answer for ", " s in all_reduce of group data (collective 2, step 42); ", kAllThere});
+}
+
+// It has thrown, as a rank does whose disk is full, and its thread is gone.
+TEST_F(NcclWatched, ALostRankEndsAllAndIsNamed) {
+    const std::string said = ended([](Seat& seat, Comm& world) {
+        if (world.rank() == 1) fail(Exit::peer_lost, "the network is gone");
+        sum_twice(seat);
+    });
+    expect_line(said, {"rank 0 on ", "all_reduce of group data (collective 2, step 42)",
+                       "; lost: rank 1 on " + host_name() + "; ending all ranks"});
+}
+
+TEST_F(NcclWatched, ASlowRankEndsAllWhereItIsSlowerThanTheTimeout) {
+    const std::string said = ended([](Seat& seat, Comm& world) {
+        if (world.rank() == 1) emu::nccl_fault(emu::NcclFault::slow, 0, 6);
+        sum_twice(seat);
+    });
+    expect_line(said, {"all_reduce of group data (collective 2, step 42)", kAllThere});
+    // And one that is slow, but not so slow, ends nothing.
+    run_threads(2, [&](Comm& world) {
+        Seat seat(world, {}, parallel(60));
+        const auto x = seat.numbers({1, 2});
+        seat.mesh.data->all_reduce(x.data(), 2);
+        if (world.rank() == 1) emu::nccl_fault(emu::NcclFault::slow, 0, 0.3);
+        seat.mesh.data->all_reduce(x.data(), 2);
+        EXPECT_EQ(x.values(), (std::vector<float>{4, 8}));
+    });
+}
+
+TEST_F(NcclWatched, AnErrorOfNcclEndsAllAtOnce) {
+    const std::string said = ended(
+        [](Seat& seat, Comm& world) {
+            if (world.rank() == 1) emu::nccl_fault(emu::NcclFault::error, 0, 0.3);
+            sum_twice(seat);
+        },
+        3);  // of the other rank, which hears of nothing
+    expect_line(said, {"rank 1 on ", ": NCCL: remote process exited or there was a network error in group data",
+                       ", before the end of all_reduce of group data (collective 2, step 42); "});
+}
+
+// The call itself tells of one that is there already.
+TEST_F(NcclWatched, AnErrorThatACallMeetsEndsAllToo) {
+    ended([](Seat& seat, Comm& world) {
+        if (world.rank() == 1) emu::nccl_fault(emu::NcclFault::error);
+        sum_twice(seat);
+    });
+}
+
+// Each rank waits for its neighbour in another group: rank 0 for 1, 1 for 3, 3 for 2, and 2 for 0. The stand-in says so
+// at once. Where it does not, as NCCL does not, all wait.
+TEST_F(NcclWatched, RanksThatWaitInACircleEndAll) {
+    const auto crossed = [] {
+        run_threads(4, [](Comm& world) {
+            Seat seat(world, {2}, parallel(kSoon));
+            const auto x = seat.numbers({1, 2});
+            Comm* order[] = {seat.mesh.data.get(), seat.mesh.tensor.get()};
+            for (Comm* group : order) group->all_reduce(x.data(), 2);
+            seat.wait();
+            world.barrier();
+            if (world.rank() == 0 || world.rank() == 3) std::swap(order[0], order[1]);
+            for (Comm* group : order) group->all_reduce(x.data(), 2);
+            seat.wait();
+            order[0]->all_reduce(x.data(), 2);
+        });
+    };
+    try {
+        crossed();
+        ADD_FAILURE() << "it came to an end";
+    } catch (const Failure& failure) {
+        EXPECT_TRUE(has(failure.what(), "NCCL would hang here: ncclAllReduce of 2 floats")) << failure.what();
+    }
+    emu::options().nccl_checks = false;
+    testing::internal::CaptureStderr();
+    try {
+        crossed();
+        ADD_FAILURE() << "it came to an end";
+    } catch (const Failure& failure) { EXPECT_EQ(failure.code(), Exit::peer_lost) << failure.what(); }
+    expect_line(testing::internal::GetCapturedStderr(), {": no answer for ", "all_reduce of group ", kAllThere});
+}
+
+// A rank whose exception is in flight does not wait for the others, nor does it leave them waiting.
+TEST_F(NcclWatched, AnErrorOfOneRankLeavesNothingHanging) {
+    emu::options().nccl_checks = false;
+    testing::internal::CaptureStderr();
+    try {
+        run_threads(2, [&](Comm& world) {
+            Seat seat(world, {}, parallel(kSoon));
+            const auto x = seat.numbers({1, 2});
+            for (int i = 0; i < 3; i++) seat.mesh.data->all_reduce(x.data(), 2);
+            if (world.rank() == 1) fail(Exit::disk, "no space left");
+            for (int i = 0; i < 100; i++) seat.mesh.data->all_reduce(x.data(), 2);
+            seat.wait();
+            world.barrier();
+        });
+        ADD_FAILURE() << "it came to an end";
+    } catch (const Failure& failure) { EXPECT_EQ(failure.code(), Exit::disk) << failure.what(); }
+    // The oldest work that is not done is told, or, with more than there are events for, the last.
+    EXPECT_TRUE(has(testing::internal::GetCapturedStderr(), "lost: rank 1"));
+}
+
+// Its communicators are ended in order only with those of others.
+TEST_F(NcclWatched, ARankThatEndsAloneDoesNotWaitForEver) {
+    const auto begin = std::chrono::steady_clock::now();
+    run_threads(2, [&](Comm& world) {
+        {
+            const Seat seat(world, {}, parallel(kSoon));
+            const auto x = seat.numbers({1, 2});
+            seat.mesh.data->all_reduce(x.data(), 2);
+            if (world.rank() == 1) world.barrier();
+        }
+        if (world.rank() == 0) world.barrier();
+    });
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+    EXPECT_GE(took.count(), kSoon);
+    EXPECT_LT(took.count(), 20);
+}
+
+// NCCL that makes no communicator, or does not connect its ranks, is waited for no longer than that.
+TEST_F(NcclWatched, RanksThatDoNotConnectAreWaitedForSoLong) {
+    const auto connects = [](bool made) {
+        try {
+            run_threads(2, [&](Comm& world) {
+                emu::options().nccl_connects = made;
+                world.barrier();
+                const Seat seat(world, {}, parallel(kSoon));
+                world.barrier();
+                emu::options().nccl_connects = false;
+                const auto x = seat.numbers({1, 2});
+                seat.mesh.data->all_reduce(x.data(), 2);
+            });
+        } catch (const Failure& failure) {
+            EXPECT_EQ(failure.code(), Exit::peer_lost);
+            return std::string(failure.what());
+        }
+        return std::string("it came to an end");
+    };
+    const std::string said = connects(false);
+    EXPECT_TRUE(has(said, " on " + host_name() +
+                              ": NCCL does not make the communicator of group data within 500ms "
+                              "(parallel.timeout); "))
+        << said;
+    EXPECT_TRUE(has(connects(true), "NCCL does not connect the ranks of group data within 500ms (parallel.timeout)"));
+}
+
+// In training the line names the step, and the group whose gradients did not come.
+TEST_F(NcclWatched, AStepThatStallsIsNamed) {
+    emu::options().nccl_checks = false;
+    testing::internal::CaptureStderr();
+    try {
+        run_threads(2, [](Comm& world) {
+            Config config = small_config({"train.micro_batch=1", "parallel.communicator=nccl", "parallel.timeout=2"});
+            resolve_ranks(config, 2);
+            Mesh mesh(world, {}, memory_of<Cuda<float>>(), device_groups<Cuda<float>>(world, config.parallel));
+            Trainer<Cuda<float>> trainer(config, mesh);
+            trainer.step(small_samples);
+            world.barrier();
+            if (world.rank() == 0) emu::nccl_fault(emu::NcclFault::stall);
+            for (int s = 0; s < 2; s++) trainer.step(small_samples);
+        });
+        ADD_FAILURE() << "it came to an end";
+    } catch (const Failure& failure) { EXPECT_EQ(failure.code(), Exit::peer_lost) << failure.what(); }
+    expect_line(testing::internal::GetCapturedStderr(), {"all_reduce of group data (collective ", ", step 2); "});
+}
+
+}  // namespace
+}  // namespace sluice
