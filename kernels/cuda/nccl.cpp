@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <deque>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -38,6 +39,8 @@ ncclDataType_t type_of(Number type) {
     }
     return ncclBfloat16;
 }
+
+bool failed(ncclResult_t result) { return result != ncclSuccess && result != ncclInProgress; }
 
 const void* at(const void* p, int64_t bytes) { return static_cast<const char*>(p) + bytes; }
 void* at(void* p, int64_t bytes) { return static_cast<char*>(p) + bytes; }
@@ -104,7 +107,7 @@ class CudaNccl final : public Nccl {
         return f();
     }
     void nccl(ncclResult_t result, ncclComm_t comm, const char* what, const char* group = nullptr) {
-        if (result == ncclSuccess || result == ncclInProgress) return;
+        if (!failed(result)) return;
         std::string said;
         call([&] {
             said = nccl_.GetErrorString(result);
@@ -132,7 +135,7 @@ class CudaNccl final : public Nccl {
 
     std::timed_mutex mutex_;  // guards what follows, and every call of NCCL
     bool aborted_ = false;
-    std::vector<Communicator> comms_;
+    std::deque<Communicator> comms_;  // which stay where they are: NCCL writes to them until they are made
 
     int depth_ = 0;                   // of begin()
     std::vector<NcclPlace> grouped_;  // since begin()
@@ -145,13 +148,13 @@ int CudaNccl::open(const char* group, int ranks, int rank, const NcclId& id) {
     ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
     config.blocking = 0;
     config.commName = group;
-    ncclComm_t comm = nullptr;
     const ncclResult_t result = call([&] {
-        const ncclResult_t began = nccl_.CommInitRankConfig(&comm, ranks, unique, rank, &config);
-        if (comm) comms_.push_back({group, ranks, rank, comm});
+        Communicator& c = comms_.emplace_back(Communicator{group, ranks, rank, nullptr});
+        const ncclResult_t began = nccl_.CommInitRankConfig(&c.comm, ranks, unique, rank, &config);
+        if (!c.comm) comms_.pop_back();
         return began;
     });
-    nccl(result, comm, "making the communicator", group);
+    nccl(result, nullptr, "making the communicator", group);
     return int(comms_.size()) - 1;
 }
 
@@ -261,7 +264,7 @@ void CudaNccl::reduce_scatter(const NcclPlace& place, void* out, const void* in,
             if (counts[r] == 0) continue;
             const ncclResult_t result = nccl_.Reduce(at(in, begin), r == c.rank ? out : nullptr, size_t(counts[r]),
                                                      type_of(type), ncclSum, r, c.comm, stream);
-            if (result != ncclSuccess) return result;
+            if (failed(result)) return result;
         }
         return ncclSuccess;
     });
@@ -279,7 +282,7 @@ void CudaNccl::all_gather(const NcclPlace& place, void* out, const void* in, con
             void* const slice = at(out, begin);
             const ncclResult_t result =
                 nccl_.Broadcast(r == c.rank ? in : slice, slice, size_t(counts[r]) * item, ncclInt8, r, c.comm, stream);
-            if (result != ncclSuccess) return result;
+            if (failed(result)) return result;
         }
         return ncclSuccess;
     });
@@ -305,9 +308,9 @@ void CudaNccl::all_to_all(const NcclPlace& place, void* out, const int64_t* out_
             const size_t sent = size_t(in_counts[r]) * item, received = size_t(out_counts[r]) * item;
             ncclResult_t result = ncclSuccess;
             if (r != c.rank && sent > 0) result = nccl_.Send(at(in, from), sent, ncclInt8, r, c.comm, stream);
-            if (r != c.rank && received > 0 && result == ncclSuccess)
+            if (r != c.rank && received > 0 && !failed(result))
                 result = nccl_.Recv(at(out, into), received, ncclInt8, r, c.comm, stream);
-            if (result != ncclSuccess) return result;
+            if (failed(result)) return result;
             from += int64_t(sent);
             into += int64_t(received);
         }
@@ -330,8 +333,7 @@ std::string CudaNccl::error() {
         ncclResult_t state = ncclSuccess;
         const ncclResult_t asked = nccl_.CommGetAsyncError(c.comm, &state);
         if (asked != ncclSuccess) state = asked;
-        if (state != ncclSuccess && state != ncclInProgress)
-            return std::string(nccl_.GetErrorString(state)) + " in group " + c.group;
+        if (failed(state)) return std::string(nccl_.GetErrorString(state)) + " in group " + c.group;
     }
     return "";
 }

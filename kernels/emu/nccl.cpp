@@ -86,6 +86,7 @@ using namespace sluice::emu;
 struct ncclComm {
     std::shared_ptr<Clique> clique;
     int rank = 0;
+    ncclComm_t* made_at = nullptr;  // where it is written to, once more, when it is made
     RankThread* owner = nullptr;
     ncclResult_t state = ncclInProgress;
     std::string error;
@@ -235,7 +236,8 @@ static ncclResult_t ask(ncclComm_t comm, const NcclCall& call, cudaStream_t hand
     const std::string why = nccl_refusal(call, comm->rank, int(comm->clique->members.size()));
     if (!why.empty()) return refuse(ncclInvalidArgument, nccl_text(call) + ": " + why);
     group.push_back({comm, call, &device.of(handle)});
-    return group_depth > 0 ? ncclSuccess : launch_group();
+    if (group_depth == 0) return launch_group();
+    return comm->connected ? ncclSuccess : ncclInProgress;
 }
 
 // ---------------------------------------------------------------- faults, counts
@@ -315,6 +317,7 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int ranks, ncclUniqueId id
     *comm = new ncclComm;
     (*comm)->clique = clique;
     (*comm)->rank = rank;
+    (*comm)->made_at = comm;
     (*comm)->owner = &owner;
     clique->members[size_t(rank)] = *comm;
     return ncclInProgress;
@@ -331,7 +334,9 @@ static void poll(ncclComm& comm) {
         return;
     } else if (!comm.made) {
         comm.made = options().nccl_connects && comm.clique->complete();
-        if (comm.made) comm.state = ncclSuccess;
+        if (!comm.made) return;
+        *comm.made_at = &comm;
+        comm.state = ncclSuccess;
     } else if (options().nccl_connects) {
         comm.connected = true;
         comm.state = launch(comm, std::exchange(comm.held_back, {}));

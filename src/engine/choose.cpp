@@ -131,6 +131,17 @@ bool synchronous() {
     return asked && *asked && std::string_view(asked) != "0";
 }
 
+// Collective. Says where ranks must pass through the host what NCCL would move.
+int check_communicator(const Config& config, Comm& comm, const Engine& engine) {
+    if (comm.size() == 1 || config.parallel.communicator == Communicator::staged) return 0;
+    const std::string why = engine.why_no_nccl(comm);  // the same on all ranks
+    if (why.empty()) return 0;
+    if (config.parallel.communicator == Communicator::nccl)
+        return on_all_ranks(comm, [&] { fail(Exit::config, "parallel.communicator: nccl: " + why); });
+    if (comm.rank() == 0) print_warning("parallel.communicator: staged, since " + why);
+    return 0;
+}
+
 // Collective. The engine of a library that every rank has.
 int open_engine(const Config& config, Comm& comm, const Engine*& engine, bool explain) {
     const Engine& loaded = *engine_library().engine;
@@ -145,14 +156,9 @@ int open_engine(const Config& config, Comm& comm, const Engine*& engine, bool ex
     }
     engine = &loaded;
     if (loaded.cuda() > 0) gpu_of_this_process = &driver().gpus[size_t(seat.gpu)];
-    if (comm.size() > 1 && config.parallel.communicator != Communicator::staged) {
-        const std::string why = loaded.why_no_nccl(comm);  // the same on all ranks
-        if (!why.empty() && config.parallel.communicator == Communicator::nccl)
-            return on_all_ranks(comm, [&] { fail(Exit::config, "parallel.communicator: nccl: " + why); });
-        if (!why.empty() && comm.rank() == 0) print_warning("parallel.communicator: staged, since " + why);
-    }
     if (explain && comm.rank() == 0 && loaded.cuda() > 0) print_line("device cuda: " + chosen(seat));
-    return on_all_ranks(comm, [&] { loaded.use_device(seat.gpu, synchronous()); });
+    const int failed = on_all_ranks(comm, [&] { loaded.use_device(seat.gpu, synchronous()); });
+    return failed ? failed : check_communicator(config, comm, loaded);
 }
 
 }  // namespace
