@@ -83,9 +83,12 @@ if [ -n "${GPU_CHECK_LIBRARIES+set}" ]; then   # a row: found already
     libraries=$GPU_CHECK_LIBRARIES missing=$GPU_CHECK_MISSING
 else
     libraries=${loader:+$build} missing=$(needs)
-    for name in $missing; do
+    for name in $missing libcudnn.so.9 libnccl.so.2; do   # the latter may be loaded when they are wanted
+        [[ $missing = *"$name"* ]] || ! { ldconfig -p || /sbin/ldconfig -p; } 2>/dev/null | grep -q "$name" || continue
         while read -r folder; do
-            [ ! -e "$folder/$name" ] || { libraries=${libraries:+$libraries:}$folder; break; }
+            [ -e "$folder/$name" ] || continue
+            [[ :$libraries: = *":$folder:"* ]] || libraries=${libraries:+$libraries:}$folder
+            break
         done < <(folders)
     done
     missing=$(needs)
@@ -304,13 +307,14 @@ states=() seconds=() details=() device='not known'
 one_row() {   # one_row NAME: fills state, took, detail
     local code=0 start file=$out/$1.log
     start=$(date +%s.%N)
-    timeout -k 10 "$limit" "$self" --engine "$engine" ${build_option[@]+"${build_option[@]}"} --out "$out" --row "$1" >"$file" 2>&1 </dev/null || code=$?
+    timeout -k 3 "$limit" "$self" --engine "$engine" ${build_option[@]+"${build_option[@]}"} --out "$out" --row "$1" >"$file" 2>&1 </dev/null || code=$?
     took=$(awk -v a="$start" -v b="$(date +%s.%N)" 'BEGIN {printf "%.1f", b - a}')
     detail=$(sed -n 's/^detail: //p' "$file" | tail -n 1 | printable)
     case $code in
         0) state=PASS ;;
         77) state='NOT RUN' ;;
         124) state=FAIL detail="did not end within $limit s" ;;
+        137) state=FAIL detail="was killed: it did not end within $limit s, or the machine lacks memory" ;;
         *)
             state=FAIL
             [ -n "$detail" ] || detail=$(last_line "$file" | printable)

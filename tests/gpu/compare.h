@@ -18,7 +18,7 @@ namespace sluice {
 
 // As norm of the difference over norm of the reference, of a pass through a few layers.
 template <class T>
-inline constexpr double kPassTolerance = std::is_same_v<T, bf16> ? 0x1p-5 : 2e-5;
+inline constexpr double kPassTolerance = std::is_same_v<T, bf16> ? 0x1p-5 : 5e-6;
 
 struct SeenTensor {
     std::string name;  // "layers.1.attention.product"

@@ -7,6 +7,14 @@
 #include "kernels/capability.h"
 #include "support/collected.h"
 #include "support/oracle.h"
+#if __has_include("kernels/nccl.h")
+#include <chrono>
+#include <memory>
+#include <thread>
+
+#include "kernels/nccl.h"
+#include "tensor/arena.h"
+#endif
 
 namespace sluice {
 namespace {
@@ -75,11 +83,63 @@ Row row(const std::string& name, const Keys& mesh, bool mixture = false) {
             }};
 }
 
+// Every collective of a group of one rank leaves what it got.
+#if __has_include("kernels/nccl.h")
 Outcome nccl(Sizes) {
-    const std::string has = libraries<Cuda<float>>();
-    if (has.find("NCCL") == has.npos) return {Outcome::not_run, "this engine does not use NCCL: " + has, {}};
-    return {Outcome::not_run, "no row asks NCCL for a group of one rank", {}};
+    using B = Cuda<float>;
+    constexpr int64_t kCount = 1000003;
+    constexpr double kSeconds = 60;
+    if (const std::string lacks = nccl_lacks<B>(true); !lacks.empty()) return {Outcome::not_run, lacks, {}};
+    use_device<B>(0, false);
+    Memory& memory = memory_of<B>();
+    const StreamOwner<B> stream;
+    const std::unique_ptr<Nccl> nccl = open_nccl<B>(kSeconds);
+    const int comm = nccl->open("check", 1, 0, nccl->new_id());
+    while (!nccl->opened(comm)) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    std::vector<float> host(size_t(kCount), 0);
+    for (int64_t i = 0; i < kCount; i++) host[size_t(i)] = float(i % 1009) - 500;
+    const size_t bytes = host.size() * sizeof(float);
+    const Arena from("numbers of a check", bytes, memory), to("numbers of a check", bytes, memory);
+    const char* failed = "";
+    const auto hold = [&](const char* what, auto collective) {
+        const NcclPlace place{comm, stream.get(), false, what, 1};
+        memory.to_device(place.stream, from.data(), host.data(), bytes);
+        memory.zero(place.stream, to.data(), bytes);
+        const void* const result = collective(place);
+        std::vector<float> got(host.size());
+        memory.to_host(place.stream, got.data(), result, bytes);
+        memory.wait(place.stream);
+        if (got != host) failed = what;
+    };
+    hold("all_reduce", [&](const NcclPlace& place) {
+        nccl->all_reduce(place, from.data(), kCount, Number::f32);
+        return from.data();
+    });
+    hold("reduce_scatter", [&](const NcclPlace& place) {
+        nccl->reduce_scatter(place, to.data(), from.data(), &kCount, Number::f32);
+        return to.data();
+    });
+    hold("all_gather", [&](const NcclPlace& place) {
+        nccl->all_gather(place, to.data(), from.data(), &kCount, sizeof(float));
+        return to.data();
+    });
+    hold("all_to_all", [&](const NcclPlace& place) {
+        nccl->all_to_all(place, to.data(), &kCount, from.data(), &kCount, sizeof(float));
+        return to.data();
+    });
+    hold("broadcast", [&](const NcclPlace& place) {
+        nccl->broadcast(place, from.data(), bytes, 0);
+        return from.data();
+    });
+    const std::string error = nccl->error();
+    nccl->close(kSeconds);
+    if (!error.empty()) return {Outcome::fail, error, {}};
+    if (*failed) return {Outcome::fail, std::string(failed) + " of one rank changes what it gets", {}};
+    return {Outcome::pass, "five collectives of one rank leave what they get", {}};
 }
+#else
+Outcome nccl(Sizes) { return {Outcome::not_run, "this engine does not use NCCL", {}}; }
+#endif
 
 }  // namespace
 
