@@ -7,11 +7,13 @@
 #include "kernels/cuda/prim/op.h"
 #include "kernels/emu/emu.h"
 #include "kernels/profile.h"
+#include "model/device_groups.h"
 
 namespace sluice {
 namespace {
 
 using Keys = std::vector<std::string>;
+const char *const kStaged = "parallel.communicator=staged", *const kNccl = "parallel.communicator=nccl";
 
 struct Course {
     std::vector<double> numbers;    // losses and norms, by step
@@ -26,11 +28,14 @@ Course run(const Keys& keys, bool captures, int ranks = 1, int steps = 3) {
     resolve_ranks(config, ranks);
     Course course;
     run_threads(ranks, [&](Comm& comm) {
-        Mesh mesh(comm, mesh_shape(config.model, config.parallel), memory_of<B>());
+        Mesh mesh(comm, mesh_shape(config.model, config.parallel), memory_of<B>(),
+                  device_groups<B>(comm, config.parallel));
         Trainer<B> trainer(config, mesh);
         for (int i = 0; i < steps; i++) {
             const int64_t before = emu::graph_launches();
+            comm.barrier();
             const StepResult result = trainer.step(small_samples);
+            comm.barrier();
             if (comm.rank() > 0) continue;
             course.numbers.insert(course.numbers.end(), {result.loss, result.grad_norm});
             course.launches.push_back(emu::graph_launches() - before);
@@ -72,9 +77,26 @@ TEST(Replays, OfOneMicroBatchAStepBeginInTheSecondStep) {
 
 TEST(Replays, AreNotMadeWhereTheHostTakesPart) {
     const std::vector<int64_t> none{0, 0, 0};
-    EXPECT_EQ(run<Cuda<float>>({}, true, 2).launches, none);  // sums pass through the host
-    EXPECT_EQ(run<Cuda<float>>({"model.moe={experts: 4, top_k: 2, hidden: 24}", "parallel.expert=2"}, true, 2).launches,
-              none);
+    const std::string experts = "model.moe={experts: 4, top_k: 2, hidden: 24}";
+    EXPECT_EQ(run<Cuda<float>>({kStaged}, true, 2).launches, none);  // sums pass through the host
+    EXPECT_EQ(run<Cuda<float>>({experts, "parallel.expert=2", kNccl}, true, 2).launches, none);  // counts are read
+}
+
+// Two ranks launch graphs that hold collectives: of gradients beside backward, and of each layer's sums.
+TEST(Replays, HoldTheCollectivesOfNccl) {
+    const Keys gated{"model.gates=[{position: sdpa}, {position: key}]", kNccl};
+    for (const char* mesh : {"parallel.zero=0", "parallel.zero=1", "parallel.tensor=2"})
+        for (const auto order : {emu::Order::forward, emu::Order::reverse, emu::Order::seeded}) {
+            SCOPED_TRACE(mesh);
+            emu::options().order = order;
+            Keys keys = gated;
+            keys.push_back(mesh);
+            const Course one_by_one = run<Cuda<float>>(keys, false, 2), captured = run<Cuda<float>>(keys, true, 2);
+            EXPECT_EQ(captured.numbers, one_by_one.numbers);
+            const bool data = keys.back() != "parallel.tensor=2";  // else each rank has all eight micro-batches
+            EXPECT_EQ(captured.launches, data ? (std::vector<int64_t>{4, 8, 8}) : (std::vector<int64_t>{12, 16, 16}));
+        }
+    emu::options() = {};
 }
 
 // Every second step is looked at: its passes have other ops.
