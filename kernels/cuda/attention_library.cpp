@@ -1,4 +1,6 @@
 // Attention by cuDNN: which plans a stream has, and what they are called with.
+#include <dlfcn.h>
+
 #include <cstdio>
 #include <memory>
 #include <mutex>
@@ -69,6 +71,14 @@ void warn(const std::string& text) {
     if (told.insert(text).second) std::fprintf(stderr, "warning: %s\n", text.c_str());
 }
 
+// cuDNN compiles its engines by NVRTC, and names none where that is not on the system's paths. Once loaded it is found,
+// and this library finds it where the other libraries of CUDA are. Returns what is wrong with it, or "".
+std::string load_compiler() {
+    if (kEmulated) return "";
+    const std::string name = "libnvrtc.so." + std::to_string(CUDART_VERSION / 1000);
+    return dlopen(name.c_str(), RTLD_LAZY | RTLD_GLOBAL) ? "" : "; it compiles by NVRTC: " + std::string(dlerror());
+}
+
 void open(AttentionLibrary& library, Stream stream) {
     if (library.handle) return;
     cudnn_done(cudnnCreate(&library.handle), "a handle");
@@ -121,6 +131,7 @@ std::string prepare_library_attention(Stream stream, const AttentionShape& n, co
     const bool trains = strides.dq > 0;
     const AttentionChunk chunk = attention_chunk(n, most);
     if (trains && chunk.sequences == 0) return "own: one head's workspace is too large";
+    static const std::string without_compiler = load_compiler();
     AttentionLibrary& library = library_of(stream);
     try {
         open(library, stream);
@@ -136,7 +147,7 @@ std::string prepare_library_attention(Stream stream, const AttentionShape& n, co
         return text + " (engine " + std::to_string(forward) + " forward" + backward + ")";
     } catch (const CudnnError& error) {
         warn("cuDNN " + cudnn_version() +
-             " has no plan for attention, and our own kernels make it, slower: " + error.what());
+             " has no plan for attention, and our own kernels make it, slower: " + error.what() + without_compiler);
         return "own: cuDNN has no plan for it";
     }
 }

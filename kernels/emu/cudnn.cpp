@@ -261,6 +261,8 @@ Bound bind(const Held& plan, const Held& pack) {
         if (!wanted.contains(number)) refuse("the graph has no tensor " + std::to_string(number));
     require(bound.workspace_bytes == 0 || bound.workspace, "there is no workspace",
             CUDNN_STATUS_BAD_PARAM_NULL_POINTER);
+    require(reinterpret_cast<uintptr_t>(bound.workspace) % 256 == 0, "the workspace is not aligned",
+            CUDNN_STATUS_BAD_PARAM_MISALIGNED_POINTER);
     return bound;
 }
 

@@ -33,7 +33,7 @@ std::string first_element(std::string path) {
 // What docs/checkpoints.md promises. A new key under another section than these must say in its spec what it does.
 Change promised(const std::string& path) {
     if (path.starts_with("model.")) return Change::model;
-    if (path == "train.precision") return Change::rounding;
+    if (path == "train.precision" || path == "train.attention") return Change::rounding;
     if (path.starts_with("data.validation") || path == "data.tokenizer") return Change::nothing;
     const bool course = path.starts_with("optimizer.") || path.starts_with("schedule.") || path.starts_with("data.") ||
                         path.starts_with("spikes.") || path == "train.steps" || path == "train.batch" ||

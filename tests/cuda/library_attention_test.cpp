@@ -5,6 +5,7 @@
 #include "cuda/case.h"
 #include "kernels/attention_workspace.h"
 #include "kernels/cuda/attention.h"
+#include "kernels/cuda/prim/op.h"
 
 namespace sluice {
 namespace {
@@ -54,10 +55,11 @@ template <class H>
 AttentionStrides strides(const H& x, const H& dx) {
     return {x.q.stride, x.k.stride, x.v.stride, dx.q.stride, dx.k.stride, dx.v.stride};
 }
-// A tensor that is aligned to 64 bytes, though no other may be.
+// As a layer's scratch has it: aligned to 64 bytes, and to no more.
 template <class C>
 std::byte* workspace(C& c, size_t bytes) {
-    return reinterpret_cast<std::byte*>(c.values("workspace", std::vector<int64_t>(bytes / sizeof(int64_t), 1)));
+    const size_t numbers = (bytes + kAlignment) / sizeof(int64_t);
+    return reinterpret_cast<std::byte*>(c.values("workspace", std::vector<int64_t>(numbers, 1))) + kAlignment;
 }
 
 // Counts the plans that run while it is there.
@@ -284,8 +286,15 @@ TEST_F(LibraryAttention, TheWorkspaceMustBeThere) {
     const Runs runs;
     EXPECT_EQ(backward(nullptr), "");
     EXPECT_EQ(runs.count(), 0);
-    EXPECT_NE(backward(workspace(c, attention_workspace<Cuda<bf16>>(shape(n)) / 2)).find("its workspace ending"),
-              std::string::npos);
+    std::byte* const half = workspace(c, attention_workspace<Cuda<bf16>>(shape(n)) / 2);
+    const std::string later = backward(half),
+                      op = "attention_backward sequences 2 length 128 heads 2 kv_heads 1 dim 32";
+    EXPECT_NE(later.find("its workspace ending"), std::string::npos) << later;
+    EXPECT_NE(later.find("; queued last: " + op), std::string::npos) << later;
+    synchronise_launches(true);
+    const std::string at_once = backward(half);
+    synchronise_launches(false);
+    EXPECT_TRUE(at_once.starts_with(op + " window 0: cudnnBackendExecute: ")) << at_once;
 }
 
 // Calls allocate nothing on the device, and do not wait.

@@ -191,7 +191,7 @@ class CudnnExecution : public Cudnn {
  protected:
     const OnDevice<bf16> qkv{std::vector<bf16>(128 * 96 + 8, bf16(1))}, out{std::vector<bf16>(128 * 32)};
     const OnDevice<float> lse{std::vector<float>(128)};
-    const OnDevice<char> workspace{std::vector<char>(256)};
+    const OnDevice<char> workspace{std::vector<char>(512)};
     AttentionForwardTensors tensors{qkv.data(), qkv.data() + 32, qkv.data() + 64, out.data(), lse.data()};
     std::string queue(void* with) {
         return refused(
@@ -216,6 +216,7 @@ TEST_F(CudnnExecution, Runs) {
 
 TEST_F(CudnnExecution, Refuses) {
     EXPECT_EQ(run(nullptr), "there is no workspace");
+    EXPECT_EQ(run(workspace.data() + 16), "the workspace is not aligned");
     tensors.q = nullptr;
     EXPECT_EQ(run(workspace.data()), "tensor 1 has no pointer");
     tensors.q = qkv.data() + 1;
@@ -223,7 +224,7 @@ TEST_F(CudnnExecution, Refuses) {
     tensors.q = qkv.data() + 80;
     EXPECT_TRUE(has(run(workspace.data()), "tensor 1 ending 16 bytes behind the end"));
     tensors.q = qkv.data();
-    EXPECT_TRUE(has(run(workspace.data() + 16), "its workspace ending 16 bytes behind the end"));
+    EXPECT_TRUE(has(run(workspace.data() + 512), "its workspace ending 256 bytes behind the end"));
 }
 
 TEST_F(CudnnExecution, PacksFitTheirGraph) {
