@@ -372,8 +372,7 @@ void attention_forward(Stream stream, typename B::T* out, typename B::A* lse, Ro
                        Rows<const typename B::T> k, Rows<const typename B::T> v, const int32_t* doc_start,
                        const AttentionShape& n) {
     if constexpr (std::is_same_v<typename B::T, bf16>)
-        if (!doc_start && library_attention_forward(stream, out, lse, q, k, v, n))
-            return attention_op(__func__, stream, n).queued("cudnnBackendExecute");
+        if (!doc_start && library_attention_forward(stream, out, lse, q, k, v, n)) return;
     own_attention_forward<B>(stream, out, lse, q, k, v, doc_start, n);
 }
 
@@ -384,7 +383,7 @@ void attention_backward(Stream stream, Rows<typename B::T> dq, Rows<typename B::
                         Rows<const typename B::T> v, const int32_t* doc_start, const AttentionShape& n) {
     if constexpr (std::is_same_v<typename B::T, bf16>)
         if (!doc_start && library_attention_backward(stream, dq, dk, dv, delta, workspace, dout, out, lse, q, k, v, n))
-            return attention_op(__func__, stream, n).queued("cudnnBackendExecute");
+            return;
     own_attention_backward<B>(stream, dq, dk, dv, delta, dout, out, lse, q, k, v, doc_start, n);
 }
 
