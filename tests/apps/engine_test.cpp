@@ -88,7 +88,7 @@ TEST_F(Engines, ResumesInBf16BitForBit) {
 // A run says by what attention is made, once, and a resumed one may ask for another.
 TEST_F(Engines, SaysByWhatAttentionIsMade) {
     const std::string keys =
-        "train c.yaml train.precision=bf16 data.sequence_length=128 model.head_dim=32 train.batch=1 "
+        "train c.yaml train.precision=bf16 data.sequence_length=128 model.head_dim=32 model.gates=[] train.batch=1 "
         "schedule.warmup_steps=0 'data.validation=[]' eval.every=0 sample.every=0 ";
     const auto said = [](const Ended& ended) {
         EXPECT_EQ(ended.code, 0) << ended.err;
@@ -101,9 +101,9 @@ TEST_F(Engines, SaysByWhatAttentionIsMade) {
     using Lines = std::vector<std::string>;
     EXPECT_EQ(said(emulated(keys + "device=cuda train.steps=1")),
               Lines{"attention cuDNN 9.19 (engine 2 forward, 6 backward)"});
-    const Ended resumed = emulated(keys + "device=cuda train.steps=2 train.attention=own");
+    const Ended resumed = emulated(keys + "device=cuda train.steps=2 train.attention=own checkpoint.allow_change=true");
     EXPECT_EQ(said(resumed), Lines{"attention own: train.attention"});
-    EXPECT_TRUE(has(resumed.out + resumed.err, "train.attention")) << resumed.out << resumed.err;
+    EXPECT_TRUE(has(resumed.out + resumed.err, "train.attention: auto -> own")) << resumed.out << resumed.err;
     EXPECT_EQ(said(run(keys + "train.precision=fp32 device=cpu train.steps=1 run.name=cpu")), Lines());
 }
 
