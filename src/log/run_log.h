@@ -29,7 +29,7 @@ struct RunFacts {
     int64_t tokens = 0, shards = 0, samples = 0;  // of the training data
     int64_t step = 0, seen = 0;                   // last step before this start; tokens trained on until then
     int64_t next_sample = 0;
-    double peak = 0;  // FLOP/s of a rank's device by its data sheet; 0: not known, and GEMMs are timed instead
+    double peak = 0;        // FLOP/s of a rank's device by its data sheet; 0: not known, and GEMMs are timed instead
     std::string attention;  // how layers make it; empty where there is one way
 };
 
@@ -74,6 +74,8 @@ class RunLog {
     int64_t tokens_a_step() const { return config_.train.batch * config_.data.sequence_length; }
     bool logged() const;  // whether this step has a line and a row
     StepLine line() const;
+    // FLOP/s that MFU is the share of.
+    double full_rate() const { return gemm_rate_ ? gemm_rate_->best() : facts_.peak * facts_.ranks; }
     void keep_step(const StepLine& line);
     bool guarded() const { return config_.spikes.action != SpikeAction::none; }
     void say_skipped();
@@ -91,8 +93,7 @@ class RunLog {
     StepFacts step_{};  // the latest
     MetricsRow row_;
     std::optional<GemmRate> gemm_rate_;  // of all ranks together; none where the peak is known
-    double full_rate() const { return gemm_rate_ ? gemm_rate_->best() : facts_.peak * facts_.ranks; }  // of MFU
-    double flops_ = 0;                                                                                 // per token
+    double flops_ = 0;                   // per token
     StepTimes step_times_;
     double started_ = 0, seconds_ = 0;  // steady time of the start; seconds of its steps
     double seconds_since_line_ = 0;     // of steps
