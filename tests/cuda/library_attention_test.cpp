@@ -6,6 +6,7 @@
 #include "kernels/attention_workspace.h"
 #include "kernels/cuda/attention.h"
 #include "kernels/cuda/prim/op.h"
+#include "kernels/emu/emu.h"
 
 namespace sluice {
 namespace {
