@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "cuda/seat.h"
+#include "cuda/small.h"
 #include "kernels/cuda/nccl_library.h"
 #include "plan/gpu.h"
 #include "support/collectives.h"
@@ -244,6 +245,33 @@ TEST_F(NcclGroups, WhatGoesTogetherIsOneLaunch) {
         world.barrier();
         seat.wait();
     });
+}
+
+// The gradients of a block are one launch, and so are the weights after an update with zero.
+TEST_F(NcclGroups, AStepHasOneLaunchABlock) {
+    const auto launches = [](int layers, int zero) {
+        int64_t launched = 0;
+        run_threads(2, [&](Comm& world) {
+            Config config =
+                small_config({"train.micro_batch=1", "parallel.communicator=nccl",
+                              "model.layers=" + std::to_string(layers), "parallel.zero=" + std::to_string(zero)});
+            resolve_ranks(config, 2);
+            Mesh mesh(world, {}, memory_of<B>(), device_groups<B>(world, config.parallel));
+            Trainer<B> trainer(config, mesh);
+            world.barrier();
+            const int64_t before = emu::nccl_launches();
+            world.barrier();
+            trainer.step(small_samples);
+            world.barrier();
+            if (world.rank() == 0) launched = (emu::nccl_launches() - before) / 2;
+            world.barrier();
+        });
+        return launched;
+    };
+    const int64_t two = launches(2, 0), with_zero = launches(2, 1);
+    EXPECT_EQ(launches(4, 0) - two, 2);
+    EXPECT_EQ(launches(4, 1) - with_zero, 2);
+    EXPECT_EQ(with_zero - two, 1);
 }
 
 // A started sum takes what was queued before it, and what is queued after finish() takes the sum; no event may be

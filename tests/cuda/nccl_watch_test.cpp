@@ -159,6 +159,34 @@ TEST_F(NcclWatched, AnErrorOfOneRankLeavesNothingHanging) {
     EXPECT_TRUE(has(testing::internal::GetCapturedStderr(), "lost: rank 1"));
 }
 
+// It waits for nobody, though the other rank never ends its communicator.
+TEST_F(NcclWatched, AnErrorInFlightEndsCommunicatorsAtOnce) {
+    const auto begin = std::chrono::steady_clock::now();
+    EXPECT_THROW(run_threads(2,
+                             [&](Comm& world) {
+                                 Seat seat(world, {}, parallel(600));
+                                 const auto x = seat.numbers({1, 2});
+                                 seat.mesh.data->all_reduce(x.data(), 2);
+                                 seat.wait();
+                                 if (world.rank() == 1) fail(Exit::disk, "no space left");
+                                 world.barrier();
+                             }),
+                 Failure);
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(15));
+}
+
+// More is queued than there are events for: what stalls behind them is found all the same.
+TEST_F(NcclWatched, AStallBehindManyCollectivesIsFound) {
+    const std::string said = ended([](Seat& seat, Comm& world) {
+        if (world.rank() == 1) emu::nccl_fault(emu::NcclFault::stall, 80);
+        const auto x = seat.numbers({1, 2});
+        for (int i = 0; i < 100; i++) seat.mesh.data->all_reduce(x.data(), 2);
+        seat.wait();
+        seat.mesh.data->all_reduce(x.data(), 2);
+    });
+    expect_line(said, {": no answer for ", "all_reduce of group data (collective 101, step 42); "});
+}
+
 // Its communicators are ended in order only with those of others.
 TEST_F(NcclWatched, ARankThatEndsAloneDoesNotWaitForEver) {
     const auto begin = std::chrono::steady_clock::now();
