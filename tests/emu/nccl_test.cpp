@@ -387,7 +387,7 @@ TEST_F(Nccl, CommunicatorsEndInOrderOnceAllHaveAskedForIt) {
 
 // Another thread looks at events without driving the stream, and ends what hangs.
 TEST_F(Nccl, ARankThatStallsIsWaitedForUntilAnAbort) {
-    emu::options().hang_seconds = 0.1;  // of no use where a rank was told to stall
+    emu::options().nccl_checks = false;  // else one is told so, once the other has ended
     on_ranks(2, [](Rank& rank, Comm& host) {
         const OnDevice<float> x({1, 2});
         EXPECT_EQ(rank.all_reduce(x, 2), ncclSuccess);
