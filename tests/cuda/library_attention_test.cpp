@@ -11,14 +11,16 @@
 namespace sluice {
 namespace {
 
+// q, k and v are columns of one matrix, tensors of their own, or columns of three matrices of other widths.
+enum class Layout { beside, own, mixed };
 struct Attention {
     int64_t sequences, length, heads, kv_heads, dim, window;
-    bool beside = true;  // q, k and v are columns of one matrix, or tensors of their own
+    Layout layout = Layout::beside;
 };
 const Attention kCases[] = {{2, 128, 4, 2, 32, 0},
                             {1, 256, 2, 1, 64, 100},
-                            {2, 128, 2, 2, 32, 128, false},
-                            {1, 128, 3, 1, 96, 1},
+                            {2, 128, 2, 2, 32, 128, Layout::own},
+                            {1, 128, 3, 1, 96, 1, Layout::mixed},
                             {1, 128, 2, 1, 128, 0}};
 std::string text(const Attention& n) {
     return std::to_string(n.sequences) + " x " + std::to_string(n.length) + ", heads " + std::to_string(n.heads) + "/" +
@@ -37,7 +39,12 @@ struct Heads {
 template <class C>
 Heads<C> heads(C& c, const std::string& name, const Attention& n) {
     const int64_t rows = n.sequences * n.length, q = n.heads * n.dim, k = n.kv_heads * n.dim;
-    if (!n.beside)
+    if (n.layout == Layout::mixed) {  // of gradients others than of what they are of
+        const int64_t more = name.empty() ? 0 : 24;
+        return {c.part(name + "q", rows, q + 8 + more, 8), c.part(name + "k", rows, k + 16 + more, 0),
+                c.part(name + "v", rows, k + 24 + more, 16)};
+    }
+    if (n.layout == Layout::own)
         return {c.part(name + "q", rows, q, 0), c.part(name + "k", rows, k, 0), c.part(name + "v", rows, k, 0)};
     const int64_t width = q + 2 * k + 16;
     const std::string whole = name + "qkv";
@@ -45,7 +52,7 @@ Heads<C> heads(C& c, const std::string& name, const Attention& n) {
 }
 template <class C>
 void results(C& c, const Attention& n) {
-    if (n.beside) return c.result("dqkv");
+    if (n.layout == Layout::beside) return c.result("dqkv");
     for (const char* part : {"dq", "dk", "dv"}) c.result(part);
 }
 template <class H>
@@ -140,7 +147,7 @@ TEST_F(LibraryAttention, BackwardInChunks) {
 // Backward with what forward left, where every score is near -100: the sums of rows are far below the least float.
 TEST_F(LibraryAttention, SmallScores) {
     for (const int64_t length : {128, 192}) {
-        const Attention n{1, length, 1, 1, 32, 0, false};
+        const Attention n{1, length, 1, 1, 32, 0, Layout::own};
         SCOPED_TRACE(text(n));
         const Runs runs;
         hold<bf16>([&](auto& c) {
@@ -205,6 +212,25 @@ TEST_F(LibraryAttention, IsAskedForWhatIsPlannedAlone) {
     EXPECT_EQ(forward_runs(n, {2, 128, 1, 1, 32, 0}), 0);
     EXPECT_EQ(forward_runs(n, {2, 128, 2, 2, 32, 0}), 0);
     EXPECT_EQ(forward_runs(n, {2, 128, 2, 1, 32, 5}), 0);
+}
+
+// Each stride is one of a plan's own.
+TEST_F(LibraryAttention, IsAskedForPlannedStridesAlone) {
+    const Attention n{1, 128, 2, 1, 32, 0, Layout::mixed};
+    Case<Cuda<bf16>, bf16> c(0);
+    const auto x = heads(c, "", n), dx = heads(c, "d", n);
+    prepare_attention<Cuda<bf16>>(c.stream(), shape(n), strides(x, dx));
+    for (int changed = -1; changed < 6; changed++) {
+        auto y = x, dy = dx;
+        Rows<bf16>* const all[] = {&y.q, &y.k, &y.v, &dy.q, &dy.k, &dy.v};
+        if (changed >= 0) all[changed]->stride -= 8;
+        const Runs runs;
+        attention_backward<Cuda<bf16>>(c.stream(), dy.q, dy.k, dy.v, c.A("delta", 128, 2),
+                                       workspace(c, attention_workspace<Cuda<bf16>>(shape(n))), c.T("dout", 128, 64),
+                                       c.T("out", 128, 64), c.A("lse", 128, 2), y.q, y.k, y.v, nullptr, shape(n));
+        memory_of<Cuda<bf16>>().wait(c.stream());
+        EXPECT_EQ(runs.count(), changed < 0 ? 1 : 0) << changed;
+    }
 }
 
 TEST_F(LibraryAttention, SaysWhyItIsOurs) {
