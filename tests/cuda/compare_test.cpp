@@ -97,15 +97,19 @@ Passes with(double activation, double gradient) {
     return {{{"layers.0.attention.lse", {-100, activation}}}, {{"gradient of x", {1, gradient}}}};
 }
 TEST(CudaCompare, AttentionIsJudgedByItsBits) {
-    const Passes own = with(1, 2);
-    EXPECT_EQ(judge_attention(own, own, true).state, Outcome::pass);
-    EXPECT_EQ(judge_attention(own, own, false).state, Outcome::not_run);
-    for (const Passes& near : {with(1.001, 2), with(1, 2.001)}) {
-        EXPECT_EQ(judge_attention(near, own, true).state, Outcome::fail);
-        EXPECT_EQ(judge_attention(near, own, false).state, Outcome::pass);
+    const Passes own = with(1, 2), exact = with(1, 2.001);
+    EXPECT_EQ(judge_attention(own, own, exact, true).state, Outcome::pass);
+    EXPECT_EQ(judge_attention(own, own, exact, false).state, Outcome::not_run);
+    for (const Passes& near : {with(1.001, 2), with(1, 2.0005)}) {
+        EXPECT_EQ(judge_attention(near, own, exact, true).state, Outcome::fail);
+        EXPECT_EQ(judge_attention(near, own, exact, false).state, Outcome::pass);
     }
-    EXPECT_EQ(judge_attention(with(1, 3), own, false).state, Outcome::fail);
-    EXPECT_EQ(judge_attention(with(20, 2), own, false).state, Outcome::fail);
+    EXPECT_EQ(judge_attention(with(1, 3), own, exact, false).state, Outcome::fail);
+    EXPECT_EQ(judge_attention(with(20, 2), own, exact, false).state, Outcome::fail);
+    EXPECT_EQ(judge_attention(with(1, NAN), own, exact, false).state, Outcome::fail);
+    // Where our own is off by much, the other may be as well, but not by many times more.
+    EXPECT_EQ(judge_attention(with(1, 2.5), with(1, 2.2), exact, false).state, Outcome::pass);
+    EXPECT_EQ(judge_attention(with(1, 3), with(1, 2.2), exact, false).state, Outcome::fail);
     EXPECT_EQ(not_far(own), "");
     EXPECT_NE(not_far({{{"layers.0.attention.lse", {-3}}}, {}}), "");
     EXPECT_NE(not_far({{{"layers.0.attention.product", {-100}}}, {}}), "");

@@ -1,5 +1,5 @@
-// Attention as the engine chooses it against its own kernels (train.attention). What both compute has the same bits
-// where the choice is our own.
+// Attention as the engine chooses it against its own kernels (train.attention), and both against Cpu<double>. What both
+// compute has the same bits where the choice is our own.
 #include <cmath>
 #include <optional>
 
@@ -44,11 +44,25 @@ void set_far(Model<B>& model) {
     }
 }
 
+// As bf16 has them, for every backend.
+Weights weights_of_rows(const Config& config, bool far_scores) {
+    Model<Cpu<float>> model(config.model, {1, 1}, Recompute::none, Mode::inference);
+    model.initialise(config.run.seed);
+    if (far_scores) set_far(model);
+    Weights weights = weights_of(model);
+    for (auto& values : weights)
+        for (float& x : values) x = float(bf16(x));
+    return weights;
+}
+
 template <class B>
-Passes run(const Config& config, bool far_scores) {
+Passes run(const Config& config, const Weights& weights) {
     Trainer<B> trainer(config, solo_mesh(memory_of<B>()));  // which chooses attention by the config
     Model<B>& model = trainer.model();
-    if (far_scores) set_far(model);
+    for (size_t i = 0; i < model.tensors().size(); i++) {
+        const std::vector<typename B::A> values(weights[i].begin(), weights[i].end());
+        model.set(model.tensors()[i], values.data());
+    }
     const Tokens t = tokens_of(config, config.train.micro_batch);
     Passes seen;
     model.reset_totals();
@@ -75,11 +89,13 @@ std::optional<Config> config_with(const Attention& a, Sizes sizes, const std::st
 Outcome hold(const Attention& a, Sizes sizes, bool ours) {
     using B = Cuda<bf16>;
     const auto own = config_with(a, sizes, "own"), chosen = config_with(a, sizes, "auto");
-    const Passes by_own = run<B>(own ? *own : model_config(sizes, keys_of(a, sizes, "")), a.far_scores);
+    const Config config = own ? *own : model_config(sizes, keys_of(a, sizes, ""));
+    const Weights weights = weights_of_rows(config, a.far_scores);
+    const Passes by_own = run<B>(config, weights);
     if (a.far_scores)
         if (const std::string wrong = not_far(by_own); !wrong.empty()) return {Outcome::fail, wrong, {}};
     if (!own || !chosen) return {Outcome::not_run, "this build has one attention: no train.attention", {}};
-    return judge_attention(run<B>(*chosen, a.far_scores), by_own, ours);
+    return judge_attention(run<B>(*chosen, weights), by_own, run<Cpu<double>>(config, weights), ours);
 }
 
 Row row(const std::string& name, Attention a, bool ours = false) {
