@@ -53,8 +53,8 @@ TYPED_TEST(CudaThreads, Attention) {
     auto *lse = c.A("lse", 2, n.length), *delta = c.A("delta", 2, n.length);
     auto *dq = c.T("dq", n.length, 20), *dk = c.T("dk", n.length, 10), *dv = c.T("dv", n.length, 10);
     attention_forward<B>(s, out, lse, {q, 20}, {k, 10}, {v, 10}, nullptr, n);
-    attention_backward<B>(s, {dq, 20}, {dk, 10}, {dv, 10}, delta, dout, out, lse, {q, 20}, {k, 10}, {v, 10}, nullptr,
-                          n);
+    attention_backward<B>(s, {dq, 20}, {dk, 10}, {dv, 10}, delta, nullptr, dout, out, lse, {q, 20}, {k, 10}, {v, 10},
+                          nullptr, n);
     relu_attention_forward<B>(s, out, {q, 20}, {k, 10}, {v, 10}, nullptr, n);
     relu_attention_backward<B>(s, {dq, 20}, {dk, 10}, {dv, 10}, dout, {q, 20}, {k, 10}, {v, 10}, nullptr, n);
 }
