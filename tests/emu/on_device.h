@@ -2,6 +2,7 @@
 #pragma once
 #include <gtest/gtest.h>
 
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -49,6 +50,8 @@ class OnDevice {
  public:
     explicit OnDevice(const std::vector<T>& values) : count_(int64_t(values.size())) {
         p_ = static_cast<T*>(memory().allocate(values.size() * sizeof(T)));
+        static std::mutex mutex;  // threads share the default stream, whose buffers of copies are for one at a time
+        const std::lock_guard lock(mutex);
         memory().to_device({}, p_, values.data(), values.size() * sizeof(T));
         memory().wait({});
     }
