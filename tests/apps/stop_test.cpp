@@ -1,5 +1,6 @@
 // Runs that are stopped: by any signal, at any moment, through scripts/launch, again and again.
 #include <csignal>
+#include <fstream>
 #include <thread>
 
 #include "apps/program.h"
@@ -25,6 +26,17 @@ class Stopped : public Program {
     void wait_for(const std::string& line) {
         for (int i = 0; i < 5000 && text("out").find(line) == std::string::npos; i++)
             std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    // Until the script has set its traps, a signal ends it as it ends any program.
+    void wait_for_traps() {
+        const std::string status = "/proc/" + std::to_string(launched_) + "/status";
+        for (int i = 0; i < 5000; i++) {
+            std::ifstream lines(status);
+            for (std::string line; std::getline(lines, line);)
+                if (line.starts_with("SigCgt:") && std::stoull(line.substr(7), nullptr, 16) >> (SIGUSR2 - 1) & 1)
+                    return;  // its last
+            std::this_thread::sleep_for(std::chrono::milliseconds(4));
+        }
     }
     // A signal to the whole group, as a terminal sends it; how the script ended.
     int stop(int signal) {
@@ -68,7 +80,8 @@ TEST_F(Stopped, AnySignalToTheGroupAtAnyMomentEndsWith75) {
     for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1}) {
         const std::string name = "s" + std::to_string(signal);
         launch("c.yaml train.steps=1000000 run.name=" + name);
-        std::this_thread::sleep_for(std::chrono::milliseconds(100 + 200 * moment++));  // the ranks start up
+        wait_for_traps();
+        std::this_thread::sleep_for(std::chrono::milliseconds(200 * moment++));  // the ranks start up
         EXPECT_EQ(stop(signal), 75) << strsignal(signal) << "\n" << text("err");
         EXPECT_GE(newest_step(name), 1) << strsignal(signal);
     }

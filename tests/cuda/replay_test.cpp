@@ -128,6 +128,49 @@ TEST(Replays, LeaveOutWhatIsProfiled) {
     EXPECT_EQ(emu::graph_launches(), before + 2);
 }
 
+// What cannot be captured is queued one by one, and that is said once; an error on the way leaves no capture behind.
+TEST(Replays, AreGivenUpWhereACaptureFails) {
+    using B = Cuda<float>;
+    Memory& memory = memory_of<B>();
+    const StreamOwner<B> owner;
+    const CopyStream other(memory);
+    StreamEvent event(memory);
+    auto* const numbers = static_cast<float*>(memory.allocate(64));
+    Replay<B> never_joins("test"), fails("test");
+    int queued = 0;
+    const auto fork = [&] {  // the other stream is captured too, and does not come back
+        queued++;
+        zero<B>(owner.get(), numbers, 16);
+        event.record(owner.get());
+        event.hold_back(other.get());
+        memory.zero(other.get(), numbers, 64);
+    };
+    testing::internal::CaptureStderr();
+    for (int i = 0; i < 4; i++) {
+        never_joins.run(owner.get(), fork);
+        memory.wait(other.get());
+        memory.wait(owner.get());
+    }
+    const std::string said = testing::internal::GetCapturedStderr();
+    EXPECT_EQ(queued, 5);  // once in vain
+    const size_t warning = said.find("warning: no graph of a test can be made (capturing stream has unjoined work)");
+    ASSERT_NE(warning, said.npos) << said;
+    EXPECT_EQ(said.find("warning", warning + 1), said.npos) << said;
+
+    for (const bool waits : {false, true, true, false}) {
+        const auto wait = [&] {
+            zero<B>(owner.get(), numbers, 16);
+            if (waits) memory.wait(owner.get());
+        };
+        if (waits)
+            EXPECT_THROW(fails.run(owner.get(), wait), Failure);
+        else
+            fails.run(owner.get(), wait);
+        memory.wait(owner.get());
+    }
+    memory.free(numbers);
+}
+
 // An error within a graph is told with its name.
 TEST(Replays, AreNamedByErrorsThatShowLater) {
     using B = Cuda<float>;

@@ -68,7 +68,7 @@ TEST_F(Cudnn, Attributes) {
     EXPECT_EQ(t.value<int64_t>(CUDNN_ATTR_TENSOR_UNIQUE_ID), 1);
     EXPECT_EQ(refused([&] { t.finalise(); }), "the descriptor is final");
     EXPECT_EQ(refused([&] { t.set(CUDNN_ATTR_TENSOR_UNIQUE_ID, int64_t{2}); }), "the descriptor is final");
-    EXPECT_EQ(refused([] { CudnnDescriptor(cudnnBackendDescriptorType_t(77)); }), "no such type of descriptor");
+    EXPECT_EQ(refused([] { CudnnDescriptor(cudnnBackendDescriptorType_t(63)); }), "no such type of descriptor");
     EXPECT_EQ(refused([] { CudnnDescriptor(kTensor).finalise(); }),
               "attribute " + std::to_string(CUDNN_ATTR_TENSOR_DATA_TYPE) + " is missing");
     EXPECT_EQ(refused([] {
