@@ -1,6 +1,6 @@
 // Runs that are stopped: by any signal, at any moment, through scripts/launch, again and again.
 #include <csignal>
-#include <fstream>
+#include <cstdlib>
 #include <thread>
 
 #include "apps/program.h"
@@ -27,16 +27,11 @@ class Stopped : public Program {
         for (int i = 0; i < 5000 && text("out").find(line) == std::string::npos; i++)
             std::this_thread::sleep_for(std::chrono::milliseconds(20));
     }
-    // Until the script has set its traps, a signal ends it as it ends any program.
-    void wait_for_traps() {
-        const std::string status = "/proc/" + std::to_string(launched_) + "/status";
-        for (int i = 0; i < 5000; i++) {
-            std::ifstream lines(status);
-            for (std::string line; std::getline(lines, line);)
-                if (line.starts_with("SigCgt:") && std::stoull(line.substr(7), nullptr, 16) >> (SIGUSR2 - 1) & 1)
-                    return;  // its last
-            std::this_thread::sleep_for(std::chrono::milliseconds(4));
-        }
+    // Until the script has set its traps, and so starts mpirun, a signal ends it as it ends any program.
+    void wait_for_mpirun() {
+        const std::string mpirun = "pgrep -x -P " + std::to_string(launched_) + " 'setsid|mpirun|orterun' >/dev/null";
+        for (int i = 0; i < 1000 && std::system(mpirun.c_str()) != 0; i++)
+            std::this_thread::sleep_for(std::chrono::milliseconds(20));
     }
     // A signal to the whole group, as a terminal sends it; how the script ended.
     int stop(int signal) {
@@ -80,7 +75,7 @@ TEST_F(Stopped, AnySignalToTheGroupAtAnyMomentEndsWith75) {
     for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1}) {
         const std::string name = "s" + std::to_string(signal);
         launch("c.yaml train.steps=1000000 run.name=" + name);
-        wait_for_traps();
+        wait_for_mpirun();
         std::this_thread::sleep_for(std::chrono::milliseconds(200 * moment++));  // the ranks start up
         EXPECT_EQ(stop(signal), 75) << strsignal(signal) << "\n" << text("err");
         EXPECT_GE(newest_step(name), 1) << strsignal(signal);

@@ -34,6 +34,7 @@ class Rank {
         ncclComm_t made = nullptr;
         EXPECT_EQ(ncclCommInitRankConfig(&made, host.size(), id, host.rank(), &config), ncclInProgress);
         EXPECT_EQ(settle(made), ncclSuccess);
+        host.barrier();  // none leaves before all are there
         opened_.push_back(made);
         return made;
     }
