@@ -23,6 +23,7 @@ endif()
 add_library(sluice_cuda_emulated STATIC ${cuda_kernels})
 set_source_files_properties(${cuda_kernels} PROPERTIES LANGUAGE CXX)
 target_link_libraries(sluice_cuda_emulated PUBLIC sluice_emulator)
+target_link_libraries(sluice_emulator INTERFACE sluice_cuda_emulated)   # host_mark.cu, of the host's side
 target_compile_options(sluice_cuda_emulated PRIVATE -g1 $<$<CONFIG:Release>:-O2> $<$<BOOL:${SLUICE_TSAN}>:-fsanitize=thread>
   -Wno-maybe-uninitialized)   # arrays of which a kernel fills and reads the part that its row has
 set_target_properties(sluice_emulator sluice_cuda_emulated PROPERTIES POSITION_INDEPENDENT_CODE ON)

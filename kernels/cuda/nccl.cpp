@@ -213,17 +213,17 @@ void CudaNccl::begin() {
 
 void CudaNccl::end() {
     if (--depth_ > 0) return;
-    const bool aside = !grouped_.empty() && grouped_[0].aside;
-    if (aside) fork(grouped_[0].stream);
-    const char* const what = grouped_.empty() ? "a group" : grouped_[0].what;
-    nccl(call([&] { return nccl_.GroupEnd(); }), grouped_.empty() ? nullptr : of(grouped_[0]).comm, what);
+    if (grouped_.empty()) return nccl(call([&] { return nccl_.GroupEnd(); }), nullptr, "a group");
+    const NcclPlace &first = grouped_.front(), &last = grouped_.back();
+    if (first.aside) fork(first.stream);
+    const cudaStream_t stream = first.aside ? aside_ : handle_of(last.stream);
+    progress_.begin(last, of(last).group, stream);
+    nccl(call([&] { return nccl_.GroupEnd(); }), of(first).comm, first.what);
     for (size_t i = 0; i < grouped_.size(); i++) {
         const auto same = [&](const NcclPlace& place) { return place.comm == grouped_[i].comm; };
-        if (std::none_of(grouped_.begin(), grouped_.begin() + long(i), same)) settle(of(grouped_[i]), what);
+        if (std::none_of(grouped_.begin(), grouped_.begin() + long(i), same)) settle(of(grouped_[i]), first.what);
     }
-    if (grouped_.empty()) return;
-    const NcclPlace& last = grouped_.back();
-    progress_.record(last, of(last).group, aside ? aside_ : handle_of(last.stream));
+    progress_.end(last, of(last).group, stream);
 }
 
 void CudaNccl::forget() noexcept {
@@ -238,7 +238,7 @@ void CudaNccl::join(const NcclPlace& place) {
         cuda(cudaEventRecord(joined_, aside_), "an event");
         cuda(cudaStreamWaitEvent(handle_of(place.stream), joined_, 0), "an event");
     }
-    progress_.record(place, of(place).group, handle_of(place.stream));
+    progress_.join(place, of(place).group, handle_of(place.stream));
 }
 
 // ---------------------------------------------------------------- collectives

@@ -32,6 +32,7 @@ struct RankThread {
     int64_t after = 0;
     double seconds = 0;
     std::chrono::steady_clock::time_point failed{};  // the first of these launches
+    NcclWork::Time last{};                           // of those that are slow, when the last one comes about
     // What it has launched with another thread, and that one not yet, in order.
     struct Launched {
         const void* clique;
@@ -193,7 +194,8 @@ static ncclResult_t launch(ncclComm& comm, const std::vector<Asked>& asked) {
     if (!meets || (owner.fails() && owner.fault != NcclFault::slow))
         held = NcclWork::Time::max();
     else if (owner.fails())
-        held = std::chrono::steady_clock::now() + std::chrono::milliseconds(int64_t(owner.seconds * 1000));
+        held = owner.last = std::max(owner.last, std::chrono::steady_clock::now()) +
+                            std::chrono::milliseconds(int64_t(owner.seconds * 1000));
     const auto made = std::make_shared<NcclLaunch>(std::move(items));
     std::erase_if(comm.launches, [](const auto& l) { return l.second->finished(); });
     comm.launches.emplace_back(&stream, made);
@@ -251,6 +253,7 @@ void sluice::emu::nccl_fault(NcclFault fault, int64_t after, double seconds) {
     rank.fault = fault;
     rank.after = rank.launched + after;
     rank.seconds = seconds;
+    rank.last = {};
 }
 int64_t sluice::emu::nccl_communicators() {
     const auto lock = Device::get().lock();

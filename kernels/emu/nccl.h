@@ -94,8 +94,8 @@ ncclResult_t ncclRecv(void* recvbuff, size_t count, ncclDataType_t datatype, int
 namespace sluice::emu {
 
 // What happens to this thread's rank from its launch number `after` on, counted from 0 over all its communicators,
-// until it has none left: nothing of what it launches comes about (stall), or only `seconds` later (slow); or nothing
-// does, and so many seconds after the first of them NCCL tells it of an error (error).
+// until it has none left: nothing of what it launches comes about (stall), or each only `seconds` after the one before
+// (slow); or nothing does, and so many seconds after the first of them NCCL tells it of an error (error).
 enum class NcclFault { none, stall, slow, error };
 void nccl_fault(NcclFault fault, int64_t after = 0, double seconds = 0);
 

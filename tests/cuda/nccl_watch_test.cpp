@@ -242,25 +242,47 @@ TEST_F(NcclWatched, RanksThatDoNotConnectAreWaitedForSoLong) {
     EXPECT_TRUE(has(connects(true), "NCCL does not connect the ranks of group data within 1.50s (parallel.timeout)"));
 }
 
-// In training the line names the step, and the group whose gradients did not come.
-TEST_F(NcclWatched, AStepThatStallsIsNamed) {
+using Keys = std::vector<std::string>;
+
+// Ranks train, and rank 0 has the fault from its launch `after` on, of the given step. From the third step on
+// graphs launch all micro-batches, and of the second one the last.
+void train_with(emu::NcclFault fault, double seconds, int64_t after, int step, int ranks, Keys keys) {
+    keys.insert(keys.end(), {"train.micro_batch=1", "parallel.communicator=nccl", "parallel.timeout=3"});
+    run_threads(ranks, [&](Comm& world) {
+        Config config = small_config(keys);
+        resolve_ranks(config, ranks);
+        Mesh mesh(world, {config.parallel.tensor}, memory_of<Cuda<float>>(),
+                  device_groups<Cuda<float>>(world, config.parallel));
+        Trainer<Cuda<float>> trainer(config, mesh);
+        for (int s = 1; s < step; s++) trainer.step(small_samples);
+        world.barrier();
+        if (world.rank() == 0) emu::nccl_fault(fault, after, seconds);
+        for (int s = 0; s < 2; s++) trainer.step(small_samples);
+    });
+}
+void expect_stall(int64_t after, int step, int ranks, const Keys& keys, const std::string& named) {
     emu::options().nccl_checks = false;
     testing::internal::CaptureStderr();
     try {
-        run_threads(2, [](Comm& world) {
-            Config config = small_config({"train.micro_batch=1", "parallel.communicator=nccl", "parallel.timeout=4"});
-            resolve_ranks(config, 2);
-            Mesh mesh(world, {}, memory_of<Cuda<float>>(), device_groups<Cuda<float>>(world, config.parallel));
-            Trainer<Cuda<float>> trainer(config, mesh);
-            trainer.step(small_samples);
-            world.barrier();
-            if (world.rank() == 0) emu::nccl_fault(emu::NcclFault::stall);
-            for (int s = 0; s < 2; s++) trainer.step(small_samples);
-        });
+        train_with(emu::NcclFault::stall, 0, after, step, ranks, keys);
         ADD_FAILURE() << "it came to an end";
     } catch (const Failure& failure) { EXPECT_EQ(failure.code(), Exit::peer_lost) << failure.what(); }
-    // The last micro-batch of the second step is a graph's, whose collectives the end of the step stands for.
-    expect_line(testing::internal::GetCapturedStderr(), {"finish of group data (collective ", ", step 2); "});
+    expect_line(testing::internal::GetCapturedStderr(), {": no answer for ", " s in " + named + "; "});
+}
+
+// In training the line names the step, and the collective, which has the number that it was captured with.
+TEST_F(NcclWatched, AStepThatStallsIsNamed) {
+    expect_stall(0, 1, 2, {}, "all_reduce of group data (collective 1, step 1)");
+    expect_stall(2, 2, 2, {}, "all_reduce of group data (collective 11, step 2)");
+    expect_stall(1, 3, 2, {"parallel.tensor=2"}, "all_reduce of group tensor (collective 13, step 3)");
+}
+
+// It takes longer than parallel.timeout, but each of its collectives does not.
+TEST_F(NcclWatched, AStepOfManySlowCollectivesIsNotEnded) {
+    const auto begin = std::chrono::steady_clock::now();
+    train_with(emu::NcclFault::slow, 0.1, 0, 3, 2, {"parallel.tensor=2"});
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+    EXPECT_GT(took.count(), 2 * 3);
 }
 
 }  // namespace
