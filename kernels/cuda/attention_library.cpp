@@ -1,10 +1,7 @@
 // Attention by cuDNN: which plans a stream has, and what they are called with.
 #include <dlfcn.h>
 
-#include <cstdio>
 #include <memory>
-#include <mutex>
-#include <set>
 #include <vector>
 
 #include "base/check.h"
@@ -12,7 +9,7 @@
 #include "kernels/attention_workspace.h"
 #include "kernels/cuda/attention.h"
 #include "kernels/cuda/attention_plan.h"
-#include "kernels/cuda/prim/runtime.h"
+#include "kernels/cuda/prim/host.h"
 
 namespace sluice {
 namespace {
@@ -63,14 +60,6 @@ bool are_aligned(const P*... pointers) {
     return ((reinterpret_cast<uintptr_t>(pointers) | ...) % kAligned) == 0;
 }
 
-// Once of each text.
-void warn(const std::string& text) {
-    static std::mutex mutex;
-    static std::set<std::string> told;
-    const std::lock_guard lock(mutex);
-    if (told.insert(text).second) std::fprintf(stderr, "warning: %s\n", text.c_str());
-}
-
 // cuDNN compiles its engines by NVRTC, and names none where that is not on the system's paths. Once loaded it is found,
 // and this library finds it where the other libraries of CUDA are. Returns what is wrong with it, or "".
 std::string load_compiler() {
@@ -82,7 +71,7 @@ std::string load_compiler() {
 void open(AttentionLibrary& library, Stream stream) {
     if (library.handle) return;
     cudnn_done(cudnnCreate(&library.handle), "a handle");
-    cudnn_done(cudnnSetStream(library.handle, static_cast<cudaStream_t>(stream.handle)), "a stream");
+    cudnn_done(cudnnSetStream(library.handle, handle_of(stream)), "a stream");
 }
 
 // Returns the engine.
@@ -146,8 +135,10 @@ std::string prepare_library_attention(Stream stream, const AttentionShape& n, co
         const int64_t forward = plan(library, forward_key(n, strides), whole, stream.scratch_bytes);
         return text + " (engine " + std::to_string(forward) + " forward" + backward + ")";
     } catch (const CudnnError& error) {
-        warn("cuDNN " + cudnn_version() +
-             " has no plan for attention, and our own kernels make it, slower: " + error.what() + without_compiler);
+        const std::string text = "cuDNN " + cudnn_version() +
+                                 " has no plan for attention, and our own kernels make it, slower: " + error.what() +
+                                 without_compiler;
+        warn_once(text, text);
         return "own: cuDNN has no plan for it";
     }
 }

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/check.h"
-#include "kernels/cuda/prim/runtime.h"
+#include "kernels/cuda/prim/timer.h"
 #include "kernels/memory.h"
 #include "kernels/ops.h"
 
@@ -87,20 +87,7 @@ double gemm_rate(const Profile& profile) {
 
 template <class B>
 double seconds_of(Stream stream, const std::function<void()>& work) {
-    const auto done = [](cudaError_t error) {
-        if (error != cudaSuccess) fail(Exit::other, std::string("timing: ") + cudaGetErrorString(error));
-    };
-    const auto handle = static_cast<cudaStream_t>(stream.handle);
-    cudaEvent_t start = nullptr, end = nullptr;
-    for (cudaEvent_t* event : {&start, &end}) done(cudaEventCreateWithFlags(event, cudaEventDefault));
-    done(cudaEventRecord(start, handle));
-    work();
-    done(cudaEventRecord(end, handle));
-    done(cudaEventSynchronize(end));
-    float milliseconds = 0;
-    done(cudaEventElapsedTime(&milliseconds, start, end));
-    for (const cudaEvent_t event : {start, end}) cudaEventDestroy(event);
-    return 1e-3 * double(milliseconds);
+    return 1e-3 * double(Timer(handle_of(stream)).milliseconds(work));
 }
 
 template <class B>

@@ -1,9 +1,8 @@
 #include <atomic>
-#include <string>
 
-#include "base/check.h"
 #include "kernels/cuda/host_mark.h"
 #include "kernels/cuda/prim/device.cuh"
+#include "kernels/cuda/prim/host.h"
 #include "kernels/cuda/prim/host_store.cuh"
 
 namespace sluice {
@@ -22,9 +21,7 @@ struct WriteMark {
 }  // namespace
 
 HostMark::HostMark() {
-    const cudaError_t error = cudaMallocHost(&number_, sizeof *number_);
-    if (error != cudaSuccess)
-        fail(Exit::other, std::string("pinned memory of the host: ") + cudaGetErrorString(error) + queued_last());
+    cuda_done(cudaMallocHost(&number_, sizeof *number_), "pinned memory of the host");
     *number_ = 0;
 }
 

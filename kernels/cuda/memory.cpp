@@ -13,8 +13,8 @@
 
 #include "base/check.h"
 #include "kernels/cuda/attention.h"
+#include "kernels/cuda/prim/host.h"
 #include "kernels/cuda/prim/op.h"
-#include "kernels/cuda/prim/runtime.h"
 #include "kernels/cuda/products.h"
 
 namespace sluice {
@@ -27,15 +27,6 @@ constexpr size_t kAligned = 64;                // bytes: where a copy begins in 
 // Of a dozen allocations, each rounded to 2 MiB, of lists of spans, and of what is measured at the start.
 constexpr size_t kSmall = size_t{32} << 20;
 
-// An error of what was queued before shows at any call.
-void done(cudaError_t error, const char* what) {
-    if (error == cudaSuccess) return;
-    if (error == cudaErrorMemoryAllocation) fail(Exit::out_of_memory, std::string("out of memory: ") + what);
-    fail(Exit::other, std::string(what) + ": " + cudaGetErrorString(error) + queued_last());
-}
-
-cudaStream_t handle_of(Stream stream) { return static_cast<cudaStream_t>(stream.handle); }
-
 class Pinned {
  public:
     explicit Pinned(size_t bytes) {
@@ -45,7 +36,7 @@ class Pinned {
             cudaGetLastError();  // forgotten: it is told here
             fail_out_of_memory(bytes, "pinned buffers of copies to and from a device", host_memory());
         }
-        done(error, "pinned memory of the host");
+        cuda_done(error, "pinned memory of the host");
         data_ = static_cast<char*>(p);
     }
     ~Pinned() { cudaFreeHost(data_); }
@@ -63,7 +54,7 @@ class Staging {
  public:
     Staging() {
         for (Buffer& buffer : buffers_)
-            done(cudaEventCreateWithFlags(&buffer.sent, cudaEventDisableTiming), "an event");
+            cuda_done(cudaEventCreateWithFlags(&buffer.sent, cudaEventDisableTiming), "an event");
     }
     ~Staging() {
         for (Buffer& buffer : buffers_) cudaEventDestroy(buffer.sent);
@@ -79,14 +70,14 @@ class Staging {
                 current_ = 1 - current_;
                 used_ = 0;
                 if (buffers_[current_].used && cudaEventQuery(buffers_[current_].sent) == cudaErrorNotReady) waits();
-                done(cudaEventSynchronize(buffers_[current_].sent), "a copy to the device");
+                cuda_done(cudaEventSynchronize(buffers_[current_].sent), "a copy to the device");
             }
             Buffer& buffer = buffers_[current_];
             const size_t piece = std::min(bytes, kStaging - used_);
             std::memcpy(buffer.pinned.data() + used_, host, piece);
-            done(cudaMemcpyAsync(to, buffer.pinned.data() + used_, piece, cudaMemcpyHostToDevice, stream),
-                 "a copy to the device");
-            done(cudaEventRecord(buffer.sent, stream), "an event");
+            cuda_done(cudaMemcpyAsync(to, buffer.pinned.data() + used_, piece, cudaMemcpyHostToDevice, stream),
+                      "a copy to the device");
+            cuda_done(cudaEventRecord(buffer.sent, stream), "an event");
             buffer.used = true;
             used_ = std::min(kStaging, (used_ + piece + kAligned - 1) / kAligned * kAligned);
             to += piece;
@@ -123,7 +114,7 @@ class Returns {
             }
             const size_t piece = std::min(bytes, kReturns - used_);
             char* const via = pinned_.data() + used_;
-            done(cudaMemcpyAsync(via, from, piece, cudaMemcpyDeviceToHost, stream), "a copy to the host");
+            cuda_done(cudaMemcpyAsync(via, from, piece, cudaMemcpyDeviceToHost, stream), "a copy to the host");
             pending_.push_back({host, via, piece});
             used_ = std::min(kReturns, (used_ + piece + kAligned - 1) / kAligned * kAligned);
             host += piece;
@@ -138,7 +129,7 @@ class Returns {
         if (error == cudaSuccess)
             for (const Piece& piece : pending_) std::memcpy(piece.host, piece.via, piece.bytes);
         pending_.clear();  // and keeps its room
-        done(error, "the device");
+        cuda_done(error, "the device");
     }
 
  private:
@@ -162,7 +153,7 @@ class CudaMemory final : public Memory {
     const char* name() const override { return "device memory"; }
     Room room(int) const override {
         Room room;
-        done(cudaMemGetInfo(&room.free, &room.total), "device memory");
+        cuda_done(cudaMemGetInfo(&room.free, &room.total), "device memory");
         room.limit = room.free;
         return room;
     }
@@ -176,9 +167,9 @@ class CudaMemory final : public Memory {
             cudaGetLastError();  // forgotten: the caller says what it means
             return nullptr;
         }
-        done(error, "device memory");
-        done(cudaMemsetAsync(p, 0, bytes, nullptr), "device memory");
-        done(cudaStreamSynchronize(nullptr), "device memory");
+        cuda_done(error, "device memory");
+        cuda_done(cudaMemsetAsync(p, 0, bytes, nullptr), "device memory");
+        cuda_done(cudaStreamSynchronize(nullptr), "device memory");
         return p;
     }
     void free(void* p) override {
@@ -188,10 +179,11 @@ class CudaMemory final : public Memory {
     void zero(Stream stream, void* to, size_t bytes) override {
         if (bytes == 0) return;
         const Op op(__func__, stream, {{"bytes", int64_t(bytes)}}, moved<char>(1, int64_t(bytes), 1));
-        done(cudaMemsetAsync(to, 0, bytes, handle_of(stream)), "zeros");
+        cuda_done(cudaMemsetAsync(to, 0, bytes, handle_of(stream)), "zeros");
     }
     void copy(Stream stream, void* to, const void* from, size_t bytes) override {
-        if (bytes > 0) done(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, handle_of(stream)), "a copy");
+        if (bytes > 0)
+            cuda_done(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, handle_of(stream)), "a copy");
     }
     void to_device(Stream stream, void* to, const void* host, size_t bytes) override {
         if (bytes > 0)
@@ -212,7 +204,7 @@ class CudaMemory final : public Memory {
     Stream open_stream() override {
         Stream stream;
         cudaStream_t handle = nullptr;
-        done(cudaStreamCreateWithFlags(&handle, cudaStreamNonBlocking), "a stream");
+        cuda_done(cudaStreamCreateWithFlags(&handle, cudaStreamNonBlocking), "a stream");
         stream.handle = handle;
         stream.scratch_bytes = kScratch;
         const cudaError_t error = cudaMalloc(&stream.scratch, kScratch);
@@ -221,7 +213,7 @@ class CudaMemory final : public Memory {
             cudaStreamDestroy(handle);
         }
         if (error == cudaErrorMemoryAllocation) fail_out_of_memory(kScratch, "the ops of a stream", *this);
-        done(error, "device memory");
+        cuda_done(error, "device memory");
         try {
             buffers(stream);
             stream.products = open_products();
@@ -235,7 +227,7 @@ class CudaMemory final : public Memory {
     Stream open_copies() override {
         Stream stream;
         cudaStream_t handle = nullptr;
-        done(cudaStreamCreateWithFlags(&handle, cudaStreamNonBlocking), "a stream");
+        cuda_done(cudaStreamCreateWithFlags(&handle, cudaStreamNonBlocking), "a stream");
         stream.handle = handle;
         try {
             buffers(stream);
@@ -257,19 +249,19 @@ class CudaMemory final : public Memory {
         cudaFree(stream.scratch);
     }
 
-    void use_from_this_thread(Stream stream) override { done(cudaSetDevice(buffers(stream).device), "a GPU"); }
+    void use_from_this_thread(Stream stream) override { cuda_done(cudaSetDevice(buffers(stream).device), "a GPU"); }
 
     void* open_event() override {
         cudaEvent_t event = nullptr;
-        done(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "an event");
+        cuda_done(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "an event");
         return event;
     }
     void close_event(void* event) override { cudaEventDestroy(static_cast<cudaEvent_t>(event)); }
     void record(void* event, Stream stream) override {
-        done(cudaEventRecord(static_cast<cudaEvent_t>(event), handle_of(stream)), "an event");
+        cuda_done(cudaEventRecord(static_cast<cudaEvent_t>(event), handle_of(stream)), "an event");
     }
     void hold_back(Stream stream, void* event) override {
-        done(cudaStreamWaitEvent(handle_of(stream), static_cast<cudaEvent_t>(event), 0), "an event");
+        cuda_done(cudaStreamWaitEvent(handle_of(stream), static_cast<cudaEvent_t>(event), 0), "an event");
     }
 
     Buffers& buffers(Stream stream) {
@@ -277,7 +269,7 @@ class CudaMemory final : public Memory {
         auto& of_stream = buffers_[stream.handle];
         if (!of_stream) {
             of_stream = std::make_unique<Buffers>();
-            done(cudaGetDevice(&of_stream->device), "a GPU");
+            cuda_done(cudaGetDevice(&of_stream->device), "a GPU");
         }
         return *of_stream;
     }

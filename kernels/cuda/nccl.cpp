@@ -15,16 +15,13 @@
 #include "base/format.h"
 #include "kernels/cuda/nccl_library.h"
 #include "kernels/cuda/nccl_progress.h"
-#include "kernels/cuda/prim/op.h"
-#include "kernels/cuda/prim/runtime.h"
+#include "kernels/cuda/prim/host.h"
 
 namespace sluice {
 namespace {
 
 constexpr auto kPoll = std::chrono::microseconds(200);
 constexpr auto kLock = std::chrono::seconds(5);  // an abort waits so long for a call that does not return
-
-cudaStream_t handle_of(Stream stream) { return static_cast<cudaStream_t>(stream.handle); }
 
 ncclDataType_t type_of(Number type) {
     switch (type) {
@@ -48,10 +45,10 @@ void* at(void* p, int64_t bytes) { return static_cast<char*>(p) + bytes; }
 class CudaNccl final : public Nccl {
  public:
     explicit CudaNccl(double timeout) : timeout_(timeout), nccl_(nccl_library()) {
-        cuda(cudaGetDevice(&device_), "the device");
-        cuda(cudaStreamCreateWithFlags(&aside_, cudaStreamNonBlocking), "a stream");
+        cuda_done(cudaGetDevice(&device_), "NCCL: the device");
+        cuda_done(cudaStreamCreateWithFlags(&aside_, cudaStreamNonBlocking), "NCCL: a stream");
         for (cudaEvent_t* event : {&forked_, &joined_})
-            cuda(cudaEventCreateWithFlags(event, cudaEventDisableTiming), "an event");
+            cuda_done(cudaEventCreateWithFlags(event, cudaEventDisableTiming), "NCCL: an event");
     }
     ~CudaNccl() override {
         abort();
@@ -82,7 +79,7 @@ class CudaNccl final : public Nccl {
     void forget() noexcept override;
     void join(const NcclPlace& place) override;
 
-    void enter_thread() override { cuda(cudaSetDevice(device_), "the device"); }
+    void enter_thread() override { cuda_done(cudaSetDevice(device_), "NCCL: the device"); }
     std::string error() override;
     std::optional<NcclWork> pending() override { return progress_.oldest(); }
     void abort() noexcept override;
@@ -95,10 +92,6 @@ class CudaNccl final : public Nccl {
         ncclComm_t comm;
     };
 
-    static void cuda(cudaError_t error, const char* what) {
-        if (error == cudaSuccess) return;
-        fail(Exit::other, "NCCL: " + std::string(what) + ": " + cudaGetErrorString(error) + queued_last());
-    }
     // Calls NCCL, which another thread may be about to abort.
     template <class F>
     ncclResult_t call(F f) {
@@ -184,8 +177,8 @@ void CudaNccl::settle(const Communicator& c, const char* what) {
 // ---------------------------------------------------------------- how collectives are queued
 // What is queued aside from now on comes after what the stream holds.
 void CudaNccl::fork(Stream stream) {
-    cuda(cudaEventRecord(forked_, handle_of(stream)), "an event");
-    cuda(cudaStreamWaitEvent(aside_, forked_, 0), "an event");
+    cuda_done(cudaEventRecord(forked_, handle_of(stream)), "NCCL: an event");
+    cuda_done(cudaStreamWaitEvent(aside_, forked_, 0), "NCCL: an event");
     unjoined_ = true;
 }
 
@@ -235,8 +228,8 @@ void CudaNccl::forget() noexcept {
 void CudaNccl::join(const NcclPlace& place) {
     if (unjoined_) {
         unjoined_ = false;
-        cuda(cudaEventRecord(joined_, aside_), "an event");
-        cuda(cudaStreamWaitEvent(handle_of(place.stream), joined_, 0), "an event");
+        cuda_done(cudaEventRecord(joined_, aside_), "NCCL: an event");
+        cuda_done(cudaStreamWaitEvent(handle_of(place.stream), joined_, 0), "NCCL: an event");
     }
     progress_.join(place, of(place).group, handle_of(place.stream));
 }
@@ -298,9 +291,9 @@ void CudaNccl::all_to_all(const NcclPlace& place, void* out, const int64_t* out_
         if (r < to.rank) out_begin += out_counts[r];
     }
     if (in_counts[to.rank] > 0)
-        cuda(cudaMemcpyAsync(at(out, out_begin * int64_t(item)), at(in, in_begin * int64_t(item)),
-                             size_t(in_counts[to.rank]) * item, cudaMemcpyDeviceToDevice, handle_of(place.stream)),
-             "a copy");
+        cuda_done(cudaMemcpyAsync(at(out, out_begin * int64_t(item)), at(in, in_begin * int64_t(item)),
+                                  size_t(in_counts[to.rank]) * item, cudaMemcpyDeviceToDevice, handle_of(place.stream)),
+                  "NCCL: a copy");
     if (others == 0) return;
     launch(place, [&](const Communicator& c, cudaStream_t stream) {
         int64_t from = 0, into = 0;  // bytes

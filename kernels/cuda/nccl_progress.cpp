@@ -1,24 +1,11 @@
 #include "kernels/cuda/nccl_progress.h"
 
 #include <algorithm>
-#include <string>
 
-#include "base/check.h"
 #include "base/clock.h"
-#include "kernels/cuda/prim/op.h"
+#include "kernels/cuda/prim/host.h"
 
 namespace sluice {
-
-static void done(cudaError_t error) {
-    if (error != cudaSuccess)
-        fail(Exit::other, std::string("NCCL: an event: ") + cudaGetErrorString(error) + queued_last());
-}
-
-static bool captured(cudaStream_t stream) {
-    cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
-    done(cudaStreamIsCapturing(stream, &status));
-    return status != cudaStreamCaptureStatusNone;
-}
 
 static Stream stream_of(cudaStream_t handle) {
     Stream stream;
@@ -27,7 +14,7 @@ static Stream stream_of(cudaStream_t handle) {
 }
 
 NcclProgress::NcclProgress() {
-    for (Mark& mark : ring_) done(cudaEventCreateWithFlags(&mark.event, cudaEventDisableTiming));
+    for (Mark& mark : ring_) cuda_done(cudaEventCreateWithFlags(&mark.event, cudaEventDisableTiming), "NCCL: an event");
 }
 
 NcclProgress::~NcclProgress() {
@@ -36,14 +23,14 @@ NcclProgress::~NcclProgress() {
 
 void NcclProgress::begin(const NcclPlace& place, const char* group, cudaStream_t stream) {
     number_++;
-    if (!captured(stream)) return;
+    if (!is_captured(stream)) return;
     (place.aside ? aside_ : in_order_).write(place.what, stream_of(stream), number_);
     const std::lock_guard lock(mutex_);
     captured_[number_] = {group, place.what};
 }
 
 void NcclProgress::end(const NcclPlace& place, const char* group, cudaStream_t stream) {
-    if (!captured(stream))
+    if (!is_captured(stream))
         record(place, group, stream, false);
     else if (place.aside)  // nothing of the step waits for this write, as it would where collectives are in order
         aside_.write(place.what, stream_of(stream), 0);
@@ -51,14 +38,14 @@ void NcclProgress::end(const NcclPlace& place, const char* group, cudaStream_t s
 
 void NcclProgress::join(const NcclPlace& place, const char* group, cudaStream_t stream) {
     number_++;
-    if (!captured(stream)) record(place, group, stream, true);
+    if (!is_captured(stream)) record(place, group, stream, true);
 }
 
 void NcclProgress::record(const NcclPlace& place, const char* group, cudaStream_t stream, bool joins) {
     const std::lock_guard lock(mutex_);
     if (used_ < kEvents) used_++;
     Mark& mark = ring_[(first_ + used_ - 1) % kEvents];
-    done(cudaEventRecord(mark.event, stream));
+    cuda_done(cudaEventRecord(mark.event, stream), "NCCL: an event");
     mark.work = {group, place.what, number_, place.step, 0};
     mark.queued = steady_seconds();
     mark.joins = joins;

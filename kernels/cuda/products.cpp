@@ -1,7 +1,6 @@
 #include "kernels/cuda/products.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <limits>
 #include <map>
 #include <mutex>
@@ -12,8 +11,8 @@
 #include "base/machine.h"
 #include "kernels/autotune.h"
 #include "kernels/choice_file.h"
-#include "kernels/cuda/prim/op.h"
-#include "kernels/cuda/prim/runtime.h"
+#include "kernels/cuda/prim/host.h"
+#include "kernels/cuda/prim/timer.h"
 #include "kernels/cuda/product_plan.h"
 #include "kernels/memory.h"
 
@@ -25,18 +24,6 @@ using Algorithm = cublasLtMatmulAlgo_t;
 constexpr int kRuns = 3;  // that are timed of each algorithm, of which the shortest counts, after one that loads it
 
 const ProductLibrary& library_of(Stream stream) { return *static_cast<const ProductLibrary*>(stream.products); }
-cudaStream_t handle_of(Stream stream) { return static_cast<cudaStream_t>(stream.handle); }
-
-// An error of what was queued before shows at any call.
-void done(cudaError_t error, const char* what) {
-    if (error != cudaSuccess) fail(Exit::other, std::string(what) + ": " + cudaGetErrorString(error) + queued_last());
-}
-
-bool captured(cudaStream_t stream) {
-    cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
-    done(cudaStreamIsCapturing(stream, &status), "a stream");
-    return status != cudaStreamCaptureStatusNone;
-}
 
 // Empty where there is no device: a CPU trains, though the engine was loaded.
 const std::string& product_machine() {
@@ -60,40 +47,6 @@ std::filesystem::path choices_path() {
 }
 
 // ---------------------------------------------------------------- timing
-class Timer {
- public:
-    explicit Timer(cudaStream_t stream) : stream_(stream) {
-        for (cudaEvent_t* event : {&start_, &end_})
-            if (const cudaError_t error = cudaEventCreateWithFlags(event, cudaEventDefault); error != cudaSuccess) {
-                destroy();
-                done(error, "an event");
-            }
-    }
-    ~Timer() { destroy(); }
-    Timer(const Timer&) = delete;
-    Timer& operator=(const Timer&) = delete;
-
-    // Of what run() queues.
-    template <class F>
-    float milliseconds(F run) {
-        float time = 0;
-        done(cudaEventRecord(start_, stream_), "an event");
-        run();
-        done(cudaEventRecord(end_, stream_), "an event");
-        done(cudaEventSynchronize(end_), "timing a product");
-        done(cudaEventElapsedTime(&time, start_, end_), "timing a product");
-        return time;
-    }
-
- private:
-    void destroy() {
-        for (const cudaEvent_t event : {start_, end_})
-            if (event) cudaEventDestroy(event);
-    }
-    cudaStream_t stream_;
-    cudaEvent_t start_ = nullptr, end_ = nullptr;
-};
-
 // Where products are timed that would add to c: c must not change. The stream's scratch memory, or more of the device's
 // while it lives; null where there is not so much.
 class TimedResult {
@@ -108,7 +61,7 @@ class TimedResult {
             }
             data_ = allocated_;
         }
-        if (data_) done(cudaMemsetAsync(data_, 0, bytes, handle_of(stream)), "zeros");
+        if (data_) cuda_done(cudaMemsetAsync(data_, 0, bytes, handle_of(stream)), "zeros");
     }
     ~TimedResult() {
         if (allocated_) cudaFree(allocated_);
@@ -240,10 +193,10 @@ ProductAutotuner::Chosen ProductAutotuner::choose(Stream stream, const Product& 
     std::unique_lock lock(mutex_);
     Known& k = known(library_of(stream), key_of(p));
     if (!k.settled) look_up(library_of(stream), k);
-    if (!k.settled && !k.candidates.empty() && AutotuneScope::active() && !captured(handle_of(stream))) {
+    if (!k.settled && !k.candidates.empty() && AutotuneScope::active() && !is_captured(handle_of(stream))) {
         // What is queued before must not wait for a rank that waits for the mutex or the file.
         lock.unlock();
-        done(cudaStreamSynchronize(handle_of(stream)), "the device");
+        cuda_done(cudaStreamSynchronize(handle_of(stream)), "the device");
         lock.lock();
         if (!k.settled) time(stream, p, k);
     }
@@ -253,18 +206,12 @@ ProductAutotuner::Chosen ProductAutotuner::choose(Stream stream, const Product& 
 ProductAutotuner autotuner;  // which joins before main()
 
 // ---------------------------------------------------------------- what the library cannot do
-// Says once of each kind of product that it has no algorithm.
 void tell_of_own(const Product& p) {
-    static std::mutex mutex;
-    static std::set<std::string> told;
     const ProductKey key = key_of(p);
     const std::string kind = {key.a_transposed ? 't' : 'n', key.b_transposed ? 't' : 'n', char('0' + int(key.element)),
                               char('0' + int(key.result)), char('0' + int(key.into))};
-    const std::lock_guard lock(mutex);
-    if (told.insert(kind).second)
-        std::fprintf(stderr,
-                     "warning: cuBLASLt has no algorithm for %s: our own kernels make it and its like, slower\n",
-                     to_text(key).c_str());
+    warn_once("product " + kind,
+              "cuBLASLt has no algorithm for " + to_text(key) + ": our own kernels make it and its like, slower");
 }
 
 }  // namespace
@@ -279,7 +226,7 @@ void* open_products() {
         cublasLtDestroy(library->handle);
         if (error == cudaErrorMemoryAllocation)
             fail_out_of_memory(kProductWorkspace, "the products of a stream", memory_of<Cuda<float>>());
-        done(error, "device memory");
+        cuda_done(error, "device memory");
     }
     return library.release();
 }

@@ -4,22 +4,15 @@
 #include <string>
 
 #include "base/check.h"
+#include "kernels/cuda/prim/host.h"
 #include "kernels/cuda/prim/op.h"
-#include "kernels/cuda/prim/runtime.h"
 #include "kernels/profile.h"
 
 namespace sluice {
-namespace {
-
-cudaStream_t handle_of(Stream stream) { return static_cast<cudaStream_t>(stream.handle); }
-
 // An error of what was queued before shows at any call.
-void done(cudaError_t error, const char* name) {
-    if (error == cudaSuccess) return;
-    fail(Exit::other, std::string("the graph of a ") + name + ": " + cudaGetErrorString(error) + queued_last());
+static void done(cudaError_t error, const char* name) {
+    if (error != cudaSuccess) cuda_done(error, ("the graph of a " + std::string(name)).c_str());
 }
-
-}  // namespace
 
 template <class B>
 struct Replay<B>::Captured {

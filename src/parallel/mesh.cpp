@@ -1,6 +1,9 @@
 #include "parallel/mesh.h"
 
+#include <algorithm>
+#include <array>
 #include <map>
+#include <utility>
 
 #include "base/check.h"
 #include "parallel/staged.h"
@@ -18,6 +21,19 @@ MeshCoord mesh_coord(const MeshShape& n, int64_t ranks, int64_t rank) {
     return coord;
 }
 
+// All of a mesh, const or not, with their names.
+template <class M>
+static auto groups_of(M& mesh) {
+    using Group = std::pair<decltype(&mesh.data), const char*>;
+    return std::array<Group, 7>{{{&mesh.data, "data"},
+                                 {&mesh.tensor, "tensor"},
+                                 {&mesh.replicas, "replicas"},
+                                 {&mesh.expert, "expert"},
+                                 {&mesh.expert_data, "expert_data"},
+                                 {&mesh.sequence, "sequence"},
+                                 {&mesh.hidden, "hidden"}}};
+}
+
 Mesh::Mesh(Comm& everyone, const MeshShape& n, Memory& memory, const MakeGroup& make)
     : coord(mesh_coord(n, everyone.size(), everyone.rank())), world(everyone) {
     check(world.size() % n.tensor == 0 && coord.data % n.expert == 0 && n.tensor % n.replicas == 0,
@@ -32,26 +48,18 @@ Mesh::Mesh(Comm& everyone, const MeshShape& n, Memory& memory, const MakeGroup& 
     sequence = world.split(n.sequence ? int(coord.data_rank) : alone);
     hidden = world.split(n.sequence ? alone : int(coord.data_rank));
     if (&memory == &host_memory()) return;
-    for (const auto& [group, name] : {std::pair{&data, "data"},
-                                      {&tensor, "tensor"},
-                                      {&replicas, "replicas"},
-                                      {&expert, "expert"},
-                                      {&expert_data, "expert_data"},
-                                      {&sequence, "sequence"},
-                                      {&hidden, "hidden"}})
+    for (const auto& [group, name] : groups_of(*this))
         *group = make && (*group)->size() > 1 ? make(std::move(*group), name, *this)
                                               : staged_comm(std::move(*group), memory, &stream);
 }
 
 void Mesh::finish() {
-    for (Comm* group :
-         {data.get(), tensor.get(), replicas.get(), expert.get(), expert_data.get(), sequence.get(), hidden.get()})
-        group->finish();
+    for (const auto& [group, name] : groups_of(*this)) (*group)->finish();
 }
 
 bool Mesh::only_queues() const {
-    const auto groups = {&data, &tensor, &replicas, &expert, &expert_data, &sequence, &hidden};
-    return std::all_of(groups.begin(), groups.end(), [](const auto* group) { return (*group)->only_queues(); });
+    const auto groups = groups_of(*this);
+    return std::all_of(groups.begin(), groups.end(), [](const auto& group) { return (*group.first)->only_queues(); });
 }
 
 Mesh& solo_mesh(Memory& memory) {

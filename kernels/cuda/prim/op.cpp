@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "kernels/cuda/prim/host.h"
 #include "kernels/cuda/prim/kernel_name.h"
 
 namespace sluice {
@@ -30,15 +31,11 @@ struct Timing {
 };
 thread_local std::vector<Timing> timings;  // of this thread's ops since its profile began
 
-void done(cudaError_t error) {
-    if (error != cudaSuccess)
-        fail(Exit::other, std::string("timing ops: ") + cudaGetErrorString(error) + queued_last());
-}
 // Null where that fails: the next call tells the error.
 cudaEvent_t record(Stream stream) {
     cudaEvent_t event = nullptr;
     if (cudaEventCreateWithFlags(&event, cudaEventDefault) != cudaSuccess) return nullptr;
-    if (cudaEventRecord(event, static_cast<cudaStream_t>(stream.handle)) == cudaSuccess) return event;
+    if (cudaEventRecord(event, handle_of(stream)) == cudaSuccess) return event;
     cudaEventDestroy(event);
     return nullptr;
 }
@@ -47,8 +44,8 @@ cudaEvent_t record(Stream stream) {
 void resolve(Profile& profile) {
     for (const Timing& timing : timings) {
         float milliseconds = 0;
-        done(cudaEventSynchronize(timing.end));
-        done(cudaEventElapsedTime(&milliseconds, timing.start, timing.end));
+        cuda_done(cudaEventSynchronize(timing.end), "timing ops");
+        cuda_done(cudaEventElapsedTime(&milliseconds, timing.start, timing.end), "timing ops");
         profile.add(timing.op, timing.work, 1e-3 * double(milliseconds));
         cudaEventDestroy(timing.start);
         cudaEventDestroy(timing.end);
@@ -108,7 +105,7 @@ void Op::queued(const char* call) const {
 cudaError_t Op::remember() const {
     last.ops[last.next] = label_;
     last.next = (last.next + 1) % kRemembered;
-    return synchronous ? cudaStreamSynchronize(static_cast<cudaStream_t>(stream_.handle)) : cudaSuccess;
+    return synchronous ? cudaStreamSynchronize(handle_of(stream_)) : cudaSuccess;
 }
 
 bool Op::check(const std::type_info& kernel, int threads, const LaunchShape& shape) const {
@@ -133,7 +130,7 @@ void* Op::take_scratch(int64_t bytes) const {
     scratch_used_ = begin + size_t(bytes);
     void* const taken = static_cast<char*>(stream_.scratch) + begin;
     if (kEmulated && bytes > 0)  // NaN: an op may not read what the one before it left
-        cudaMemsetAsync(taken, 0xff, size_t(bytes), static_cast<cudaStream_t>(stream_.handle));
+        cudaMemsetAsync(taken, 0xff, size_t(bytes), handle_of(stream_));
     return taken;
 }
 
