@@ -114,6 +114,7 @@ struct AttentionShape {
     int64_t sequences, length, heads, kv_heads, dim;
     int64_t window;  // keys that a query sees, its own token's included; 0: all before
     double scale;    // of q k
+    bool operator==(const AttentionShape&) const = default;
 };
 // Tokens are rows: of a token q has (heads, dim), k and v have (kv_heads, dim). out (sequences, length, heads, dim);
 // lse (sequences, heads, length) = log-sum-exp of each query's scaled scores. Query head h uses kv head h / (heads /
@@ -138,6 +139,7 @@ void attention_backward(Stream, Rows<typename B::T> dq, Rows<typename B::T> dk, 
 struct AttentionStrides {
     int64_t q, k, v;                 // from a row to the next, in elements
     int64_t dq = 0, dk = 0, dv = 0;  // of backward; 0: there is none
+    bool operator==(const AttentionStrides&) const = default;
 };
 template <class B>
 std::string prepare_attention(Stream, const AttentionShape&, const AttentionStrides&);

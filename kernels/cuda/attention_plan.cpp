@@ -177,16 +177,6 @@ CudnnPlan planned(CudnnGraph& graph, const AttentionKey& key, const CudnnDescrip
 
 }  // namespace
 
-bool AttentionKey::operator==(const AttentionKey& other) const {
-    const auto all = [](const AttentionKey& k) {
-        const AttentionShape& n = k.n;
-        const AttentionStrides& s = k.strides;
-        return std::array{int64_t(k.pass), n.sequences, n.length, n.heads, n.kv_heads, n.dim, n.window,
-                          k.heads,         s.q,         s.k,      s.v,     s.dq,       s.dk,  s.dv};
-    };
-    return all(*this) == all(other);
-}
-
 std::string to_text(const AttentionKey& k) {
     const AttentionShape& n = k.n;
     const auto number = [](int64_t x) { return std::to_string(x); };

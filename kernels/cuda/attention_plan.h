@@ -12,14 +12,14 @@ namespace sluice {
 enum class AttentionPass { forward, backward };
 
 // All that a plan is chosen by. n: what it is called for at a time, a chunk of the sequences or heads; out, dout and
-// lse are dense with `heads` heads of a token. Of n the scale does not matter.
+// lse are dense with `heads` heads of a token.
 struct AttentionKey {
     AttentionPass pass;
     AttentionShape n;
     int64_t heads;
     AttentionStrides strides;
 
-    bool operator==(const AttentionKey& other) const;
+    bool operator==(const AttentionKey&) const = default;
 };
 // "backward, 2 x 4096, heads 16/8 of 16, dim 128, window 0, strides 4096 4096 4096, 4096 4096 4096".
 std::string to_text(const AttentionKey& key);
