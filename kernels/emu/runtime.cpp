@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,6 +18,7 @@
 #include "kernels/emu/graph.h"
 #include "kernels/emu/launch.h"
 #include "kernels/emu/machine.h"
+#include "kernels/emu/pinned.h"
 #include "kernels/emu/queue.h"
 #include "kernels/emu/touch.h"
 
@@ -54,17 +54,6 @@ bool captures_here() { return !captures.empty(); }
 cudaError_t refuse_while_capturing() {
     for (const auto& capture : captures) capture->invalidate();
     return result(cudaErrorStreamCaptureUnsupported);
-}
-
-// ---------------------------------------------------------------- the host's memory
-std::map<const char*, size_t>& pinned() {
-    static auto* const ranges = new std::map<const char*, size_t>;
-    return *ranges;
-}
-bool is_pinned(const void* p) {
-    const auto* at = static_cast<const char*>(p);
-    auto range = pinned().upper_bound(at);
-    return range != pinned().begin() && at < (--range)->first + range->second;
 }
 
 // ---------------------------------------------------------------- tasks
@@ -180,14 +169,9 @@ cudaError_t cudaFree(void* p) {
 cudaError_t cudaMallocHost(void** p, size_t bytes) {
     if (captures_here()) return refuse_while_capturing();
     allocations_so_far++;
-    constexpr size_t kPage = 4096;
     const auto lock = Device::get().lock();
-    size_t taken = bytes;
-    for (const auto& [begin, size] : pinned()) taken += size;
-    if (options().pinned_bytes && taken > options().pinned_bytes) return result(cudaErrorMemoryAllocation);
-    void* const allocated = std::aligned_alloc(kPage, (bytes + kPage) / kPage * kPage);
+    void* const allocated = allocate_pinned(bytes);
     if (!allocated) return result(cudaErrorMemoryAllocation);
-    pinned()[static_cast<char*>(allocated)] = bytes;
     *p = allocated;
     return cudaSuccess;
 }
@@ -198,9 +182,7 @@ cudaError_t cudaFreeHost(void* p) {
     Device& device = Device::get();
     const auto lock = device.lock();
     device.reach_all();
-    if (pinned().erase(static_cast<char*>(p)) == 0) return result(cudaErrorInvalidValue);
-    std::free(p);
-    return cudaSuccess;
+    return free_pinned(p) ? cudaSuccess : result(cudaErrorInvalidValue);
 }
 
 cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {

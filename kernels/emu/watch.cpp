@@ -6,6 +6,7 @@
 
 #include "kernels/emu/device_memory.h"
 #include "kernels/emu/machine.h"
+#include "kernels/emu/pinned.h"
 #include "kernels/emu/sanitizers.h"
 #include "kernels/emu/where.h"
 
@@ -42,6 +43,15 @@ void device(const void* p, int bytes, int aligned, bool writes, const void* site
         machine.counter()->device(machine, p, bytes, writes, site);
 }
 
+void host(const void* p, int bytes, int aligned, const void* site) {
+    const Unseen unseen;
+    Machine& machine = Machine::at_work();
+    if (!machine.checks()) return;
+    if (!is_pinned(p, size_t(bytes))) [[unlikely]]
+        machine.fault(access("writes", bytes, p) + " of the host, which are not pinned", where(site));
+    check_alignment(machine, "writes", p, bytes, aligned, site);
+}
+
 void shared(const void* p, int bytes, int aligned, bool writes, const void* site) {
     const Unseen unseen;
     Machine& machine = Machine::at_work();
@@ -70,6 +80,7 @@ void watch_device_read(const void* p, int bytes, int aligned) {
 void watch_device_write(const void* p, int bytes, int aligned) {
     device(p, bytes, aligned, true, __builtin_return_address(0));
 }
+void watch_host_write(const void* p, int bytes, int aligned) { host(p, bytes, aligned, __builtin_return_address(0)); }
 void watch_shared_read(const void* p, int bytes, int aligned) {
     shared(p, bytes, aligned, false, __builtin_return_address(0));
 }

@@ -8,6 +8,7 @@ namespace sluice::emu {
 // multiple of these.
 [[gnu::noinline]] void watch_device_read(const void* p, int bytes, int aligned);
 [[gnu::noinline]] void watch_device_write(const void* p, int bytes, int aligned);
+[[gnu::noinline]] void watch_host_write(const void* p, int bytes, int aligned);
 [[gnu::noinline]] void watch_shared_read(const void* p, int bytes, int aligned);
 [[gnu::noinline]] void watch_shared_write(const void* p, int bytes, int aligned);
 

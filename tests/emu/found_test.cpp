@@ -1,6 +1,7 @@
 // Planted bugs of kernels: each is found, by name, with the line that did it.
 #include "tests/emu/found.h"
 
+#include "kernels/cuda/prim/host_store.cuh"
 #include "kernels/cuda/prim/reduce.cuh"
 #include "kernels/emu/traffic.h"
 
@@ -29,6 +30,23 @@ struct HostMemory {
 TEST_F(Found, MemoryOfTheHost) {
     std::vector<float> y(32);
     finds(HostMemory{y.data()}, "which is no device memory", 0);
+}
+
+struct HostStore {
+    static constexpr int kThreads = 32;
+    static constexpr int kLine = __LINE__ + 2;
+    int64_t* to;
+    DEVICE void operator()() const { store_for_host(to, 1); }
+};
+TEST_F(Found, StoresForTheHostThatAreNotPinned) {
+    int64_t pageable = 0;
+    finds(HostStore{&pageable}, "of the host, which are not pinned", HostStore::kLine);
+    int64_t* pinned = nullptr;
+    ASSERT_EQ(cudaMallocHost(&pinned, sizeof *pinned), cudaSuccess);
+    finds(HostStore{pinned + 1}, "of the host, which are not pinned", HostStore::kLine);
+    EXPECT_EQ(run(HostStore{pinned}), "");
+    EXPECT_EQ(*pinned, 1);
+    cudaFreeHost(pinned);
 }
 
 struct SharedOutOfBounds {

@@ -1,4 +1,4 @@
-// Stores of a kernel that the host reads while the kernel's stream goes on.
+// A store of a kernel that the host reads while the kernel's stream goes on.
 #pragma once
 #include <cstdint>
 
@@ -10,13 +10,16 @@
 namespace sluice {
 
 // to: pinned memory of the host.
-DEVICE inline void store_for_host(int64_t* to, int64_t value) {
 #ifdef SLUICE_EMULATED
+SLUICE_EMU_INLINE void store_for_host(int64_t* to, int64_t value) {
+    if (emu::running->watched) emu::watch_host_write(to, sizeof value, alignof(int64_t));
     std::atomic_ref(*to).store(value);
+}
 #else
+DEVICE inline void store_for_host(int64_t* to, int64_t value) {
     *static_cast<volatile int64_t*>(to) = value;
     __threadfence_system();
-#endif
 }
+#endif
 
 }  // namespace sluice
