@@ -21,11 +21,11 @@ std::string nccl_version_text(int version);  // 22809: "2.28.9"
 
 using NcclId = std::array<char, 128>;
 
-// A collective that was queued.
+// A collective that a rank is in.
 struct NcclWork {
     const char *group = "", *what = "";  // "data", "all_reduce"
     int64_t number = 0, step = 0;        // which of this rank's collectives, counted from 1; the step of the run
-    double seconds = 0;                  // since it was queued, or since an earlier one was done
+    double seconds = 0;                  // since it was first found there
 };
 
 // Where a collective is queued, and what it is told as. aside: on a stream of NCCL's own, after what `stream` holds by
@@ -39,7 +39,7 @@ struct NcclPlace {
 };
 
 // The communicators of one rank, each known by its number. One thread calls; from others only enter_thread(), error(),
-// pending() and abort().
+// current() and abort().
 class Nccl {
  public:
     virtual ~Nccl() = default;  // after close() or abort()
@@ -69,7 +69,7 @@ class Nccl {
     // ---- watching
     virtual void enter_thread() = 0;  // before what follows, on another thread
     virtual std::string error() = 0;  // that NCCL tells of a communicator's work, with the group's name; or empty
-    virtual std::optional<NcclWork> pending() = 0;  // the oldest work that is not done, outside of captures
+    virtual std::optional<NcclWork> current() = 0;  // the oldest that has begun and is not done
     // Ends all communicators: what they have queued ends with whatever its buffers hold, and calls throw.
     virtual void abort() noexcept = 0;
     // Collective. Ends them in order, or after so many seconds as abort() does.

@@ -81,7 +81,7 @@ class CudaNccl final : public Nccl {
 
     void enter_thread() override { cuda_done(cudaSetDevice(device_), "NCCL: the device"); }
     std::string error() override;
-    std::optional<NcclWork> pending() override { return progress_.oldest(); }
+    std::optional<NcclWork> current() override { return progress_.current(); }
     void abort() noexcept override;
     void close(double seconds) noexcept override;
 

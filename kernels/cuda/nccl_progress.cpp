@@ -1,7 +1,5 @@
 #include "kernels/cuda/nccl_progress.h"
 
-#include <algorithm>
-
 #include "base/clock.h"
 #include "kernels/cuda/prim/host.h"
 
@@ -14,19 +12,27 @@ static Stream stream_of(cudaStream_t handle) {
 }
 
 NcclProgress::NcclProgress() {
-    for (Mark& mark : ring_) cuda_done(cudaEventCreateWithFlags(&mark.event, cudaEventDisableTiming), "NCCL: an event");
+    for (Mark& mark : ring_)
+        for (cudaEvent_t* event : {&mark.begun, &mark.done})
+            cuda_done(cudaEventCreateWithFlags(event, cudaEventDisableTiming), "NCCL: an event");
 }
 
 NcclProgress::~NcclProgress() {
-    for (Mark& mark : ring_) cudaEventDestroy(mark.event);
+    for (const Mark& mark : ring_)
+        for (const cudaEvent_t event : {mark.begun, mark.done}) cudaEventDestroy(event);
 }
 
 void NcclProgress::begin(const NcclPlace& place, const char* group, cudaStream_t stream) {
-    number_++;
-    if (!is_captured(stream)) return;
-    (place.aside ? aside_ : in_order_).write(place.what, stream_of(stream), number_);
     const std::lock_guard lock(mutex_);
-    captured_[number_] = {group, place.what};
+    number_++;
+    if (is_captured(stream)) {
+        (place.aside ? aside_ : in_order_).write(place.what, stream_of(stream), number_);
+        captured_[number_] = {group, place.what};
+        unjoined_ = unjoined_ || !place.aside;
+    } else if (used_ < kMarks || last().joins) {
+        Mark& mark = used_ < kMarks ? ring_[(first_ + used_) % kMarks] : last();
+        cuda_done(cudaEventRecord(mark.begun, stream), "NCCL: an event");
+    }
 }
 
 void NcclProgress::end(const NcclPlace& place, const char* group, cudaStream_t stream) {
@@ -38,41 +44,44 @@ void NcclProgress::end(const NcclPlace& place, const char* group, cudaStream_t s
 
 void NcclProgress::join(const NcclPlace& place, const char* group, cudaStream_t stream) {
     number_++;
-    if (!is_captured(stream)) record(place, group, stream, true);
+    if (!is_captured(stream))
+        record(place, group, stream, true);
+    else if (std::exchange(unjoined_, false))
+        in_order_.write(place.what, stream_of(stream), 0);
 }
 
 void NcclProgress::record(const NcclPlace& place, const char* group, cudaStream_t stream, bool joins) {
     const std::lock_guard lock(mutex_);
-    if (used_ < kEvents) used_++;
-    Mark& mark = ring_[(first_ + used_ - 1) % kEvents];
-    cuda_done(cudaEventRecord(mark.event, stream), "NCCL: an event");
-    mark.work = {group, place.what, number_, place.step, 0};
-    mark.queued = steady_seconds();
-    mark.joins = joins;
+    const bool stands = used_ == kMarks && !last().joins;  // for collectives before too
+    if (used_ < kMarks) used_++;
+    Mark& mark = last();
+    cuda_done(cudaEventRecord(mark.done, stream), "NCCL: an event");
+    mark.joins = joins && !stands;
+    if (!joins || !stands) mark.work = {group, place.what, number_, place.step, 0};
 }
 
-std::optional<NcclWork> NcclProgress::oldest() {
+std::optional<NcclWork> NcclProgress::begun(const Mark& mark) const {
+    if (!mark.joins) return cudaEventQuery(mark.begun) == cudaErrorNotReady ? std::nullopt : std::optional(mark.work);
+    for (const HostMark* of_graph : {&aside_, &in_order_})
+        if (const auto found = captured_.find(of_graph->read()); found != captured_.end())
+            return NcclWork{found->second.group, found->second.what, found->first, mark.work.step, 0};
+    return std::nullopt;
+}
+
+std::optional<NcclWork> NcclProgress::current() {
     const std::lock_guard lock(mutex_);
-    while (used_ > 0 && cudaEventQuery(ring_[first_].event) != cudaErrorNotReady) {  // an error is told where it is met
-        first_ = (first_ + 1) % kEvents;
+    while (used_ > 0 && cudaEventQuery(ring_[first_].done) != cudaErrorNotReady) {  // an error is told where it is met
+        first_ = (first_ + 1) % kMarks;
         used_--;
     }
     if (used_ == 0) return std::nullopt;
-    const Mark& mark = ring_[first_];
-    NcclWork work = mark.work;
-    for (const HostMark* begun : {&in_order_, &aside_}) {
-        const auto found = captured_.find(begun->read());
-        if (!mark.joins || found == captured_.end()) continue;
-        work.number = found->first;
-        work.group = found->second.group;
-        work.what = found->second.what;
-    }
+    std::optional<NcclWork> work = begun(ring_[first_]);
     const double now = steady_seconds();
-    if (const std::pair at{mark.work.number, work.number}; at != seen_) {
+    if (const std::pair at{ring_[first_].work.number, work ? work->number : 0}; at != seen_) {
         seen_ = at;
-        moved_ = now;
+        since_ = now;
     }
-    work.seconds = now - std::max(moved_, mark.queued);
+    if (work) work->seconds = now - since_;
     return work;
 }
 

@@ -1,5 +1,5 @@
-// How far a rank's collectives have got: an event behind each; and in graphs, whose events nobody may ask, a number
-// before each, and behind those that are queued aside.
+// Which collective a rank is in: events stand before and behind each. In graphs, whose events nobody may ask, a number
+// is left before each, and behind those that are queued aside.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -16,44 +16,47 @@ namespace sluice {
 
 class NcclProgress {
  public:
-    static constexpr size_t kEvents = 64;
+    static constexpr size_t kMarks = 512;
 
     NcclProgress();
     ~NcclProgress();
     NcclProgress(const NcclProgress&) = delete;
     NcclProgress& operator=(const NcclProgress&) = delete;
 
-    // Before and after a collective is queued on the stream. Where all events stand for work that is not done, the last
-    // one is moved on.
+    // Before and after a collective is queued on the stream. Where as many as there are marks are not done, the last
+    // mark stands for all that follow.
     void begin(const NcclPlace& place, const char* group, cudaStream_t stream);
     void end(const NcclPlace& place, const char* group, cudaStream_t stream);
     // The stream was given what waits for all collectives, among them those of graphs that it was given before.
     void join(const NcclPlace& place, const char* group, cudaStream_t stream);
 
-    // From another thread too, which has the same device. Within a graph: of the collective that is aside and not done,
-    // else of the one that the stream came to last, with the number that it had when it was captured.
-    std::optional<NcclWork> oldest();
+    // The oldest collective that has begun and is not done; from another thread too, which has the same device. Of a
+    // graph, with the number that it had when it was captured: one that is aside, or else the last one that began in
+    // the stream's order, which may be done.
+    std::optional<NcclWork> current();
 
  private:
     struct Mark {
-        cudaEvent_t event = nullptr;
+        cudaEvent_t begun = nullptr, done = nullptr;
         NcclWork work;
-        double queued = 0;  // steady_seconds()
-        bool joins = false;
+        bool joins = false;  // and has not begun: those of graphs may have
     };
     struct Captured {
         const char *group, *what;
     };
+    Mark& last() { return ring_[(first_ + used_ - 1) % kMarks]; }
     void record(const NcclPlace& place, const char* group, cudaStream_t stream, bool joins);
+    std::optional<NcclWork> begun(const Mark& mark) const;
 
     std::mutex mutex_;
-    std::array<Mark, kEvents> ring_;
+    std::array<Mark, kMarks> ring_;
     size_t first_ = 0, used_ = 0;
     int64_t number_ = 0;
     std::map<int64_t, Captured> captured_;  // collectives of graphs, by number
     HostMark in_order_, aside_;             // the numbers of those that graphs have begun; 0: none
-    std::pair<int64_t, int64_t> seen_;      // the oldest work, and where in a graph it was, when last asked for
-    double moved_ = 0;                      // steady_seconds() when that was first seen
+    bool unjoined_ = false;                 // what was captured last has one in order
+    std::pair<int64_t, int64_t> seen_;      // the numbers of the oldest mark and of the collective, when last looked at
+    double since_ = 0;                      // steady_seconds() when they were first seen
 };
 
 }  // namespace sluice

@@ -48,11 +48,11 @@ void NcclWatch::watch() {
     std::unique_lock lock(mutex_);
     while (!event_.wait_for(lock, kLook, [&] { return ending_; })) {
         lock.unlock();
-        const auto work = nccl_->pending();
+        const auto work = nccl_->current();
         const std::string what = trouble(work);
         if (!what.empty()) {
             const std::string lost = world_.who_is_lost();
-            const auto later = nccl_->pending();  // it may have come about after all
+            const auto later = nccl_->current();  // it may have come about after all
             if (!trouble(later).empty() && (!work || (later && later->number == work->number)))
                 return end_all(world_.name_in_launch() + ": " + what + "; " + lost + "; ending all ranks");
         }

@@ -165,7 +165,7 @@ TEST_F(NcclWatched, AnErrorOfOneRankLeavesNothingHanging) {
         });
         ADD_FAILURE() << "it came to an end";
     } catch (const Failure& failure) { EXPECT_EQ(failure.code(), Exit::disk) << failure.what(); }
-    // The oldest work that is not done is told, or, with more than there are events for, the last.
+    // The oldest work that is not done is told, or, with more than there are marks for, the last.
     EXPECT_TRUE(has(testing::internal::GetCapturedStderr(), "lost: rank 1"));
 }
 
@@ -185,16 +185,16 @@ TEST_F(NcclWatched, AnErrorInFlightEndsCommunicatorsAtOnce) {
     EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(15));
 }
 
-// More is queued than there are events for: what stalls behind them is found all the same.
+// More is queued than there are marks for: what stalls behind them is found all the same.
 TEST_F(NcclWatched, AStallBehindManyCollectivesIsFound) {
     const std::string said = ended([](Seat& seat, Comm& world) {
-        if (world.rank() == 1) emu::nccl_fault(emu::NcclFault::stall, 80);
+        if (world.rank() == 1) emu::nccl_fault(emu::NcclFault::stall, 600);
         const auto x = seat.numbers({1, 2});
-        for (int i = 0; i < 100; i++) seat.mesh.data->all_reduce(x.data(), 2);
+        for (int i = 0; i < 700; i++) seat.mesh.data->all_reduce(x.data(), 2);
         seat.wait();
         seat.mesh.data->all_reduce(x.data(), 2);
     });
-    expect_line(said, {": no answer for ", "all_reduce of group data (collective 101, step 42); "});
+    expect_line(said, {": no answer for ", "all_reduce of group data (collective 701, step 42); "});
 }
 
 // Its communicators are ended in order only with those of others.
