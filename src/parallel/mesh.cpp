@@ -49,6 +49,11 @@ void Mesh::finish() {
         group->finish();
 }
 
+void Mesh::require() const {
+    for (const auto* group : {&data, &tensor, &replicas, &expert, &expert_data, &sequence, &hidden})
+        (*group)->require();
+}
+
 bool Mesh::only_queues() const {
     const auto groups = {&data, &tensor, &replicas, &expert, &expert_data, &sequence, &hidden};
     return std::all_of(groups.begin(), groups.end(), [](const auto* group) { return (*group)->only_queues(); });
