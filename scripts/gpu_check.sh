@@ -84,7 +84,7 @@ if [ -n "${GPU_CHECK_LIBRARIES+set}" ]; then   # a row: found already
 else
     libraries=${loader:+$build} missing=$(needs)
     for name in $missing libcudnn.so.9 libnccl.so.2; do   # the latter may be loaded when they are wanted
-        [[ $missing = *"$name"* ]] || ! { ldconfig -p || /sbin/ldconfig -p; } 2>/dev/null | grep -q "$name" || continue
+        [[ $missing = *"$name"* ]] || ! { ldconfig -p || /sbin/ldconfig -p; } 2>/dev/null | grep -F "$name" >/dev/null || continue   # -q: a SIGPIPE for ldconfig
         while read -r folder; do
             [ -e "$folder/$name" ] || continue
             [[ :$libraries: = *":$folder:"* ]] || libraries=${libraries:+$libraries:}$folder

@@ -97,6 +97,7 @@ struct ncclComm {
     uint64_t collectives = 0;
     std::map<int, uint64_t> sends, receives;                                     // by peer
     std::vector<std::pair<StreamQueue*, std::shared_ptr<NcclLaunch>>> launches;  // those not done
+    std::shared_ptr<bool> ended = std::make_shared<bool>(false);                 // graphs hold it too
 
     bool here() const { return owner->thread == std::this_thread::get_id(); }
 };
@@ -163,8 +164,9 @@ static std::string mismatch(ncclComm& comm, const std::vector<Asked>& asked,
 
 static ncclResult_t launch(ncclComm& comm, const std::vector<Asked>& asked) {
     StreamQueue& stream = *asked[0].stream;
-    if (stream.capture) {  // each launch of the graph asks anew
-        stream.capture->add(stream, [&comm, asked](StreamQueue& launched) {
+    if (stream.capture) {  // each launch of the graph asks anew; kernels of what was aborted end at once
+        stream.capture->add(stream, [&comm, asked, ended = comm.ended](StreamQueue& launched) {
+            if (*ended) return;
             std::vector<Asked> again = asked;
             for (Asked& a : again) a.stream = &launched;
             launch(comm, again);
@@ -332,6 +334,7 @@ static void poll(ncclComm& comm) {
     if (comm.finalizing) {
         for (const auto& [stream, launched] : comm.launches)
             if (!launched->finished()) return Device::get().step(*stream);
+        if (comm.ended.use_count() > 1) return;  // NCCL waits for graphs that hold its kernels
         if (comm.clique->finalized == int(comm.clique->members.size())) comm.state = ncclSuccess;
     } else if (++comm.polls < kPollsUntilConnected) {
         return;
@@ -366,6 +369,7 @@ ncclResult_t ncclCommFinalize(ncclComm_t comm) {
 
 static void forget(ncclComm_t comm) {
     RankThread& owner = *comm->owner;
+    *comm->ended = true;
     Device::get().leave(owner.thread);
     Clique& clique = *comm->clique;
     clique.members[size_t(comm->rank)] = nullptr;

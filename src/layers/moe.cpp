@@ -45,6 +45,7 @@ void Moe<B>::exchange_counts(const Pass<B>& pass, Acts& a) const {
     memory.to_host(pass.stream, a.sent.data(), a.tokens_per_expert, bytes);
     memory.to_host(pass.stream, a.received.data(), a.recv_counts, bytes);
     memory.wait(pass.stream);
+    pass.mesh->require();
     a.rows = 0;
     for (int64_t p = 0; p < P; p++) {
         const auto of_rank = [&](const std::vector<int64_t>& counts) {

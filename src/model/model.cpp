@@ -176,6 +176,7 @@ const StepTotals& Model<B>::totals() {
     memory_.to_host(stream(), tokens_per_expert.data(), acts_.tokens_per_expert,
                     tokens_per_expert.size() * sizeof(int64_t));
     memory_.wait(stream());
+    mesh_.require();
     loss = sums[0];
     squares = sums[1];
     if (!look_) return totals_;
@@ -305,6 +306,7 @@ double Model<B>::forward(Batch batch, const int32_t* tokens, const int32_t* targ
     sum_of_losses<B>(stream(), sum, acts_.losses, batch.tokens());
     memory_.to_host(stream(), &loss, sum, sizeof loss);
     memory_.wait(stream());
+    mesh_.require();
     return loss;
 }
 

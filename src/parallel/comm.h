@@ -71,6 +71,9 @@ class Comm {
         start_scatter(out, in, counts, number_of<T>());
     }
     virtual void finish() {}
+    // After a wait for a device that collectives are queued on: throws Failure(Exit::peer_lost) where they were ended,
+    // since a rank is lost. What they left in memory is of no use.
+    virtual void require() const {}
 
     // Calls start(), whose collectives, of all groups of the mesh, may be queued as one when it returns: either only
     // started ones, or only others. No buffer of theirs may be used before. Where the groups are not of a device that

@@ -57,6 +57,10 @@ void Mesh::finish() {
     for (const auto& [group, name] : groups_of(*this)) (*group)->finish();
 }
 
+void Mesh::require() const {
+    for (const auto& [group, name] : groups_of(*this)) (*group)->require();
+}
+
 bool Mesh::only_queues() const {
     const auto groups = groups_of(*this);
     return std::all_of(groups.begin(), groups.end(), [](const auto& group) { return (*group.first)->only_queues(); });

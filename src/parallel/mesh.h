@@ -79,6 +79,7 @@ struct Mesh {
 
     bool only_queues() const;  // as Comm's: all groups but `world`
     void finish();             // of all groups
+    void require() const;      // of all groups
 };
 
 // A mesh of one rank; each thread has its own.

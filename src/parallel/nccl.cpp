@@ -105,6 +105,7 @@ class NcclComm final : public Comm {
         host_->barrier();
     }
     void finish() override { nccl().join(place("finish")); }
+    void require() const override { nccl(); }
     bool only_queues() const override { return true; }
     void abort(int code) override { host_->abort(code); }
     std::string name_in_launch() const override { return host_->name_in_launch(); }

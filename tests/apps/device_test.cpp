@@ -150,7 +150,10 @@ TEST_F(Devices, MemoryThatOthersHaveIsTold) {
     setenv("SLUICE_EMU_TAKEN_BYTES", "200000000", 1);
     const Ended none = on("", kTrain);
     EXPECT_EQ(none.code, 8);
-    EXPECT_TRUE(has(none.err, "out of memory: other programs have all of GPU 0's: end those")) << none.err;
+    EXPECT_TRUE(has(none.err,
+                    "out of memory: other programs have all of GPU 0's: end those that nvidia-smi lists, or name "
+                    "another GPU by CUDA_VISIBLE_DEVICES"))
+        << none.err;
     unsetenv("SLUICE_EMU_DEVICE_BYTES");
     unsetenv("SLUICE_EMU_TAKEN_BYTES");
 }

@@ -135,12 +135,15 @@ TEST_F(LibraryAttention, Backward) {
 
 // By sequences, or by key-value heads with their query heads.
 TEST_F(LibraryAttention, BackwardInChunks) {
-    const Attention n{4, 128, 4, 2, 32, 40};
+    Attention n{4, 128, 4, 2, 32, 40};
     const auto bytes = [&](int64_t sequences, int64_t kv_heads) {
         return attention_workspace_bound(sequences, 2 * kv_heads, n.length, n.dim) + kWorkspaceAligned;
     };
     hold_backward(n, bytes(3, 2), 2);
     hold_backward(n, bytes(1, 2), 4);
+    hold_backward(n, bytes(1, 2) - 1, 8);
+    n.layout = Layout::mixed;  // each chunk of a tensor begins where that one's stride says
+    hold_backward(n, bytes(3, 2), 2);
     hold_backward(n, bytes(1, 2) - 1, 8);
 }
 

@@ -247,31 +247,50 @@ TEST_F(NcclGroups, WhatGoesTogetherIsOneLaunch) {
     });
 }
 
+// Those of one of two ranks, as act() is called with the trainer of each.
+template <class D>
+int64_t launches_of(const std::vector<std::string>& keys, void (*act)(Trainer<D>&)) {
+    int64_t launched = 0;
+    run_threads(2, [&](Comm& world) {
+        std::vector<std::string> all{"train.micro_batch=1", "parallel.communicator=nccl"};
+        all.insert(all.end(), keys.begin(), keys.end());
+        Config config = small_config(all);
+        resolve_ranks(config, 2);
+        Mesh mesh(world, mesh_shape(config.model, config.parallel), memory_of<D>(),
+                  device_groups<D>(world, config.parallel));
+        Trainer<D> trainer(config, mesh);
+        world.barrier();
+        const int64_t before = emu::nccl_launches();
+        world.barrier();
+        act(trainer);
+        world.barrier();
+        if (world.rank() == 0) launched = (emu::nccl_launches() - before) / 2;
+        world.barrier();
+    });
+    return launched;
+}
+void step(Trainer<B>& trainer) { trainer.step(small_samples); }
+
 // The gradients of a block are one launch, and so are the weights after an update with zero.
 TEST_F(NcclGroups, AStepHasOneLaunchABlock) {
     const auto launches = [](int layers, int zero) {
-        int64_t launched = 0;
-        run_threads(2, [&](Comm& world) {
-            Config config =
-                small_config({"train.micro_batch=1", "parallel.communicator=nccl",
-                              "model.layers=" + std::to_string(layers), "parallel.zero=" + std::to_string(zero)});
-            resolve_ranks(config, 2);
-            Mesh mesh(world, {}, memory_of<B>(), device_groups<B>(world, config.parallel));
-            Trainer<B> trainer(config, mesh);
-            world.barrier();
-            const int64_t before = emu::nccl_launches();
-            world.barrier();
-            trainer.step(small_samples);
-            world.barrier();
-            if (world.rank() == 0) launched = (emu::nccl_launches() - before) / 2;
-            world.barrier();
-        });
-        return launched;
+        return launches_of<B>({"model.layers=" + std::to_string(layers), "parallel.zero=" + std::to_string(zero)},
+                              step);
     };
     const int64_t two = launches(2, 0), with_zero = launches(2, 1);
     EXPECT_EQ(launches(4, 0) - two, 2);
     EXPECT_EQ(launches(4, 1) - with_zero, 2);
     EXPECT_EQ(with_zero - two, 1);
+}
+
+// And so are the sums of a block's gradients over tensor ranks, however many they are, and weights that are rounded.
+TEST_F(NcclGroups, SumsOverTensorRanksAndRoundedWeightsGoTogether) {
+    const auto launches = [](const char* norms) {
+        return launches_of<B>({"parallel.tensor=2", "parallel.sequence=true", norms}, step);
+    };
+    EXPECT_EQ(launches("model.qk_norm=true"), launches("model.qk_norm=false"));
+    using Bf16 = Cuda<bf16>;
+    EXPECT_EQ(launches_of<Bf16>({"parallel.zero=1"}, [](Trainer<Bf16>& trainer) { trainer.round_weights(); }), 1);
 }
 
 // A started sum takes what was queued before it, and what is queued after finish() takes the sum; no event may be

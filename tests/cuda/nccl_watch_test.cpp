@@ -242,6 +242,55 @@ TEST_F(NcclWatched, RanksThatDoNotConnectAreWaitedForSoLong) {
     EXPECT_TRUE(has(connects(true), "NCCL does not connect the ranks of group data within 1.50s (parallel.timeout)"));
 }
 
+// The world of a rank that is slow to end, as NCCL may be, which an abort waits for: abort() ends nobody.
+class SlowToEnd final : public Comm {
+ public:
+    explicit SlowToEnd(Comm& world) : world_(world) {}
+    int rank() const override { return world_.rank(); }
+    int size() const override { return world_.size(); }
+    std::unique_ptr<Comm> split(int) override { return nullptr; }
+    void broadcast(void*, size_t, int) override {}
+    void barrier() override {}
+    void abort(int code) override { fail(Exit(code), "the watch ends all"); }
+
+ private:
+    void reduce(void*, int64_t, Number) override {}
+    void scatter(void*, const void*, const int64_t*, Number) override {}
+    void gather(void*, const void*, const int64_t*, size_t) override {}
+    void gather(void*, const void*, int64_t, size_t) override {}
+    void exchange(void*, const int64_t*, const void*, const int64_t*, size_t) override {}
+    Comm& world_;
+};
+
+// Collectives that were ended leave any numbers behind: no step is taken with them, though all ranks still answer.
+TEST_F(NcclWatched, AStepThatWasEndedChangesNothing) {
+    using B = Cuda<float>;
+    emu::options().nccl_checks = false;
+    testing::internal::CaptureStderr();
+    for (const char* mesh : {"parallel.zero=0", "parallel.zero=1", "parallel.tensor=2"})
+        run_threads(2, [&](Comm& world) {
+            Config config = small_config({"train.micro_batch=1", "train.batch=2", mesh});
+            resolve_ranks(config, 2);
+            SlowToEnd slow(world);
+            Mesh groups(world, mesh_shape(config.model, config.parallel), memory_of<B>(),
+                        nccl_groups(open_nccl<B>(kSoon), slow, memory_of<B>(), kSoon));
+            Trainer<B> trainer(config, groups);
+            EXPECT_TRUE(trainer.step(small_samples).applied);
+            world.barrier();
+            if (world.rank() == 0) emu::nccl_fault(emu::NcclFault::stall);
+            try {
+                trainer.step(small_samples);
+                ADD_FAILURE() << "a step, with " << mesh;
+            } catch (const Failure& failure) {
+                EXPECT_EQ(failure.code(), Exit::peer_lost);
+                EXPECT_TRUE(has(failure.what(), ": no answer for ")) << failure.what();
+            }
+            EXPECT_EQ(trainer.progress().step, 1);
+            world.barrier();
+        });
+    testing::internal::GetCapturedStderr();
+}
+
 using Keys = std::vector<std::string>;
 
 // Ranks train, and rank 0 has the fault from its launch `after` on, of the given step. From the third step on

@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "kernels/autotune.h"
 #include "kernels/cuda/product_plan.h"
+#include "kernels/replay.h"
 #include "support/folder.h"
 #include "support/sanitizers.h"
 #include "tests/emu/on_device.h"
@@ -250,6 +251,24 @@ TEST_F(Products, OnlyTrainingTimesAndKeeps) {
     const auto kept = chosen(key<float, float>(shape, Base::none), file());
     ASSERT_EQ(kept.size(), 1u);
     EXPECT_EQ(id_of(kept[0]), 4);
+}
+
+// A timing waits for the device, which what is captured may not: the fixed choice serves, and a later call times.
+TEST_F(Products, NothingIsTimedWhileItIsCaptured) {
+    const Shape shape{48, 40, 264};
+    emu::options().fastest = 4;
+    const auto fixed = multiply<float, float>(shape);
+    const Problem<float, float> problem(shape, Base::none);
+    const AutotuneScope autotuning;
+    Replay<Cuda<float>> replay("product");
+    for (const bool captured : {false, true})  // nothing is queued, and so nothing chosen, before
+        replay.run(stream(), [&] {
+            if (captured) { EXPECT_TRUE(multiply_by_library(stream(), problem.product())); }
+        });
+    EXPECT_EQ(problem.result(stream()), fixed);
+    EXPECT_EQ((chosen_id<float, float>(shape)), -1);
+    EXPECT_NE((multiply<float, float>(shape)), fixed);
+    EXPECT_EQ((chosen_id<float, float>(shape)), 4);
 }
 
 // Each algorithm is slow as it first runs: that time does not count.

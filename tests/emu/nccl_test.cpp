@@ -387,6 +387,42 @@ TEST_F(Nccl, CommunicatorsEndInOrderOnceAllHaveAskedForIt) {
 }
 
 // Another thread looks at events without driving the stream, and ends what hangs.
+// Of a captured sum of both ranks' x. An abort ends it, and what ends in order waits for it.
+TEST_F(Nccl, GraphsAskAnewAndHoldTheirCommunicator) {
+    for (const bool aborts : {false, true})
+        on_ranks(2, [&](Rank& rank, Comm& host) {
+            const OnDevice<float> x({1});
+            EXPECT_EQ(rank.all_reduce(x, 1), ncclSuccess);  // which connects
+            cudaGraph_t graph = nullptr;
+            cudaGraphExec_t exec = nullptr;
+            ASSERT_EQ(cudaStreamBeginCapture(rank.stream, cudaStreamCaptureModeThreadLocal), cudaSuccess);
+            EXPECT_EQ(rank.all_reduce(x, 1), ncclSuccess);
+            ASSERT_EQ(cudaStreamEndCapture(rank.stream, &graph), cudaSuccess);
+            EXPECT_EQ(cudaGraphInstantiate(&exec, graph), cudaSuccess);
+            EXPECT_EQ(cudaGraphDestroy(graph), cudaSuccess);
+            EXPECT_EQ(rank.values(x)[0], 2);
+            for (int i = 0; i < 2; i++) { EXPECT_EQ(cudaGraphLaunch(exec, rank.stream), cudaSuccess); }
+            EXPECT_EQ(rank.values(x)[0], 8);
+            host.barrier();
+            const ncclComm_t comm = rank.leave();
+            if (aborts) {
+                EXPECT_EQ(ncclCommAbort(comm), ncclSuccess);
+                EXPECT_EQ(cudaGraphLaunch(exec, rank.stream), cudaSuccess);
+                EXPECT_EQ(rank.values(x)[0], 8);
+                EXPECT_EQ(cudaGraphExecDestroy(exec), cudaSuccess);
+                return;
+            }
+            EXPECT_EQ(ncclCommFinalize(comm), ncclInProgress);
+            host.barrier();
+            ncclResult_t state = ncclSuccess;
+            for (int i = 0; i < 10; i++) ncclCommGetAsyncError(comm, &state);
+            EXPECT_EQ(state, ncclInProgress);
+            EXPECT_EQ(cudaGraphExecDestroy(exec), cudaSuccess);
+            EXPECT_EQ(Rank::settle(comm), ncclSuccess);
+            EXPECT_EQ(ncclCommDestroy(comm), ncclSuccess);
+        });
+}
+
 TEST_F(Nccl, ARankThatStallsIsWaitedForUntilAnAbort) {
     emu::options().nccl_checks = false;  // else one is told so, once the other has ended
     on_ranks(2, [](Rank& rank, Comm& host) {

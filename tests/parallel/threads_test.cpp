@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <string>
+#include <thread>
 #include <vector>
 
 #include "base/check.h"
@@ -63,6 +65,30 @@ TEST(Threads, OneThatFailsReleasesTheOthersAndIsNamed) {
         FAIL();
     } catch (const Failure& f) { EXPECT_STREQ(f.what(), "the cause"); }
     EXPECT_EQ(released, 2);
+}
+
+// As a watch does it: from a thread that no rank waits for, by a group in which the rank has another number.
+TEST(Threads, OneThatAbortsEndsAllWithItsCode) {
+    std::atomic<int> ended{0};
+    try {
+        run_threads(3, [&](Comm& comm) {
+            const auto part = comm.split(comm.rank() == 0);
+            if (comm.rank() == 2) std::thread([&] { EXPECT_THROW(part->abort(int(Exit::disk)), Failure); }).join();
+            try {
+                comm.barrier();
+            } catch (const Failure& f) {
+                EXPECT_EQ(f.code(), Exit::peer_lost);
+                EXPECT_TRUE(part->who_is_lost().starts_with("lost: rank 2 on ")) << part->who_is_lost();
+                ended++;
+                throw;
+            }
+        });
+        FAIL();
+    } catch (const Failure& f) {
+        EXPECT_EQ(f.code(), Exit::disk);
+        EXPECT_STREQ(f.what(), "rank 2 ended the run");
+    }
+    EXPECT_EQ(ended, 3);
 }
 
 TEST(Solo, IsAnIdentity) {

@@ -79,6 +79,16 @@ TEST(MemoryCheck, SaysWhatNeedsHowMuchAndWhatFits) {
     EXPECT_TRUE(refusal(smaller).ends_with("train.micro_batch=8"));
 }
 
+// What others have is told, and what fits fits beside it.
+TEST(MemoryCheck, WhatOthersHaveIsLeftToThem) {
+    const size_t free = bytes_with(8) + 1000;
+    SmallMemory shared(size_t{1} << 30, free, free), alone(free + free / 20, free, free);
+    const std::string text = refusal(shared);
+    expect_in(text, "of 1.00G are free, as others have 1023M (nvidia-smi lists them); it fits with ");
+    EXPECT_TRUE(text.ends_with("train.micro_batch=8")) << text;
+    EXPECT_EQ(refusal(alone).find("others"), std::string::npos);  // a driver has a little itself
+}
+
 TEST(MemoryCheck, AsksForMoreRanksWhereNothingFits) {
     Config least = config_with(1);
     least.train.recompute = Recompute::block;

@@ -157,6 +157,37 @@ TEST(Step, NotFiniteOnOneRankIsAppliedByNone) {
     });
 }
 
+// What reads the state meanwhile is waited for when forward and backward are done, and nothing has changed yet.
+TEST(Step, CallsBeforeTheStateChanges) {
+    Trainer<Cpu<float>> trainer(small_config(), solo_mesh());
+    trainer.step(squares);
+    const auto state = [&] {
+        std::vector<float> all;
+        for (const StateTensor& t : trainer.state()) {
+            const auto* values = static_cast<const float*>(t.data);
+            all.insert(all.end(), values, values + volume(t.box.shape));
+        }
+        return all;
+    };
+    const std::vector<float> before = state();
+    int read = 0, calls = 0;
+    const auto samples = [&](int64_t n, int32_t* tokens, int32_t* doc_start) {
+        read++;
+        squares(n, tokens, doc_start);
+    };
+    const auto called = [&] {
+        calls++;
+        EXPECT_EQ(read, 8);
+        EXPECT_EQ(state(), before);
+    };
+    EXPECT_TRUE(trainer.step(samples, {}, called).applied);
+    EXPECT_EQ(calls, 1);
+    EXPECT_NE(state(), before);
+    trainer.model().weights()[0] = std::numeric_limits<float>::quiet_NaN();
+    EXPECT_FALSE(trainer.step(squares, {}, called).applied);
+    EXPECT_EQ(calls, 1);
+}
+
 TEST(Step, FlagsAreSummed) {
     run_threads(3, [&](Comm& comm) {
         Mesh mesh(comm, {});
