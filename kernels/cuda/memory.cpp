@@ -16,16 +16,14 @@
 #include "kernels/cuda/prim/host.h"
 #include "kernels/cuda/prim/op.h"
 #include "kernels/cuda/products.h"
+#include "kernels/stream_bytes.h"
 
 namespace sluice {
 namespace {
 
-constexpr size_t kScratch = size_t{32} << 20;  // bytes of a stream, for its ops
 constexpr size_t kStaging = size_t{8} << 20;   // bytes of each of two buffers on the way to the device
 constexpr size_t kReturns = size_t{4} << 20;   // bytes on the way back
 constexpr size_t kAligned = 64;                // bytes: where a copy begins in a buffer
-// Of a dozen allocations, each rounded to 2 MiB, of lists of spans, and of what is measured at the start.
-constexpr size_t kSmall = size_t{32} << 20;
 
 class Pinned {
  public:
@@ -157,9 +155,7 @@ class CudaMemory final : public Memory {
         room.limit = room.free;
         return room;
     }
-    size_t beside() const override {
-        return 2 * (kScratch + kProductWorkspace) + kSmall;  // a stream trains, another one measures
-    }
+    size_t beside() const override { return kDeviceStreams; }
     void* allocate(size_t bytes) override {
         void* p = nullptr;
         const cudaError_t error = cudaMalloc(&p, std::max(bytes, kAlignment));
@@ -206,13 +202,13 @@ class CudaMemory final : public Memory {
         cudaStream_t handle = nullptr;
         cuda_done(cudaStreamCreateWithFlags(&handle, cudaStreamNonBlocking), "a stream");
         stream.handle = handle;
-        stream.scratch_bytes = kScratch;
-        const cudaError_t error = cudaMalloc(&stream.scratch, kScratch);
+        stream.scratch_bytes = kStreamScratch;
+        const cudaError_t error = cudaMalloc(&stream.scratch, kStreamScratch);
         if (error != cudaSuccess) {
             cudaGetLastError();  // forgotten: it is told here
             cudaStreamDestroy(handle);
         }
-        if (error == cudaErrorMemoryAllocation) fail_out_of_memory(kScratch, "the ops of a stream", *this);
+        if (error == cudaErrorMemoryAllocation) fail_out_of_memory(kStreamScratch, "the ops of a stream", *this);
         cuda_done(error, "device memory");
         try {
             buffers(stream);

@@ -15,11 +15,9 @@
 
 #include "base/bf16.h"
 #include "kernels/backend.h"
+#include "kernels/stream_bytes.h"
 
 namespace sluice {
-
-// What the library recommends for GPUs from sm_90 on. Another workspace is another choice of algorithms.
-constexpr size_t kProductWorkspace = size_t{32} << 20;  // bytes, of each stream
 
 enum class Element : uint8_t { fp32, bf16 };
 template <class T>

@@ -5,6 +5,7 @@
 #include "apps/load_args.h"
 #include "apps/plan_report.h"
 #include "base/check.h"
+#include "kernels/stream_bytes.h"
 
 namespace sluice {
 
@@ -37,11 +38,15 @@ MemoryPlan PlanReport::memory_with(Recompute policy, bool even_load) const {
     return plan_memory(c, planned, stored());
 }
 
+double PlanReport::reserve() const {
+    return estimate ? estimate->reserve.total() : on_gpu() ? double(kDeviceStreams) : 0;
+}
+
 std::vector<std::pair<const char*, double>> PlanReport::categories(const MemoryPlan& m) const {
     std::vector<std::pair<const char*, double>> all{{"weights", m.weights},           {"masters", m.masters},
                                                     {"moments", m.moments},           {"gradients", m.gradients},
                                                     {"activations", m.activations()}, {"buffers", m.buffers}};
-    if (gpu) all.emplace_back("device", reserve());
+    if (on_gpu()) all.emplace_back("device", reserve());
     all.emplace_back("total", double(m.total()) + reserve());
     return all;
 }

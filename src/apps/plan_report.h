@@ -45,7 +45,9 @@ struct PlanReport {
     bool on_gpu() const { return gpu || config.device == Device::cuda; }
     Storage stored() const { return on_gpu() ? storage_on_gpu(config.train.precision) : Storage::cpu; }
     MemoryPlan memory_with(Recompute policy, bool even_load) const;
-    double reserve() const { return estimate ? estimate->reserve.total() : 0; }
+    // What a device needs beside the tensors: where the GPU is known all that is expected, else what the engine
+    // allocates.
+    double reserve() const;
     std::vector<std::pair<const char*, double>> categories(const MemoryPlan& plan) const;
     // Bytes per step, by group of the mesh: handed to collectives, and sent; as many are received as sent.
     struct GroupBytes {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cctype>
 
+#include "kernels/stream_bytes.h"
+
 namespace sluice {
 
 namespace {
@@ -46,10 +48,9 @@ double peak_rate(const std::string& device, Precision precision) {
 
 // Context: of the 79.65 GiB that an H100 lists a process is offered 79.1 (github.com/vllm-project/vllm/issues/27508),
 // and kernels are loaded into these. NCCL: 688 MiB per group of more than two ranks
-// (github.com/NVIDIA/nccl/issues/964), and 3.3 GB more for an all-to-all on 8 H100 (issues/1685). Workspaces: up to
-// 1.2 GB for attention's deterministic backward, and those of GEMMs.
+// (github.com/NVIDIA/nccl/issues/964), and 3.3 GB more for an all-to-all on 8 H100 (issues/1685).
 DeviceReserve device_reserve(const MeshCoord& coord, int64_t replicas) {
-    DeviceReserve reserve{1.0 * kGiB, 0, 1.25 * kGiB};
+    DeviceReserve reserve{1.0 * kGiB, 0, double(kDeviceStreams)};
     const bool tensor = coord.tensor > 1, data = coord.data > 1;
     int groups = int(tensor) + int(data);
     if (replicas > 1 && replicas < coord.tensor) groups++;

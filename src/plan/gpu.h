@@ -29,11 +29,11 @@ constexpr int64_t kGpusPerNode = 8;
 // The part of a link's rate that an all-to-all within a node reaches.
 constexpr double kAllToAllShare = 0.8;
 
-// Bytes that a process is expected to need beside those that training allocates.
+// Bytes that a process is expected to need beside the tensors.
 struct DeviceReserve {
     double context = 0;     // driver, CUDA context and loaded kernels
     double nccl = 0;        // buffers of NCCL's communicators, one per different group of ranks
-    double workspaces = 0;  // workspaces of libraries: GEMMs, attention's backward
+    double workspaces = 0;  // of streams: scratch memory, GEMMs; kDeviceStreams
     double total() const { return context + nccl + workspaces; }
 };
 DeviceReserve device_reserve(const MeshCoord& coord, int64_t replicas);

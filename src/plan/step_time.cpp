@@ -107,7 +107,7 @@ std::string assumptions(const GpuFigures& gpu, Precision precision, const Device
         "%; "
         "experts' weights and gradients move in every micro-batch; memory {} at {:.1f} TB/s, of which are set aside {} "
         "for "
-        "the CUDA context, {} for NCCL and {} for workspaces of libraries; {:.0f} GB/s to GPUs of a node of {} ({:.0f} "
+        "the CUDA context, {} for NCCL and {} for streams; {:.0f} GB/s to GPUs of a node of {} ({:.0f} "
         "% "
         "of it in all-to-alls), beyond it {:.1f} GB/s through each GPU's network adapter, all of a group's on a node "
         "at "

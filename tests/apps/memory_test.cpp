@@ -62,6 +62,18 @@ TEST_F(MemoryLimits, OfADeviceAndWhatFitsTrains) {
     EXPECT_TRUE(has(line_of(on_device(bytes - 0x1p20, large + " train.precision=bf16")), "masters "));
 }
 
+TEST_F(MemoryLimits, OfADeviceAreThoseOfThePlan) {
+    const std::string keys = "c.yaml train.steps=1 train.batch=32 train.micro_batch=8 device=cuda";
+    for (const char* precision : {" train.precision=fp32", " train.precision=bf16"}) {
+        const Ended plan = run("plan " + keys + precision + " --json");
+        ASSERT_EQ(plan.code, 0) << plan.err;
+        const double total = Json::parse(plan.out)["bytes_per_rank"]["total"].get<double>();
+        line_of(on_device(total - 1, "train " + keys + precision));
+        EXPECT_EQ(on_device(total, "train " + keys + precision + " run.name=" + (precision + 17)).code, 0)
+            << text("err");
+    }
+}
+
 TEST_F(MemoryLimits, OfTheDevicesOfTwoRanks) {
     const std::string large = "train c.yaml train.steps=1 train.batch=8 train.micro_batch=4";
     const std::vector<std::string> least{"train.batch=8", "train.micro_batch=1", "parallel.zero=1",

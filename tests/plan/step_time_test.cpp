@@ -89,7 +89,7 @@ TEST(Gpu, SetsAsideForContextCommunicatorsAndWorkspaces) {
     const auto groups = [&](int64_t replicas = 1) {
         const DeviceReserve r = device_reserve(p, replicas);
         EXPECT_EQ(r.context, 1 << 30);
-        EXPECT_EQ(r.workspaces, 1.25 * (1 << 30));
+        EXPECT_EQ(r.workspaces, 160 << 20);
         return (r.nccl - (p.expert > 1 ? 3.3e9 : 0)) / 688 / (1 << 20);
     };
     EXPECT_EQ(groups(), 0);
