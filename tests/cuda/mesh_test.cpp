@@ -5,7 +5,6 @@
 
 #include "cuda/small.h"
 #include "kernels/emu/emu.h"
-#include "model/device_groups.h"
 #include "support/collected.h"
 #include "support/oracle.h"
 #include "support/sanitizers.h"
@@ -19,11 +18,6 @@ template <class B>
 constexpr double kTolerance = kBf16<B> ? 1.0 / 128 : 5e-6;
 constexpr int64_t kSteps = kSanitized ? 1 : 2;
 
-using Keys = std::vector<std::string>;
-Keys joined(Keys a, const Keys& b) {
-    a.insert(a.end(), b.begin(), b.end());
-    return a;
-}
 const Keys kGates{
     "model.gates=[{position: query, heads: shared}, {position: key}, {position: value, granularity: headwise, bias: "
     "true}, {position: sdpa, heads: averaged}, {position: output, bias: true}]"};
@@ -48,13 +42,9 @@ template <class B>
 Course run(const Keys& keys, int ranks) {
     Config config = small_config(keys);
     config.train.micro_batch = 2 / data_ranks_of(config, ranks);
-    resolve_ranks(config, ranks);
     Course course;
     Collected first;
-    run_threads(ranks, [&](Comm& comm) {
-        Mesh mesh(comm, mesh_shape(config.model, config.parallel), memory_of<B>(),
-                  device_groups<B>(comm, config.parallel));
-        Trainer<B> trainer(config, mesh);
+    train_on<B>(ranks, config, [&](Trainer<B>& trainer, Comm& comm) {
         for (int64_t s = 0; s < kSteps; s++) {
             const StepResult result = trainer.step(small_samples);
             if (comm.rank() == 0) course.steps.push_back(result);

@@ -249,16 +249,10 @@ TEST_F(NcclGroups, WhatGoesTogetherIsOneLaunch) {
 
 // Those of one of two ranks, as act() is called with the trainer of each.
 template <class D>
-int64_t launches_of(const std::vector<std::string>& keys, void (*act)(Trainer<D>&)) {
+int64_t launches_of(const Keys& keys, void (*act)(Trainer<D>&)) {
     int64_t launched = 0;
-    run_threads(2, [&](Comm& world) {
-        std::vector<std::string> all{"train.micro_batch=1", "parallel.communicator=nccl"};
-        all.insert(all.end(), keys.begin(), keys.end());
-        Config config = small_config(all);
-        resolve_ranks(config, 2);
-        Mesh mesh(world, mesh_shape(config.model, config.parallel), memory_of<D>(),
-                  device_groups<D>(world, config.parallel));
-        Trainer<D> trainer(config, mesh);
+    const Config config = small_config(joined({"train.micro_batch=1", "parallel.communicator=nccl"}, keys));
+    train_on<D>(2, config, [&](Trainer<D>& trainer, Comm& world) {
         world.barrier();
         const int64_t before = emu::nccl_launches();
         world.barrier();

@@ -291,18 +291,13 @@ TEST_F(NcclWatched, AStepThatWasEndedChangesNothing) {
     testing::internal::GetCapturedStderr();
 }
 
-using Keys = std::vector<std::string>;
-
 // Ranks train, and rank 0 has the fault from its launch `after` on, of the given step. From the third step on
 // graphs launch all micro-batches, and of the second one the last.
-void train_with(emu::NcclFault fault, double seconds, int64_t after, int step, int ranks, Keys keys) {
-    keys.insert(keys.end(), {"train.micro_batch=1", "parallel.communicator=nccl", "parallel.timeout=3"});
-    run_threads(ranks, [&](Comm& world) {
-        Config config = small_config(keys);
-        resolve_ranks(config, ranks);
-        Mesh mesh(world, {config.parallel.tensor}, memory_of<Cuda<float>>(),
-                  device_groups<Cuda<float>>(world, config.parallel));
-        Trainer<Cuda<float>> trainer(config, mesh);
+void train_with(emu::NcclFault fault, double seconds, int64_t after, int step, int ranks, const Keys& keys) {
+    using B = Cuda<float>;
+    const Config config =
+        small_config(joined({"train.micro_batch=1", "parallel.communicator=nccl", "parallel.timeout=3"}, keys));
+    train_on<B>(ranks, config, [&](Trainer<B>& trainer, Comm& world) {
         for (int s = 1; s < step; s++) trainer.step(small_samples);
         world.barrier();
         if (world.rank() == 0) emu::nccl_fault(fault, after, seconds);

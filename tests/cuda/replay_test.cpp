@@ -7,12 +7,10 @@
 #include "kernels/cuda/prim/op.h"
 #include "kernels/emu/emu.h"
 #include "kernels/profile.h"
-#include "model/device_groups.h"
 
 namespace sluice {
 namespace {
 
-using Keys = std::vector<std::string>;
 const char *const kStaged = "parallel.communicator=staged", *const kNccl = "parallel.communicator=nccl";
 
 struct Course {
@@ -22,15 +20,9 @@ struct Course {
 template <class B>
 Course run(const Keys& keys, bool captures, int ranks = 1, int steps = 3) {
     synchronise_launches(!captures);
-    Keys all{"train.batch=" + std::to_string(8 * ranks)};
-    all.insert(all.end(), keys.begin(), keys.end());
-    Config config = small_config(all);
-    resolve_ranks(config, ranks);
+    const Config config = small_config(joined({"train.batch=" + std::to_string(8 * ranks)}, keys));
     Course course;
-    run_threads(ranks, [&](Comm& comm) {
-        Mesh mesh(comm, mesh_shape(config.model, config.parallel), memory_of<B>(),
-                  device_groups<B>(comm, config.parallel));
-        Trainer<B> trainer(config, mesh);
+    train_on<B>(ranks, config, [&](Trainer<B>& trainer, Comm& comm) {
         for (int i = 0; i < steps; i++) {
             const int64_t before = emu::graph_launches();
             comm.barrier();
