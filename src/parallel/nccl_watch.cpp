@@ -12,7 +12,8 @@ namespace sluice {
 namespace {
 
 constexpr auto kLook = std::chrono::milliseconds(50);
-constexpr auto kAbort = std::chrono::seconds(10);  // so long NCCL may take to end its communicators
+// So long NCCL may take to end its communicators: it waits for graphs that hold their kernels, which live on.
+constexpr auto kAbort = std::chrono::seconds(2);
 
 std::string text_of(const NcclWork& work) {
     return fmt::format("{} of group {} (collective {}, step {})", work.what, work.group, work.number, work.step);
