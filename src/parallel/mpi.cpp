@@ -7,16 +7,21 @@
 #include <atomic>
 #include <chrono>
 #include <climits>
+#include <cmath>
+#include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/format.h"
+#include "base/machine.h"
 #include "cli/terminal.h"
 #include "parallel/comm.h"
 #include "parallel/liveness.h"
@@ -80,6 +85,45 @@ class Watchdog {
     std::atomic<double> since_{0};  // steady_seconds() at enter(); 0: in no collective
     std::atomic<const char*> what_{""};
     std::atomic<bool> ending_{false};
+    std::thread thread_;
+};
+
+// Ends this rank where MPI does not start in time: a rank that is lost or stopped before it has can be asked by nobody.
+class StartLimit {
+ public:
+    StartLimit() : thread_([this, seconds = limit()] { watch(seconds); }) {}
+    ~StartLimit() {
+        {
+            const std::lock_guard lock(mutex_);
+            started_ = true;
+        }
+        event_.notify_all();
+        thread_.join();
+    }
+
+ private:
+    static double limit() {
+        const char* const text = std::getenv("SLUICE_START_TIMEOUT");
+        if (!text) return timeout_seconds;
+        char* end = nullptr;
+        const double seconds = std::strtod(text, &end);
+        if (*end || !(seconds > 0) || !std::isfinite(seconds))
+            fail(Exit::config, "SLUICE_START_TIMEOUT=" + std::string(text) + " is no number of seconds above 0");
+        return seconds;
+    }
+    void watch(double seconds) {
+        std::unique_lock lock(mutex_);
+        if (event_.wait_for(lock, std::chrono::duration<double>(seconds), [&] { return started_; })) return;
+        print_error(fmt::format(
+            "rank {} on {}: MPI does not start within {} (SLUICE_START_TIMEOUT): a rank is lost or stopped; ending all "
+            "ranks",
+            launched_rank(), host_name(), format_seconds(seconds)));
+        _exit(int(Exit::peer_lost));
+    }
+
+    std::mutex mutex_;
+    std::condition_variable event_;
+    bool started_ = false;
     std::thread thread_;
 };
 
@@ -268,6 +312,7 @@ static bool launched() {
 
 std::unique_ptr<Comm> world_comm() {
     if (!launched()) return solo_comm();
+    const StartLimit limit;
     int provided = 0;
     mpi_check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided), "MPI_Init_thread");
     int rank = 0;

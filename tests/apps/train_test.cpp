@@ -213,6 +213,22 @@ TEST_F(Launched, AStoppedRankEndsAllWith7) {
     for (pid_t pid : ranks_) kill(pid, SIGKILL);
 }
 
+// Before MPI has started: the other one is a program that never starts it.
+TEST_F(Program, ARankThatDoesNotStartEndsAllWith7) {
+    const auto start = [&](const std::string& limit) {
+        const std::string command = "cd '" + folder_.path().string() + "' && SLUICE_START_TIMEOUT=" + limit +
+                                    " mpirun -n 1 '" SLUICE_PROGRAM "' train c.yaml : -n 1 sleep 60 >out 2>err";
+        return WEXITSTATUS(std::system(command.c_str()));
+    };
+    EXPECT_EQ(start("1.5"), 7) << text("err");
+    EXPECT_NE(text("err").find("error: rank 0 on "), std::string::npos) << text("err");
+    EXPECT_NE(text("err").find(": MPI does not start within 1.50s (SLUICE_START_TIMEOUT): a rank is lost or stopped"),
+              std::string::npos)
+        << text("err");
+    EXPECT_EQ(start("soon"), 2) << text("err");
+    EXPECT_NE(text("err").find("SLUICE_START_TIMEOUT=soon is no number"), std::string::npos) << text("err");
+}
+
 TEST_F(Program, TenStepsNotFiniteEndWith6) {
     const Ended ended =
         run("train c.yaml optimizer.lr=1e38 schedule.warmup_steps=0 optimizer.weight_decay=0 train.steps=40", 2);
