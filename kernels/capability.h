@@ -9,7 +9,8 @@
 
 namespace sluice {
 
-// Libraries and their versions, "oneDNN 2.6.3, BLIS 0.9.0".
+// Libraries and their versions, "oneDNN 2.6.3, BLIS 0.9.0". Loads those that are loaded when they are wanted, which a run
+// that does not want them leaves alone.
 template <class B>
 std::string libraries();
 

@@ -3,9 +3,11 @@
 # else: programs, engines, configs, and every shared library down to libc and its loader. cuBLASLt, cuDNN and NCCL are the
 # machine's own. Built in build-portable for any x86-64-v3 CPU, unless --build names a folder. docs/gpu.md says how to use it.
 set -euo pipefail
-[ $# = 1 ] || [ "$#,${2:-}" = 3,--build ] || { echo "error: usage: scripts/gpu_bundle.sh OUT.tar.gz [--build FOLDER]" >&2; exit 2; }
+wrong() { echo "error: $1" >&2; exit 2; }
+[ $# = 1 ] || [ "$#,${2:-}" = 3,--build ] || wrong 'usage: scripts/gpu_bundle.sh OUT.tar.gz [--build FOLDER]'
+[ $# = 1 ] || [ -d "$3" ] || wrong "$3 is not a folder: build first, or name another one by --build"
 most=60000000   # bytes
-mkdir -p "$(dirname "$1")"
+mkdir -p "$(dirname "$1")" 2>/dev/null || wrong "cannot write to $(dirname "$1")"
 out=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
 build=${3:-}
 [ -z "$build" ] || build=$(cd "$build" && pwd)

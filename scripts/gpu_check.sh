@@ -7,12 +7,14 @@
 #   --limit SECONDS          that a row may take (900)
 #   --out FOLDER             for gpu_check.json and a log a row (BUILD/gpu_check)
 #   --log                    adds date, commit, device and table to docs/gpu_log.md
-# Exit code 0 where nothing failed, 1 where a row did, 2 for a wrong option or row.
+#   --help                   these lines
+# Exit code 0 where nothing failed, 1 where a row did, 2 for a wrong option or row. Without a GPU to use, the row `device`
+# fails and those that need one are not run.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 self=$here/$(basename "${BASH_SOURCE[0]}")
 engine=cuda build='' limit=900 out='' log='' list='' row='' only=()
-usage() { echo "error: $1: see the first lines of $self" >&2; exit 2; }
+usage() { echo "error: $1: see $self --help" >&2; exit 2; }
 while [ $# -gt 0 ]; do
     option=$1
     case $option in
@@ -27,6 +29,7 @@ while [ $# -gt 0 ]; do
         --row) row=$1 ;;   # runs one row, in a process of its own
         --list) list=yes ;;
         --log) log=yes ;;
+        --help) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$self"; exit 0 ;;
         *) usage "unknown option $option" ;;
     esac
     shift
@@ -115,7 +118,8 @@ row_clocks() {
     local query=name,driver_version,clocks.sm,clocks.max.sm,clocks.mem,power.draw,power.limit,temperature.gpu,compute_mode said
     [ "$engine" = cuda ] || end 77 'the emulated engine has none'
     command -v nvidia-smi >/dev/null || end 77 'no nvidia-smi here'
-    said=$(nvidia-smi --query-gpu="$query" --format=csv,noheader 2>&1 | head -n 1) || end 1 "nvidia-smi: $said"
+    said=$(nvidia-smi --query-gpu="$query" --format=csv,noheader 2>&1 | head -n 1) ||
+        end "$([ -n "$no_gpu" ] && echo 77 || echo 1)" "${no_gpu:-nvidia-smi: $said}"
     end 0 "name, driver, SM clock and most, memory clock, power and limit, degrees, mode: $said"
 }
 
@@ -254,6 +258,10 @@ run_row() {
         end 77 "there is no $library: build where CUDA is, or take --engine emulated"
     fi
     case $row in
+        device | driver | libraries | clocks) ;;
+        *) [ -z "$no_gpu" ] || end 77 "$no_gpu" ;;
+    esac
+    case $row in
         clocks) row_clocks ;;
         ops.*) row_ops ;;
         bits.*) "row_${row//./_}" ;;
@@ -264,6 +272,7 @@ run_row() {
     esac
 }
 if [ -n "$row" ]; then
+    no_gpu=${GPU_CHECK_NO_GPU:-}   # why there is none to use
     run_row
     exit $?
 fi
@@ -324,14 +333,37 @@ one_row() {   # one_row NAME: fills state, took, detail
     esac
     [ "$state" != PASS ] || [ -n "$detail" ] || state=FAIL detail='it says nothing of what it found'
 }
-line() { printf '%.120s\n' "$(printf '%-8s %-23s %7s  %s' "$1" "$2" "$3" "$4")"; }
+cut_at_a_word() {   # cut_at_a_word TEXT COLUMNS
+    local text=$1
+    if [ ${#text} -gt "$2" ]; then
+        text=${text:0:$2-2}
+        [[ $text = *' '* ]] && text=${text% *}... || text=${text:0:$2-3}...
+    fi
+    printf '%s\n' "$text"
+}
+line() {
+    local start
+    printf -v start '%-8s %-23s %7s  ' "$1" "$2" "$3"
+    printf '%s%s\n' "$start" "$(cut_at_a_word "$4" $((120 - ${#start})))"
+}
 build_option=()
 [ ${#loader[@]} -gt 0 ] || build_option=(--build "$build")
 commit=$( (program "$build/sluice" --version) 2>/dev/null | head -n 1 | printable)
 table=$out/table.txt
 line state row seconds detail | tee "$table"
+export GPU_CHECK_NO_GPU=
+device_row=()
+if [ "$engine" = cuda ] && printf '%s\n' "${rows[@]}" | grep -vx 'driver\|libraries' >/dev/null; then
+    one_row device   # also where it is not asked for
+    device_row=("$state" "$took" "$detail")
+    [ "$state" != FAIL ] || GPU_CHECK_NO_GPU=$detail
+fi
 for name in "${rows[@]}"; do
-    one_row "$name"
+    if [ "$name" = device ] && [ ${#device_row[@]} -gt 0 ]; then
+        state=${device_row[0]} took=${device_row[1]} detail=${device_row[2]}
+    else
+        one_row "$name"
+    fi
     line "$state" "$name" "$took" "$detail" | tee -a "$table"
     states+=("$state") seconds+=("$took") details+=("$detail")
     [ "$name$state" != devicePASS ] || device=$detail
@@ -356,7 +388,8 @@ if [ -n "$log" ]; then
     [ -d "$root/docs" ] || page=$root/gpu_log.md
     [ ! -e "$page" ] || sed -i '/^Not run/,/^$/d' "$page"
     {
-        printf '\n## %s: %s\n\n%s; engine %s.\n\n```text\n' "$(date -u +%Y-%m-%d)" "${device:0:100}" "${commit:0:90}" "$engine"
+        printf '\n## %s: %s\n\n%s; engine %s.\n\n```text\n' "$(date -u +%Y-%m-%d)" "$(cut_at_a_word "$device" 100)" \
+            "$(cut_at_a_word "$commit" 90)" "$engine"
         cat "$table"
         printf '%s\n```\n' "$summary"
     } >>"$page"

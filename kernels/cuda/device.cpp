@@ -4,8 +4,8 @@
 #include "base/check.h"
 #include "kernels/capability.h"
 #include "kernels/cuda/attention.h"
+#include "kernels/cuda/nccl_library.h"
 #include "kernels/cuda/prim/cublaslt.h"
-#include "kernels/cuda/prim/nccl.h"
 #include "kernels/cuda/prim/op.h"
 #include "kernels/cuda/prim/runtime.h"
 #include "kernels/nccl.h"
@@ -18,13 +18,21 @@ std::string cublas_version_text(size_t version) {  // 130100: "13.1.0"
            std::to_string(version % 100);
 }
 
+// Of the library that a run of several ranks would load, which is loaded for it; or why there is none.
+std::string nccl_found() {
+    const NcclLibrary& nccl = nccl_library();
+    int version = 0;
+    if (!nccl.why.empty()) return "; " + nccl.why;
+    return nccl.GetVersion(&version) == ncclSuccess ? ", NCCL " + nccl_version_text(version) : "; NCCL has no version";
+}
+
 }  // namespace
 
 template <class B>
 std::string libraries() {
     if (kEmulated) return "kernels for GPUs, emulated on the host";
     return "CUDA " + cuda_text(CUDART_VERSION) + ", cuBLASLt " + cublas_version_text(cublasLtGetVersion()) +
-           ", cuDNN " + cudnn_version() + ", NCCL " + nccl_version_text(NCCL_VERSION_CODE);
+           ", cuDNN " + cudnn_version() + nccl_found();
 }
 
 template <class B>

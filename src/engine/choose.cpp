@@ -170,7 +170,14 @@ EngineLibrary load_engine_library() {
         library.why = "this build has no engine for GPUs: build where nvcc, cuBLAS, cuDNN and NCCL are (docs/gpu.md)";
         return library;
     }
-    void* const opened = dlopen(library.path.c_str(), RTLD_NOW | RTLD_LOCAL);
+    // A name without a folder is a file's too: the loader would look for it among its libraries.
+    std::error_code error;
+    const std::filesystem::path file = std::filesystem::absolute(library.path, error);
+    if (!std::filesystem::exists(file, error)) {
+        library.why = "cannot load the engine: there is no file " + file.string() + ", which SLUICE_ENGINE names";
+        return library;
+    }
+    void* const opened = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (!opened) {
         library.why = cannot_load(dlerror());
         return library;

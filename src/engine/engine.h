@@ -34,7 +34,7 @@ class Engine {
  public:
     virtual ~Engine() = default;
 
-    // What it computes with: "oneDNN 2.6.3, BLIS 0.9.0".
+    // What it computes with: "oneDNN 2.6.3, BLIS 0.9.0". Not for runs: it loads what only some of them need.
     virtual std::string libraries() const = 0;
     // The release of CUDA that it is built with, 13000 for 13.0; 0: it needs no GPU.
     virtual int cuda() const = 0;

@@ -60,7 +60,9 @@ class RelaCore {
         v("rela_dots", s.dots, {tokens});
     }
 
-    std::string prepare(Stream, const Batch&, const AttentionStrides&) const { return ""; }
+    std::string prepare(Stream, const Batch&, const AttentionStrides&) const {
+        return B::kStorage == Storage::cpu ? "" : "own: ReLA";  // no library has it
+    }
     T* forward(const Pass<B>&, const Params&, Acts&, const Qkv<const T>& in) const;
     // Overwrites dout.
     void backward(const Pass<B>&, const Params& w, Gradients& dw, const Acts&, const Scratch&, const Qkv<T>& din,

@@ -93,9 +93,12 @@ Model<B>::Model(const ModelSpec& spec, Batch largest, Recompute recompute, Mode 
     rope_table(cos.data(), sin.data(), spec.rope, spec.head_dim, largest.length);
     memory_.to_device(stream(), acts_.cos, cos.data(), cos.size() * sizeof(A));
     memory_.to_device(stream(), acts_.sin, sin.data(), sin.size() * sizeof(A));
+    std::vector<std::string> told;
     for (const Block<B>& block : blocks_) {
         const std::string by = block.attention.prepare(stream(), largest, mode == Mode::training);
-        if (attention_.find(by) == attention_.npos) attention_ += (attention_.empty() ? "" : "; ") + by;
+        if (by.empty() || std::find(told.begin(), told.end(), by) != told.end()) continue;
+        attention_ += (told.empty() ? "" : "; ") + by;
+        told.push_back(by);
     }
     row_counts_.resize(size_t(mesh.sequence->size()));
     no_sums_ = no_sums(spec, mesh.coord);

@@ -220,7 +220,13 @@ TEST_F(Engines, ThatCannotBeHadAreOneLine) {
         EXPECT_TRUE(has(ended.err, word)) << ended.err;
         EXPECT_EQ(std::count(ended.err.begin(), ended.err.end(), '\n'), 1) << ended.err;
     };
-    expect_refused("/nowhere/libsluice_cuda.so", "cannot load the engine");
+    expect_refused("/nowhere/libsluice_cuda.so",
+                   "cannot load the engine: there is no file /nowhere/libsluice_cuda.so, which SLUICE_ENGINE names");
+    // A name without a folder is a file of the current one, and never a library of the loader's.
+    expect_refused("libm.so.6", "there is no file " + (folder_ / "libm.so.6").string() + ", which SLUICE_ENGINE names");
+    expect_refused("c.yaml", "cannot load the engine: " + (folder_ / "c.yaml").string() + ": ");
+    fs::create_symlink(SLUICE_NO_ENGINE, folder_ / "named.so");
+    expect_refused("named.so", "named.so is no engine of sluice: it lacks sluice_engine");
     expect_refused(SLUICE_NO_ENGINE, "lacks sluice_engine");
     expect_refused(SLUICE_OTHER_ENGINE,
                    std::string("is an engine of sluice 0.0.0 (commit none), and this is ") + build());

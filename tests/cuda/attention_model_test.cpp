@@ -65,8 +65,15 @@ const Variant kVariants[] = {
     {"switch_key_value", {"model.switch_heads={target: kv, experts: 8, top_k: 2}", "model.qk_norm=false"}},
     {"window", {"model.attention={window: 20}"}},
     {"local_global", {"model.attention={0: {window: 20}, 1: {kind: softmax}}"}},
-    {"half_rela", {"model.attention={0: {kind: rela}, 1: {kind: softmax}}"}, kByLibrary, kMicroBatches * 2},
-    {"rela", {"model.attention={kind: rela}"}, "", 0},
+    {"half_rela",
+     {"model.attention={0: {kind: rela}, 1: {kind: softmax}}"},
+     std::string("own: ReLA; ") + kByLibrary,
+     kMicroBatches * 2},
+    {"rela", {"model.attention={kind: rela}"}, "own: ReLA", 0},
+    {"rela_own",
+     {"model.attention={0: {kind: softmax}, 1: {kind: rela}}", "train.attention=own"},
+     "own: train.attention; own: ReLA",
+     0},
     {"recompute", {"train.recompute=attention"}, kByLibrary, kMicroBatches*(kLayers * 2 + 1)},
     {"own", {"train.attention=own"}, "own: train.attention", 0},
     {"documents", {"data.document_mask=true"}, "own: documents", 0},
@@ -129,6 +136,11 @@ TEST(CudaAttentionOfAModel, IsForwardAloneInInference) {
     EXPECT_EQ(in_float.attention(), "own: fp32");
     const Model<Cpu<float>> on_cpu(config.model, {2, kLength}, Recompute::none, Mode::inference);
     EXPECT_EQ(on_cpu.attention(), "");
+    const Config rela = config_of({"model.attention={kind: rela}"});
+    const Model<Cuda<float>> rela_in_float(rela.model, {2, kLength}, Recompute::none, Mode::inference);
+    EXPECT_EQ(rela_in_float.attention(), "own: ReLA");
+    const Model<Cpu<float>> rela_on_cpu(rela.model, {2, kLength}, Recompute::none, Mode::inference);
+    EXPECT_EQ(rela_on_cpu.attention(), "");
 }
 
 }  // namespace
