@@ -51,6 +51,7 @@ std::map<std::thread::id, RankThread>& rank_threads() {
 struct Clique {
     std::string name;                // "'data'": as the rank calls it that was first
     std::vector<ncclComm*> members;  // by rank; null: not yet there, or gone
+    std::vector<int> devices;        // by rank; -1: not yet there
     int finalized = 0;
     std::map<uint64_t, std::shared_ptr<NcclWork>> collectives;                                // that not all ask for
     std::map<std::pair<std::pair<int, int>, uint64_t>, std::shared_ptr<NcclWork>> exchanges;  // from, to, number
@@ -306,6 +307,7 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int ranks, ncclUniqueId id
     if (!clique) {
         clique = std::make_shared<Clique>();
         clique->members.resize(size_t(ranks));
+        clique->devices.resize(size_t(ranks), -1);
         const std::string number = std::to_string(cliques().size());
         clique->name = config->commName ? "'" + std::string(config->commName) + "'" : number;
     }
@@ -323,7 +325,27 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int ranks, ncclUniqueId id
     (*comm)->made_at = comm;
     (*comm)->owner = &owner;
     clique->members[size_t(rank)] = *comm;
+    cudaGetDevice(&clique->devices[size_t(rank)]);
     return ncclInProgress;
+}
+
+// NCCL's user guide, "Creating a Communicator": one CUDA device for several ranks of a communicator is not supported.
+// Each rank that shares its device is told once all are there, and the communicator is made on none.
+static bool shares_device(ncclComm& comm) {
+    const std::vector<int>& devices = comm.clique->devices;
+    if (options().devices == 1 || std::count(devices.begin(), devices.end(), -1) > 0) return false;
+    bool shares = false;
+    for (int r = 0; r < int(devices.size()); r++)
+        for (int q = 0; q < r; q++) {
+            if (devices[size_t(q)] != devices[size_t(r)]) continue;
+            shares = true;
+            if (comm.rank != q && comm.rank != r) continue;
+            comm.error = "Duplicate GPU detected : rank " + std::to_string(comm.rank) + " and rank " +
+                         std::to_string(q + r - comm.rank) + " both on CUDA device " +
+                         std::to_string(devices[size_t(r)]);
+            comm.state = refuse(ncclInvalidUsage, comm.error);
+        }
+    return shares;
 }
 
 // A poll of the thread that launches lets a communicator get on; one of another thread only looks.
@@ -336,6 +358,7 @@ static void poll(ncclComm& comm) {
     } else if (++comm.polls < kPollsUntilConnected) {
         return;
     } else if (!comm.made) {
+        if (shares_device(comm)) return;
         comm.made = options().nccl_connects && comm.clique->complete();
         if (!comm.made) return;
         *comm.made_at = &comm;

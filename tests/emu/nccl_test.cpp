@@ -1,6 +1,7 @@
 // NCCL's stand-in: what it refuses, what order the tasks of ranks have, and waits in which nothing can go on.
 #include "kernels/emu/nccl.h"
 
+#include <array>
 #include <chrono>
 #include <functional>
 #include <thread>
@@ -279,6 +280,43 @@ TEST_F(Nccl, BuffersThatCannotBeAreRefused) {
                   ncclSuccess);
         EXPECT_EQ(rank.wait(), "");
     });
+}
+
+// The only device is all ranks'.
+TEST_F(Nccl, RanksOnOneDeviceOfSeveralAreRefused) {
+    const struct {
+        int devices;
+        std::array<int, 3> chosen;  // by rank
+        std::array<ncclResult_t, 3> state;
+    } cases[] = {
+        {1, {0, 0, 0}, {ncclSuccess, ncclSuccess, ncclSuccess}},
+        {3, {0, 2, 1}, {ncclSuccess, ncclSuccess, ncclSuccess}},
+        {3, {2, 0, 2}, {ncclInvalidUsage, ncclInProgress, ncclInvalidUsage}},
+    };
+    for (const auto& c : cases) {
+        emu::options().devices = c.devices;
+        run_threads(3, [&](Comm& host) {
+            EXPECT_EQ(cudaSetDevice(c.chosen[size_t(host.rank())]), cudaSuccess);
+            ncclUniqueId id{};
+            if (host.rank() == 0) { EXPECT_EQ(ncclGetUniqueId(&id), ncclSuccess); }
+            host.broadcast(&id, sizeof id, 0);
+            ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+            config.blocking = 0;
+            ncclComm_t made = nullptr;
+            EXPECT_EQ(ncclCommInitRankConfig(&made, 3, id, host.rank(), &config), ncclInProgress);
+            host.barrier();
+            ncclResult_t state = ncclInProgress;
+            for (int i = 0; i < 10; i++) { EXPECT_EQ(ncclCommGetAsyncError(made, &state), ncclSuccess); }
+            EXPECT_EQ(state, c.state[size_t(host.rank())]);
+            if (state == ncclInvalidUsage) {
+                const std::string said = ncclGetLastError(made);
+                EXPECT_TRUE(said.starts_with("Duplicate GPU detected : rank " + std::to_string(host.rank()))) << said;
+                EXPECT_TRUE(said.ends_with(" both on CUDA device 2")) << said;
+            }
+            host.barrier();  // none leaves before all have looked
+            ncclCommAbort(made);
+        });
+    }
 }
 
 TEST_F(Nccl, NothingIsAskedOfACommunicatorThatStillConnects) {
