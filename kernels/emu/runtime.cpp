@@ -102,6 +102,15 @@ std::function<void()> copy_of_pageable(void* to, const void* from, size_t bytes)
     };
 }
 
+// The runtime's reference, cudaMemcpyAsync: with pointers that do not match the direction, its behaviour is undefined;
+// of cudaMemcpyDefault they say the direction. Pinned memory is the host's.
+bool matches(cudaMemcpyKind kind, const void* to, const void* from) {
+    if (kind == cudaMemcpyDefault) return true;
+    const DeviceMemory& memory = DeviceMemory::get();
+    return memory.is_device(from) == (kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice) &&
+           memory.is_device(to) == (kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice);
+}
+
 bool is_range(const void* p, size_t bytes) {
     const DeviceMemory& memory = DeviceMemory::get();
     if (!memory.is_device(p)) return true;
@@ -199,12 +208,13 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
     return cudaSuccess;
 }
 
-cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t handle) {
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t handle) {
     Device& device = Device::get();
     const auto lock = device.lock();
     if (!device.is_stream(handle)) return result(cudaErrorInvalidResourceHandle);
     if (bytes == 0) return cudaSuccess;
-    if (!is_range(to, bytes) || !is_range(from, bytes)) return result(cudaErrorInvalidValue);
+    if (!matches(kind, to, from) || !is_range(to, bytes) || !is_range(from, bytes))
+        return result(cudaErrorInvalidValue);
     StreamQueue& stream = device.of(handle);
     const DeviceMemory& memory = DeviceMemory::get();
     // A graph would copy what then lies there: what Sluice copies to and from the host differs from launch to launch.

@@ -71,7 +71,7 @@ struct cudaDeviceProp {
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp*, int device);
 
 // Pinned memory is read and written when the copy runs. Pageable memory is read before the call returns; where it is
-// written to, the call waits for the stream.
+// written to, the call waits for the stream. Kinds that contradict the pointers are refused.
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t);
 cudaError_t cudaMemsetAsync(void* p, int byte, size_t bytes, cudaStream_t);
 
