@@ -64,7 +64,7 @@ std::map<std::string, std::shared_ptr<Clique>>& cliques() {  // by id
     static auto* const all = new std::map<std::string, std::shared_ptr<Clique>>;
     return *all;
 }
-int64_t cliques_so_far = 0, communicators_so_far = 0, launches_so_far = 0;
+int64_t cliques_so_far = 0, communicators_so_far = 0, aborts_so_far = 0, launches_so_far = 0;
 
 struct Asked {
     ncclComm* comm;
@@ -98,8 +98,11 @@ struct ncclComm {
     uint64_t collectives = 0;
     std::map<int, uint64_t> sends, receives;                                     // by peer
     std::vector<std::pair<StreamQueue*, std::shared_ptr<NcclLaunch>>> launches;  // those not done
+    // This, or null once it is gone: captured collectives hold it, as long as their graph lives.
+    std::shared_ptr<ncclComm*> self = std::make_shared<ncclComm*>(this);
 
     bool here() const { return owner->thread == std::this_thread::get_id(); }
+    bool captured() const { return self.use_count() > 1; }
 };
 
 // ---------------------------------------------------------------- launches
@@ -165,10 +168,11 @@ static std::string mismatch(ncclComm& comm, const std::vector<Asked>& asked,
 static ncclResult_t launch(ncclComm& comm, const std::vector<Asked>& asked) {
     StreamQueue& stream = *asked[0].stream;
     if (stream.capture) {  // each launch of the graph asks anew
-        stream.capture->add(stream, [&comm, asked](StreamQueue& launched) {
+        stream.capture->add(stream, [self = comm.self, asked](StreamQueue& launched) {
+            if (!*self) return;  // it was aborted
             std::vector<Asked> again = asked;
             for (Asked& a : again) a.stream = &launched;
-            launch(comm, again);
+            launch(**self, again);
         });
         return ncclSuccess;
     }
@@ -259,6 +263,10 @@ void sluice::emu::nccl_fault(NcclFault fault, int64_t after, double seconds) {
 int64_t sluice::emu::nccl_communicators() {
     const auto lock = Device::get().lock();
     return communicators_so_far;
+}
+int64_t sluice::emu::nccl_aborts() {
+    const auto lock = Device::get().lock();
+    return aborts_so_far;
 }
 int64_t sluice::emu::nccl_launches() {
     const auto lock = Device::get().lock();
@@ -354,6 +362,9 @@ static void poll(ncclComm& comm) {
     if (comm.finalizing) {
         for (const auto& [stream, launched] : comm.launches)
             if (!launched->finished()) return Device::get().step(*stream);
+        // NVIDIA's "CUDA Graph Best Practice", page "Process Hang": a communicator does not end before all graphs are
+        // destroyed that its collectives are in.
+        if (comm.captured()) return;
         if (comm.clique->finalized == int(comm.clique->members.size())) comm.state = ncclSuccess;
     } else if (++comm.polls < kPollsUntilConnected) {
         return;
@@ -399,6 +410,7 @@ static void forget(ncclComm_t comm) {
         for (auto& [thread, other] : rank_threads()) other.ahead.erase(&owner);
         rank_threads().erase(owner.thread);
     }
+    *comm->self = nullptr;
     delete comm;
 }
 
@@ -414,6 +426,7 @@ ncclResult_t ncclCommAbort(ncclComm_t comm) {
     const auto lock = Device::get().lock();
     for (const auto& [stream, launched] : comm->launches)
         if (!launched->finished()) launched->release();
+    aborts_so_far++;
     forget(comm);
     return ncclSuccess;
 }

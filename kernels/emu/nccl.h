@@ -7,7 +7,7 @@
 // things, pairs of ranks that launch in different orders, and a wait in which nothing can ever go on. It also refuses
 // buffers that are no device memory, or overlap and are not in place, and calls on a communicator that is still
 // connecting; where there are more devices, ranks of a communicator on one. emu::Options makes a rank fail, stop or be
-// slow.
+// slow. A communicator that graphs hold collectives of is finalized once they are destroyed.
 #pragma once
 #include <climits>
 #include <cstddef>
@@ -102,6 +102,7 @@ enum class NcclFault { none, stall, slow, error };
 void nccl_fault(NcclFault fault, int64_t after = 0, double seconds = 0);
 
 int64_t nccl_communicators();  // made so far, counted for each rank
+int64_t nccl_aborts();         // of communicators so far, counted for each rank
 int64_t nccl_launches();       // single calls and groups so far, counted for each rank and communicator
 
 }  // namespace sluice::emu

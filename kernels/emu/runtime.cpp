@@ -365,6 +365,7 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
 }
 
 cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+    const auto lock = Device::get().lock();
     delete graph;
     return cudaSuccess;
 }

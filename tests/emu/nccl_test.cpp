@@ -424,6 +424,35 @@ TEST_F(Nccl, CommunicatorsEndInOrderOnceAllHaveAskedForIt) {
     });
 }
 
+TEST_F(Nccl, ACommunicatorEndsAfterTheGraphsOfItsCollectives) {
+    on_ranks(2, [](Rank& rank, Comm& host) {
+        const OnDevice<float> x({1, 2});
+        EXPECT_EQ(rank.all_reduce(x, 2), ncclSuccess);  // connects
+        const auto ends = [&] {
+            ncclResult_t state = ncclInProgress;
+            for (int i = 0; i < 10; i++) ncclCommGetAsyncError(rank.comm, &state);
+            return state == ncclSuccess;
+        };
+        ASSERT_EQ(cudaStreamBeginCapture(rank.stream, cudaStreamCaptureModeThreadLocal), cudaSuccess);
+        EXPECT_EQ(rank.all_reduce(x, 2), ncclSuccess);
+        cudaGraph_t graph = nullptr;
+        cudaGraphExec_t exec = nullptr;
+        ASSERT_EQ(cudaStreamEndCapture(rank.stream, &graph), cudaSuccess);
+        ASSERT_EQ(cudaGraphInstantiate(&exec, graph), cudaSuccess);
+        EXPECT_EQ(cudaGraphLaunch(exec, rank.stream), cudaSuccess);
+        EXPECT_EQ(rank.wait(), "");
+        EXPECT_EQ(ncclCommFinalize(rank.comm), ncclInProgress);
+        host.barrier();
+        EXPECT_FALSE(ends()) << "with a graph and what was made of it";
+        EXPECT_EQ(cudaGraphDestroy(graph), cudaSuccess);
+        EXPECT_FALSE(ends()) << "with what was made of it";
+        EXPECT_EQ(cudaGraphExecDestroy(exec), cudaSuccess);
+        EXPECT_TRUE(ends());
+        EXPECT_EQ(rank.values(x), (std::vector<float>{4, 8}));
+        EXPECT_EQ(ncclCommDestroy(rank.leave()), ncclSuccess);
+    });
+}
+
 // Another thread looks at events without driving the stream, and ends what hangs.
 TEST_F(Nccl, ARankThatStallsIsWaitedForUntilAnAbort) {
     emu::options().nccl_checks = false;  // else one is told so, once the other has ended
