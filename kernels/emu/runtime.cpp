@@ -41,6 +41,12 @@ cudaError_t waited(Device& device) {
     return result(cudaErrorLaunchFailure);
 }
 
+cudaError_t wait_for(Device& device, StreamQueue& stream) {
+    device.reach(stream, stream.queued);
+    device.host_knows(stream.clock);
+    return waited(device);
+}
+
 // ---------------------------------------------------------------- captures
 thread_local std::vector<std::shared_ptr<Capture>> captures;  // of this thread that have not ended
 
@@ -49,7 +55,9 @@ cudaError_t refuse_captured(Capture* capture) {
     capture->invalidate();
     return result(cudaErrorStreamCaptureUnsupported);
 }
-// A call that this thread may not make while it captures: it allocates, frees, or waits for all.
+// A call that this thread may not make while it captures: it allocates, frees, waits, or asks how far work is. The
+// runtime's reference, cudaThreadExchangeStreamCaptureMode: a thread with a capture of cudaStreamCaptureModeThreadLocal
+// is prohibited from potentially unsafe calls, and captures of other threads are ignored.
 bool captures_here() { return !captures.empty(); }
 cudaError_t refuse_while_capturing() {
     for (const auto& capture : captures) capture->invalidate();
@@ -225,7 +233,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
         device.queue(stream, copy_of_pinned(to, from, bytes));
     else
         device.queue(stream, copy_of_pageable(to, from, bytes));
-    return memory.is_device(to) || is_pinned(to) ? cudaSuccess : cudaStreamSynchronize(handle);
+    return memory.is_device(to) || is_pinned(to) ? cudaSuccess : wait_for(device, stream);
 }
 
 cudaError_t cudaMemsetAsync(void* p, int byte, size_t bytes, cudaStream_t handle) {
@@ -274,9 +282,8 @@ cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
     if (!device.is_stream(handle)) return result(cudaErrorInvalidResourceHandle);
     StreamQueue& stream = device.of(handle);
     if (stream.capture) return refuse_captured(stream.capture);
-    device.reach(stream, stream.queued);
-    device.host_knows(stream.clock);
-    return waited(device);
+    if (captures_here()) return refuse_while_capturing();
+    return wait_for(device, stream);
 }
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
@@ -402,6 +409,7 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
     Device& device = Device::get();
     const auto lock = device.lock();
     if (event->captured) return result(cudaErrorCapturedEvent);
+    if (captures_here()) return refuse_while_capturing();
     const Mark* const mark = event->mark.get();
     const bool pending = mark && device.is_stream(mark->stream) && !mark->stream->reached(mark->serial);
     if (mark && device.is_stream(mark->stream) && !mark->stream->is_here())  // another thread's: it is only looked at
@@ -418,6 +426,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
     Device& device = Device::get();
     const auto lock = device.lock();
     if (event->captured) return result(cudaErrorCapturedEvent);
+    if (captures_here()) return refuse_while_capturing();
     const Mark* const mark = event->mark.get();
     if (!mark) return cudaSuccess;
     if (device.is_stream(mark->stream)) device.reach(*mark->stream, mark->serial);

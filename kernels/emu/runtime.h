@@ -91,7 +91,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t);
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end);
 
 // Graphs (kernels/emu/graph.h). While a stream is captured, a call that would wait for it, or that its thread may not
-// make (memory is allocated or freed, the device is waited for), is refused and spoils the capture.
+// make (memory is allocated or freed, anything is waited for or asked whether it is done), is refused and spoils it.
 enum cudaStreamCaptureMode { cudaStreamCaptureModeThreadLocal = 1 };
 enum cudaStreamCaptureStatus {
     cudaStreamCaptureStatusNone = 0,
