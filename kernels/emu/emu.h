@@ -44,9 +44,9 @@ struct Options {
     bool traffic = false;  // count what moves: see traffic.h
     // The host cannot read device memory outside of launches and copies: a touch ends the program, with its place.
     bool protect = kProtect;
-    size_t device_bytes = 0;            // of device memory; 0: as much as the host has
-    size_t taken_bytes = 0;             // of these, what other programs have
-    int devices = 1;                    // that a thread may choose among; they share the memory
+    size_t device_bytes = 0;  // of device memory; 0: as much as the host has
+    size_t taken_bytes = 0;   // of these, what other programs have
+    int devices = 1;          // to choose among, of one memory; ranks of a communicator share one if it is the only
     Products products = Products::all;  // of cuBLASLt's stand-in
     int fastest = -1;                   // its algorithm that takes the least time by far; -1: that depends on the shape
     Attention attention = Attention::all;  // of cuDNN's stand-in

@@ -51,6 +51,7 @@ std::map<std::thread::id, RankThread>& rank_threads() {
 struct Clique {
     std::string name;                // "'data'": as the rank calls it that was first
     std::vector<ncclComm*> members;  // by rank; null: not yet there, or gone
+    std::vector<int> devices;        // by rank; -1: not yet there
     int finalized = 0;
     std::map<uint64_t, std::shared_ptr<NcclWork>> collectives;                                // that not all ask for
     std::map<std::pair<std::pair<int, int>, uint64_t>, std::shared_ptr<NcclWork>> exchanges;  // from, to, number
@@ -63,7 +64,7 @@ std::map<std::string, std::shared_ptr<Clique>>& cliques() {  // by id
     static auto* const all = new std::map<std::string, std::shared_ptr<Clique>>;
     return *all;
 }
-int64_t cliques_so_far = 0, communicators_so_far = 0, launches_so_far = 0;
+int64_t cliques_so_far = 0, communicators_so_far = 0, aborts_so_far = 0, launches_so_far = 0;
 
 struct Asked {
     ncclComm* comm;
@@ -97,9 +98,11 @@ struct ncclComm {
     uint64_t collectives = 0;
     std::map<int, uint64_t> sends, receives;                                     // by peer
     std::vector<std::pair<StreamQueue*, std::shared_ptr<NcclLaunch>>> launches;  // those not done
-    std::shared_ptr<bool> ended = std::make_shared<bool>(false);                 // graphs hold it too
+    // This, or null once it is gone: captured collectives hold it, as long as their graph lives.
+    std::shared_ptr<ncclComm*> self = std::make_shared<ncclComm*>(this);
 
     bool here() const { return owner->thread == std::this_thread::get_id(); }
+    bool captured() const { return self.use_count() > 1; }
 };
 
 // ---------------------------------------------------------------- launches
@@ -164,12 +167,12 @@ static std::string mismatch(ncclComm& comm, const std::vector<Asked>& asked,
 
 static ncclResult_t launch(ncclComm& comm, const std::vector<Asked>& asked) {
     StreamQueue& stream = *asked[0].stream;
-    if (stream.capture) {  // each launch of the graph asks anew; kernels of what was aborted end at once
-        stream.capture->add(stream, [&comm, asked, ended = comm.ended](StreamQueue& launched) {
-            if (*ended) return;
+    if (stream.capture) {  // each launch of the graph asks anew
+        stream.capture->add(stream, [self = comm.self, asked](StreamQueue& launched) {
+            if (!*self) return;  // it was aborted
             std::vector<Asked> again = asked;
             for (Asked& a : again) a.stream = &launched;
-            launch(comm, again);
+            launch(**self, again);
         });
         return ncclSuccess;
     }
@@ -261,6 +264,10 @@ int64_t sluice::emu::nccl_communicators() {
     const auto lock = Device::get().lock();
     return communicators_so_far;
 }
+int64_t sluice::emu::nccl_aborts() {
+    const auto lock = Device::get().lock();
+    return aborts_so_far;
+}
 int64_t sluice::emu::nccl_launches() {
     const auto lock = Device::get().lock();
     return launches_so_far;
@@ -308,6 +315,7 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int ranks, ncclUniqueId id
     if (!clique) {
         clique = std::make_shared<Clique>();
         clique->members.resize(size_t(ranks));
+        clique->devices.resize(size_t(ranks), -1);
         const std::string number = std::to_string(cliques().size());
         clique->name = config->commName ? "'" + std::string(config->commName) + "'" : number;
     }
@@ -325,7 +333,27 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int ranks, ncclUniqueId id
     (*comm)->made_at = comm;
     (*comm)->owner = &owner;
     clique->members[size_t(rank)] = *comm;
+    cudaGetDevice(&clique->devices[size_t(rank)]);
     return ncclInProgress;
+}
+
+// NCCL's user guide, "Creating a Communicator": one CUDA device for several ranks of a communicator is not supported.
+// Each rank that shares its device is told once all are there, and the communicator is made on none.
+static bool shares_device(ncclComm& comm) {
+    const std::vector<int>& devices = comm.clique->devices;
+    if (options().devices == 1 || std::count(devices.begin(), devices.end(), -1) > 0) return false;
+    bool shares = false;
+    for (int r = 0; r < int(devices.size()); r++)
+        for (int q = 0; q < r; q++) {
+            if (devices[size_t(q)] != devices[size_t(r)]) continue;
+            shares = true;
+            if (comm.rank != q && comm.rank != r) continue;
+            comm.error = "Duplicate GPU detected : rank " + std::to_string(comm.rank) + " and rank " +
+                         std::to_string(q + r - comm.rank) + " both on CUDA device " +
+                         std::to_string(devices[size_t(r)]);
+            comm.state = refuse(ncclInvalidUsage, comm.error);
+        }
+    return shares;
 }
 
 // A poll of the thread that launches lets a communicator get on; one of another thread only looks.
@@ -334,11 +362,14 @@ static void poll(ncclComm& comm) {
     if (comm.finalizing) {
         for (const auto& [stream, launched] : comm.launches)
             if (!launched->finished()) return Device::get().step(*stream);
-        if (comm.ended.use_count() > 1) return;  // NCCL waits for graphs that hold its kernels
+        // NVIDIA's guide to CUDA graphs, "Process Hang": a communicator does not end before all graphs are
+        // destroyed that its collectives are in.
+        if (comm.captured()) return;
         if (comm.clique->finalized == int(comm.clique->members.size())) comm.state = ncclSuccess;
     } else if (++comm.polls < kPollsUntilConnected) {
         return;
     } else if (!comm.made) {
+        if (shares_device(comm)) return;
         comm.made = options().nccl_connects && comm.clique->complete();
         if (!comm.made) return;
         *comm.made_at = &comm;
@@ -369,7 +400,6 @@ ncclResult_t ncclCommFinalize(ncclComm_t comm) {
 
 static void forget(ncclComm_t comm) {
     RankThread& owner = *comm->owner;
-    *comm->ended = true;
     Device::get().leave(owner.thread);
     Clique& clique = *comm->clique;
     clique.members[size_t(comm->rank)] = nullptr;
@@ -380,6 +410,7 @@ static void forget(ncclComm_t comm) {
         for (auto& [thread, other] : rank_threads()) other.ahead.erase(&owner);
         rank_threads().erase(owner.thread);
     }
+    *comm->self = nullptr;
     delete comm;
 }
 
@@ -395,6 +426,7 @@ ncclResult_t ncclCommAbort(ncclComm_t comm) {
     const auto lock = Device::get().lock();
     for (const auto& [stream, launched] : comm->launches)
         if (!launched->finished()) launched->release();
+    aborts_so_far++;
     forget(comm);
     return ncclSuccess;
 }

@@ -1,11 +1,13 @@
-// The part of NCCL that is used, under NCCL's names: ranks are threads of one process, which share the emulated device,
-// and a collective is a task of a stream of each rank. It happens when all of these are the first of their streams.
-// Sums are formed in rank order; those of bf16 in float, and rounded once, where NCCL rounds at every rank of a ring.
+// The part of NCCL that is used, under NCCL's names: ranks are threads of one process, which share the emulated device
+// where Options::devices is 1, and a collective is a task of a stream of each rank. It happens when all of these are
+// the first of their streams. Sums are formed in rank order; those of bf16 in float, and rounded once, where NCCL
+// rounds at every rank of a ring.
 //
 // It refuses, and names both sides, where NCCL would hang or move the wrong numbers: ranks that ask for different
 // things, pairs of ranks that launch in different orders, and a wait in which nothing can ever go on. It also refuses
 // buffers that are no device memory, or overlap and are not in place, and calls on a communicator that is still
-// connecting. emu::Options makes a rank fail, stop or be slow.
+// connecting; where there are more devices, ranks of a communicator on one. emu::Options makes a rank fail, stop or be
+// slow. A communicator that graphs hold collectives of is finalized once they are destroyed.
 #pragma once
 #include <climits>
 #include <cstddef>
@@ -100,6 +102,7 @@ enum class NcclFault { none, stall, slow, error };
 void nccl_fault(NcclFault fault, int64_t after = 0, double seconds = 0);
 
 int64_t nccl_communicators();  // made so far, counted for each rank
+int64_t nccl_aborts();         // of communicators so far, counted for each rank
 int64_t nccl_launches();       // single calls and groups so far, counted for each rank and communicator
 
 }  // namespace sluice::emu

@@ -41,6 +41,12 @@ cudaError_t waited(Device& device) {
     return result(cudaErrorLaunchFailure);
 }
 
+cudaError_t wait_for(Device& device, StreamQueue& stream) {
+    device.reach(stream, stream.queued);
+    device.host_knows(stream.clock);
+    return waited(device);
+}
+
 // ---------------------------------------------------------------- captures
 thread_local std::vector<std::shared_ptr<Capture>> captures;  // of this thread that have not ended
 
@@ -49,7 +55,9 @@ cudaError_t refuse_captured(Capture* capture) {
     capture->invalidate();
     return result(cudaErrorStreamCaptureUnsupported);
 }
-// A call that this thread may not make while it captures: it allocates, frees, or waits for all.
+// A call that this thread may not make while it captures: it allocates, frees, waits, or asks how far work is. The
+// runtime's reference, cudaThreadExchangeStreamCaptureMode: a thread with a capture of cudaStreamCaptureModeThreadLocal
+// is prohibited from potentially unsafe calls, and captures of other threads are ignored.
 bool captures_here() { return !captures.empty(); }
 cudaError_t refuse_while_capturing() {
     for (const auto& capture : captures) capture->invalidate();
@@ -100,6 +108,15 @@ std::function<void()> copy_of_pageable(void* to, const void* from, size_t bytes)
     return [to, staged = std::make_shared<const std::vector<char>>(begin, begin + bytes)] {
         copy_now(to, staged->data(), staged->size());
     };
+}
+
+// The runtime's reference, cudaMemcpyAsync: with pointers that do not match the direction, its behaviour is undefined;
+// of cudaMemcpyDefault they say the direction. Pinned memory is the host's.
+bool matches(cudaMemcpyKind kind, const void* to, const void* from) {
+    if (kind == cudaMemcpyDefault) return true;
+    const DeviceMemory& memory = DeviceMemory::get();
+    return memory.is_device(from) == (kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice) &&
+           memory.is_device(to) == (kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice);
 }
 
 bool is_range(const void* p, size_t bytes) {
@@ -199,12 +216,13 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
     return cudaSuccess;
 }
 
-cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t handle) {
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t handle) {
     Device& device = Device::get();
     const auto lock = device.lock();
     if (!device.is_stream(handle)) return result(cudaErrorInvalidResourceHandle);
     if (bytes == 0) return cudaSuccess;
-    if (!is_range(to, bytes) || !is_range(from, bytes)) return result(cudaErrorInvalidValue);
+    if (!matches(kind, to, from) || !is_range(to, bytes) || !is_range(from, bytes))
+        return result(cudaErrorInvalidValue);
     StreamQueue& stream = device.of(handle);
     const DeviceMemory& memory = DeviceMemory::get();
     // A graph would copy what then lies there: what Sluice copies to and from the host differs from launch to launch.
@@ -215,7 +233,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
         device.queue(stream, copy_of_pinned(to, from, bytes));
     else
         device.queue(stream, copy_of_pageable(to, from, bytes));
-    return memory.is_device(to) || is_pinned(to) ? cudaSuccess : cudaStreamSynchronize(handle);
+    return memory.is_device(to) || is_pinned(to) ? cudaSuccess : wait_for(device, stream);
 }
 
 cudaError_t cudaMemsetAsync(void* p, int byte, size_t bytes, cudaStream_t handle) {
@@ -264,9 +282,8 @@ cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
     if (!device.is_stream(handle)) return result(cudaErrorInvalidResourceHandle);
     StreamQueue& stream = device.of(handle);
     if (stream.capture) return refuse_captured(stream.capture);
-    device.reach(stream, stream.queued);
-    device.host_knows(stream.clock);
-    return waited(device);
+    if (captures_here()) return refuse_while_capturing();
+    return wait_for(device, stream);
 }
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
@@ -355,6 +372,7 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
 }
 
 cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+    const auto lock = Device::get().lock();
     delete graph;
     return cudaSuccess;
 }
@@ -391,6 +409,7 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
     Device& device = Device::get();
     const auto lock = device.lock();
     if (event->captured) return result(cudaErrorCapturedEvent);
+    if (captures_here()) return refuse_while_capturing();
     const Mark* const mark = event->mark.get();
     const bool pending = mark && device.is_stream(mark->stream) && !mark->stream->reached(mark->serial);
     if (mark && device.is_stream(mark->stream) && !mark->stream->is_here())  // another thread's: it is only looked at
@@ -407,6 +426,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
     Device& device = Device::get();
     const auto lock = device.lock();
     if (event->captured) return result(cudaErrorCapturedEvent);
+    if (captures_here()) return refuse_while_capturing();
     const Mark* const mark = event->mark.get();
     if (!mark) return cudaSuccess;
     if (device.is_stream(mark->stream)) device.reach(*mark->stream, mark->serial);

@@ -71,7 +71,7 @@ struct cudaDeviceProp {
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp*, int device);
 
 // Pinned memory is read and written when the copy runs. Pageable memory is read before the call returns; where it is
-// written to, the call waits for the stream.
+// written to, the call waits for the stream. Kinds that contradict the pointers are refused.
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t);
 cudaError_t cudaMemsetAsync(void* p, int byte, size_t bytes, cudaStream_t);
 
@@ -91,7 +91,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t);
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end);
 
 // Graphs (kernels/emu/graph.h). While a stream is captured, a call that would wait for it, or that its thread may not
-// make (memory is allocated or freed, the device is waited for), is refused and spoils the capture.
+// make (memory is allocated or freed, anything is waited for or asked whether it is done), is refused and spoils it.
 enum cudaStreamCaptureMode { cudaStreamCaptureModeThreadLocal = 1 };
 enum cudaStreamCaptureStatus {
     cudaStreamCaptureStatusNone = 0,

@@ -6,6 +6,7 @@
 #include "cuda/small.h"
 #include "kernels/cuda/prim/op.h"
 #include "kernels/emu/emu.h"
+#include "kernels/emu/nccl.h"
 #include "kernels/profile.h"
 
 namespace sluice {
@@ -77,6 +78,7 @@ TEST(Replays, AreNotMadeWhereTheHostTakesPart) {
 // Two ranks launch graphs that hold collectives: of gradients beside backward, and of each layer's sums.
 TEST(Replays, HoldTheCollectivesOfNccl) {
     const Keys gated{"model.gates=[{position: sdpa}, {position: key}]", kNccl};
+    const int64_t aborts = emu::nccl_aborts();
     for (const char* mesh : {"parallel.zero=0", "parallel.zero=1", "parallel.tensor=2"})
         for (const auto order : {emu::Order::forward, emu::Order::reverse, emu::Order::seeded}) {
             SCOPED_TRACE(mesh);
@@ -88,6 +90,7 @@ TEST(Replays, HoldTheCollectivesOfNccl) {
             const bool data = keys.back() != "parallel.tensor=2";  // else each rank has all eight micro-batches
             EXPECT_EQ(captured.launches, data ? (std::vector<int64_t>{4, 8, 8}) : (std::vector<int64_t>{12, 16, 16}));
         }
+    EXPECT_EQ(emu::nccl_aborts(), aborts) << "communicators end in order, since their graphs have gone before";
     emu::options() = {};
 }
 

@@ -1,4 +1,6 @@
 // Captured work, and what may not be captured.
+#include <thread>
+
 #include "kernels/cuda/prim/runtime.h"
 #include "tests/emu/on_device.h"
 
@@ -95,13 +97,37 @@ TEST_F(Graphs, AMissingEventWithinIsFoundAtALaunch) {
     EXPECT_NE(said.find("AddTo on another stream"), said.npos) << said;
 }
 
+TEST_F(Graphs, OtherThreadsMayWaitDuringACapture) {
+    add(other_, c_, a_);
+    EXPECT_EQ(cudaEventRecord(event_, handle(other_)), cudaSuccess);
+    begin();
+    add(stream(), b_, a_);
+    std::thread([&] {
+        EXPECT_EQ(cudaEventSynchronize(event_), cudaSuccess);
+        EXPECT_EQ(cudaEventQuery(event_), cudaSuccess);
+        EXPECT_EQ(cudaStreamSynchronize(handle(other_)), cudaSuccess);
+        EXPECT_EQ(cudaStreamSynchronize(handle(stream())), cudaErrorStreamCaptureUnsupported)
+            << "but for what it holds";
+    }).join();
+    EXPECT_EQ(end(), cudaErrorStreamCaptureInvalidated);
+    begin();
+    add(stream(), b_, a_);
+    std::thread([&] { EXPECT_EQ(cudaEventQuery(event_), cudaSuccess); }).join();
+    EXPECT_EQ(end(), cudaSuccess);
+}
+
 TEST_F(Graphs, WhatMayNotBeCapturedSpoilsTheCapture) {
     std::vector<float> host(32);
     void* p = nullptr;
     const cudaStream_t captured = handle(stream());
     OnDevice<float> kept(std::vector<float>(32));
+    EXPECT_EQ(cudaEventRecord(event_, handle(other_)), cudaSuccess);
     const std::vector<std::function<cudaError_t()>> calls{
         [&] { return cudaStreamSynchronize(captured); },
+        [&] { return cudaStreamSynchronize(handle(other_)); },  // and what has nothing to do with the capture
+        [&] { return cudaStreamSynchronize(nullptr); },
+        [&] { return cudaEventSynchronize(event_); },
+        [&] { return cudaEventQuery(event_); },
         [&] { return cudaDeviceSynchronize(); },
         [&] { return cudaMalloc(&p, 64); },
         [&] { return cudaMallocHost(&p, 64); },

@@ -1,6 +1,7 @@
 // NCCL's stand-in: what it refuses, what order the tasks of ranks have, and waits in which nothing can go on.
 #include "kernels/emu/nccl.h"
 
+#include <array>
 #include <chrono>
 #include <functional>
 #include <thread>
@@ -281,6 +282,43 @@ TEST_F(Nccl, BuffersThatCannotBeAreRefused) {
     });
 }
 
+// The only device is all ranks'.
+TEST_F(Nccl, RanksOnOneDeviceOfSeveralAreRefused) {
+    const struct {
+        int devices;
+        std::array<int, 3> chosen;  // by rank
+        std::array<ncclResult_t, 3> state;
+    } cases[] = {
+        {1, {0, 0, 0}, {ncclSuccess, ncclSuccess, ncclSuccess}},
+        {3, {0, 2, 1}, {ncclSuccess, ncclSuccess, ncclSuccess}},
+        {3, {2, 0, 2}, {ncclInvalidUsage, ncclInProgress, ncclInvalidUsage}},
+    };
+    for (const auto& c : cases) {
+        emu::options().devices = c.devices;
+        run_threads(3, [&](Comm& host) {
+            EXPECT_EQ(cudaSetDevice(c.chosen[size_t(host.rank())]), cudaSuccess);
+            ncclUniqueId id{};
+            if (host.rank() == 0) { EXPECT_EQ(ncclGetUniqueId(&id), ncclSuccess); }
+            host.broadcast(&id, sizeof id, 0);
+            ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+            config.blocking = 0;
+            ncclComm_t made = nullptr;
+            EXPECT_EQ(ncclCommInitRankConfig(&made, 3, id, host.rank(), &config), ncclInProgress);
+            host.barrier();
+            ncclResult_t state = ncclInProgress;
+            for (int i = 0; i < 10; i++) { EXPECT_EQ(ncclCommGetAsyncError(made, &state), ncclSuccess); }
+            EXPECT_EQ(state, c.state[size_t(host.rank())]);
+            if (state == ncclInvalidUsage) {
+                const std::string said = ncclGetLastError(made);
+                EXPECT_TRUE(said.starts_with("Duplicate GPU detected : rank " + std::to_string(host.rank()))) << said;
+                EXPECT_TRUE(said.ends_with(" both on CUDA device 2")) << said;
+            }
+            host.barrier();  // none leaves before all have looked
+            ncclCommAbort(made);
+        });
+    }
+}
+
 TEST_F(Nccl, NothingIsAskedOfACommunicatorThatStillConnects) {
     on_ranks(2, [](Rank& rank, Comm&) {
         const OnDevice<float> x({1, 2});
@@ -386,43 +424,59 @@ TEST_F(Nccl, CommunicatorsEndInOrderOnceAllHaveAskedForIt) {
     });
 }
 
-// Another thread looks at events without driving the stream, and ends what hangs.
-// Of a captured sum of both ranks' x. An abort ends it, and what ends in order waits for it.
-TEST_F(Nccl, GraphsAskAnewAndHoldTheirCommunicator) {
-    for (const bool aborts : {false, true})
-        on_ranks(2, [&](Rank& rank, Comm& host) {
-            const OnDevice<float> x({1});
-            EXPECT_EQ(rank.all_reduce(x, 1), ncclSuccess);  // which connects
-            cudaGraph_t graph = nullptr;
-            cudaGraphExec_t exec = nullptr;
-            ASSERT_EQ(cudaStreamBeginCapture(rank.stream, cudaStreamCaptureModeThreadLocal), cudaSuccess);
-            EXPECT_EQ(rank.all_reduce(x, 1), ncclSuccess);
-            ASSERT_EQ(cudaStreamEndCapture(rank.stream, &graph), cudaSuccess);
-            EXPECT_EQ(cudaGraphInstantiate(&exec, graph), cudaSuccess);
-            EXPECT_EQ(cudaGraphDestroy(graph), cudaSuccess);
-            EXPECT_EQ(rank.values(x)[0], 2);
-            for (int i = 0; i < 2; i++) { EXPECT_EQ(cudaGraphLaunch(exec, rank.stream), cudaSuccess); }
-            EXPECT_EQ(rank.values(x)[0], 8);
-            host.barrier();
-            const ncclComm_t comm = rank.leave();
-            if (aborts) {
-                EXPECT_EQ(ncclCommAbort(comm), ncclSuccess);
-                EXPECT_EQ(cudaGraphLaunch(exec, rank.stream), cudaSuccess);
-                EXPECT_EQ(rank.values(x)[0], 8);
-                EXPECT_EQ(cudaGraphExecDestroy(exec), cudaSuccess);
-                return;
-            }
-            EXPECT_EQ(ncclCommFinalize(comm), ncclInProgress);
-            host.barrier();
-            ncclResult_t state = ncclSuccess;
-            for (int i = 0; i < 10; i++) ncclCommGetAsyncError(comm, &state);
-            EXPECT_EQ(state, ncclInProgress);
-            EXPECT_EQ(cudaGraphExecDestroy(exec), cudaSuccess);
-            EXPECT_EQ(Rank::settle(comm), ncclSuccess);
-            EXPECT_EQ(ncclCommDestroy(comm), ncclSuccess);
-        });
+TEST_F(Nccl, ACommunicatorEndsAfterTheGraphsOfItsCollectives) {
+    on_ranks(2, [](Rank& rank, Comm& host) {
+        const OnDevice<float> x({1, 2});
+        EXPECT_EQ(rank.all_reduce(x, 2), ncclSuccess);  // connects
+        const auto ends = [&] {
+            ncclResult_t state = ncclInProgress;
+            for (int i = 0; i < 10; i++) ncclCommGetAsyncError(rank.comm, &state);
+            return state == ncclSuccess;
+        };
+        ASSERT_EQ(cudaStreamBeginCapture(rank.stream, cudaStreamCaptureModeThreadLocal), cudaSuccess);
+        EXPECT_EQ(rank.all_reduce(x, 2), ncclSuccess);
+        cudaGraph_t graph = nullptr;
+        cudaGraphExec_t exec = nullptr;
+        ASSERT_EQ(cudaStreamEndCapture(rank.stream, &graph), cudaSuccess);
+        ASSERT_EQ(cudaGraphInstantiate(&exec, graph), cudaSuccess);
+        EXPECT_EQ(cudaGraphLaunch(exec, rank.stream), cudaSuccess);
+        EXPECT_EQ(rank.wait(), "");
+        EXPECT_EQ(ncclCommFinalize(rank.comm), ncclInProgress);
+        host.barrier();
+        EXPECT_FALSE(ends()) << "with a graph and what was made of it";
+        EXPECT_EQ(cudaGraphDestroy(graph), cudaSuccess);
+        EXPECT_FALSE(ends()) << "with what was made of it";
+        EXPECT_EQ(cudaGraphExecDestroy(exec), cudaSuccess);
+        EXPECT_TRUE(ends());
+        EXPECT_EQ(rank.values(x), (std::vector<float>{4, 8}));
+        EXPECT_EQ(ncclCommDestroy(rank.leave()), ncclSuccess);
+    });
 }
 
+// Of a captured sum of both ranks' x: until an abort, which ends it at once.
+TEST_F(Nccl, GraphsAskAnewEachTime) {
+    on_ranks(2, [&](Rank& rank, Comm& host) {
+        const OnDevice<float> x({1});
+        EXPECT_EQ(rank.all_reduce(x, 1), ncclSuccess);  // which connects
+        cudaGraph_t graph = nullptr;
+        cudaGraphExec_t exec = nullptr;
+        ASSERT_EQ(cudaStreamBeginCapture(rank.stream, cudaStreamCaptureModeThreadLocal), cudaSuccess);
+        EXPECT_EQ(rank.all_reduce(x, 1), ncclSuccess);
+        ASSERT_EQ(cudaStreamEndCapture(rank.stream, &graph), cudaSuccess);
+        EXPECT_EQ(cudaGraphInstantiate(&exec, graph), cudaSuccess);
+        EXPECT_EQ(cudaGraphDestroy(graph), cudaSuccess);
+        EXPECT_EQ(rank.values(x)[0], 2);
+        for (int i = 0; i < 2; i++) { EXPECT_EQ(cudaGraphLaunch(exec, rank.stream), cudaSuccess); }
+        EXPECT_EQ(rank.values(x)[0], 8);
+        host.barrier();
+        EXPECT_EQ(ncclCommAbort(rank.leave()), ncclSuccess);
+        EXPECT_EQ(cudaGraphLaunch(exec, rank.stream), cudaSuccess);
+        EXPECT_EQ(rank.values(x)[0], 8);
+        EXPECT_EQ(cudaGraphExecDestroy(exec), cudaSuccess);
+    });
+}
+
+// Another thread looks at events without driving the stream, and ends what hangs.
 TEST_F(Nccl, ARankThatStallsIsWaitedForUntilAnAbort) {
     emu::options().nccl_checks = false;  // else one is told so, once the other has ended
     on_ranks(2, [](Rank& rank, Comm& host) {

@@ -121,6 +121,33 @@ TEST_F(Streams, CopiesOutOfBoundsAreRefused) {
     EXPECT_EQ(cudaGetLastError(), cudaSuccess);
 }
 
+TEST_F(Streams, CopiesInAnotherDirectionThanTheirKindAreRefused) {
+    const OnDevice<float> device(std::vector<float>(32)), other(std::vector<float>(32));
+    std::vector<float> host(32);
+    float* pinned = nullptr;
+    ASSERT_EQ(cudaMallocHost(&pinned, 128), cudaSuccess);
+    std::fill_n(pinned, 32, 0.f);
+    const struct {
+        void* to;
+        const void* from;
+        cudaMemcpyKind kind;
+    } cases[] = {
+        {host.data(), pinned, cudaMemcpyHostToHost},     {device.data(), host.data(), cudaMemcpyHostToDevice},
+        {device.data(), pinned, cudaMemcpyHostToDevice}, {host.data(), device.data(), cudaMemcpyDeviceToHost},
+        {pinned, device.data(), cudaMemcpyDeviceToHost}, {other.data(), device.data(), cudaMemcpyDeviceToDevice},
+    };
+    for (const auto& c : cases)
+        for (const auto kind : {cudaMemcpyHostToHost, cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost,
+                                cudaMemcpyDeviceToDevice, cudaMemcpyDefault}) {
+            const cudaError_t error = cudaMemcpyAsync(c.to, c.from, 128, kind, handle(stream()));
+            const bool right = kind == c.kind || kind == cudaMemcpyDefault;
+            EXPECT_EQ(error, right ? cudaSuccess : cudaErrorInvalidValue) << "of " << c.kind << " as " << kind;
+        }
+    EXPECT_EQ(wait(), "");
+    EXPECT_EQ(cudaFreeHost(pinned), cudaSuccess);
+    cudaGetLastError();
+}
+
 // ---------------------------------------------------------------- Memory
 TEST_F(Streams, MemoryIsZeroAndComesBackAsItWasSent) {
     for (const size_t bytes : {size_t{4}, size_t{1000}, size_t{3} << 20, size_t{37} << 20}) {
