@@ -10,7 +10,7 @@
 namespace sluice {
 
 std::string version_text() {
-    std::string text = fmt::format("sluice {} (CPU, commit {})\n", version(), commit());
+    std::string text = fmt::format("sluice {}\n", build());
     text += "engine cpu: " + cpu_engine().libraries() + "\n";
     const EngineLibrary library = load_engine_library();
     text += "engine cuda: " + (library.engine ? library.path + ", " + library.engine->libraries() : library.why) + "\n";

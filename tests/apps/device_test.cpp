@@ -229,7 +229,7 @@ TEST_F(Devices, TheVersionNamesEnginesLibrariesAndDriver) {
     std::vector<std::string> rows;
     for (std::string row; std::getline(text, row);) rows.push_back(row);
     ASSERT_EQ(rows.size(), 6u) << ended.out;
-    EXPECT_EQ(rows[0], std::string("sluice ") + version() + " (CPU, commit " + commit() + ")");
+    EXPECT_EQ(rows[0], std::string("sluice ") + version() + " (commit " + commit() + ")");
     EXPECT_TRUE(rows[1].starts_with("engine cpu: oneDNN ") && has(rows[1], ", BLIS ")) << rows[1];
     EXPECT_EQ(rows[2], "engine cuda: " SLUICE_DRIVEN_ENGINE ", kernels for GPUs, emulated on the host");
     EXPECT_EQ(rows[3], "driver: for CUDA 13.1");
