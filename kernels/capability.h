@@ -9,8 +9,8 @@
 
 namespace sluice {
 
-// Libraries and their versions, "oneDNN 2.6.3, BLIS 0.9.0". Loads those that are loaded when they are wanted, which a run
-// that does not want them leaves alone.
+// Libraries and their versions, "oneDNN 2.6.3, BLIS 0.9.0". Loads those that are loaded only when they are wanted: no
+// ordinary run calls it.
 template <class B>
 std::string libraries();
 

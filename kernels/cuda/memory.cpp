@@ -21,9 +21,9 @@
 namespace sluice {
 namespace {
 
-constexpr size_t kStaging = size_t{8} << 20;   // bytes of each of two buffers on the way to the device
-constexpr size_t kReturns = size_t{4} << 20;   // bytes on the way back
-constexpr size_t kAligned = 64;                // bytes: where a copy begins in a buffer
+constexpr size_t kStaging = size_t{8} << 20;  // bytes of each of two buffers on the way to the device
+constexpr size_t kReturns = size_t{4} << 20;  // bytes on the way back
+constexpr size_t kAligned = 64;               // bytes: where a copy begins in a buffer
 
 class Pinned {
  public:

@@ -1,6 +1,7 @@
 #include "model/model.h"
 
 #include <algorithm>
+#include <set>
 
 #include "base/check.h"
 #include "kernels/memory.h"
@@ -93,12 +94,10 @@ Model<B>::Model(const ModelSpec& spec, Batch largest, Recompute recompute, Mode 
     rope_table(cos.data(), sin.data(), spec.rope, spec.head_dim, largest.length);
     memory_.to_device(stream(), acts_.cos, cos.data(), cos.size() * sizeof(A));
     memory_.to_device(stream(), acts_.sin, sin.data(), sin.size() * sizeof(A));
-    std::vector<std::string> told;
+    std::set<std::string> told;
     for (const Block<B>& block : blocks_) {
         const std::string by = block.attention.prepare(stream(), largest, mode == Mode::training);
-        if (by.empty() || std::find(told.begin(), told.end(), by) != told.end()) continue;
-        attention_ += (told.empty() ? "" : "; ") + by;
-        told.push_back(by);
+        if (!by.empty() && told.insert(by).second) attention_ += (attention_.empty() ? "" : "; ") + by;
     }
     row_counts_.resize(size_t(mesh.sequence->size()));
     no_sums_ = no_sums(spec, mesh.coord);
