@@ -3,8 +3,8 @@
 //
 //     params(v, p, prefix)   its own tensors, named PREFIX...
 //     acts(v, a, tokens), scratch(v, s, use)   what backward reads, and what lives within backward
-//     prepare(stream, largest, strides)   what it keeps of the stream, made before the first pass; returns how it is
-//     made forward(pass, w, a, {q, k, v})   returns its result (tokens, heads, dim), a buffer of the acts
+//     prepare(stream, largest, strides)   what it keeps of the stream, before the first pass; returns how it is made
+//     forward(pass, w, a, {q, k, v})   returns its result (tokens, heads, dim), a buffer of the acts
 //     backward(pass, w, dw, a, s, {dq, dk, dv}, dout, {q, k, v})   overwrites dq, dk and dv, and may overwrite dout
 //     probe(pass, a, s, mean_k, {q, k, v}, probe)   after forward: adds up what its weights are
 //     cost(load)
