@@ -205,7 +205,7 @@ TEST_F(Launched, AKilledRankEndsAll) {
 }
 
 TEST_F(Launched, AStoppedRankEndsAllWith7) {
-    launch("train c.yaml train.steps=1000000 parallel.timeout=2", 2);
+    launch("train c.yaml train.steps=1000000 parallel.timeout=8", 2);
     kill(ranks_[1], SIGSTOP);
     const int code = ended();
     EXPECT_EQ(code, 7);

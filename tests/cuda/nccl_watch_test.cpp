@@ -265,6 +265,7 @@ class SlowToEnd final : public Comm {
 // Collectives that were ended leave any numbers behind: no step is taken with them, though all ranks still answer.
 TEST_F(NcclWatched, AStepThatWasEndedChangesNothing) {
     using B = Cuda<float>;
+    constexpr double kSeconds = 3;  // more than a step that is well takes
     emu::options().nccl_checks = false;
     testing::internal::CaptureStderr();
     for (const char* mesh : {"parallel.zero=0", "parallel.zero=1", "parallel.tensor=2"})
@@ -273,7 +274,7 @@ TEST_F(NcclWatched, AStepThatWasEndedChangesNothing) {
             resolve_ranks(config, 2);
             SlowToEnd slow(world);
             Mesh groups(world, mesh_shape(config.model, config.parallel), memory_of<B>(),
-                        nccl_groups(open_nccl<B>(kSoon), slow, memory_of<B>(), kSoon));
+                        nccl_groups(open_nccl<B>(kSeconds), slow, memory_of<B>(), kSeconds));
             Trainer<B> trainer(config, groups);
             EXPECT_TRUE(trainer.step(small_samples).applied);
             world.barrier();
