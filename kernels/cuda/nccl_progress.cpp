@@ -12,12 +12,18 @@ static Stream stream_of(cudaStream_t handle) {
 }
 
 NcclProgress::NcclProgress() {
-    for (Mark& mark : ring_)
-        for (cudaEvent_t* event : {&mark.begun, &mark.done})
-            cuda_done(cudaEventCreateWithFlags(event, cudaEventDisableTiming), "NCCL: an event");
+    const auto create = [](cudaEvent_t& event) {
+        cuda_done(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "NCCL: an event");
+    };
+    create(begins_);
+    for (Mark& mark : ring_) {
+        create(mark.begun);
+        create(mark.done);
+    }
 }
 
 NcclProgress::~NcclProgress() {
+    cudaEventDestroy(begins_);
     for (const Mark& mark : ring_)
         for (const cudaEvent_t event : {mark.begun, mark.done}) cudaEventDestroy(event);
 }
@@ -29,9 +35,8 @@ void NcclProgress::begin(const NcclPlace& place, const char* group, cudaStream_t
         (place.aside ? aside_ : in_order_).write(place.what, stream_of(stream), number_);
         captured_[number_] = {group, place.what};
         unjoined_ = unjoined_ || !place.aside;
-    } else if (used_ < kMarks || last().joins) {
-        Mark& mark = used_ < kMarks ? ring_[(first_ + used_) % kMarks] : last();
-        cuda_done(cudaEventRecord(mark.begun, stream), "NCCL: an event");
+    } else {
+        cuda_done(cudaEventRecord(begins_, stream), "NCCL: an event");
     }
 }
 
@@ -56,6 +61,7 @@ void NcclProgress::record(const NcclPlace& place, const char* group, cudaStream_
     if (used_ < kMarks) used_++;
     Mark& mark = last();
     cuda_done(cudaEventRecord(mark.done, stream), "NCCL: an event");
+    if (!joins && !stands) std::swap(mark.begun, begins_);
     mark.joins = joins && !stands;
     if (!joins || !stands) mark.work = {group, place.what, number_, place.step, 0};
 }

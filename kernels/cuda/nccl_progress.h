@@ -51,6 +51,7 @@ class NcclProgress {
     std::mutex mutex_;
     std::array<Mark, kMarks> ring_;
     size_t first_ = 0, used_ = 0;
+    cudaEvent_t begins_ = nullptr;  // before the collective that is being queued
     int64_t number_ = 0;
     std::map<int64_t, Captured> captured_;  // collectives of graphs, by number
     HostMark in_order_, aside_;             // the numbers of those that graphs have begun; 0: none
