@@ -39,7 +39,7 @@ class NcclProgress {
     struct Mark {
         cudaEvent_t begun = nullptr, done = nullptr;
         NcclWork work;
-        bool joins = false;  // and has not begun: those of graphs may have
+        bool joins = false;  // stands for no collective of its own: those of graphs before it may be under way
     };
     struct Captured {
         const char *group, *what;

@@ -9,6 +9,7 @@
 #include "kernels/profile.h"
 
 namespace sluice {
+
 // An error of what was queued before shows at any call.
 static void done(cudaError_t error, const char* name) {
     if (error != cudaSuccess) cuda_done(error, ("the graph of a " + std::string(name)).c_str());
